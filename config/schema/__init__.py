@@ -1,0 +1,1 @@
+"""Sections declared as data."""

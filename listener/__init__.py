@@ -1,0 +1,1 @@
+"""The listener process (http.sys)."""

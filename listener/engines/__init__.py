@@ -1,0 +1,1 @@
+"""HTTP protocol engines: bytes in, events out."""

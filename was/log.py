@@ -1,0 +1,121 @@
+"""The program's own log (logs/was.log, or stderr in the foreground): an event name plus fields.
+
+One line an event, `time level process event field=value …`. Names are declared here, in one table,
+so that a name in the code that is not in the table is a defect a test finds. Descriptors are
+O_APPEND files or the terminal, one write(2) a line: processes share the file without a lock, and
+no line depends on another process being alive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+__all__ = ["EVENTS", "log", "log_exception", "set_process", "stderr_is_terminal", "to_text"]
+
+LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+
+# event name -> level
+EVENTS: dict[str, str] = {
+    "manager_started": "info",
+    "manager_stopping": "info",
+    "manager_stopped": "info",
+    "manager_failed": "error",
+    "ready": "info",
+    "reload_started": "info",
+    "reload_completed": "info",
+    "reload_failed": "error",
+    "config_error": "error",
+    "config_no_effect": "warning",
+    "site_refused": "error",
+    "pool_state": "info",
+    "pool_disabled": "error",
+    "worker_spawned": "info",
+    "worker_spawn_failed": "error",
+    "worker_ready": "info",
+    "worker_stopping": "info",
+    "worker_drained": "info",
+    "worker_exited": "info",
+    "worker_died": "warning",
+    "worker_killed": "warning",
+    "worker_faulty": "error",
+    "worker_start_failed": "error",
+    "recycle_started": "info",
+    "recycle_completed": "info",
+    "recycle_failed": "error",
+    "listener_started": "info",
+    "listener_died": "error",
+    "listener_stopped": "info",
+    "listener_error": "error",
+    "template_started": "info",
+    "template_died": "warning",
+    "pump_tick_hit": "error",
+    "request_taken_back": "info",
+    "request_failed": "warning",
+    "request_poisoned": "error",
+    "log_dropped": "error",
+    "logs_reopened": "info",
+    "application_loaded": "info",
+    "application_failed": "error",
+    "application_error": "error",
+    "module_failed": "error",
+    "admin_error": "warning",
+    "unexpected_error": "error",
+    "leadership_error": "error",
+    "limit_lowered": "warning",
+}
+
+_process = "was"
+_fd = 2
+_level = LEVELS["info"]
+
+
+def set_process(name: str, *, fd: int | None = None, level: str | None = None) -> None:
+    """Name this process in its log lines; `fd` is where they go (default: stderr)."""
+    global _process, _fd, _level  # noqa: PLW0603 one log a process, set once at start
+    _process = name
+    if fd is not None:
+        _fd = fd
+    if level is not None:
+        _level = LEVELS[level]
+
+
+def to_text(value: object) -> str:
+    """One field value on one line: bare where it can be, quoted where it must be."""
+    text = str(value)
+    if text and text.isprintable() and not any(c in ' "=' for c in text):
+        return text
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+
+
+def log(event: str, **fields: object) -> None:
+    """Write one event. Never raises: a full disk or a closed stderr must not end a process."""
+    level = EVENTS[event]
+    if LEVELS[level] < _level:
+        return
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    parts = [stamp, level, f"{_process}[{os.getpid()}]", event]
+    parts += [f"{name}={to_text(value)}" for name, value in fields.items()]
+    try:
+        os.write(_fd, (" ".join(parts) + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def log_exception(event: str, error: BaseException, **fields: object) -> None:
+    """Write one event, then the traceback of `error`, indented below it."""
+    import traceback
+
+    log(event, error=f"{type(error).__name__}: {error}", **fields)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    try:
+        os.write(_fd, "".join(f"    {line}\n" for line in lines).encode("utf-8", "replace"))
+    except OSError:
+        pass
+
+
+def stderr_is_terminal() -> bool:
+    """Whether a person is likely to read stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()

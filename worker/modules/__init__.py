@@ -1,0 +1,1 @@
+"""IIS's built-in modules, one a file."""
