@@ -1,0 +1,47 @@
+"""Messages to bytes and back; what is no message raises IllFormedMessageError.
+
+The decoders are typed: an unknown tag, a missing field, a wrong type or bytes left over are refused
+by msgspec while it reads, so nothing half-checked gets past this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from was.errors import IllFormedMessageError
+from was.ipc import messages
+
+_encoder = msgspec.msgpack.Encoder()
+
+encode: Callable[[Any], bytes] = _encoder.encode
+
+
+def _decoder(kind: Any) -> Callable[[bytes | memoryview], Any]:  # noqa: ANN401 a type form
+    decode = msgspec.msgpack.Decoder(kind).decode
+
+    def checked(data: bytes | memoryview) -> Any:  # noqa: ANN401 as declared by `kind`
+        try:
+            return decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise IllFormedMessageError(str(error)) from error
+
+    return checked
+
+
+decode_to_worker: Callable[[bytes | memoryview], messages.ToWorker] = _decoder(messages.ToWorker)
+decode_to_listener: Callable[[bytes | memoryview], messages.ToListener] = _decoder(
+    messages.ToListener
+)
+decode_to_manager: Callable[[bytes | memoryview], messages.ToManager] = _decoder(messages.ToManager)
+decode_manager_to_listener: Callable[[bytes | memoryview], messages.ManagerToListener] = _decoder(
+    messages.ManagerToListener
+)
+decode_manager_to_worker: Callable[[bytes | memoryview], messages.ManagerToWorker] = _decoder(
+    messages.ManagerToWorker
+)
+decode_manager_to_template: Callable[[bytes | memoryview], messages.ManagerToTemplate] = _decoder(
+    messages.ManagerToTemplate
+)

@@ -1,0 +1,226 @@
+"""Messages with descriptors over Unix SEQPACKET sockets, with the peer's credentials.
+
+One message is one datagram: a byte that says where the content is (0: it follows; 1: in a memfd that
+travels as the first descriptor, for what exceeds a datagram), the content, and up to 250
+descriptors. The kernel keeps the order and never joins or splits.
+
+Every descriptor received belongs to the receiver, which must close it: `recv` returns them even
+when the content turns out to be ill-formed.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+
+__all__ = ["ControlLink", "ControlSocket", "listen_control"]
+
+INLINE_BYTES = 60_000
+MAX_DESCRIPTORS = 250
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+
+# How many messages a link holds for a peer that does not read (SIGSTOP) before it is given up.
+MAX_UNSENT = 10_000
+
+
+def listen_control(path: str, mode: int = 0o666) -> socket.socket:
+    """A listening SEQPACKET socket at `path`, replacing a stale one; who may connect: `mode`.
+
+    The peer's credentials decide what it is, not the reach of the path.
+    """
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        listening.bind(path)
+        os.chmod(path, mode)
+        listening.listen(1024)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+class ControlSocket:
+    """One end of a control connection, blocking or not as its socket is."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    @classmethod
+    def connect(cls, path: str, timeout_s: float | None = None) -> ControlSocket:
+        """Connect to a listening control socket; raises OSError."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.settimeout(timeout_s)
+            sock.connect(path)
+            sock.settimeout(None)
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock)
+
+    def peer(self) -> tuple[int, int, int]:
+        """(pid, uid, gid) of the peer when it connected."""
+        raw = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, uid, gid = struct.unpack("3i", raw)
+        return pid, uid, gid
+
+    def send(self, content: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send one message; raises BlockingIOError (nothing sent) or another OSError."""
+        if len(content) <= INLINE_BYTES:
+            self._send(b"\0" + content, descriptors)
+            return
+        fd = os.memfd_create("was-message", os.MFD_CLOEXEC)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(fd, view) :]
+            self._send(b"\1", [fd, *descriptors])
+        finally:
+            os.close(fd)
+
+    def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
+        if len(descriptors) > MAX_DESCRIPTORS:
+            raise ValueError(f"{len(descriptors)} descriptors in one message")
+        rights = array.array("i", descriptors)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
+        self.sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+
+    def recv(self) -> tuple[bytes, list[int]] | None:
+        """The next message and its descriptors, None at the end; raises OSError."""
+        space = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
+        data, ancillary, _flags, _ = self.sock.recvmsg(
+            INLINE_BYTES + 1, space, socket.MSG_CMSG_CLOEXEC
+        )
+        fds = array.array("i")
+        for level, kind, raw in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        descriptors = list(fds)
+        if not data:
+            for fd in descriptors:
+                os.close(fd)
+            return None
+        if data[0] == 0:
+            return data[1:], descriptors
+        if not descriptors:
+            return b"", []
+        try:
+            size = min(os.fstat(descriptors[0]).st_size, MAX_MESSAGE_BYTES)
+            content = os.pread(descriptors[0], size, 0)
+        finally:
+            os.close(descriptors[0])
+        return content, descriptors[1:]
+
+    def close(self) -> None:
+        """Close this end."""
+        self.sock.close()
+
+
+class ControlLink:
+    """A control connection on an event loop.
+
+    `on_message(content, descriptors)` is called for each message in order, `on_close()` once, when
+    the peer has gone or the connection broke. Sends never block: what a stopped peer does not take
+    waits here, with duplicates of its descriptors.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        end: ControlSocket,
+        on_message: Callable[[bytes, list[int]], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._end = end
+        self._on_message = on_message
+        self._on_close = on_close
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self.is_closed = False
+        end.sock.setblocking(False)
+        self._fd = end.sock.fileno()
+        loop.add_reader(self._fd, self._readable)
+
+    def peer(self) -> tuple[int, int, int]:
+        """(pid, uid, gid) of the peer."""
+        return self._end.peer()
+
+    def send(self, content: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send, or keep for later; the caller may close its descriptors on return."""
+        if self.is_closed:
+            return
+        if self._unsent:
+            self._keep(content, descriptors)
+            return
+        try:
+            self._end.send(content, descriptors)
+        except BlockingIOError:
+            self._keep(content, descriptors)
+            self._loop.add_writer(self._fd, self._writable)
+        except OSError:
+            self._broken()
+
+    def _keep(self, content: bytes, descriptors: Sequence[int]) -> None:
+        if len(self._unsent) >= MAX_UNSENT:
+            self._broken()
+            return
+        self._unsent.append((content, [os.dup(fd) for fd in descriptors]))
+
+    def _writable(self) -> None:
+        while self._unsent:
+            content, descriptors = self._unsent[0]
+            try:
+                self._end.send(content, descriptors)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._broken()
+                return
+            self._unsent.popleft()
+            for fd in descriptors:
+                os.close(fd)
+        self._loop.remove_writer(self._fd)
+
+    def _readable(self) -> None:
+        # A bounded number a turn: a chatty peer must not hold up the others.
+        for _ in range(32):
+            if self.is_closed:
+                return
+            try:
+                message = self._end.recv()
+            except BlockingIOError:
+                return
+            except OSError:
+                message = None
+            if message is None:
+                self._broken()
+                return
+            self._on_message(*message)
+
+    def _broken(self) -> None:
+        # From the loop, so that a send() never calls back into its caller.
+        if not self.is_closed:
+            self.close()
+            self._loop.call_soon(self._on_close)
+
+    def close(self) -> None:
+        """Close without a call of `on_close`."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._end.close()
+        for _, descriptors in self._unsent:
+            for fd in descriptors:
+                os.close(fd)
+        self._unsent.clear()

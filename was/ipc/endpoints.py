@@ -1,0 +1,139 @@
+"""Names of the files and sockets of one home: the only place that knows the layout of CONTRACT.
+
+A Unix socket's path may hold 107 bytes, and homes lie deep, so sockets live in a short folder of
+their own, keyed by hashes: /run/was/X for root, $XDG_RUNTIME_DIR/was/X for a user with one, else a
+0700 folder under the temporary one. `run/sockets` in the home names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from was.errors import HomeError
+from was.ipc.messages import QueueEndpoint
+
+__all__ = ["Home", "SocketFolder", "home_key", "pool_key"]
+
+SOCKET_PATH_LIMIT = 107
+
+
+def home_key(home: Path) -> str:
+    """8 hex digits that name this home's socket folder."""
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:8]
+
+
+def pool_key(pool: str) -> str:
+    """12 hex digits that stand for a pool's name in paths."""
+    return hashlib.sha256(pool.encode()).hexdigest()[:12]
+
+
+class SocketFolder:
+    """Paths of the sockets in one home's folder of sockets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def control(self) -> str:
+        """The manager's SEQPACKET socket for listener, template and workers."""
+        return str(self.path / "control")
+
+    def queue_folder(self, pool: str) -> Path:
+        """Where the listener's endpoints for the pool lie; only the pool may enter."""
+        return self.path / "q" / pool_key(pool)
+
+    def queue_endpoint(self, pool: str, epoch: int) -> QueueEndpoint:
+        """Where the listener of this epoch takes the pool's messages and descriptors."""
+        folder = self.queue_folder(pool)
+        return QueueEndpoint(epoch, f"ipc://{folder}/{epoch}", f"{folder}/{epoch}.fd")
+
+
+class Home:
+    """Paths of one home; makes nothing but what `make_sockets` says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    @property
+    def config_file(self) -> Path:
+        """config/applicationHost.config."""
+        return self.path / "config" / "applicationHost.config"
+
+    @property
+    def run(self) -> Path:
+        """The folder of everything that exists only while the server runs."""
+        return self.path / "run"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held (fcntl.lockf) by the one manager of this home."""
+        return self.run / "manager.lock"
+
+    @property
+    def pid_file(self) -> Path:
+        """The manager's pid, in decimal."""
+        return self.run / "manager.pid"
+
+    @property
+    def admin_socket(self) -> Path:
+        """What administrators ask at; a symlink to a short path when the home lies deep."""
+        return self.run / "control.sock"
+
+    @property
+    def state(self) -> Path:
+        """State records of the processes."""
+        return self.run / "state"
+
+    def pool_config(self, pool: str) -> Path:
+        """The pool's reduced applicationHost.config."""
+        return self.run / "pools" / pool_key(pool) / "applicationHost.config"
+
+    @property
+    def logs(self) -> Path:
+        """All logs."""
+        return self.path / "logs"
+
+    def pool_log(self, pool: str) -> Path:
+        """stdout and stderr of the pool's workers."""
+        return self.logs / "pools" / f"{pool}.log"
+
+    def make_sockets(self) -> SocketFolder:
+        """Make the folder of sockets (mode 0711, ours) and note it in run/sockets.
+
+        Raises HomeError when the place is taken by somebody else or no short path can be had.
+        """
+        key = home_key(self.path)
+        folder = _socket_base() / key
+        longest = len(os.fsencode(folder / "q" / ("0" * 12) / "4294967295.fd"))
+        if longest > SOCKET_PATH_LIMIT:
+            raise HomeError(f"no short path for sockets: {folder} leaves too few bytes")
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise HomeError(f"{folder} belongs to somebody else")
+        (folder / "q").mkdir(mode=0o711, exist_ok=True)
+        note = self.run / "sockets"
+        note.write_text(f"{folder}\n")
+        return SocketFolder(folder)
+
+    def find_sockets(self) -> SocketFolder | None:
+        """The folder noted in run/sockets, None when the home never ran."""
+        try:
+            return SocketFolder(Path((self.run / "sockets").read_text().strip()))
+        except OSError:
+            return None
+
+
+def _socket_base() -> Path:
+    if os.geteuid() == 0:
+        return Path("/run/was")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK):
+        return Path(runtime) / "was"
+    base = Path(tempfile.gettempdir()) / f"was-{os.geteuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    return base

@@ -1,0 +1,634 @@
+"""Every message between processes. Commands are imperative, notices past tense.
+
+Two roads. *Requests* travel between listener and worker over ZeroMQ, in batches (`ToWorker`,
+`ToListener`): MessagePack arrays with integer tags, because there are thousands a second. *Control*
+travels over Unix sockets of type SEQPACKET, one message a datagram, descriptors beside it: between
+the manager and the listener, the template and each worker.
+
+Every request message carries (request id, attempt); its batch carries the listener's epoch. An
+answer to anything but the current attempt is late, and dropped. The receiver of a worker's message
+trusts no field of it.
+
+The order of a request's messages, as the listener sees it:
+
+    Request ─▶   Response(more=False)                                    the usual case: one each way
+    Request ─▶   Response(more=True)  ResponseChunk(more=True)*  ResponseChunk(more=False)
+    BodyChunk*   only after a BodyPull grants them; CancelRequest at any time after Request
+    the message with more=False, or AbortResponse, is the END: it returns the slot's credit
+
+A descriptor announced by `file_token` crosses the side socket `Endpoints.descriptors` as
+(token, fd); whichever of the two comes first waits for the other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+
+# The most body bytes in one message either way; MAXMSGSIZE (2 MiB) leaves room for a whole batch.
+CHUNK_BYTES = 128 * 1024
+
+# What a worker may send of one response before the listener acknowledges (ResponseWindow), bytes.
+RESPONSE_WINDOW_BYTES = 512 * 1024
+
+
+class _Data(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message of the request road."""
+
+
+# ── listener → worker ───────────────────────────────────────────────────────────────────────────
+
+
+class Request(_Data, tag=1):
+    """Run this request in scoreboard row `slot`, which is its own until its END has arrived."""
+
+    id: int
+    attempt: int  # 1 on the first dispatch
+    slot: int
+    connection_id: int
+    site_id: int
+    application: str  # its path in the site: "/" or "/app", as configured
+    method: str
+    target: str  # as the client sent it
+    path: str  # canonical, decoded
+    query: str  # without "?"
+    version: int  # 10 or 11
+    fields: list[tuple[str, str]]  # names as sent, values latin-1
+    remote_addr: str
+    remote_port: int
+    local_addr: str
+    local_port: int
+    secure: bool
+    body: bytes  # all of it, or b"" when it must be pulled
+    body_length: int  # bytes in all; -1 = unknown (chunked, still arriving)
+    pull: bool  # the body is to be pulled with BodyPull
+
+
+class BodyChunk(_Data, tag=2):
+    """Bytes of a pulled body; `last` = nothing follows."""
+
+    id: int
+    attempt: int
+    data: bytes
+    last: bool
+
+
+class ResponseWindow(_Data, tag=3):
+    """The worker may send `count` more bytes of this response."""
+
+    id: int
+    attempt: int
+    count: int
+
+
+class CancelRequest(_Data, tag=4):
+    """The client has gone or was answered by the listener; an END is still owed."""
+
+    id: int
+    attempt: int
+    disconnected: bool  # False: answered for the worker (504)
+
+
+class StopListening(_Data, tag=5):
+    """No request will follow. Raise GL_STOP_LISTENING, finish, then say Bye."""
+
+    drain: bool
+
+
+class AcknowledgeBye(_Data, tag=6):
+    """The Bye has been read: everything the worker sent before it has arrived too."""
+
+
+# ── worker → listener ───────────────────────────────────────────────────────────────────────────
+
+
+class Hello(_Data, tag=20):
+    """First message on a queue channel."""
+
+    protocol: int
+    worker_id: int
+    pid: int
+    slots: int
+
+
+class Response(_Data, tag=21):
+    """Status, fields and the first body bytes, or all of them (more=False: END).
+
+    `block` is "Name: value\\r\\n" lines without the fields the listener owns (framing, connection,
+    hop-by-hop). `length` is the whole body's length, -1 = unknown. `log` is the part of the W3C
+    line the worker knows ("" = do not log), meaningful on the END only.
+    """
+
+    id: int
+    attempt: int
+    status: int
+    reason: str
+    block: bytes
+    length: int
+    body: bytes
+    more: bool
+    log: str = ""
+    substatus: int = 0
+    win32: int = 0
+    file_token: int = 0  # 0 = none; else the body goes on with this region of the descriptor
+    file_offset: int = 0
+    file_length: int = 0
+    close: bool = False  # close the client's connection after this response
+
+
+class ResponseChunk(_Data, tag=22):
+    """More body of a response already begun; more=False: END."""
+
+    id: int
+    attempt: int
+    data: bytes
+    more: bool
+    log: str = ""
+    substatus: int = 0
+    win32: int = 0
+    file_token: int = 0
+    file_offset: int = 0
+    file_length: int = 0
+
+
+class AbortResponse(_Data, tag=23):
+    """END of a request whose response cannot be completed: cut the connection, visibly.
+
+    When nothing was sent yet the listener may still answer (502).
+    """
+
+    id: int
+    attempt: int
+    log: str = ""
+    win32: int = 0
+
+
+class BodyPull(_Data, tag=24):
+    """The worker wants up to `count` more bytes of the request body."""
+
+    id: int
+    attempt: int
+    count: int
+
+
+class GivenBack(_Data, tag=25):
+    """Requests received but not started; they go to another worker. Only after StopListening."""
+
+    requests: list[tuple[int, int]]  # (id, attempt)
+
+
+class Bye(_Data, tag=26):
+    """The worker's last message on this channel."""
+
+
+ToWorkerItem: TypeAlias = (
+    Request | BodyChunk | ResponseWindow | CancelRequest | StopListening | AcknowledgeBye
+)
+ToListenerItem: TypeAlias = (
+    Hello | Response | ResponseChunk | AbortResponse | BodyPull | GivenBack | Bye
+)
+
+
+class ToWorker(msgspec.Struct, array_like=True, gc=False):
+    """One ZeroMQ message to a worker."""
+
+    epoch: int
+    items: list[ToWorkerItem]
+
+
+class ToListener(msgspec.Struct, array_like=True, gc=False):
+    """One ZeroMQ message to the listener."""
+
+    epoch: int
+    items: list[ToListenerItem]
+
+
+# ── control: manager ↔ template ─────────────────────────────────────────────────────────────────
+
+
+class _Control(msgspec.Struct, frozen=True, tag=True):
+    """A message of the control road."""
+
+
+class TemplateHello(_Control):
+    """First message of a template process."""
+
+    pid: int
+
+
+class Fork(_Control):
+    """Fork a worker twice, so that the manager becomes its parent.
+
+    Descriptors beside it: [output log (1 and 2 of the worker)]. The worker itself connects to the
+    control socket and says WorkerHello with a pidfd of itself.
+    """
+
+    worker_id: int
+    pool: str
+    home: str
+    control: str  # path of the control socket
+    environment: dict[str, str]
+
+
+class ForkFailed(_Control):
+    """The template could not fork."""
+
+    worker_id: int
+    error: str
+
+
+# ── control: manager ↔ worker ───────────────────────────────────────────────────────────────────
+
+
+class WorkerHello(_Control):
+    """First message of a worker, before it loads anything. Descriptor: a pidfd of itself."""
+
+    worker_id: int
+    pid: int
+
+
+class QueueEndpoint(msgspec.Struct, frozen=True):
+    """Where one listener process takes a pool's answers."""
+
+    epoch: int
+    queue: str  # ZeroMQ endpoint, "ipc://…"
+    descriptors: str  # path of the side socket
+
+
+class WorkerWelcome(_Control):
+    """What a worker is. Descriptors: [scoreboard memfd]."""
+
+    worker_id: int
+    pool: str
+    identity: bytes  # of its DEALER
+    generation: int
+    home: str
+    config_file: str  # the pool's reduced applicationHost.config
+    threads: int
+    slots: int
+    endpoints: list[QueueEndpoint]
+    time_scale: float = 1.0
+    umask: int = -1
+
+
+class SetEndpoints(_Control):
+    """The listener processes there are now; others are dead: cancel their requests."""
+
+    endpoints: list[QueueEndpoint]
+
+
+class WorkerReady(_Control):
+    """Applications loaded (or failed in a way that answers 500); it takes requests."""
+
+    worker_id: int
+
+
+class WorkerStartFailed(_Control):
+    """The worker cannot serve at all and exits."""
+
+    worker_id: int
+    detail: str
+
+
+class RecycleRequested(_Control):
+    """The worker asks to be replaced; `reason` is a RecycleReason."""
+
+    worker_id: int
+    reason: str
+
+
+class ConfigurationChanged(_Control):
+    """Re-read the pool's file and the web.config files below it."""
+
+
+class StopWorker(_Control):
+    """Sent when no listener can drain the worker: finish what runs, then exit 0."""
+
+    drain: bool
+
+
+class Ping(_Control):
+    """Prove that the interpreter advances."""
+
+    nonce: int
+
+
+class Pong(_Control):
+    """Answer to Ping, from a thread of the worker's own."""
+
+    nonce: int
+
+
+class DumpStacks(_Control):
+    """Write all threads' stacks to the worker's output."""
+
+
+# ── control: manager ↔ listener ─────────────────────────────────────────────────────────────────
+
+
+class ListenerHello(_Control):
+    """First message of a listener."""
+
+    pid: int
+
+
+class ListeningSocket(msgspec.Struct, frozen=True):
+    """One bound socket; its descriptor travels beside the message, in the same order."""
+
+    ip: str
+    port: int
+    scheme: str
+
+
+class ListenerSettings(msgspec.Struct, frozen=True):
+    """What is one for all sites. Times in seconds, 0 = off; sizes in bytes."""
+
+    home: str
+    sockets: str  # folder of sockets
+    logs: str  # folder of the HTTPERR log
+    engine: str = "auto"
+    connection_timeout_s: float = 120.0
+    header_wait_s: float = 120.0
+    entity_body_s: float = 120.0
+    min_bytes_per_second: int = 240
+    max_field_length: int = 16384
+    max_request_bytes: int = 16384
+    managerless_limit_s: float = 300.0
+    time_scale: float = 1.0
+
+
+class ListenerWelcome(_Control):
+    """Who this listener is. It opens nothing before."""
+
+    epoch: int
+    settings: ListenerSettings
+
+
+class SetSockets(_Control):
+    """Accept on exactly these from now on (descriptors beside, same order; at most 200 a message).
+
+    `more` = further sockets follow in the next message; the set is in force with the last.
+    """
+
+    sockets: list[ListeningSocket]
+    more: bool = False
+
+
+class PoolRoute(msgspec.Struct, frozen=True):
+    """One application's URL space."""
+
+    path: str  # "/" or "/app"
+    pool: str
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """A site's logFile element."""
+
+    enabled: bool
+    directory: str
+    period: str
+    truncate_size: int
+    local_time_rollover: bool
+    fields: int  # logExtFileFlags
+
+
+class SiteRoute(msgspec.Struct, frozen=True):
+    """One site as the listener sees it."""
+
+    id: int
+    name: str
+    started: bool
+    bindings: list[tuple[str, str]]  # (scheme, bindingInformation with the real port)
+    applications: list[PoolRoute]
+    log: LogSettings
+    connection_timeout_s: float = 120.0
+    max_connections: int = 4294967295
+    max_url_segments: int = 32
+
+
+class SetRoutes(_Control):
+    """The whole routing table; swapped at once."""
+
+    sites: list[SiteRoute]
+
+
+class PoolQueue(msgspec.Struct, frozen=True):
+    """One pool's request queue. Times in seconds, 0 = off; sizes in bytes."""
+
+    name: str
+    accepting: bool  # False: answer 503 with `refusal`
+    refusal: Literal["", "AppOffline", "Disabled", "AppShutdown"] = ""
+    queue_length: int = 1000
+    time_limit_s: float = 110.0
+    idle_time_limit_s: float = 0.0
+    queue_time_limit_s: float = 30.0
+    replay: Literal["none", "safe", "idempotent"] = "safe"
+    max_replays: int = 1
+    poison_crashes: int = 2
+    commit_buffer: int = 65536
+    body_spool: int = 65536
+    max_spool: int = 1 << 30
+    response_spool: int = 262144
+    streaming: bool = False
+    max_processes: int = 1
+    demand_start: bool = True
+    tcp_level: bool = False  # loadBalancerCapabilities=TcpLevel: cut instead of 503
+    uid: int = -1  # who may reach the queue's folder; -1 = the listener's own
+    gid: int = -1
+
+
+class SetPools(_Control):
+    """All request queues there are. A queue that is gone answers what waits in it with 503."""
+
+    pools: list[PoolQueue]
+
+
+class AddWorker(_Control):
+    """A worker will connect with this identity. Descriptors: [pidfd, scoreboard memfd]."""
+
+    worker_id: int
+    pool: str
+    pid: int
+    identity: bytes
+    slots: int
+
+
+class ActivateWorker(_Control):
+    """Give the worker requests; those it replaces get no more, then StopListening."""
+
+    worker_id: int
+    replaces: list[int]
+
+
+class DrainWorker(_Control):
+    """No more requests for the worker, then StopListening on its channel."""
+
+    worker_id: int
+    drain: bool = True
+
+
+class ReopenLogs(_Control):
+    """Close and open the log files again (SIGUSR1)."""
+
+
+class StopListener(_Control):
+    """Stop accepting. With `drain`, answer what has begun and close idle connections first."""
+
+    drain: bool
+
+
+class QueryListener(_Control):
+    """Ask for a ListenerReport."""
+
+    query_id: int
+    with_requests: bool = False
+
+
+class ListenerReady(_Control):
+    """Sockets, routes and pools are in force."""
+
+    epoch: int
+    listening: int  # how many sockets
+
+
+class QueueBound(_Control):
+    """The pool's ROUTER is bound; workers may connect. Sent once per pool, before DemandStart."""
+
+    pool: str
+    endpoint: QueueEndpoint
+
+
+class DemandStart(_Control):
+    """A request waits and no worker can take it. `further`: there are workers, none has credit."""
+
+    pool: str
+    further: bool
+
+
+class WorkerAttached(_Control):
+    """The worker's Hello came: its channel works both ways."""
+
+    worker_id: int
+
+
+class WorkerDrained(_Control):
+    """The worker said Bye: every request it had has ended."""
+
+    worker_id: int
+
+
+class WorkerFaulty(_Control):
+    """The worker sent what no worker may send; it gets nothing more. Replace it."""
+
+    worker_id: int
+    detail: str
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    """One request that a death met, and its fate."""
+
+    id: int
+    method: str
+    url: str
+    client: str
+    state: str  # "sent", "started", "responding"
+    fate: str  # "dispatched again", "502", "cut", "poisoned"
+
+
+class WorkerDeathSettled(_Control):
+    """After a death: all the worker's requests have been taken back or answered."""
+
+    worker_id: int
+    requests: list[InFlight]
+    finished: int  # requests it had finished in its life
+
+
+class RequestRow(msgspec.Struct, frozen=True):
+    """One line of `was list requests`."""
+
+    id: int
+    connection_id: int
+    app_pool: str
+    site: int
+    worker_id: int  # 0: still queued
+    verb: str
+    url: str
+    client: str
+    attempt: int
+    state: str
+    notification: str
+    module: str
+    elapsed_ms: int
+
+
+class WorkerCounters(msgspec.Struct, frozen=True):
+    """What the listener knows of a worker."""
+
+    worker_id: int
+    finished: int
+    active: int
+    attached: bool
+
+
+class PoolCounters(msgspec.Struct, frozen=True):
+    """What the listener knows of a pool."""
+
+    name: str
+    queued: int
+    active: int
+    spool_bytes: int
+
+
+class ListenerReport(_Control):
+    """Answer to QueryListener. `counters` are totals since the listener's start, by name."""
+
+    query_id: int
+    pools: list[PoolCounters]
+    workers: list[WorkerCounters]
+    requests: list[RequestRow]
+    connections: int
+    counters: dict[str, int]
+
+
+class ListenerDrained(_Control):
+    """After StopListener(drain): nothing is left; the listener exits."""
+
+
+ToManager: TypeAlias = (
+    TemplateHello
+    | ForkFailed
+    | WorkerHello
+    | WorkerReady
+    | WorkerStartFailed
+    | RecycleRequested
+    | Pong
+    | ListenerHello
+    | ListenerReady
+    | QueueBound
+    | DemandStart
+    | WorkerAttached
+    | WorkerDrained
+    | WorkerFaulty
+    | WorkerDeathSettled
+    | ListenerReport
+    | ListenerDrained
+)
+ManagerToListener: TypeAlias = (
+    ListenerWelcome
+    | SetSockets
+    | SetRoutes
+    | SetPools
+    | AddWorker
+    | ActivateWorker
+    | DrainWorker
+    | ReopenLogs
+    | StopListener
+    | QueryListener
+)
+ManagerToWorker: TypeAlias = (
+    WorkerWelcome | SetEndpoints | ConfigurationChanged | StopWorker | Ping | DumpStacks
+)
+ManagerToTemplate: TypeAlias = Fork

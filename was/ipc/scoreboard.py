@@ -1,0 +1,152 @@
+"""The scoreboard: what a worker was doing, readable after its death.
+
+One memfd a worker, made and sealed by the manager (a truncated file would kill a reader with
+SIGBUS; a sealed one cannot be truncated). The worker alone writes, through a mapping; readers use
+pread and trust nothing: a value out of range means "unknown".
+
+The listener chooses the row of a request (`Request.slot`) and gives it to no other before it has
+read the request's END. So a row speaks of the last request run in it until the listener itself
+knows how that one ended, and a worker killed after it put an answer in a queue, but before the
+answer left, cannot look as if it had never started.
+
+Row: eight 64-bit words. Word 0 is the proof, one aligned store: id << 11 | attempt << 3 | state.
+STARTED is stored before the first notification that may run code not ours. The rest are hints for
+display: word 1 = notification << 16 | module, word 2 = time.monotonic_ns of STARTED.
+
+Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
+table of module names, written once at load.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+from enum import IntEnum
+
+__all__ = ["RequestState", "Row", "ScoreboardReader", "ScoreboardWriter", "make_scoreboard"]
+
+LAYOUT_VERSION = 1
+ROW_WORDS = 8
+HEADER_WORDS = 8
+NAME_BYTES = 48
+MAX_NAMES = 64
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class RequestState(IntEnum):
+    """How far a request has come in the worker."""
+
+    FREE = 0
+    RECEIVED = 1
+    STARTED = 2
+    RESPONDING = 3
+    ENDED = 4
+
+
+class Row:
+    """One row as read: the request it speaks of, and how far that one has come."""
+
+    __slots__ = ("attempt", "id", "module", "notification", "started_ns", "state")
+
+    def __init__(self, words: tuple[int, ...]) -> None:
+        proof = words[0]
+        self.id = proof >> 11
+        self.attempt = (proof >> 3) & 0xFF
+        self.state = proof & 7
+        self.notification = words[1] >> 16
+        self.module = words[1] & 0xFFFF
+        self.started_ns = words[2]
+
+
+def scoreboard_bytes(rows: int) -> int:
+    """Size of a scoreboard with so many rows."""
+    return (HEADER_WORDS + rows * ROW_WORDS) * 8 + MAX_NAMES * NAME_BYTES
+
+
+def make_scoreboard(rows: int) -> int:
+    """A new sealed memfd for a worker with `rows` request slots; the caller owns it."""
+    fd = os.memfd_create("was-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, scoreboard_bytes(rows))
+        os.pwrite(fd, struct.pack("=QQ", LAYOUT_VERSION, rows), 0)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class ScoreboardWriter:
+    """The worker's side. `words[row(slot)]` is the proof word: the hot path stores it itself."""
+
+    def __init__(self, fd: int) -> None:
+        size = os.fstat(fd).st_size
+        self._map = mmap.mmap(fd, size)
+        # Children of the application must not be able to write what proves something about us.
+        self._map.madvise(mmap.MADV_DONTFORK)
+        # A memoryview of native 8-byte items: each assignment is one aligned 8-byte copy.
+        self.words = memoryview(self._map)[: size - MAX_NAMES * NAME_BYTES].cast("Q")
+        self.rows = self.words[1]
+        self._names_at = size - MAX_NAMES * NAME_BYTES
+
+    @staticmethod
+    def row(slot: int) -> int:
+        """Index of the first word of a slot's row."""
+        return HEADER_WORDS + slot * ROW_WORDS
+
+    def write_names(self, names: list[str]) -> None:
+        """Publish the module names that word 1 counts from 1."""
+        for index, name in enumerate(names[:MAX_NAMES]):
+            raw = name.encode("utf-8")[: NAME_BYTES - 1]
+            at = self._names_at + index * NAME_BYTES
+            self._map[at : at + len(raw)] = raw
+
+    def close(self) -> None:
+        """Unmap."""
+        self.words.release()
+        self._map.close()
+
+
+class ScoreboardReader:
+    """Anybody else's side: reads only, never maps."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        size = os.fstat(fd).st_size
+        rows = (size - MAX_NAMES * NAME_BYTES) // 8 - HEADER_WORDS
+        self.rows = max(0, rows // ROW_WORDS)
+        self._names_at = size - MAX_NAMES * NAME_BYTES
+
+    def read_rows(self) -> list[Row]:
+        """Every row, as one consistent copy of a dead worker's, a recent one of a live one's."""
+        raw = os.pread(self._fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
+        step = ROW_WORDS * 8
+        return [
+            Row(struct.unpack_from("=3Q", raw, at)) for at in range(0, len(raw) - step + 1, step)
+        ]
+
+    def read_names(self) -> list[str]:
+        """Module names, as far as they were published."""
+        raw = os.pread(self._fd, MAX_NAMES * NAME_BYTES, self._names_at)
+        names: list[str] = []
+        for at in range(0, len(raw), NAME_BYTES):
+            name = raw[at : at + NAME_BYTES].split(b"\0", 1)[0]
+            if not name:
+                break
+            names.append(name.decode("utf-8", "replace"))
+        return names
+
+    def finished(self) -> int:
+        """Requests the worker says it has finished."""
+        return int(struct.unpack("=Q", os.pread(self._fd, 8, 3 * 8))[0])
+
+    def alive_until_ns(self) -> int:
+        """The stamp the worker's interpreter advances (time.monotonic_ns)."""
+        return int(struct.unpack("=Q", os.pread(self._fd, 8, 2 * 8))[0])
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
