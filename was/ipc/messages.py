@@ -494,13 +494,6 @@ class ListenerReady(_Control):
     listening: int  # how many sockets
 
 
-class QueueBound(_Control):
-    """The pool's ROUTER is bound; workers may connect. Sent once per pool, before DemandStart."""
-
-    pool: str
-    endpoint: QueueEndpoint
-
-
 class DemandStart(_Control):
     """A request waits and no worker can take it. `further`: there are workers, none has credit."""
 
@@ -607,7 +600,6 @@ ToManager: TypeAlias = (
     | Pong
     | ListenerHello
     | ListenerReady
-    | QueueBound
     | DemandStart
     | WorkerAttached
     | WorkerDrained
@@ -632,3 +624,8 @@ ManagerToWorker: TypeAlias = (
     WorkerWelcome | SetEndpoints | ConfigurationChanged | StopWorker | Ping | DumpStacks
 )
 ManagerToTemplate: TypeAlias = Fork
+
+
+def request_id_text(request_id: int) -> str:
+    """A request id as people see it: X-Request-ID, `was.request_id`, REQUEST_ID, the dossiers."""
+    return f"{request_id:016x}"
