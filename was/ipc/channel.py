@@ -1,0 +1,262 @@
+"""The ZeroMQ ends of the request road: the only file that imports zmq.
+
+ZeroMQ's descriptor is edge-triggered, and a *send* consumes the edge too: whoever sends and then
+waits for the descriptor can wait for ever with a readable message. So after every send and receive
+EVENTS is looked at again, and one function does all the receiving (`RouterChannel.pump`): at most
+64 messages, then it re-arms itself behind the loop's other work while more wait. It runs on the
+descriptor, after each flush, and from a tick whose hits are counted and must stay 0.
+
+The listener binds one ROUTER per pool; each worker connects one DEALER per listener process. The
+identity is 16 random bytes that only the manager, the listener and that worker know. MANDATORY
+makes a send to a worker that is not there an error instead of silence; HANDOVER is off, so nobody
+can take a live worker's identity over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final
+
+import zmq
+from zmq.constants import POLLIN, SocketOption
+
+from was.ipc.messages import CHUNK_BYTES
+
+__all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller"]
+
+MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
+HIGH_WATER_BATCHES: Final = 256
+RECEIVES_A_TURN: Final = 64
+LINGER_MS: Final = 2000
+
+# A batch is cut before it could exceed MAXMSGSIZE at the other end.
+BATCH_BYTES: Final = MAX_MESSAGE_BYTES - 4 * CHUNK_BYTES
+
+_EVENTS: Final = SocketOption.EVENTS
+_POLLIN: Final = int(POLLIN)
+
+
+class Context:
+    """ZeroMQ's context of one process. Make it after any fork, never before."""
+
+    def __init__(self, *, max_sockets: int = 65536) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        limit = self._context.get(zmq.SOCKET_LIMIT)
+        self._context.set(zmq.MAX_SOCKETS, min(max_sockets, int(limit)))
+
+    def socket(self, kind: int) -> zmq.Socket[bytes]:
+        """A socket with the settings both ends share."""
+        sock = self._context.socket(kind)
+        sock.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        sock.setsockopt(zmq.SNDHWM, HIGH_WATER_BATCHES)
+        sock.setsockopt(zmq.RCVHWM, HIGH_WATER_BATCHES)
+        sock.setsockopt(zmq.RECONNECT_IVL, 10)
+        sock.setsockopt(zmq.LINGER, 0)
+        return sock
+
+    def close(self) -> None:
+        """Close; what lingers is given at most LINGER_MS."""
+        self._context.term()
+
+
+class Sent(Enum):
+    """What became of a batch."""
+
+    YES = 1
+    NOT_READING = 2  # EAGAIN: the peer's high-water mark; keep the batch, stop dispatching
+    NOT_THERE = 3  # EHOSTUNREACH: no such identity connected; wait for the pidfd to tell
+
+
+class RouterChannel:
+    """The listener's end for one pool: a ROUTER bound at `endpoint`, pumped on the loop.
+
+    `on_message(identity, data, source)` gets every message, `source` being the descriptor of the
+    connection it came by when `wants_source(identity)` says that it is asked for, else -1.
+    `after_pump()` runs once after the messages of a pump.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        endpoint: str,
+        *,
+        on_message: Callable[[bytes, Any, int], None],
+        wants_source: Callable[[bytes], bool],
+        after_pump: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_message = on_message
+        self._wants_source = wants_source
+        self._after_pump = after_pump
+        sock = context.socket(zmq.ROUTER)
+        sock.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        sock.setsockopt(zmq.ROUTER_HANDOVER, 0)
+        self._monitor = sock.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        try:
+            sock.bind(endpoint)
+        except BaseException:
+            sock.disable_monitor()
+            sock.close(0)
+            raise
+        self._sock = sock
+        self._getsockopt = sock.getsockopt
+        self._recv = sock.recv
+        self._send_multipart = sock.send_multipart
+        self._is_scheduled = False
+        self._is_closed = False
+        self._fd = sock.getsockopt(zmq.FD)
+        loop.add_reader(self._fd, self.pump)
+        self.schedule()
+
+    def pump(self) -> None:
+        """Receive what is there, at most 64 messages, then re-arm while more wait."""
+        self._is_scheduled = False
+        if self._is_closed:
+            return
+        recv = self._recv
+        getsockopt = self._getsockopt
+        received = 0
+        while getsockopt(_EVENTS) & _POLLIN:
+            if received == RECEIVES_A_TURN:
+                self.schedule()
+                break
+            received += 1
+            identity = recv()
+            if self._wants_source(identity):
+                frame = recv(copy=False)
+                self._on_message(identity, frame.buffer, int(frame.get(zmq.SRCFD)))
+                more = frame.more
+            else:
+                self._on_message(identity, recv(), -1)
+                more = getsockopt(zmq.RCVMORE)
+            while more:  # nobody of ours sends further frames: one who does is told apart here
+                self._on_message(identity, b"", -1)
+                recv()
+                more = getsockopt(zmq.RCVMORE)
+            if self._is_closed:
+                return
+        if received:
+            self._after_pump()
+
+    def schedule(self) -> None:
+        """Pump in the next turn of the loop."""
+        if not self._is_scheduled and not self._is_closed:
+            self._is_scheduled = True
+            self._loop.call_soon(self.pump)
+
+    def missed_an_edge(self) -> bool:
+        """For the tick: a message waits that nothing was going to read. Reads it; must be False."""
+        if self._is_scheduled or self._is_closed:
+            return False
+        if not self._getsockopt(_EVENTS) & _POLLIN:
+            return False
+        # The descriptor may have fired in this very turn, its callback standing behind the tick's.
+        fired = _is_readable(self._fd)
+        self.schedule()
+        return not fired
+
+    def send(self, identity: bytes, batch: bytes) -> Sent:
+        """Send one batch; never blocks."""
+        try:
+            self._send_multipart((identity, batch), zmq.NOBLOCK)
+        except zmq.Again:
+            result = Sent.NOT_READING
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            result = Sent.NOT_THERE
+        else:
+            result = Sent.YES
+        # The send may have eaten the descriptor's edge.
+        if not self._is_scheduled and self._getsockopt(_EVENTS) & _POLLIN:
+            self.schedule()
+        return result
+
+    def read_disconnects(self) -> list[int]:
+        """Descriptors of the connections that ended since the last call."""
+        ended: list[int] = []
+        while self._monitor.getsockopt(_EVENTS) & _POLLIN:
+            frames = self._monitor.recv_multipart()
+            _event, value = struct.unpack("=hi", frames[0][:6])
+            ended.append(value)
+        return ended
+
+    def close(self) -> None:
+        """Unbind and forget what was not sent (but for LINGER_MS)."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._loop.remove_reader(self._fd)
+        self._sock.disable_monitor()
+        self._monitor.close(0)
+        self._sock.close(LINGER_MS)
+
+
+def _is_readable(fd: int) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class DealerChannel:
+    """A worker's end towards one listener process. One thread at a time may use it."""
+
+    def __init__(self, context: Context, endpoint: str, identity: bytes) -> None:
+        sock = context.socket(zmq.DEALER)
+        sock.setsockopt(zmq.IDENTITY, identity)
+        sock.connect(endpoint)
+        self.sock = sock
+        self._getsockopt = sock.getsockopt
+        self._recv = sock.recv
+        self._send = sock.send
+
+    def receive(self) -> bytes | None:
+        """The next batch, None when there is none now."""
+        if not self._getsockopt(_EVENTS) & _POLLIN:
+            return None
+        return self._recv()
+
+    def send(self, batch: bytes) -> bool:
+        """Send one batch; False when the listener is not reading now."""
+        try:
+            self._send(batch, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def close(self, *, linger: bool) -> None:
+        """Close; with `linger`, what was sent is still delivered for up to 2 s."""
+        self.sock.close(LINGER_MS if linger else 0)
+
+
+class WorkerPoller:
+    """Waits for any of a worker's channels or its eventfd. Used by the leader only."""
+
+    def __init__(self, wake_fd: int) -> None:
+        self._poller = zmq.Poller()
+        self._poller.register(wake_fd, zmq.POLLIN)
+        self._wake_fd = wake_fd
+
+    def add(self, channel: DealerChannel) -> None:
+        """Watch a channel."""
+        self._poller.register(channel.sock, zmq.POLLIN)
+
+    def remove(self, channel: DealerChannel) -> None:
+        """Stop watching a channel; call before it is closed."""
+        self._poller.unregister(channel.sock)
+
+    def wait(self, timeout_ms: int) -> None:
+        """Wait until something can be received or somebody rang the eventfd."""
+        for ready, _ in self._poller.poll(timeout_ms):
+            if ready == self._wake_fd:
+                try:
+                    os.read(self._wake_fd, 8)
+                except BlockingIOError:
+                    pass

@@ -1,0 +1,311 @@
+"""One request as the pipeline sees it: body in, response out, exactly one END.
+
+An exchange is used by one request thread at a time. The leader delivers what arrives for it
+(`deliver_chunk`, `widen`, `cancel`) from another thread; the two meet in a deque, a counter and an
+event.
+
+A thread that must wait and happens to lead gives up the lead first: only the leader receives the
+very message it waits for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from was.errors import WasError
+from was.ipc.messages import (
+    CHUNK_BYTES,
+    RESPONSE_WINDOW_BYTES,
+    AbortResponse,
+    BodyPull,
+    Request,
+    Response,
+    ResponseChunk,
+)
+
+if TYPE_CHECKING:
+    from was.worker.queue_client import Channel, QueueClient
+
+__all__ = ["ClientGoneError", "Exchange"]
+
+# A body is pulled in steps of this many bytes: one step is on its way while one is being read.
+PULL_BYTES = 2 * CHUNK_BYTES
+
+
+class ClientGoneError(WasError):
+    """The client disconnected, or was answered by the listener: nobody reads what you write."""
+
+
+class Exchange:
+    """A request taken from the queue, until its END has been posted."""
+
+    __slots__ = (
+        "_arrival",
+        "_channel",
+        "_chunks",
+        "_client",
+        "_granted",
+        "_is_body_complete",
+        "_is_ended",
+        "_rest",
+        "_window",
+        "gone",
+        "request",
+        "row",
+        "started",
+        "words",
+    )
+
+    def __init__(self, client: QueueClient, channel: Channel, request: Request) -> None:
+        self._client = client
+        self._channel = channel
+        self.request = request
+        self.words = client.words
+        self.row = client.row_of(request.slot)
+        self.gone = False
+        self.started = False
+        self._is_ended = False
+        self._rest = request.body
+        self._is_body_complete = not request.pull
+        # The rest is made when it is needed: most requests have neither pulled body nor window.
+        self._chunks: deque[tuple[bytes, bool]] | None = None
+        self._granted = 0
+        self._window = RESPONSE_WINDOW_BYTES
+        self._arrival: threading.Event | None = None
+
+    # ── request body ────────────────────────────────────────────────────────────────────────────
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of the body, at least one; b"" at its end.
+
+        Blocks until bytes have arrived. Raises ClientGoneError when they never will.
+        """
+        if not self._rest:
+            if self._is_body_complete:
+                return b""
+            self._rest = self._next_chunk()
+        rest = self._rest
+        if len(rest) <= size:
+            self._rest = b""
+            return rest
+        self._rest = rest[size:]
+        return rest[:size]
+
+    def _next_chunk(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = deque()
+        while True:
+            if self._granted <= PULL_BYTES // 2:
+                step = PULL_BYTES - self._granted
+                self._granted += step
+                self._post(BodyPull(self.request.id, self.request.attempt, step))
+            while not self._chunks:
+                if self.gone:
+                    raise ClientGoneError("the client went away while its body was read")
+                self._wait(lambda: bool(self._chunks) or self.gone)
+            data, last = self._chunks.popleft()
+            self._granted -= len(data)
+            if last:
+                self._is_body_complete = True
+                return data
+            if data:
+                return data
+
+    # ── response ────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+        """Begin the response: what is sent can no longer be repeated or replaced."""
+        if self.gone:
+            raise ClientGoneError("the client has gone")
+        self.started = True
+        first, rest = body[:CHUNK_BYTES], body[CHUNK_BYTES:]
+        self._window -= len(first)
+        request = self.request
+        self._post(
+            Response(request.id, request.attempt, status, reason, block, length, first, True)
+        )
+        if rest:
+            self.write(rest)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body; blocks while the listener holds as much as it may."""
+        request = self.request
+        at = 0
+        while at < len(data):
+            if self.gone:
+                raise ClientGoneError("the client has gone")
+            if self._window <= 0:
+                self._wait(lambda: self._window > 0 or self.gone)
+                continue
+            piece = data[at : at + CHUNK_BYTES]
+            at += len(piece)
+            self._window -= len(piece)
+            self._post(ResponseChunk(request.id, request.attempt, piece, True))
+
+    def send_file(self, fd: int, offset: int, length: int) -> None:
+        """Send a region of a regular file as more of the body; `fd` may be closed on return."""
+        if self.gone:
+            raise ClientGoneError("the client has gone")
+        token = self._client.pass_descriptor(self._channel, self.request.id, fd)
+        if token == 0:
+            self._write_file(fd, offset, length)
+            return
+        request = self.request
+        self._post(
+            ResponseChunk(
+                request.id,
+                request.attempt,
+                b"",
+                True,
+                file_token=token,
+                file_offset=offset,
+                file_length=length,
+            )
+        )
+
+    def _write_file(self, fd: int, offset: int, length: int) -> None:
+        # The side socket is not to be had: the bytes go the slow way.
+        end = offset + length
+        while offset < end:
+            data = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
+            if not data:
+                raise OSError("the file has become shorter while it was sent")
+            self.write(data)
+            offset += len(data)
+
+    # ── the end: one of these, once ─────────────────────────────────────────────────────────────
+
+    def finish(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        log: str,
+        substatus: int,
+        win32: int,
+        file: tuple[int, int, int] | None = None,
+        close: bool = False,
+    ) -> None:
+        """The whole response in one message, which keeps the request repeatable until then.
+
+        `file` = (fd, offset, length) follows `body`. END.
+        """
+        request = self.request
+        if len(body) <= CHUNK_BYTES and file is None:
+            self._end(
+                Response(
+                    request.id,
+                    request.attempt,
+                    status,
+                    reason,
+                    block,
+                    length,
+                    body,
+                    False,
+                    log,
+                    substatus,
+                    win32,
+                    0,
+                    0,
+                    0,
+                    close,
+                )
+            )
+            return
+        try:
+            if file is not None and len(body) <= CHUNK_BYTES:
+                token = self._client.pass_descriptor(self._channel, request.id, file[0])
+                if token:
+                    self._end(
+                        Response(
+                            request.id,
+                            request.attempt,
+                            status,
+                            reason,
+                            block,
+                            length,
+                            body,
+                            False,
+                            log,
+                            substatus,
+                            win32,
+                            token,
+                            file[1],
+                            file[2],
+                            close,
+                        )
+                    )
+                    return
+            self.start(status, reason, block, length, body)
+            if file is not None:
+                self.send_file(*file)
+        except (ClientGoneError, OSError):
+            self.abort(log, 64)
+            return
+        self.end(b"", log, substatus, win32)
+
+    def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:
+        """The last bytes of a response that was started. END."""
+        request = self.request
+        if len(data) > CHUNK_BYTES:
+            try:
+                self.write(data)
+            except ClientGoneError:
+                self.abort(log, 64)
+                return
+            data = b""
+        self._end(ResponseChunk(request.id, request.attempt, data, False, log, substatus, win32))
+
+    def abort(self, log: str, win32: int) -> None:
+        """Give the response up: the client's connection is cut, or 502 if nothing was sent. END."""
+        self._end(AbortResponse(self.request.id, self.request.attempt, log, win32))
+
+    def _end(self, item: Response | ResponseChunk | AbortResponse) -> None:
+        if self._is_ended:
+            raise RuntimeError("a second END of one request")
+        self._is_ended = True
+        self._client.post_end(self._channel, self.request.id, item)
+
+    def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
+        self._client.post(self._channel, item)
+
+    # ── from the leader ─────────────────────────────────────────────────────────────────────────
+
+    def deliver_chunk(self, data: bytes, last: bool) -> None:
+        """Body bytes came."""
+        if self._chunks is None:
+            self._chunks = deque()
+        self._chunks.append((data, last))
+        self._wake()
+
+    def widen(self, count: int) -> None:
+        """The listener took `count` bytes of the response."""
+        self._window += count
+        self._wake()
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.gone = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrival is not None:
+            self._arrival.set()
+
+    def _wait(self, is_there: Callable[[], bool]) -> None:
+        """Sleep until the leader has delivered something. The caller looks whether it suffices."""
+        arrival = self._arrival
+        if arrival is None:
+            arrival = self._arrival = threading.Event()
+        self._client.give_up_lead()
+        # Clear, then look: what was delivered before the clearing is seen by the look, what comes
+        # after it sets the event again.
+        arrival.clear()
+        if not is_there():
+            arrival.wait()

@@ -1,0 +1,310 @@
+"""WorkerHost: the worker from inside, starting → running → draining → stopped.
+
+The main thread waits here, for the manager's commands, for what the request threads report, and for
+signals: one queue, one thing at a time. That it answers pings proves that the interpreter advances.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+from was.errors import IllFormedMessageError
+from was.ipc import codec
+from was.ipc.channel import Context
+from was.ipc.descriptors import ControlSocket
+from was.ipc.messages import (
+    ConfigurationChanged,
+    DumpStacks,
+    Ping,
+    Pong,
+    QueueEndpoint,
+    RecycleRequested,
+    SetEndpoints,
+    StopWorker,
+    WorkerHello,
+    WorkerReady,
+    WorkerStartFailed,
+    WorkerWelcome,
+)
+from was.ipc.scoreboard import ScoreboardWriter
+from was.log import log, log_exception
+from was.worker.queue_client import Channel, QueueClient, hello
+from was.worker.server import WorkerServer
+from was.worker.threads import RequestThreads
+
+__all__ = ["WorkerHost"]
+
+# How long the worker waits for the listener to acknowledge its Bye, seconds.
+BYE_WAIT_S = 2.0
+RECONNECT_S = 0.5
+MANAGERLESS_LIMIT_S = 300.0
+
+
+class State(Enum):
+    """Where a worker is in its life."""
+
+    STARTING = 1
+    RUNNING = 2
+    DRAINING = 3
+    STOPPED = 4
+
+
+class WorkerHost:
+    """One worker process."""
+
+    def __init__(
+        self, control: ControlSocket, control_path: str, welcome: WorkerWelcome, scoreboard_fd: int
+    ) -> None:
+        self._control: ControlSocket | None = control
+        self._control_path = control_path
+        self._welcome = welcome
+        self._state = State.STARTING
+        self._events: deque[Callable[[], None]] = deque()
+        self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._is_drained = False
+        self._is_bye_said = False
+        self._exit_code = 0
+        self._manager_lost_at = 0.0
+        self._scoreboard = ScoreboardWriter(scoreboard_fd)
+        os.close(scoreboard_fd)
+        os.register_at_fork(after_in_child=self._forget_in_child)
+        self._server = WorkerServer(
+            config_file=Path(welcome.config_file),
+            home=Path(welcome.home),
+            pool=welcome.pool,
+            worker_id=welcome.worker_id,
+            threads=welcome.threads,
+        )
+        self._client: QueueClient | None = None
+        self._threads: RequestThreads | None = None
+        self._context: Context | None = None
+
+    def _forget_in_child(self) -> None:
+        # A child of the application must not speak for the worker.
+        if self._control is not None:
+            self._control.close()
+        os.close(self._event_fd)
+
+    # ── starting ────────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> int:
+        """Load, serve until told to stop; the exit status."""
+        try:
+            self._server.load()
+        except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
+            log_exception("worker_start_failed", error, pool=self._welcome.pool)
+            self._send(WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}"))
+            return 71
+        self._scoreboard.write_names(self._server.module_names)
+        context = self._context = Context()
+        client = self._client = QueueClient(
+            context=context,
+            scoreboard=self._scoreboard,
+            on_stop_listening=lambda drain: self._later(lambda: self._stop_listening(drain)),
+            on_drained=lambda: self._later(self._drained),
+            on_fault=lambda detail: self._later(lambda: self._fault(detail)),
+        )
+        threads = self._threads = RequestThreads(
+            client, self._server.handle, self._welcome.threads, name="request"
+        )
+        client.threads = threads
+        for endpoint in self._welcome.endpoints:
+            self._connect(endpoint)
+        signal.signal(signal.SIGTERM, lambda *_: self._later(self._asked_to_go))
+        threads.start()
+        self._state = State.RUNNING
+        self._send(WorkerReady(self._welcome.worker_id))
+        self._serve()
+        return self._exit_code
+
+    def _connect(self, endpoint: QueueEndpoint) -> None:
+        assert self._client is not None
+        assert self._threads is not None
+        welcome = self._welcome
+        channel = self._client.connect(
+            endpoint, welcome.identity, hello(welcome.worker_id, os.getpid(), welcome.slots)
+        )
+        self._threads.poller.add(channel.dealer)
+
+    # ── the one loop ────────────────────────────────────────────────────────────────────────────
+
+    def _later(self, event: Callable[[], None]) -> None:
+        """From any thread, or a signal handler: have the main thread do it."""
+        self._events.append(event)
+        try:
+            os.eventfd_write(self._event_fd, 1)
+        except BlockingIOError:
+            pass
+
+    def _serve(self) -> None:
+        while self._state is not State.STOPPED:
+            self._wait(1.0)
+            while self._events:
+                self._events.popleft()()
+            if self._control is None:
+                self._look_for_manager()
+
+    def _wait(self, timeout_s: float) -> None:
+        poll = select.poll()
+        poll.register(self._event_fd, select.POLLIN)
+        if self._control is not None:
+            poll.register(self._control.sock.fileno(), select.POLLIN)
+        for fd, _ in poll.poll(timeout_s * 1000):
+            if fd == self._event_fd:
+                try:
+                    os.eventfd_read(fd)
+                except BlockingIOError:
+                    pass
+            else:
+                self._read_control()
+
+    def _read_control(self) -> None:
+        assert self._control is not None
+        try:
+            message = self._control.recv()
+        except OSError:
+            message = None
+        if message is None:
+            self._manager_lost()
+            return
+        content, descriptors = message
+        try:
+            command = codec.decode_manager_to_worker(content)
+        except IllFormedMessageError as error:
+            log("worker_faulty", detail=f"from the manager: {error}")
+            return
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        match command:
+            case Ping():
+                self._send(Pong(command.nonce))
+            case SetEndpoints():
+                self._set_endpoints(command.endpoints)
+            case ConfigurationChanged():
+                self._reload()
+            case StopWorker():
+                self._stop_listening(command.drain)
+            case DumpStacks():
+                faulthandler.dump_traceback(2, all_threads=True)
+            case WorkerWelcome():
+                pass  # a new manager greets a worker that it took over: nothing is new to us
+
+    def _send(self, notice: object) -> None:
+        if self._control is None:
+            return
+        try:
+            self._control.send(codec.encode(notice))
+        except OSError:
+            self._manager_lost()
+
+    # ── without a manager ───────────────────────────────────────────────────────────────────────
+
+    def _manager_lost(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+            self._manager_lost_at = time.monotonic()
+
+    def _look_for_manager(self) -> None:
+        """Reconnect to the manager that comes next; without one, serve on for a while, then drain."""
+        try:
+            control = ControlSocket.connect(self._control_path, timeout_s=1.0)
+        except OSError:
+            limit = MANAGERLESS_LIMIT_S / self._welcome.time_scale
+            if time.monotonic() - self._manager_lost_at > limit and self._state is State.RUNNING:
+                self._stop_listening(True)
+            return
+        self._control = control
+        say_hello(control, self._welcome.worker_id)
+        if self._state is State.RUNNING:
+            self._send(WorkerReady(self._welcome.worker_id))
+
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────
+
+    def _reload(self) -> None:
+        try:
+            self._server.configuration_changed()
+        except Exception as error:  # noqa: BLE001 the last good configuration stays in force
+            log_exception("reload_failed", error, pool=self._welcome.pool)
+
+    def _set_endpoints(self, endpoints: list[QueueEndpoint]) -> None:
+        """Connect to listeners that are new, cancel what dead ones had."""
+        assert self._threads is not None
+
+        def change() -> None:
+            assert self._client is not None
+            assert self._threads is not None
+            wanted = {endpoint.epoch: endpoint for endpoint in endpoints}
+            for channel in list(self._client.channels):
+                if wanted.pop(channel.epoch, None) is None:
+                    self._close_channel(channel)
+            for endpoint in wanted.values():
+                self._connect(endpoint)
+
+        self._threads.call(change)
+
+    def _close_channel(self, channel: Channel) -> None:
+        assert self._client is not None
+        assert self._threads is not None
+        self._threads.poller.remove(channel.dealer)
+        self._client.disconnect(channel)
+
+    # ── stopping ────────────────────────────────────────────────────────────────────────────────
+
+    def _asked_to_go(self) -> None:
+        """SIGTERM: drain and be replaced. The manager arranges both; without one, just drain."""
+        if self._control is not None:
+            self._send(RecycleRequested(self._welcome.worker_id, "signal"))
+        else:
+            self._stop_listening(True)
+
+    def _fault(self, detail: str) -> None:
+        log("worker_faulty", detail=f"from the listener: {detail}")
+
+    def _stop_listening(self, drain: bool) -> None:
+        """GL_STOP_LISTENING, then wait for the requests that run."""
+        if self._state is not State.RUNNING:
+            return
+        self._state = State.DRAINING
+        assert self._client is not None
+        self._server.stop_listening(drain)
+        self._client.start_draining()
+
+    def _drained(self) -> None:
+        """All requests ended, or the listener acknowledged the Bye; called for either."""
+        assert self._client is not None
+        assert self._threads is not None
+        client = self._client
+        if not self._is_drained and client.active == 0 and self._state is State.DRAINING:
+            self._is_drained = True
+            self._server.stop()
+            client.say_bye()
+            deadline = time.monotonic() + BYE_WAIT_S
+            while (
+                not all(channel.is_acknowledged for channel in client.channels)
+                and time.monotonic() < deadline
+            ):
+                self._wait(0.1)
+            self._threads.stop()
+            self._threads.join_leader(1.0)
+            for channel in client.channels:
+                channel.close(linger=True)
+            self._state = State.STOPPED
+
+
+def say_hello(control: ControlSocket, worker_id: int) -> None:
+    """The worker's first message, with a pidfd of itself beside it."""
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        control.send(codec.encode(WorkerHello(worker_id, os.getpid())), [pidfd])
+    finally:
+        os.close(pidfd)

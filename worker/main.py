@@ -1,0 +1,66 @@
+"""The worker process from the fork on: say who one is, be told what to be, serve, leave.
+
+The template process calls `run` in the child it forked. Nothing imported here may start a thread,
+open a ZeroMQ context or make an event loop: the template imports this module before it forks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from was.errors import IllFormedMessageError
+from was.ipc import codec
+from was.ipc.descriptors import ControlSocket
+from was.ipc.messages import Fork, WorkerWelcome
+from was.log import log, log_exception, set_process
+from was.worker.host import WorkerHost, say_hello
+
+__all__ = ["run"]
+
+WELCOME_WAIT_S = 30.0
+
+
+def run(fork: Fork) -> NoReturn:
+    """Be the worker that `fork` asks for; ends the process."""
+    status = 70
+    set_process("worker")
+    try:
+        status = _run(fork)
+    except BaseException as error:  # noqa: BLE001 the last place where anything can be said
+        log_exception("worker_start_failed", error, pool=fork.pool)
+    finally:
+        _flush()
+        # Not sys.exit: threads of the application that never end must not hold the process.
+        os._exit(status)
+
+
+def _run(fork: Fork) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    control = ControlSocket.connect(fork.control, timeout_s=WELCOME_WAIT_S)
+    say_hello(control, fork.worker_id)
+    control.sock.settimeout(WELCOME_WAIT_S)
+    received = control.recv()
+    control.sock.settimeout(None)
+    if received is None:
+        log("worker_start_failed", pool=fork.pool, error="the manager hung up")
+        return 72
+    content, descriptors = received
+    welcome = codec.decode_manager_to_worker(content)
+    if not isinstance(welcome, WorkerWelcome) or len(descriptors) != 1:
+        raise IllFormedMessageError("the manager did not begin with a welcome")
+    if welcome.umask >= 0:
+        os.umask(welcome.umask)
+    host = WorkerHost(control, fork.control, welcome, descriptors[0])
+    return host.run()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass

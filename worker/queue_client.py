@@ -1,0 +1,306 @@
+"""The worker's end of its request queue: what arrives, what leaves, by credit.
+
+Only the thread that leads (see was.worker.threads) calls `receive` and `flush`; any thread posts.
+Posting appends to a deque, which keeps the order of each request's messages; the leader takes
+whole deques away and sends them as one batch.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING
+
+from was.errors import IllFormedMessageError
+from was.ipc import codec
+from was.ipc.channel import BATCH_BYTES, Context, DealerChannel
+from was.ipc.descriptors import ControlSocket
+from was.ipc.messages import (
+    PROTOCOL_VERSION,
+    AbortResponse,
+    AcknowledgeBye,
+    BodyChunk,
+    Bye,
+    CancelRequest,
+    GivenBack,
+    Hello,
+    QueueEndpoint,
+    Request,
+    Response,
+    ResponseChunk,
+    ResponseWindow,
+    StopListening,
+    ToListener,
+    ToListenerItem,
+)
+from was.ipc.scoreboard import ScoreboardWriter
+from was.worker.exchange import Exchange
+
+if TYPE_CHECKING:
+    from was.worker.threads import RequestThreads
+
+__all__ = ["Channel", "QueueClient"]
+
+# A Unix datagram of (request id, token), with the descriptor beside it.
+DESCRIPTOR_NOTE = struct.Struct("=QQ")
+
+
+class Channel:
+    """The road to one listener process."""
+
+    def __init__(self, context: Context, endpoint: QueueEndpoint, identity: bytes) -> None:
+        self.epoch = endpoint.epoch
+        self.dealer = DealerChannel(context, endpoint.queue, identity)
+        self.outbox: deque[ToListenerItem] = deque()
+        self.unsent: deque[bytes] = deque()
+        self.is_acknowledged = False
+        self._descriptors_path = endpoint.descriptors
+        self._side: ControlSocket | None = None
+        self._side_lock = threading.Lock()
+
+    def pass_descriptor(self, request_id: int, token: int, fd: int) -> bool:
+        """Send a duplicate of `fd` on the side socket; False when that cannot be done."""
+        with self._side_lock:
+            try:
+                if self._side is None:
+                    self._side = ControlSocket.connect(self._descriptors_path, timeout_s=1.0)
+                    self._side.sock.settimeout(1.0)
+                self._side.send(DESCRIPTOR_NOTE.pack(request_id, token), [fd])
+            except OSError:
+                if self._side is not None:
+                    self._side.close()
+                    self._side = None
+                return False
+            return True
+
+    def close(self, *, linger: bool) -> None:
+        """Close both roads."""
+        self.dealer.close(linger=linger)
+        with self._side_lock:
+            if self._side is not None:
+                self._side.close()
+                self._side = None
+
+
+class QueueClient:
+    """All channels of a worker, and the requests it has taken."""
+
+    threads: RequestThreads  # set once, before the first thread starts
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        scoreboard: ScoreboardWriter,
+        on_stop_listening: Callable[[bool], None],
+        on_drained: Callable[[], None],
+        on_fault: Callable[[str], None],
+    ) -> None:
+        self._context = context
+        self.words = scoreboard.words
+        self.row_of = scoreboard.row
+        self.channels: list[Channel] = []
+        self.inbox: deque[Exchange] = deque()
+        self._exchanges: dict[int, Exchange] = {}
+        self._tokens = count(1)
+        self._on_stop_listening = on_stop_listening
+        self._on_drained = on_drained
+        self._on_fault = on_fault
+        self._is_stopping = False
+        self._is_drained_told = False
+
+    # ── from any thread ─────────────────────────────────────────────────────────────────────────
+
+    def post_end(
+        self, channel: Channel, request_id: int, item: Response | ResponseChunk | AbortResponse
+    ) -> None:
+        """The END of a request: it leaves the table, its row stays as it is."""
+        channel.outbox.append(item)
+        self._exchanges.pop(request_id, None)
+        self.threads.posted()
+        if self._is_stopping:
+            self._tell_when_drained()
+
+    def post(self, channel: Channel, item: ToListenerItem) -> None:
+        """Send something that is not an END; at once, also from the leader."""
+        channel.outbox.append(item)
+        self.threads.posted_partial()
+
+    def pass_descriptor(self, channel: Channel, request_id: int, fd: int) -> int:
+        """Pass a descriptor aside; its token, or 0 when it could not be passed."""
+        token = next(self._tokens)
+        return token if channel.pass_descriptor(request_id, token, fd) else 0
+
+    def give_up_lead(self) -> None:
+        """The calling thread is about to wait for something only the leader can receive."""
+        self.threads.give_up_lead()
+
+    # ── from the leader, or before there is one ─────────────────────────────────────────────────
+
+    def connect(self, endpoint: QueueEndpoint, identity: bytes, hello: Hello) -> Channel:
+        """Open the road to one listener process."""
+        channel = Channel(self._context, endpoint, identity)
+        channel.outbox.append(hello)
+        self.channels.append(channel)
+        return channel
+
+    def disconnect(self, channel: Channel) -> None:
+        """The listener process at the other end is dead: so are its requests."""
+        self.channels.remove(channel)
+        for exchange in list(self._exchanges.values()):
+            if exchange._channel is channel:  # noqa: SLF001 one concept in two files
+                exchange.cancel()
+        for exchange in [e for e in self.inbox if e._channel is channel]:  # noqa: SLF001
+            self.inbox.remove(exchange)
+            self._exchanges.pop(exchange.request.id, None)
+        channel.close(linger=False)
+
+    def receive(self) -> bool:
+        """Take in what has arrived, at most one batch a channel; whether there was any."""
+        received = False
+        for channel in self.channels:
+            data = channel.dealer.receive()
+            if data is None:
+                continue
+            received = True
+            try:
+                batch = codec.decode_to_worker(data)
+                if batch.epoch != channel.epoch:
+                    raise IllFormedMessageError(f"epoch {batch.epoch} on {channel.epoch}'s channel")
+            except IllFormedMessageError as error:
+                self._on_fault(str(error))
+                continue
+            inbox = self.inbox
+            exchanges = self._exchanges
+            for item in batch.items:
+                if type(item) is Request:
+                    exchange = Exchange(self, channel, item)
+                    exchanges[item.id] = exchange
+                    inbox.append(exchange)
+                else:
+                    self._apply(channel, item)
+        return received
+
+    def _apply(
+        self,
+        channel: Channel,
+        item: Request
+        | BodyChunk
+        | ResponseWindow
+        | CancelRequest
+        | StopListening
+        | AcknowledgeBye,
+    ) -> None:
+        match item:
+            case BodyChunk():
+                if exchange := self._exchanges.get(item.id):
+                    exchange.deliver_chunk(item.data, item.last)
+            case ResponseWindow():
+                if exchange := self._exchanges.get(item.id):
+                    exchange.widen(item.count)
+            case CancelRequest():
+                if exchange := self._exchanges.get(item.id):
+                    exchange.cancel()
+            case StopListening():
+                self._stop_listening(item.drain)
+            case AcknowledgeBye():
+                channel.is_acknowledged = True
+                self._on_drained()
+            case Request():
+                raise AssertionError("taken in by receive()")
+
+    def _stop_listening(self, drain: bool) -> None:
+        # What no thread has begun goes back: another worker takes it.
+        given_back: dict[Channel, list[tuple[int, int]]] = {}
+        while self.inbox:
+            exchange = self.inbox.pop()
+            self._exchanges.pop(exchange.request.id, None)
+            given_back.setdefault(exchange._channel, []).append(  # noqa: SLF001
+                (exchange.request.id, exchange.request.attempt)
+            )
+        for channel, requests in given_back.items():
+            channel.outbox.append(GivenBack(requests))
+        if not self._is_stopping:
+            self._on_stop_listening(drain)
+
+    def start_draining(self) -> None:
+        """After GL_STOP_LISTENING: say `on_drained` as soon as nothing is left."""
+        self._is_stopping = True
+        self._tell_when_drained()
+
+    def _tell_when_drained(self) -> None:
+        if not self._exchanges and not self._is_drained_told:
+            self._is_drained_told = True
+            self._on_drained()
+
+    @property
+    def active(self) -> int:
+        """Requests taken and not ended."""
+        return len(self._exchanges)
+
+    def say_bye(self) -> None:
+        """The last message on every channel."""
+        for channel in self.channels:
+            channel.outbox.append(Bye())
+        self.threads.posted()
+
+    def flush(self) -> bool:
+        """Send what was posted; False when a listener is not reading and some is left."""
+        is_empty = True
+        for channel in self.channels:
+            outbox = channel.outbox
+            if outbox:
+                # Exactly as many as there are now: a thread that posts without end does not hold
+                # the leader here.
+                items = [outbox.popleft() for _ in range(len(outbox))]
+                if len(items) == 1 or _size(items) <= BATCH_BYTES:
+                    channel.unsent.append(codec.encode(ToListener(channel.epoch, items)))
+                else:
+                    for part in _split(items):
+                        channel.unsent.append(codec.encode(ToListener(channel.epoch, part)))
+            unsent = channel.unsent
+            while unsent:
+                if not channel.dealer.send(unsent[0]):
+                    is_empty = False
+                    break
+                unsent.popleft()
+        return is_empty
+
+    def has_posts(self) -> bool:
+        """Whether something waits to be flushed."""
+        return any(channel.outbox for channel in self.channels)
+
+
+def hello(worker_id: int, pid: int, slots: int) -> Hello:
+    """The first message on a channel."""
+    return Hello(PROTOCOL_VERSION, worker_id, pid, slots)
+
+
+def _weight(item: ToListenerItem) -> int:
+    match item:
+        case Response():
+            return len(item.body) + len(item.block) + len(item.log) + 64
+        case ResponseChunk():
+            return len(item.data) + len(item.log) + 64
+        case _:
+            return 64
+
+
+def _size(items: list[ToListenerItem]) -> int:
+    return sum(map(_weight, items))
+
+
+def _split(items: list[ToListenerItem]) -> list[list[ToListenerItem]]:
+    parts: list[list[ToListenerItem]] = [[]]
+    size = 0
+    for item in items:
+        weight = _weight(item)
+        if parts[-1] and size + weight > BATCH_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(item)
+        size += weight
+    return parts
