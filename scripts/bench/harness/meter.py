@@ -1,0 +1,65 @@
+"""What a process costs, read from /proc: CPU time, proportional memory, descriptors, children."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["command_line", "cpu_us", "descriptors", "processes_naming", "pss_bytes", "rss_bytes"]
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_us(pid: int) -> float:
+    """User and system time of a process so far, in microseconds (steps of 10,000)."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000 / _TICKS_PER_S
+
+
+def pss_bytes(pid: int) -> int:
+    """Memory of a process with each shared page divided among its users."""
+    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """Open descriptors of a process and what they are."""
+    found: dict[int, str] = {}
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        try:
+            found[int(name)] = os.readlink(f"{folder}/{name}")
+        except OSError:
+            continue
+    return found
+
+
+def command_line(pid: int) -> str:
+    """A process's arguments or title; "" when it has gone or is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return ""
+
+
+def processes_naming(text: str) -> dict[int, str]:
+    """Processes other than this one whose command line holds `text`, by pid."""
+    found: dict[int, str] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            line = command_line(int(name))
+            if text in line:
+                found[int(name)] = line
+    return found
+
+
+def _kilobytes(file: Path, label: str) -> int:
+    for line in file.read_text().splitlines():
+        if line.startswith(label):
+            return int(line.split()[1]) * 1024
+    return 0
