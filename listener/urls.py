@@ -1,0 +1,117 @@
+"""UrlPrefix: `scheme://host:port/path/`, parsed, normalised, comparable."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = ["Bucket", "UrlPrefix", "canonical_ip", "parse_prefix"]
+
+
+class Bucket(IntEnum):
+    """Where a prefix is looked for, in this order; the first bucket that matches ends it."""
+
+    STRONG = 1  # +
+    HOST = 2  # a name, or *.domain
+    IP_BOUND = 3  # an address: any host that arrives there
+    WEAK = 4  # *
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPrefix:
+    """A prefix in its one normal form: equal texts of the same prefix make equal values.
+
+    `host` is lower-case, without brackets; `path` is case-folded and ends with "/"; `local_ip`
+    is the address a host name is bound to as well ("" = any): `http://www.x.com:80:192.0.2.1/`.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    local_ip: str = ""
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket its host form puts it in."""
+        if self.host == "+":
+            return Bucket.STRONG
+        if self.host == "*":
+            return Bucket.WEAK
+        return Bucket.IP_BOUND if canonical_ip(self.host) else Bucket.HOST
+
+    def with_path(self, path: str) -> UrlPrefix:
+        """The same place with another path, as given by an application (`/app1`)."""
+        return UrlPrefix(self.scheme, self.host, self.port, _normal_path(path), self.local_ip)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        bound = f"[{self.local_ip}]" if ":" in self.local_ip else self.local_ip
+        suffix = f":{bound}" if bound else ""
+        return f"{self.scheme}://{host}:{self.port}{suffix}{self.path}"
+
+
+_PREFIX = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)"
+    r":(?P<port>[1-9][0-9]{0,4})"
+    r"(?::(?P<bound>\[[0-9A-Fa-f:.]+\]|[0-9.]+))?"
+    r"(?P<path>/[^?#]*)",
+    re.ASCII,
+)
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?", re.ASCII)
+
+
+def canonical_ip(text: str) -> str:
+    """An IP address in its one written form, without brackets or zone; "" when it is none."""
+    try:
+        return str(ipaddress.ip_address(text.strip("[]").partition("%")[0]))
+    except ValueError:
+        return ""
+
+
+def parse_prefix(text: str) -> UrlPrefix:
+    """Read a UrlPrefix. Raises ValueError with one sentence for a person."""
+    match = _PREFIX.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a URL prefix of the form scheme://host:port/path/")
+    port = int(match["port"])
+    if port > 65535:
+        raise ValueError(f"port {port} of '{text}' is greater than 65535")
+    if not match["path"].endswith("/"):
+        raise ValueError(f"the path of '{text}' must end with '/'")
+    bound = ""
+    if match["bound"]:
+        bound = canonical_ip(match["bound"])
+        if not bound:
+            raise ValueError(f"'{match['bound']}' in '{text}' is not an IP address")
+    host = normal_host(match["host"])
+    if bound and canonical_ip(host) == bound:
+        # IIS writes http://192.0.2.1:80:192.0.2.1/ for what the address alone says.
+        bound = ""
+    return UrlPrefix(match["scheme"], host, port, _normal_path(match["path"]), bound)
+
+
+def normal_host(text: str) -> str:
+    """A host of a prefix in its normal form. Raises ValueError when it is none."""
+    if text in {"+", "*"}:
+        return text
+    address = canonical_ip(text)
+    if address:
+        return address
+    host = text.lower()
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"'{text}' is not a host name") from None
+    if _HOST_NAME.fullmatch(host) is None or ".." in host:
+        raise ValueError(f"'{text}' is not a host name; a wildcard is '*.' and a domain")
+    return host
+
+
+def _normal_path(path: str) -> str:
+    folded = path.casefold() if not path.isascii() else path.lower()
+    return folded if folded.endswith("/") else folded + "/"

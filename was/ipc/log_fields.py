@@ -1,0 +1,78 @@
+"""The columns of a W3C request log, and who fills them.
+
+A line has a fixed order. The worker knows most of it and composes ONE string; the listener puts
+time, outcome and counts round it:
+
+    date time | s-sitename … cs-host | sc-status … time-taken | custom columns
+    listener  | worker: `prefix`     | listener               | worker: `tail`
+
+`compose` joins prefix and tail with TAIL_MARK (two spaces: no escaped field holds a space and none
+is empty, so it cannot occur inside). Without custom columns the string is the bare prefix. Escaped
+text is printable: the listener, which trusts no worker, asks `str.isprintable` and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+__all__ = ["TAIL_MARK", "W3C_FIELDS", "WORKER_FIELDS", "Column", "compose", "composer", "escape"]
+
+TAIL_MARK = "  "
+
+
+class Column(NamedTuple):
+    """One column: its name in #Fields, its flag in logExtFileFlags, and who fills it."""
+
+    name: str
+    flag: str
+    filled_by: str  # "worker" or "listener"
+
+
+W3C_FIELDS: tuple[Column, ...] = (
+    Column("date", "Date", "listener"),
+    Column("time", "Time", "listener"),
+    Column("s-sitename", "SiteName", "worker"),
+    Column("s-computername", "ComputerName", "worker"),
+    Column("s-ip", "ServerIP", "worker"),
+    Column("cs-method", "Method", "worker"),
+    Column("cs-uri-stem", "UriStem", "worker"),
+    Column("cs-uri-query", "UriQuery", "worker"),
+    Column("s-port", "ServerPort", "worker"),
+    Column("cs-username", "UserName", "worker"),
+    Column("c-ip", "ClientIP", "worker"),
+    Column("cs-version", "ProtocolVersion", "worker"),
+    Column("cs(User-Agent)", "UserAgent", "worker"),
+    Column("cs(Cookie)", "Cookie", "worker"),
+    Column("cs(Referer)", "Referer", "worker"),
+    Column("cs-host", "Host", "worker"),
+    Column("sc-status", "HttpStatus", "listener"),
+    Column("sc-substatus", "HttpSubStatus", "listener"),
+    Column("sc-win32-status", "Win32Status", "listener"),
+    Column("sc-bytes", "BytesSent", "listener"),
+    Column("cs-bytes", "BytesRecv", "listener"),
+    Column("time-taken", "TimeTaken", "listener"),
+)
+
+# What a caller of `compose` hands over, in this order, "" for what it does not know.
+WORKER_FIELDS: tuple[Column, ...] = tuple(c for c in W3C_FIELDS if c.filled_by == "worker")
+
+_UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad]")
+
+
+def escape(value: str) -> str:
+    """One value as one column: `+` for white space and what cannot be printed, `-` for nothing."""
+    if value.isprintable():
+        return value.replace(" ", "+") if value else "-"
+    return "".join(c if c != " " and c.isprintable() else "+" for c in value)
+
+
+def compose(flags: Collection[str], values: Sequence[str], custom: Sequence[str] = ()) -> str:
+    """The worker's part of a line: `values` in the order of WORKER_FIELDS, those in `flags`."""
+    return composer(flags)(values, custom)
+
+
+def composer(flags: Collection[str]) -> Callable[[Sequence[str], Sequence[str]], str]:
+    """`compose` for one site's flags, with the choice of columns made once."""
+    raise NotImplementedError
