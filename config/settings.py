@@ -84,7 +84,7 @@ class Handler:
     name: str
     path: str
     verb: str
-    modules: tuple[str, ...] = ()
+    modules: tuple[str, ...] = field(default=(), metadata={"separator": ","})
     script_processor: str = ""
     type: str = ""
     resource_type: ResourceType = ResourceType.UNSPECIFIED
@@ -127,7 +127,9 @@ class DefaultDocument:
 class StaticContent:
     """`staticContent`; `mime_map` keys are lower-case extensions with their dot."""
 
-    mime_map: Mapping[str, str] = field(default_factory=dict[str, str], metadata={"xml": "."})
+    mime_map: Mapping[str, str] = field(
+        default_factory=dict[str, str], metadata={"xml": ".", "lower": True}
+    )
     default_doc_footer: str = ""
     is_doc_footer_file_name: bool = False
     enable_doc_footer: bool = False
@@ -243,7 +245,7 @@ class RequestLimits:
 class FilterEntry:
     """A file extension or verb, allowed or refused."""
 
-    value: str
+    value: str = field(metadata={"xml": "0"})
     allowed: bool = True
 
 

@@ -1,0 +1,148 @@
+"""From merged sections to ServerConfig and PathSettings: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from was.config.merge import Merged
+from was.config.model import (
+    AnonymousAuthentication,
+    Application,
+    AppPool,
+    CentralLog,
+    DefaultDocument,
+    DirectoryBrowse,
+    GlobalModule,
+    HandlersSection,
+    HttpErrors,
+    HttpLogging,
+    HttpProtocol,
+    ModuleEntry,
+    PathSettings,
+    RequestFiltering,
+    SectionView,
+    ServerConfig,
+    ServerRuntime,
+    Site,
+    StaticContent,
+    WebLimits,
+)
+from was.config.schema import ElementSchema
+from was.config.semantics import (
+    GLOBAL_MODULES,
+    HANDLERS,
+    MODULES,
+    POOLS,
+    SITES,
+    KnownModules,
+    check_sites,
+    handler_works,
+)
+from was.config.typed import Typer
+from was.config.views import Viewer
+from was.errors import ConfigError
+
+__all__ = ["build_server", "build_settings", "known_modules", "modules_in_use"]
+
+_HOST = "system.applicationHost/"
+_WEB = "system.webServer/"
+
+
+def known_modules(view: SectionView, builtin: Mapping[str, str]) -> KnownModules:
+    """Which of globalModules can be used; `builtin` holds the images of our own by name.
+
+    IIS's file names DLLs. Where the module is one that we have, ours stands in for the DLL.
+    """
+    typer = Typer()
+    usable: list[GlobalModule] = []
+    windows: set[str] = set()
+    for item in view.items:
+        module = typer.make(GlobalModule, item)
+        if not module.image.lower().endswith(".dll"):
+            usable.append(module)
+        elif module.name in builtin:
+            usable.append(typer.make(GlobalModule, item, image=builtin[module.name]))
+        else:
+            windows.add(module.name)
+    return KnownModules(tuple(usable), frozenset(m.name for m in usable), frozenset(windows))
+
+
+def modules_in_use(view: SectionView, known: KnownModules, typer: Typer) -> tuple[ModuleEntry, ...]:
+    """The entries of a modules section without those that are Windows DLLs."""
+    entries = (typer.make(ModuleEntry, item) for item in view.items)
+    return tuple([e for e in entries if e.type or e.name in known.names])
+
+
+def build_server(
+    sections: Mapping[str, Merged],
+    schema: Mapping[str, ElementSchema],
+    viewer: Viewer,
+    known: KnownModules,
+    errors: list[ConfigError],
+) -> ServerConfig:
+    """The server's configuration, with the faults of its parts together in `errors`.
+
+    Sites still hold the applications that are there to be inherited from; see `is_served`.
+    """
+    typer = Typer()
+
+    def view(path: str) -> SectionView:
+        return viewer.section(sections.get(path), schema[path])
+
+    pools = {str(item["name"]): typer.make(AppPool, item) for item in view(POOLS).items}
+    canonical = {name.lower(): name for name in pools}
+    sites = view(SITES)
+    check_sites(sites, canonical, errors)
+    errors.extend(viewer.errors)
+    return ServerConfig(
+        home=viewer.home,
+        app_pools=pools,
+        sites=() if errors else tuple([_site(s, canonical, typer) for s in sites.items]),
+        web_limits=typer.make(WebLimits, view(_HOST + "webLimits")),
+        log=typer.make(CentralLog, view(_HOST + "log")),
+        global_modules=known.usable,
+        modules=modules_in_use(view(MODULES), known, typer),
+    )
+
+
+def _site(view: SectionView, pools: Mapping[str, str], typer: Typer) -> Site:
+    applications: list[Application] = []
+    for item in view.items:
+        pool = str(item["applicationPool"])
+        name = pools.get(pool.lower(), pool)
+        applications.append(typer.make(Application, item, application_pool=name))
+    return typer.make(Site, view, applications=tuple(applications))
+
+
+def build_settings(
+    sections: Mapping[str, Merged],
+    schema: Mapping[str, ElementSchema],
+    viewer: Viewer,
+    typer: Typer,
+    known: KnownModules,
+) -> PathSettings:
+    """What is in force where `sections` are."""
+    views = {
+        path: viewer.section(sections.get(path), section)
+        for path, section in schema.items()
+        if path.startswith(_WEB) and path != GLOBAL_MODULES
+    }
+    handlers = typer.shared(HandlersSection, views[HANDLERS])
+    usable = tuple([h for h in handlers.entries if handler_works(h.modules, known)])
+    return PathSettings(
+        handlers=HandlersSection(access_policy=handlers.access_policy, entries=usable),
+        modules=modules_in_use(views[MODULES], known, typer),
+        default_document=typer.shared(DefaultDocument, views[_WEB + "defaultDocument"]),
+        static_content=typer.shared(StaticContent, views[_WEB + "staticContent"]),
+        directory_browse=typer.shared(DirectoryBrowse, views[_WEB + "directoryBrowse"]),
+        http_errors=typer.shared(HttpErrors, views[_WEB + "httpErrors"]),
+        http_logging=typer.shared(HttpLogging, views[_WEB + "httpLogging"]),
+        http_protocol=typer.shared(HttpProtocol, views[_WEB + "httpProtocol"]),
+        server_runtime=typer.shared(ServerRuntime, views[_WEB + "serverRuntime"]),
+        anonymous_authentication=typer.shared(
+            AnonymousAuthentication,
+            views[_WEB + "security/authentication/anonymousAuthentication"],
+        ),
+        request_filtering=typer.shared(RequestFiltering, views[_WEB + "security/requestFiltering"]),
+        sections=views,
+    )

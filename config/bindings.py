@@ -1,0 +1,63 @@
+"""The text of a binding, `ip:port:host`, to its parts: pure."""
+
+from __future__ import annotations
+
+__all__ = ["InvalidBindingError", "parse_binding_information"]
+
+_HOST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+
+
+class InvalidBindingError(ValueError):
+    """The text names no address; the message says which part is wrong. Configuration only."""
+
+
+def parse_binding_information(text: str) -> tuple[str, int, str]:
+    """(ip, port, host) of `*:8080:`, `127.0.0.1:8080:host` or `[::1]:8080:`.
+
+    ip is "" for all addresses and has no brackets; host is in lower case. Port 0 asks for any
+    free port.
+    """
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]")
+        if not bracket or not rest.startswith(":"):
+            raise InvalidBindingError("an IPv6 address stands in brackets: [address]:port:host")
+        rest, ip = rest[1:], _ipv6(address)
+    else:
+        address, colon, rest = text.partition(":")
+        if not colon:
+            raise InvalidBindingError("it must have the form address:port:host")
+        ip = "" if address in ("", "*") else _ipv4(address)
+    port, colon, host = rest.partition(":")
+    if not colon:
+        raise InvalidBindingError("it must have the form address:port:host")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise InvalidBindingError(f"'{port}' is not a port number between 0 and 65535")
+    return ip, int(port), _host(host)
+
+
+def _ipv4(text: str) -> str:
+    parts = text.split(".")
+    if len(parts) != 4 or not all(
+        p.isascii() and p.isdigit() and len(p) <= 3 and int(p) <= 255 and str(int(p)) == p
+        for p in parts
+    ):
+        raise InvalidBindingError(f"'{text}' is not an IPv4 address or *")
+    return text
+
+
+def _ipv6(text: str) -> str:
+    # Imported here: a configuration without IPv6 addresses need not load the module.
+    from ipaddress import AddressValueError, IPv6Address
+
+    try:
+        return str(IPv6Address(text))
+    except AddressValueError:
+        raise InvalidBindingError(f"'{text}' is not an IPv6 address") from None
+
+
+def _host(text: str) -> str:
+    host = text.lower().encode("idna").decode() if not text.isascii() else text.lower()
+    labels = host.removeprefix("*.")
+    if host and (not labels or len(host) > 253 or set(labels) - _HOST or ".." in labels):
+        raise InvalidBindingError(f"'{text}' is not a host name")
+    return host

@@ -1,0 +1,384 @@
+"""Reading and writing configuration: the only I/O of was.config.
+
+`load_server` reads an applicationHost.config once; what is in force at an application is asked
+of the result with `settings`, which reads the web.config files above and at it. A file that is
+wrong raises ConfigErrors with every fault in it; a wrong web.config makes `settings` raise for
+the applications below it and for no other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from was.config.assemble import build_server, build_settings, known_modules
+from was.config.merge import Merged, merge
+from was.config.model import Application, PathSettings, ServerConfig, Site
+from was.config.parse import Node, parse
+from was.config.reduce import reduce_server
+from was.config.schema import ElementSchema, build_schema
+from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
+from was.config.typed import Typer
+from was.config.validate import Declaration, Level, Scope, read_level
+from was.config.values import fill_defaults
+from was.config.views import Viewer
+from was.errors import ConfigError, ConfigErrors
+
+__all__ = [
+    "LoadedServer",
+    "Report",
+    "load_server",
+    "preload",
+    "reduced",
+    "validate",
+    "write_atomic",
+]
+
+_SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
+_SCHEMA_FILES = ("IIS_schema.xml", "was_schema.xml")
+_HOST = "system.applicationHost/"
+_ACCESS_DENIED = 0x80070005
+_NOT_READABLE = 0x80070003
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that can be said about a configuration without running it."""
+
+    errors: list[ConfigError]
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Foundation:
+    """What is the same for every configuration: the schema and the built-in level."""
+
+    schema: dict[str, ElementSchema]
+    declarations: dict[str, Declaration]
+    sections: dict[str, Merged]
+    images: dict[str, str]
+
+
+@cache
+def _foundation() -> _Foundation:
+    documents = [parse((_SCHEMA_FOLDER / n).read_bytes(), n) for n in _SCHEMA_FILES]
+    schema = build_schema(documents)
+    fill_defaults(schema.values())
+    errors: list[ConfigError] = []
+    root = parse((_SCHEMA_FOLDER / "builtin.xml").read_bytes(), "builtin.xml")
+    level = read_level(root, schema, {}, errors, is_server=True)
+    sections: dict[str, Merged] = {}
+    for path, element in level.scopes[""][0].sections.items():
+        sections[path] = merge(None, element, path, errors, builtin=True)
+    if errors:
+        raise ConfigErrors(errors)
+    modules = sections[GLOBAL_MODULES].items.values()
+    images = {str(m.values["name"]): str(m.values["image"]) for m in modules}
+    return _Foundation(schema, level.declarations, sections, images)
+
+
+def preload() -> None:
+    """Read the schema and the built-in level, so that forked children need not."""
+    foundation = _foundation()
+    # One made and dropped: it leaves its views of the built-in level and the plans of the types.
+    known = known_modules(
+        Viewer("/", {}).section(
+            foundation.sections[GLOBAL_MODULES], foundation.schema[GLOBAL_MODULES]
+        ),
+        foundation.images,
+    )
+    viewer, typer = Viewer("/", {}), Typer()
+    build_settings(foundation.sections, foundation.schema, viewer, typer, known)
+    build_server(foundation.sections, foundation.schema, viewer, known, [])
+
+
+def read_file(path: Path) -> Node:
+    """The parsed file; what keeps it from being read is a ConfigErrors like any other fault."""
+    try:
+        return parse(path.read_bytes(), str(path))
+    except OSError as error:
+        hresult = _ACCESS_DENIED if isinstance(error, PermissionError) else _NOT_READABLE
+        text = f"Cannot read configuration file: {error.strerror}"
+        raise ConfigErrors([ConfigError(text, file=str(path), hresult=hresult)]) from error
+
+
+def load_server(
+    path: Path, *, home: Path | None = None, environment: Mapping[str, str] | None = None
+) -> LoadedServer:
+    """Read an applicationHost.config, or raise ConfigErrors with all faults in it.
+
+    `home` is the folder that relative paths start from and %WAS_HOME% stands for: by default the
+    parent of the folder that holds the file. `environment` supplies the other variables (by
+    default this process's).
+    """
+    errors: list[ConfigError] = []
+    loaded = _load(Path(path), home, os.environ if environment is None else environment, errors)
+    if loaded is None or errors:
+        raise ConfigErrors(errors)
+    return loaded
+
+
+def _load(
+    path: Path, home: Path | None, environment: Mapping[str, str], errors: list[ConfigError]
+) -> LoadedServer | None:
+    foundation = _foundation()
+    try:
+        root = read_file(path)
+    except ConfigErrors as error:
+        errors.extend(error.errors)
+        return None
+    level = read_level(root, foundation.schema, foundation.declarations, errors, is_server=True)
+    own = level.scopes_at("")
+    folder = _home_of(path, home, own)
+    sections = _fold(foundation.sections, own, errors)
+    viewer = Viewer(folder, environment)
+    host_viewer = Viewer(folder, environment)
+    schema = foundation.schema
+    known = known_modules(
+        viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES]), foundation.images
+    )
+    check_modules(level, known, errors)
+    _check_locations(level, sections, errors)
+    config = build_server(sections, schema, host_viewer, known, errors)
+    config = replace(config, warnings=tuple(warnings_of(level, known)))
+    return LoadedServer(path, config, level, sections, viewer)
+
+
+def _home_of(path: Path, home: Path | None, scopes: list[Scope]) -> str:
+    if home is not None:
+        return os.path.abspath(home)
+    for scope in scopes:
+        section = scope.sections.get(_HOST + "home")
+        if section is not None and section.values.get("path"):
+            return str(section.values["path"])
+    return str(Path(os.path.abspath(path)).parent.parent)
+
+
+def _fold(
+    base: dict[str, Merged], scopes: list[Scope], errors: list[ConfigError]
+) -> dict[str, Merged]:
+    """`base` with the sections of `scopes` folded in; `base` itself if they say nothing."""
+    if not any(scope.sections for scope in scopes):
+        return base
+    sections = dict(base)
+    for scope in scopes:
+        for path, element in scope.sections.items():
+            sections[path] = merge(sections.get(path), element, path, errors)
+    return sections
+
+
+def _check_locations(level: Level, base: dict[str, Merged], errors: list[ConfigError]) -> None:
+    """Find the duplicates in location tags, whether or not a request will ever get there."""
+    for path in level.scopes:
+        if path:
+            sections, ignored = base, list[ConfigError]()
+            segments = path.split("/")
+            for count in range(1, len(segments)):
+                sections = _fold(sections, level.scopes_at("/".join(segments[:count])), ignored)
+            _fold(sections, level.scopes_at(path), errors)
+
+
+class LoadedServer:
+    """One applicationHost.config as read, and what is in force below it.
+
+    `config` is its typed view; `level` keeps the tree as written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: ServerConfig,
+        level: Level,
+        sections: dict[str, Merged],
+        viewer: Viewer,
+    ) -> None:
+        self.path = path
+        self.level = level
+        self._all_sites = {s.name.lower(): s for s in config.sites}
+        self._viewer = viewer
+        self._typer = Typer()
+        schema = _foundation().schema
+        self._sections = {p: m for p, m in sections.items() if not p.startswith(_HOST)}
+        view = viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES])
+        self._known = known_modules(view, _foundation().images)
+        self._base: PathSettings | None = None
+        self._inherit_only = _inherit_only(sections)
+        self.config = self._served(config)
+
+    def _served(self, config: ServerConfig) -> ServerConfig:
+        """`config` without the applications that are there to be inherited from."""
+        if not self._inherit_only:
+            return config
+        sites = [
+            replace(
+                site,
+                applications=tuple(
+                    a
+                    for a in site.applications
+                    if (site.name.lower(), a.path.lower()) not in self._inherit_only
+                ),
+            )
+            for site in config.sites
+        ]
+        return replace(config, sites=tuple(sites))
+
+    def settings(self, site: Site, application: Application) -> PathSettings:
+        """What is in force at the root of `application`.
+
+        Raises ConfigErrors if a web.config above or at it is wrong; that concerns this
+        application (and those below the same file) only.
+        """
+        errors: list[ConfigError] = []
+        scopes = self._scopes(site, application, errors)
+        sections = _fold(self._sections, scopes, errors)
+        if errors:
+            raise ConfigErrors(errors)
+        schema = _foundation().schema
+        if sections is not self._sections:
+            viewer = self._viewer.fork()
+            return build_settings(sections, schema, viewer, self._typer.fork(), self._known)
+        if self._base is None:
+            self._base = build_settings(sections, schema, self._viewer, self._typer, self._known)
+        return self._base
+
+    def files(self, site: Site, application: Application) -> list[Path]:
+        """The web.config files that `settings` consults, outermost first, existing or not."""
+        if not self._reads_web_config(application):
+            return []
+        return [file for _, file in self._chain(site, application) if file is not None]
+
+    def _reads_web_config(self, application: Application) -> bool:
+        pool = self.config.app_pools.get(application.application_pool)
+        return pool is None or pool.enable_configuration_override
+
+    def _chain(self, site: Site, application: Application) -> list[tuple[str, Path | None]]:
+        """The paths from the site down to the application, each with its web.config."""
+        by_path = {a.path.lower(): a for a in self._all_sites[site.name.lower()].applications}
+        segments = [part for part in application.path.lower().split("/") if part]
+        chain: list[tuple[str, Path | None]] = []
+        for count in range(len(segments) + 1):
+            path = "/" + "/".join(segments[:count])
+            here = by_path.get(path)
+            file = None if here is None else Path(here.physical_path) / "web.config"
+            chain.append(("/".join([site.name.lower(), *segments[:count]]), file))
+        return chain
+
+    def _scopes(
+        self, site: Site, application: Application, errors: list[ConfigError]
+    ) -> list[Scope]:
+        """The scopes that hold at the application, outermost first.
+
+        At each path from the site down: the location tags of outer files that address exactly
+        this path, outermost file first, then the path's own web.config.
+        """
+        found: list[Scope] = []
+        files: list[tuple[str, Level]] = []
+        chain = self._chain(site, application)
+        reads_files = self._reads_web_config(application)
+        for path, file in chain:
+            here = list(self.level.scopes_at(path))
+            for above, level in files:
+                here.extend(level.scopes_at(path[len(above) + 1 :]))
+            if file is not None and reads_files:
+                own = self._web_config(file, errors)
+                if own is not None:
+                    here.extend(own.scopes_at(""))
+                    files.append((path, own))
+            is_target = path == chain[-1][0]
+            found.extend(s for s in here if is_target or s.inherit_in_child_applications)
+        return found
+
+    def _web_config(self, file: Path, errors: list[ConfigError]) -> Level | None:
+        if not os.path.lexists(file):
+            return None
+        try:
+            root = read_file(file)
+        except ConfigErrors as error:
+            errors.extend(error.errors)
+            return None
+        level = read_level(
+            root, _foundation().schema, self.level.declarations, errors, is_server=False
+        )
+        check_modules(level, self._known, errors)
+        return level
+
+    def reduced(self, pool_name: str) -> bytes:
+        """See the function of this name."""
+        kept: dict[str, list[str]] = {}
+        for site in self.config.sites:
+            paths = [
+                a.path.lower()
+                for a in site.applications
+                if a.application_pool.lower() == pool_name.lower()
+            ]
+            if paths:
+                kept[site.name.lower()] = paths
+        root = self.level.root
+        if root is None:
+            raise ValueError("this server was not read from a file")
+        return reduce_server(root, _foundation().schema, self._viewer, pool_name, kept)
+
+
+def _inherit_only(sections: dict[str, Merged]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    if SITES in sections:
+        for site in sections[SITES].items.values():
+            for application in site.items.values():
+                if application.values.get("inheritOnly"):
+                    name, path = site.values["name"], application.values["path"]
+                    found.add((str(name).lower(), str(path).lower()))
+    return found
+
+
+def reduced(loaded: LoadedServer, pool_name: str) -> bytes:
+    """The text of the pool's own applicationHost.config, which loads to the same settings."""
+    return loaded.reduced(pool_name)
+
+
+def validate(path: Path, *, home: Path | None = None) -> Report:
+    """Everything wrong with a configuration and all web.config files that it reaches."""
+    errors: list[ConfigError] = []
+    loaded = _load(Path(path), home, os.environ, errors)
+    if loaded is None:
+        return Report(errors, [])
+    seen: set[tuple[str, int, int, str]] = set()
+    for site in loaded.config.sites:
+        for application in site.applications:
+            try:
+                loaded.settings(site, application)
+            except ConfigErrors as error:
+                for one in error.errors:
+                    key = (one.file, one.line, one.column, one.message)
+                    if key not in seen:
+                        seen.add(key)
+                        errors.append(one)
+    return Report(errors, list(loaded.config.warnings))
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by a file with `data`; a reader sees the old one or the new one, whole.
+
+    Once this returns the new one survives a power failure.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.fchmod(descriptor, mode)
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,206 @@
+"""What the parts of a configuration must say together: pure checks over complete views.
+
+The schema knows one section at a time. Here an application must name a pool that exists, a site
+must have a root, two sites may not listen on the same binding, and a handler must name modules
+that are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from was.config.bindings import InvalidBindingError, parse_binding_information
+from was.config.merge import DUPLICATE, Element, Operation
+from was.config.model import GlobalModule, SectionView, Value
+from was.config.schema import ElementSchema
+from was.config.validate import Level
+from was.errors import ConfigError
+
+__all__ = [
+    "GLOBAL_MODULES",
+    "HANDLERS",
+    "MODULES",
+    "POOLS",
+    "SITES",
+    "KnownModules",
+    "check_modules",
+    "check_sites",
+    "handler_works",
+    "warnings_of",
+]
+
+POOLS = "system.applicationHost/applicationPools"
+SITES = "system.applicationHost/sites"
+GLOBAL_MODULES = "system.webServer/globalModules"
+MODULES = "system.webServer/modules"
+HANDLERS = "system.webServer/handlers"
+
+MANAGED = "ManagedPipelineHandler"
+_MODULE_MISSING = 0x8007007E
+_CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModules:
+    """The global modules that can be used here, and those that are Windows DLLs and cannot."""
+
+    usable: tuple[GlobalModule, ...]
+    names: frozenset[str]
+    windows_only: frozenset[str]
+
+
+def _error(
+    message: str, view: SectionView | Element, section: str, hresult: int = 0x8007000D
+) -> ConfigError:
+    return ConfigError(message, file=view.file, line=view.line, section=section, hresult=hresult)
+
+
+def check_sites(sites: SectionView, pools: Collection[str], errors: list[ConfigError]) -> None:
+    """Roots, pools and bindings of all sites."""
+    taken: dict[tuple[str, int, str], str] = {}
+    for site in sites.items:
+        name = str(site["name"])
+        if not any(a["path"] == "/" for a in site.items):
+            errors.append(_error(f"Site '{name}' has no application '/'", site, SITES))
+        for application in site.items:
+            _check_application(name, application, pools, errors)
+        for binding in site.elements["bindings"].items:
+            _check_binding(name, binding, taken, errors)
+
+
+def _check_application(
+    site: str, application: SectionView, pools: Collection[str], errors: list[ConfigError]
+) -> None:
+    path, pool = application["path"], application["applicationPool"]
+    if str(pool).lower() not in pools and not application["inheritOnly"]:
+        text = (
+            f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
+        )
+        errors.append(_error(text, application, SITES))
+    if not any(v["path"] == "/" for v in application.items):
+        text = f"Application '{site}{path}' has no virtual directory '/'"
+        errors.append(_error(text, application, SITES))
+
+
+def _check_binding(
+    site: str,
+    binding: SectionView,
+    taken: dict[tuple[str, int, str], str],
+    errors: list[ConfigError],
+) -> None:
+    if str(binding["protocol"]).lower() not in ("http", "https"):
+        return
+    text = str(binding["bindingInformation"])
+    try:
+        parts = parse_binding_information(text)
+    except InvalidBindingError as error:
+        errors.append(_error(f"Invalid bindingInformation '{text}': {error}", binding, SITES))
+        return
+    # Port 0 is a different free port for everybody who asks.
+    owner = taken.setdefault(parts, site) if parts[1] else site
+    if owner != site:
+        message = f"Site '{site}' has the same binding '{text}' as site '{owner}'"
+        errors.append(_error(message, binding, SITES, DUPLICATE))
+
+
+def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) -> None:
+    """Every module and handler that a file adds, anywhere in it, names something that exists."""
+    for scopes in level.scopes.values():
+        for scope in scopes:
+            for item in _added(scope.sections.get(HANDLERS)):
+                _check_handler(item, known, errors)
+            for item in _added(scope.sections.get(MODULES)):
+                name = str(item.values["name"])
+                if not item.values.get("type") and name not in known.names | known.windows_only:
+                    text = f"Module '{name}' is not in globalModules{_available(known)}"
+                    errors.append(_error(text, item, MODULES, _MODULE_MISSING))
+
+
+def _added(section: Element | None) -> Iterable[Element]:
+    if section is None:
+        return []
+    return [d.element for d in section.directives if d.operation is Operation.ADD]
+
+
+def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]) -> None:
+    name = str(item.values["name"])
+    modules = _names(item.values.get("modules", ""))
+    if not modules and item.values.get("type"):
+        return
+    if not modules:
+        text = f"Handler '{name}' names no module: it needs the attribute 'modules'"
+        errors.append(_error(text + _available(known), item, HANDLERS))
+        return
+    for module in modules:
+        if module not in known.names | known.windows_only and module != MANAGED:
+            text = f"Handler '{name}' names the module '{module}', which is not in globalModules"
+            errors.append(_error(text + _available(known), item, HANDLERS, _MODULE_MISSING))
+    if "WsgiModule" in modules:
+        _check_callable(name, str(item.values.get("scriptProcessor", "")), item, errors)
+
+
+def _check_callable(name: str, text: str, item: Element, errors: list[ConfigError]) -> None:
+    if not text:
+        wrong = "needs a scriptProcessor of the form module:callable"
+    elif not _CALLABLE.match(text) and "%" not in text:
+        wrong = f"has the scriptProcessor '{text}', which is not of the form module:callable"
+    else:
+        return
+    errors.append(_error(f"Handler '{name}' {wrong}", item, HANDLERS))
+
+
+def _available(known: KnownModules) -> str:
+    return f"; available are {', '.join(sorted(known.names))}"
+
+
+def _names(text: Value) -> list[str]:
+    return [part.strip() for part in str(text).split(",") if part.strip()]
+
+
+def handler_works(modules: Iterable[str], known: KnownModules) -> bool:
+    """Whether every module that a handler names can be used here."""
+    return all(module in known.names for module in modules)
+
+
+def warnings_of(level: Level, known: KnownModules) -> list[str]:
+    """What the file says that is accepted and has no effect here, a line each."""
+    found: list[str] = []
+    for scopes in level.scopes.values():
+        for scope in scopes:
+            for path, section in scope.sections.items():
+                if section.schema.no_effect:
+                    found.append(_warning(section, f"section {path}"))
+                else:
+                    _collect(section, section.schema, found)
+            for item in _added(scope.sections.get(HANDLERS)):
+                modules = _names(item.values.get("modules", MANAGED))
+                if MANAGED in modules or known.windows_only.intersection(modules):
+                    found.append(_warning(item, f"handler {item.values['name']}"))
+            found.extend(
+                _warning(item, f"the DLL of module {item.values['name']}")
+                for item in _added(scope.sections.get(GLOBAL_MODULES))
+                if str(item.values["image"]).lower().endswith(".dll")
+            )
+    unread = level.unread
+    found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
+    return found
+
+
+def _warning(element: Element, what: str) -> str:
+    return f"{element.file}:{element.line}: {what}: no effect here"
+
+
+def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
+    attributes: Mapping[str, object] = element.values
+    for name, value in attributes.items():
+        if schema.attributes[name].no_effect and value != schema.defaults[name]:
+            found.append(_warning(element, f"{element.name}/@{name}"))
+    for child in element.elements.values():
+        if child.schema.no_effect:
+            found.append(_warning(child, child.name))
+        else:
+            _collect(child, child.schema, found)
+    for directive in element.directives:
+        _collect(directive.element, directive.element.schema, found)

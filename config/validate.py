@@ -1,0 +1,354 @@
+"""A parsed file and the schema to a `Level`: typed, checked, all faults listed.
+
+A level is what one file says: the sections outside any location tag and those of each location
+tag, by the path it names. Nothing is inherited here and no default filled in; that is merge's
+and views' part. What the levels say *together* (an application's pool, a handler's module) is
+checked in was.config.semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+from was.config.merge import Directive, Element, Key, Operation
+from was.config.parse import Node
+from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
+from was.config.values import InvalidValueError, parse_value
+from was.errors import ConfigError
+
+__all__ = ["Declaration", "Level", "Scope", "read_level"]
+
+_LOCKS = frozenset(
+    {
+        "lockAttributes",
+        "lockAllAttributesExcept",
+        "lockElements",
+        "lockAllElementsExcept",
+        "lockItem",
+    }
+)
+_TRANSPARENT = frozenset({"configProtectedData"})
+_BAD_LOCATION = frozenset('*?:\\<>"|')
+_LOCKED = 0x80070021
+_LOCKED_TEXT = (
+    "This configuration section cannot be used at this path. This happens when the section is "
+    'locked at a parent level. Locking is either by default (overrideModeDefault="Deny"), or set '
+    'explicitly by a location tag with overrideMode="Deny" or the legacy allowOverride="false".'
+)
+
+
+@dataclass(slots=True)
+class Declaration:
+    """A section declared in configSections: who may use it where."""
+
+    path: str
+    override_mode_default: str = "Allow"
+    allow_definition: str = "Everywhere"
+    allow_location: bool = True
+
+
+@dataclass(slots=True)
+class Scope:
+    """The sections of one file for one path; `path` is "" for the file's own level."""
+
+    path: str
+    sections: dict[str, Element] = field(default_factory=dict[str, Element])
+    override_mode: str = "Inherit"
+    inherit_in_child_applications: bool = True
+    is_location: bool = False
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(slots=True)
+class Level:
+    """What one file says. `scopes` is by path in lower case, in file order."""
+
+    file: str
+    declarations: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
+    scopes: dict[str, list[Scope]] = field(default_factory=dict[str, list[Scope]])
+    unread: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    root: Node | None = None
+
+    def scopes_at(self, path: str) -> list[Scope]:
+        """The scopes that address exactly `path` (lower case, relative to the file's level)."""
+        return self.scopes.get(path, [])
+
+
+def read_level(
+    root: Node,
+    schema: Mapping[str, ElementSchema],
+    inherited: Mapping[str, Declaration],
+    errors: list[ConfigError],
+    *,
+    is_server: bool,
+) -> Level:
+    """The level that `root` spells; every fault goes to `errors` and reading goes on."""
+    return _Reader(root, schema, inherited, errors, is_server).read()
+
+
+class _Reader:
+    """One reading of one file: carries where the faults go and what may be used."""
+
+    def __init__(
+        self,
+        root: Node,
+        schema: Mapping[str, ElementSchema],
+        inherited: Mapping[str, Declaration],
+        errors: list[ConfigError],
+        is_server: bool,
+    ) -> None:
+        self.root = root
+        self.schema = schema
+        self.errors = errors
+        self.is_server = is_server
+        self.level = Level(root.file, dict(inherited), root=root)
+        self.groups = _group_names(schema) | _group_names(inherited)
+        self.section = ""
+        self.serial = count()
+
+    def read(self) -> Level:
+        root = self.root
+        if root.name != "configuration":
+            self.fail(root, f"Unrecognized element '{root.name}'")
+            return self.level
+        for name in root.attributes:
+            if name not in _LOCKS and not name.startswith("xmlns"):
+                self.fail(root, f"Unrecognized attribute '{name}'")
+        self.refuse_text(root)
+        own = Scope("")
+        self.level.scopes[""] = [own]
+        for index, child in enumerate(root.children):
+            if child.name == "configSections":
+                self.read_declarations(child, index)
+            elif child.name == "location":
+                self.read_location(child)
+            elif child.name not in _TRANSPARENT:
+                self.read_group(child, "", own)
+        return self.level
+
+    def fail(self, node: Node, message: str, hresult: int = 0x8007000D) -> None:
+        self.errors.append(
+            ConfigError(
+                message,
+                file=node.file,
+                line=node.line,
+                column=node.column,
+                section=self.section,
+                hresult=hresult,
+            )
+        )
+
+    def refuse_text(self, node: Node) -> None:
+        if node.text_line:
+            text = f"Unrecognized text in element '{node.name}'"
+            self.errors.append(
+                ConfigError(
+                    text,
+                    file=node.file,
+                    line=node.text_line,
+                    column=node.text_column,
+                    section=self.section,
+                )
+            )
+
+    def read_declarations(self, node: Node, index: int) -> None:
+        if index:
+            self.fail(
+                node,
+                "Only one <configSections> element allowed.  It must be the first child element "
+                "of the root <configuration> element",
+            )
+            return
+        self.declare(node, "")
+
+    def declare(self, node: Node, prefix: str) -> None:
+        for child in node.children:
+            name = child.attributes.get("name", "")
+            if child.name in ("clear", "remove"):
+                continue
+            if child.name not in ("section", "sectionGroup"):
+                self.fail(child, f"Unrecognized element '{child.name}'")
+            elif not name:
+                self.fail(child, "Required attribute 'name' not found")
+            elif child.name == "sectionGroup":
+                self.groups.add(prefix + name)
+                self.declare(child, f"{prefix}{name}/")
+            else:
+                text = child.attributes
+                self.level.declarations[prefix + name] = Declaration(
+                    prefix + name,
+                    text.get("overrideModeDefault", "Allow"),
+                    text.get("allowDefinition", "Everywhere"),
+                    text.get("allowLocation", "true").lower() != "false",
+                )
+
+    def read_location(self, node: Node) -> None:
+        text = node.attributes
+        for name in text:
+            if name not in ("path", "overrideMode", "allowOverride", "inheritInChildApplications"):
+                self.fail(node, f"Unrecognized attribute '{name}'")
+        if "overrideMode" in text and "allowOverride" in text:
+            self.fail(node, "A location tag may have overrideMode or allowOverride, not both")
+        path = text.get("path", "")
+        if path == ".":
+            path = ""
+        if path.startswith("/") or _BAD_LOCATION & set(path):
+            self.fail(
+                node,
+                f"The location path '{path}' must not begin with '/' or contain any of "
+                '* ? : \\ < > " |',
+            )
+            return
+        path = path.rstrip("/")
+        mode = text.get("overrideMode", "Inherit")
+        if text.get("allowOverride", "").lower() == "false":
+            mode = "Deny"
+        if mode not in ("Inherit", "Allow", "Deny"):
+            self.fail(node, "Enum must be one of Inherit, Allow, Deny")
+        inherit = text.get("inheritInChildApplications", "true").lower() != "false"
+        scope = Scope(path, {}, mode, inherit, True, node.line, node.column)
+        self.refuse_text(node)
+        self.level.scopes.setdefault(path.lower(), []).append(scope)
+        for child in node.children:
+            self.read_group(child, "", scope)
+
+    def read_group(self, node: Node, prefix: str, scope: Scope) -> None:
+        path = prefix + node.name
+        declaration = self.level.declarations.get(path)
+        if declaration is not None:
+            self.section = path
+            self.read_section(node, declaration, scope)
+            self.section = ""
+        elif path in self.groups:
+            for name in node.attributes:
+                self.fail(node, f"Unrecognized attribute '{name}'")
+            self.refuse_text(node)
+            for child in node.children:
+                self.read_group(child, path + "/", scope)
+        elif path in self.schema:
+            self.section = path
+            self.fail(
+                node,
+                f"The configuration section '{path}' cannot be read because it is missing a "
+                "section declaration",
+            )
+            self.section = ""
+        else:
+            self.section = prefix.rstrip("/")
+            self.fail(node, f"Unrecognized element '{node.name}'")
+            self.section = ""
+
+    def read_section(self, node: Node, declaration: Declaration, scope: Scope) -> None:
+        path = declaration.path
+        schema = self.schema.get(path)
+        if schema is None:
+            self.level.unread.append((path, node.line))
+            return
+        definition = declaration.allow_definition
+        if definition == "AppHostOnly" and not self.is_server:
+            self.fail(node, _LOCKED_TEXT, _LOCKED)
+            return
+        if scope.is_location and not declaration.allow_location:
+            self.fail(node, f"The configuration section '{path}' cannot be used in a location tag")
+            return
+        if any(path in s.sections for s in self.level.scopes[scope.path.lower()]):
+            self.fail(node, f"There is a duplicate '{path}' section defined")
+            return
+        scope.sections[path] = self.read_element(node, schema)
+
+    def read_element(self, node: Node, schema: ElementSchema) -> Element:
+        element = Element(schema, node.name, {}, {}, [], {}, node.file, node.line, node.column)
+        if schema.opaque:
+            return element
+        self.read_attributes(node, schema, element)
+        if node.text_line:
+            self.refuse_text(node)
+        collection = schema.collection
+        for child in node.children:
+            name = child.name
+            below = schema.elements.get(name)
+            if below is not None:
+                if name in element.elements:
+                    self.fail(child, f"Element '{name}' may only appear once in this section")
+                element.elements[name] = self.read_element(child, below)
+            elif collection is not None and name in collection.add:
+                self.read_item(child, collection, element)
+            elif collection is not None and name == collection.clear:
+                empty = Element(collection.item, name, {}, {}, [], {}, child.file, child.line)
+                element.directives.append(Directive(Operation.CLEAR, (), empty))
+            elif collection is not None and name == collection.remove:
+                self.read_remove(child, collection, element)
+            else:
+                self.fail(child, f"Unrecognized element '{name}'")
+        return element
+
+    def read_attributes(self, node: Node, schema: ElementSchema, element: Element) -> None:
+        known = schema.attributes
+        for name, text in node.attributes.items():
+            attribute = known.get(name)
+            if attribute is not None:
+                try:
+                    element.values[name] = parse_value(attribute, text)
+                except InvalidValueError as error:
+                    self.fail(node, f"The '{name}' attribute is invalid.  {error}")
+            elif name in _LOCKS:
+                element.locks[name] = text
+            else:
+                self.fail(node, f"Unrecognized attribute '{name}'")
+
+    def read_item(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
+        before = len(self.errors)
+        item = self.read_element(node, collection.item)
+        complete = True
+        for attribute in collection.item.attributes.values():
+            name = attribute.name
+            # What may come from a default element is checked once that is known (views).
+            if attribute.required and name not in node.attributes:
+                if attribute.is_key or not collection.default_element:
+                    self.fail(node, f"Required attribute '{name}' not found")
+                    complete = False
+            elif name in node.attributes and name not in item.values:
+                complete = False
+        if complete or len(self.errors) == before:
+            key = self.key_of(item, collection)
+            parent.directives.append(Directive(Operation.ADD, key, item))
+
+    def read_remove(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
+        keys = {a.name: a for a in collection.item.attributes.values() if a.is_key}
+        item = Element(
+            collection.item, node.name, {}, {}, [], {}, node.file, node.line, node.column
+        )
+        limited = ElementSchema(node.name, attributes=keys)
+        self.read_attributes(node, limited, item)
+        missing = [a.name for a in keys.values() if a.required and a.name not in node.attributes]
+        for name in missing[:1]:
+            self.fail(node, f"Required attribute '{name}' not found")
+        if not missing:
+            key = self.key_of(item, collection)
+            parent.directives.append(Directive(Operation.REMOVE, key, item))
+
+    def key_of(self, item: Element, collection: CollectionSchema) -> Key:
+        keys = collection.unique_keys[:1] or collection.combined_keys
+        if not keys or collection.allow_duplicates:
+            return (self.level.file, next(self.serial))
+        return tuple(_normalised(a, item) for a in keys)
+
+
+def _normalised(attribute: AttributeSchema, item: Element) -> SchemaValue:
+    value = item.values.get(attribute.name)
+    if value is None:
+        value = item.schema.defaults.get(attribute.name, "")
+    if isinstance(value, str) and not attribute.case_sensitive:
+        return value.lower()
+    return value
+
+
+def _group_names(paths: Mapping[str, object]) -> set[str]:
+    groups: set[str] = set()
+    for path in paths:
+        parts = path.split("/")[:-1]
+        groups.update("/".join(parts[: n + 1]) for n in range(len(parts)))
+    return groups
