@@ -160,6 +160,10 @@ class RouterChannel:
         self.schedule()
         return not fired
 
+    def has_message(self) -> bool:
+        """Whether a message waits now."""
+        return not self._is_closed and bool(self._getsockopt(_EVENTS) & _POLLIN)
+
     def send(self, identity: bytes, batch: bytes) -> Sent:
         """Send one batch; never blocks."""
         try:

@@ -1,0 +1,62 @@
+"""`python -P -m was.listener --control PATH`: the listener process, started by the manager."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import resource
+import signal
+
+from was.listener.service import ListenerService
+from was.log import log_exception, set_process
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def main() -> int:
+    """Serve until the manager says stop; the exit status."""
+    parser = argparse.ArgumentParser(prog="was-listener")
+    parser.add_argument("--control", required=True, help="the manager's control socket")
+    parser.add_argument("--home", default="", help="for the process title")
+    arguments = parser.parse_args()
+    set_process("listener")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _set_title(arguments.home)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    loop = _new_loop()
+    asyncio.set_event_loop(loop)
+    service = ListenerService(loop, arguments.control)
+    # What is alive now lives as long as the process: the collector need not look at it again, and
+    # requests make few cycles, so it need not look often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        loop.run_until_complete(service.run())
+        loop.run_until_complete(asyncio.sleep(0))
+    except Exception as error:  # noqa: BLE001 the manager starts another; the log says why
+        log_exception("listener_died", error)
+        return 70
+    finally:
+        loop.close()
+    return 0
+
+
+def _set_title(home: str) -> None:
+    import setproctitle
+
+    setproctitle.setproctitle(f"was: listener {home}".rstrip())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

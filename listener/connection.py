@@ -1,0 +1,776 @@
+"""ClientConnection: one client's transport, its engine, and the request it is busy with.
+
+Phases: HEAD (waiting for a request), BODY (its body arrives), BUSY (a worker has it, or it waits
+for one; what the client sends meanwhile is read ahead up to READ_AHEAD bytes), LINGER (we closed our
+half and discard what still comes, so that no reset destroys the last answer), CLOSED.
+
+A connection has at most one request; pipelined ones wait in its buffer. The response of a request
+whose body has not been read is followed by a drain of up to DRAIN_BYTES or DRAIN_S, after which the
+connection is kept, else closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from was.errors import LocalProtocolError, RemoteProtocolError
+from was.ipc.messages import AbortResponse, Response, ResponseChunk, request_id_text
+from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
+from was.listener.headers import check_block, response_head
+from was.listener.http_pages import page
+from was.listener.request import ClientRequest, Progress
+from was.listener.response import ResponseStream
+from was.listener.routing import RouteMiss
+from was.listener.spool import Spool
+
+if TYPE_CHECKING:
+    from was.listener.routes import SiteRuntime
+    from was.listener.service import ListenerService
+
+__all__ = ["ClientConnection"]
+
+HEAD: Final = 0
+BODY: Final = 1
+BUSY: Final = 2
+DRAIN: Final = 3
+LINGER: Final = 4
+CLOSED: Final = 5
+
+READ_AHEAD: Final = 64 * 1024
+DRAIN_BYTES: Final = 64 * 1024
+DRAIN_S: Final = 1.0
+LINGER_S: Final = 2.0
+# The transport's own buffer: above HIGH we stop writing, at LOW we go on.
+HIGH_WATER: Final = 64 * 1024
+LOW_WATER: Final = 16 * 1024
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ClientConnection(asyncio.Protocol):
+    """A client, from accept to close."""
+
+    __slots__ = (
+        "_body_parts",
+        "_body_size",
+        "_buffer",
+        "_close_after",
+        "_discarded",
+        "_engine",
+        "_is_eof",
+        "_is_reading_paused",
+        "_log",
+        "_phase",
+        "_scheme",
+        "_service",
+        "_site",
+        "_status",
+        "_stream",
+        "_substatus",
+        "_wants_empty",
+        "_win32",
+        "deadline",
+        "deadline_reason",
+        "id",
+        "is_paused",
+        "loop",
+        "peer",
+        "request",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, service: ListenerService, scheme: str) -> None:
+        self._service = service
+        self._scheme = scheme
+        self.loop = service.loop
+        self._phase = HEAD
+        self._buffer = b""
+        self._engine = service.new_engine()
+        self.request: ClientRequest | None = None
+        self._stream: ResponseStream | None = None
+        self._site: SiteRuntime | None = None
+        self._body_parts: list[bytes] = []
+        self._body_size = 0
+        self._close_after = False
+        self._discarded = 0
+        self._is_eof = False
+        self._is_reading_paused = False
+        self.is_paused = False
+        self._wants_empty = False
+        self._log = ""
+        self._status = 0
+        self._substatus = 0
+        self._win32 = 0
+        self.deadline = 0.0
+        self.deadline_reason = ""
+        self.id = 0
+        self.peer = ("", 0, "", 0)
+
+    # ── transport events ────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client was accepted."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        service = self._service
+        remote = transport.get_extra_info("peername") or ("", 0)
+        local = transport.get_extra_info("sockname") or ("", 0)
+        self.peer = (
+            _plain_ip(remote[0]),
+            int(remote[1]),
+            _plain_ip(local[0]),
+            int(local[1]),
+        )
+        self.id = service.next_connection_id()
+        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        service.connections.add(self)
+        self.deadline = service.time() + service.connection_timeout_s
+        self.deadline_reason = "Timer_ConnectionIdle"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, by whomever."""
+        self._phase = CLOSED
+        service = self._service
+        service.connections.discard(self)
+        request = self.request
+        if request is not None:
+            self.request = None
+            self._client_gone(request)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        if self._site is not None:
+            self._site.connections -= 1
+            self._site = None
+        self._buffer = b""
+        self._body_parts = []
+
+    def _client_gone(self, request: ClientRequest) -> None:
+        """The client left while a request of it was not over."""
+        service = self._service
+        if request.progress is Progress.RESPONDING and self._log:
+            # The worker has ended it already; only the last bytes did not reach the client.
+            service.log_request(
+                request, self._log, self._status, self._substatus, 64, self._sent_bytes()
+            )
+        elif request.progress <= Progress.QUEUED:
+            service.log_error(self.peer, request.head, 0, request.site_id, "Client_Reset", request)
+        request.pool.client_gone(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        phase = self._phase
+        if phase == HEAD:
+            if self._buffer:
+                data = self._buffer + data
+                self._buffer = b""
+            self._on_head(data)
+        elif phase == BODY:
+            self._on_body(data)
+        elif phase == BUSY:
+            self._read_ahead(data)
+        elif phase == DRAIN:
+            self._on_drain(data)
+        elif phase == LINGER:
+            self._discarded += len(data)
+            if self._discarded > 16 * DRAIN_BYTES:
+                self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """The client closed its half: what it asked for is still answered (RFC 9112, 9.6)."""
+        self._is_eof = True
+        phase = self._phase
+        if phase == BUSY or (phase == DRAIN and self._stream is not None):
+            return True
+        if phase == BODY and self.request is not None:
+            self._service.log_error(
+                self.peer, self.request.head, 0, self.request.site_id, "Client_Reset", self.request
+            )
+        return False
+
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has run down."""
+        self.is_paused = False
+        if self._wants_empty:
+            self._wants_empty = False
+            self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        if self._stream is not None:
+            self._stream.advance()
+
+    def wait_until_empty(self) -> bool:
+        """Whether the transport holds nothing; else the stream is advanced when it does."""
+        if self.transport.get_write_buffer_size() == 0:
+            return True
+        self._wants_empty = True
+        self.transport.set_write_buffer_limits(0, 0)
+        return False
+
+    def fileno(self) -> int:
+        """The socket's descriptor; it stays the transport's."""
+        sock: Any = self.transport.get_extra_info("socket")
+        return int(sock.fileno())
+
+    # ── a request arrives ───────────────────────────────────────────────────────────────────────
+
+    def _on_head(self, data: bytes) -> None:
+        service = self._service
+        if data[0] in b"\r\n":
+            data = data[skip_leading(data) :]
+        end = find_end(data, 0)
+        if end < 0:
+            self._incomplete_head(data)
+            return
+        raw = data if end == len(data) else data[:end]
+        try:
+            head = scan(raw, service.limits)
+            is_complete = self._engine.begin(raw, head)
+        except RemoteProtocolError as error:
+            self._refuse(error, raw)
+            return
+        target = service.routes.lookup(
+            self._scheme, head.host, self.peer[3], self.peer[2], head.path
+        )
+        if type(target) is RouteMiss:
+            self._no_route(head, target)
+            return
+        site = target.site
+        if site is not self._site and not self._join_site(site, head):
+            return
+        pool = target.pool
+        request = ClientRequest(
+            service.next_request_id(),
+            self,
+            head,
+            pool,
+            site.id,
+            target.application,
+            service.time(),
+        )
+        self.request = request
+        self.deadline = 0.0
+        if is_complete:
+            self._phase = BUSY
+            if end != len(data):
+                self._read_ahead(data[end:])
+            pool.submit(request)
+            return
+        refusal = pool.refusal()
+        if refusal:
+            # Nothing of a body is taken for a queue that will not have the request.
+            self.fail(request, 503, refusal)
+            return
+        self._begin_body(request, head, data[end:])
+
+    def _incomplete_head(self, data: bytes) -> None:
+        if not data:
+            return
+        service = self._service
+        try:
+            check_incomplete(data, service.limits)
+        except RemoteProtocolError as error:
+            self._refuse(error, data)
+            return
+        if self.deadline_reason != "Timer_HeaderWait":
+            self.deadline = service.time() + service.header_wait_s
+            self.deadline_reason = "Timer_HeaderWait"
+        self._buffer = data
+
+    def _join_site(self, site: SiteRuntime, head: Head) -> bool:
+        if site.connections >= site.max_connections:
+            self._service.log_error(self.peer, head, 503, site.id, "ConnLimit", None)
+            self.answer(503, "ConnLimit", close=True)
+            return False
+        if self._site is not None:
+            self._site.connections -= 1
+        self._site = site
+        site.connections += 1
+        return True
+
+    def _no_route(self, head: Head, miss: RouteMiss) -> None:
+        self._service.log_error(self.peer, head, miss.status, 0, miss.reason, None)
+        self.answer(miss.status, miss.reason, close=True)
+
+    def _refuse(self, error: RemoteProtocolError, raw: bytes) -> None:
+        """The client broke HTTP: say so, and close (where it stops speaking HTTP is unknown)."""
+        self._service.log_refusal(self.peer, raw, error.status, error.reason)
+        self.answer(error.status, error.page or error.reason, close=True)
+
+    def _read_ahead(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        if len(self._buffer) > READ_AHEAD:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+
+    # ── its body ────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_body(self, request: ClientRequest, head: Head, data: bytes) -> None:
+        self._phase = BODY
+        self._body_size = 0
+        self._body_parts = []
+        settings = request.pool.settings
+        request.is_body_complete = False
+        request.body_length = head.content_length
+        if settings.streaming or head.content_length > settings.max_spool:
+            request.spool = Spool(request.pool.account, settings.body_spool)
+            request.pool.submit(request)
+            if self.request is not request:
+                return
+        if head.expect_continue and not data:
+            self.transport.write(CONTINUE)
+        if data:
+            self._on_body(data)
+        else:
+            self._restart_body_timer()
+
+    def _restart_body_timer(self) -> None:
+        self.deadline = self._service.time() + self._service.entity_body_s
+        self.deadline_reason = "Timer_EntityBody"
+
+    def _on_body(self, data: bytes) -> None:
+        request = self.request
+        assert request is not None
+        try:
+            pieces, is_complete, rest = self._engine.feed(data)
+        except RemoteProtocolError as error:
+            self._body_refused(request, error)
+            return
+        request.received_bytes += len(data) - len(rest)
+        try:
+            for piece in pieces:
+                self._keep_body(request, piece)
+        except OSError as error:
+            self._service.spool_failed(error)
+            self.fail(request, 503, "N/A")
+            return
+        if is_complete:
+            self.deadline = 0.0
+            self._phase = BUSY
+            self._body_complete(request)
+            if rest:
+                self._read_ahead(rest)
+            return
+        self._restart_body_timer()
+        if request.progress is not Progress.READING:
+            request.pool.body_arrived(request)
+            self._bound_stream(request)
+        elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
+            # Too long to wait for its end: the worker gets it while it arrives.
+            request.pool.submit(request)
+            if self.request is request:
+                self._bound_stream(request)
+
+    def _keep_body(self, request: ClientRequest, piece: bytes) -> None:
+        spool = request.spool
+        if spool is not None:
+            spool.append(piece)
+            return
+        self._body_size += len(piece)
+        self._body_parts.append(piece)
+        if self._body_size > request.pool.settings.body_spool:
+            request.spool = spool = Spool(request.pool.account, request.pool.settings.body_spool)
+            for part in self._body_parts:
+                spool.append(part)
+            self._body_parts = []
+
+    def _body_complete(self, request: ClientRequest) -> None:
+        request.is_body_complete = True
+        if request.spool is None:
+            parts = self._body_parts
+            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            request.body_length = len(request.body)
+            self._body_parts = []
+        elif request.progress is Progress.READING:
+            request.body_length = request.spool.size
+        if request.progress is Progress.READING:
+            request.pool.submit(request)
+        else:
+            request.pool.body_arrived(request)
+
+    def _bound_stream(self, request: ClientRequest) -> None:
+        """While a body streams, the client waits when the worker is more than a spool behind."""
+        spool = request.spool
+        if spool is None:
+            return
+        unread = request.pool.unread_body(request)
+        if unread > max(request.pool.settings.body_spool, READ_AHEAD):
+            limit = request.pool.settings.max_spool
+            if spool.size >= limit or request.pool.settings.streaming:
+                self._pause_reading()
+
+    def body_pulled(self) -> None:
+        """The worker has taken some of a streamed body: read on."""
+        if self._phase == BODY:
+            self._resume_reading()
+
+    def _body_refused(self, request: ClientRequest, error: RemoteProtocolError) -> None:
+        self._service.log_error(
+            self.peer, request.head, error.status, request.site_id, error.reason, request
+        )
+        if request.progress is Progress.RESPONDING:
+            self.abort("the body is not HTTP")
+            return
+        request.pool.abandon(request)
+        self.request = None
+        self.answer(error.status, error.page or error.reason, close=True)
+
+    # ── the response ────────────────────────────────────────────────────────────────────────────
+
+    def on_response(self, request: ClientRequest, item: Response, fd: int) -> None:
+        """The worker's Response. Raises LocalProtocolError for one no client may see."""
+        service = self._service
+        head = request.head
+        status = item.status
+        if not 200 <= status <= 599:
+            raise LocalProtocolError(f"status {status}")
+        has_date, has_server = check_block(item.block)
+        length = item.length
+        if length < 0 and not item.more:
+            length = len(item.body) + item.file_length
+        has_body = head.method != "HEAD" and status != 204 and status != 304
+        is_chunked = False
+        close = self._close_after or item.close or not head.keep_alive or service.is_draining
+        if not has_body:
+            if status == 204 or (length < 0 and status == 304):
+                length = -1
+        elif length < 0:
+            if head.version == 11:
+                is_chunked = True
+            else:
+                close = True
+        if not request.is_body_complete and not self._will_drain(request):
+            close = True
+        self._close_after = close
+        self._status = status
+        data = response_head(
+            head.version,
+            status,
+            item.reason,
+            item.block,
+            length,
+            is_chunked,
+            close,
+            b"" if has_date else service.date,
+            b"" if has_server else service.server,
+            head.version == 10 and not close,
+        )
+        request.progress = Progress.RESPONDING
+        body = item.body
+        if not item.more and not item.file_token and not self.is_paused:
+            if has_body:
+                if len(body) != length:
+                    raise LocalProtocolError(f"{len(body)} bytes of body, {length} promised")
+                if body:
+                    data += body
+            self.transport.write(data)
+            self._log = item.log
+            self._substatus = item.substatus
+            self._win32 = item.win32
+            self._response_over(request, len(data))
+            return
+        stream = self._stream = ResponseStream(
+            self, request, length=length, is_chunked=is_chunked, has_body=has_body
+        )
+        stream.sent_bytes = len(data)
+        self.transport.write(data)
+        self._feed_stream(
+            request, body, item.more, fd, item.file_offset, item.file_length, item
+        )
+
+    def on_chunk(self, request: ClientRequest, item: ResponseChunk, fd: int) -> None:
+        """More of the response."""
+        if self._stream is None:
+            raise LocalProtocolError("a chunk before its response")
+        self._feed_stream(
+            request, item.data, item.more, fd, item.file_offset, item.file_length, item
+        )
+
+    def _feed_stream(
+        self,
+        request: ClientRequest,
+        data: bytes,
+        more: bool,
+        fd: int,
+        file_offset: int,
+        file_length: int,
+        item: Response | ResponseChunk,
+    ) -> None:
+        stream = self._stream
+        assert stream is not None
+        try:
+            stream.add(data)
+            if fd >= 0:
+                stream.add_file(fd, file_offset, file_length)
+            if not more:
+                self._log = item.log
+                self._substatus = item.substatus
+                self._win32 = item.win32
+                stream.finish()
+        except (ValueError, OSError) as error:
+            self.abort(str(error))
+            return
+        self._restart_send_timer(stream)
+        stream.advance()
+
+    def _restart_send_timer(self, stream: ResponseStream) -> None:
+        """MinBytesPerSecond bounds a client that does not read; checked by the sweep."""
+        self.deadline_reason = "Timer_MinBytesPerSecond"
+        self.deadline = self._service.send_deadline(stream.sent_bytes)
+
+    def on_abort(self, request: ClientRequest, item: AbortResponse) -> None:
+        """The worker gave the response up."""
+        self._log = item.log
+        if request.progress is Progress.RESPONDING:
+            self._win32 = item.win32
+            self.abort("the application gave up")
+        else:
+            self.fail(request, 502, "Connection_Abandoned_By_AppPool")
+
+    def response_sent(self, request: ClientRequest) -> None:
+        """All of a streamed response is with the transport or the socket."""
+        stream = self._stream
+        assert stream is not None
+        sent = stream.sent_bytes
+        stream.close()
+        self._stream = None
+        self.deadline = 0.0
+        self._response_over(request, sent)
+
+    def _sent_bytes(self) -> int:
+        return self._stream.sent_bytes if self._stream is not None else 0
+
+    def _response_over(self, request: ClientRequest, sent: int) -> None:
+        service = self._service
+        if self._log:
+            service.log_request(
+                request, self._log, self._status, self._substatus, self._win32, sent
+            )
+            self._log = ""
+        self.request = None
+        request.pool.response_over(request)
+        if self._close_after:
+            self._close_gently()
+        elif self._phase == BUSY:
+            self._next_request()
+        else:
+            # BODY: the answer came before the body's end.
+            self._phase = DRAIN
+            self._discarded = 0
+            self.deadline = service.time() + DRAIN_S
+            self.deadline_reason = "Timer_EntityBody"
+            self._resume_reading()
+
+    def _next_request(self) -> None:
+        self._phase = HEAD
+        service = self._service
+        self.deadline = service.time() + service.connection_timeout_s
+        self.deadline_reason = "Timer_ConnectionIdle"
+        if self._is_reading_paused:
+            self._resume_reading()
+        if self._buffer:
+            # Not from here: a long pipeline must not become a deep recursion, nor hold the loop.
+            self.loop.call_soon(self._read_pipelined)
+        elif self._is_eof:
+            self.transport.close()
+        elif service.is_draining:
+            self._close_gently()
+
+    def _read_pipelined(self) -> None:
+        if self._phase != HEAD:
+            return
+        data, self._buffer = self._buffer, b""
+        if data:
+            self._on_head(data)
+        if self._is_eof and self._phase == HEAD:
+            self.transport.close()
+
+    # ── answers of our own ──────────────────────────────────────────────────────────────────────
+
+    def fail(self, request: ClientRequest, status: int, reason: str) -> None:
+        """Answer a routed request ourselves: queue full, dead worker, time limit, poison.
+
+        Logged in HTTPERR with `reason`. The worker, if it still has the request, owes an END.
+        """
+        service = self._service
+        service.log_error(self.peer, request.head, status, request.site_id, reason, request)
+        request.pool.abandon(request)
+        self.request = None
+        is_held = request.is_body_complete or self._will_drain(request)
+        close = not request.head.keep_alive or service.is_draining or not is_held
+        if request.pool.settings.tcp_level and status == 503:
+            self.abort("503 as TcpLevel")
+            return
+        self.answer(
+            status, reason, close=close, request=request, is_head=request.head.method == "HEAD"
+        )
+
+    def _will_drain(self, request: ClientRequest) -> bool:
+        """Whether the unread rest of the body is short enough to be read and thrown away."""
+        if request.head.expect_continue:
+            return False
+        length = request.head.content_length
+        return 0 <= length and length - (request.received_bytes - request.head.size) <= DRAIN_BYTES
+
+    def answer(
+        self,
+        status: int,
+        reason_key: str,
+        *,
+        close: bool,
+        request: ClientRequest | None = None,
+        is_head: bool = False,
+    ) -> None:
+        """Send one of HTTP.SYS's own pages."""
+        service = self._service
+        request_id = ""
+        if request is not None and status >= 500:
+            request_id = request_id_text(request.id)
+        reason, fields, body = page(
+            status, reason_key, request_id, service.retry_after_s if status == 503 else None
+        )
+        block = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
+        version = request.head.version if request is not None else 11
+        data = response_head(
+            version,
+            status,
+            reason,
+            block,
+            len(body),
+            False,
+            close,
+            service.date,
+            service.server,
+            version == 10 and not close,
+        )
+        self.transport.write(data if is_head else data + body)
+        service.count("answered_by_listener")
+        if close:
+            self._close_gently()
+        elif self._phase == BUSY:
+            self._next_request()
+        else:
+            self._phase = DRAIN
+            self._discarded = 0
+            self.deadline = service.time() + DRAIN_S
+            self.deadline_reason = "Timer_EntityBody"
+            self._resume_reading()
+
+    def _on_drain(self, data: bytes) -> None:
+        """The rest of a body nobody wants any more."""
+        self._discarded += len(data)
+        try:
+            _, is_complete, rest = self._engine.feed(data)
+        except RemoteProtocolError:
+            self._close_gently()
+            return
+        if is_complete:
+            self._phase = BUSY
+            self._buffer = rest
+            self._next_request()
+        elif self._discarded > DRAIN_BYTES:
+            self._close_gently()
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _close_gently(self) -> None:
+        """Close our half after what was written; read on a while, so that no reset overtakes it."""
+        if self._is_eof or not self.transport.can_write_eof():
+            self._phase = CLOSED
+            self.transport.close()
+            return
+        self._phase = LINGER
+        self._discarded = 0
+        self._buffer = b""
+        self.deadline = self._service.time() + LINGER_S
+        self.deadline_reason = "Linger"
+        self._resume_reading()
+        self.transport.write_eof()
+
+    def abort(self, why: str) -> None:
+        """Cut the connection: the client must see that its response is not whole."""
+        request = self.request
+        if request is not None:
+            self.request = None
+            if self._log or request.progress is Progress.RESPONDING:
+                self._service.log_cut(request, self._log, self._status, self._sent_bytes(), why)
+                self._log = ""
+            request.pool.abandon(request)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._phase = CLOSED
+        self._service.count("connections_cut")
+        self.transport.abort()
+
+    def shut_down(self) -> None:
+        """The listener is leaving: close when idle; a busy one closes after its response."""
+        if self._phase == HEAD and not self._buffer:
+            self._close_gently()
+        else:
+            self._close_after = True
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed."""
+        reason = self.deadline_reason
+        service = self._service
+        if reason == "Timer_MinBytesPerSecond":
+            stream = self._stream
+            if stream is None:
+                self.deadline = 0.0
+                return
+            later = service.send_deadline_of(self, stream)
+            if later > now:
+                self.deadline = later
+                return
+            request = self.request
+            if request is not None:
+                service.log_error(self.peer, request.head, 0, request.site_id, reason, request)
+            self.abort(reason)
+            return
+        self.deadline = 0.0
+        if reason == "Linger":
+            self.transport.abort()
+        elif self._phase == DRAIN:
+            self._close_gently()
+        elif reason == "Timer_EntityBody" and self.request is not None:
+            request = self.request
+            if request.progress is Progress.RESPONDING:
+                self.abort(reason)
+            else:
+                self._close_after = True
+                self.fail_body_timeout(request)
+        else:
+            service.log_refusal(self.peer, self._buffer, 0, reason)
+            if reason == "Timer_HeaderWait":
+                self.answer(408, reason, close=True)
+            else:
+                self._close_gently()
+
+    def fail_body_timeout(self, request: ClientRequest) -> None:
+        """The body came too slowly: 408, and close."""
+        self._service.log_error(
+            self.peer, request.head, 408, request.site_id, "Timer_EntityBody", request
+        )
+        request.pool.abandon(request)
+        self.request = None
+        self.answer(408, "Timer_EntityBody", close=True, request=request)
+
+
+def _plain_ip(address: str) -> str:
+    """An IPv4 client of a dual-stack socket is an IPv4 client."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address

@@ -1,0 +1,55 @@
+"""What becomes of a request whose worker died. Pure: DESIGN, section 5, as code.
+
+A request that has seen a death is a suspect. A worker runs at most one suspect, so when it dies the
+suspect is to blame, if there is one; the others that ran become suspects themselves. `poison_crashes`
+blamed deaths make a request poison: it is not tried again.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from was.listener.request import ClientRequest, Progress
+
+__all__ = ["Fate", "decide_fate", "take_blame"]
+
+MAX_DISPATCHES = 4
+
+
+class Fate(Enum):
+    """What is done with one request."""
+
+    NOBODY_WAITS = "nobody waits"
+    AGAIN = "dispatched again"
+    BAD_GATEWAY = "502"
+    POISONED = "poisoned"
+    CUT = "cut"
+
+
+def take_blame(suspect: ClientRequest | None, started: list[ClientRequest]) -> None:
+    """Lay a death on the worker's suspect if that one ran; whoever ran beside it is a suspect now."""
+    if suspect is not None and suspect in started:
+        suspect.blamed += 1
+    for request in started:
+        request.is_suspect = True
+
+
+def decide_fate(request: ClientRequest, *, has_started: bool) -> Fate:
+    """The table of DESIGN, section 5, for one request of a dead worker."""
+    settings = request.pool.settings
+    if request.connection is None:
+        return Fate.NOBODY_WAITS
+    if request.progress is Progress.RESPONDING:
+        return Fate.CUT
+    if not has_started:
+        # Any method; what a worker pulled of a body it did not begin with is still held.
+        return Fate.AGAIN if request.is_body_held() else Fate.BAD_GATEWAY
+    if request.blamed >= settings.poison_crashes:
+        return Fate.POISONED
+    if (
+        request.can_repeat()
+        and request.blamed <= settings.max_replays
+        and request.attempt < MAX_DISPATCHES
+    ):
+        return Fate.AGAIN
+    return Fate.BAD_GATEWAY

@@ -1,0 +1,118 @@
+"""RequestQueue: the requests of one pool that no worker has been given. Pure.
+
+Oldest first, by arrival number. A request that comes back from a worker (it had not begun, or may
+be repeated) takes its old place and does not count against the limit: it was admitted once. A
+request that is withdrawn (client gone, time limit) stays where it lies and is skipped when its turn
+comes, so that withdrawing costs nothing however long the queue is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Queued", "RequestQueue"]
+
+
+class Queued(Protocol):
+    """What the queue needs to know of a request."""
+
+    arrival: int
+    is_queued: bool
+
+
+R = TypeVar("R", bound=Queued)
+
+
+class RequestQueue(Generic[R]):
+    """Waiting requests, at most `limit` of them admitted at a time."""
+
+    __slots__ = ("_admitted", "_returned", "_waiting", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._waiting: deque[R] = deque()
+        # (arrival, request) of what came back; usually empty.
+        self._returned: list[tuple[int, R]] = []
+        self._admitted = 0
+
+    def __len__(self) -> int:
+        """Requests that wait, those given back included."""
+        return self._admitted + sum(1 for _, request in self._returned if request.is_queued)
+
+    def offer(self, request: R) -> bool:
+        """Admit a new request; False when the queue is full (503 QueueFull)."""
+        if self._admitted >= self.limit:
+            return False
+        self._admitted += 1
+        request.is_queued = True
+        self._waiting.append(request)
+        return True
+
+    def give_back(self, request: R) -> None:
+        """Take a request back to its place, whatever the limit says."""
+        request.is_queued = True
+        heapq.heappush(self._returned, (request.arrival, request))
+
+    def withdraw(self, request: R) -> None:
+        """Forget a waiting request; nothing happens when it does not wait."""
+        if not request.is_queued:
+            return
+        request.is_queued = False
+        if not any(returned is request for _, returned in self._returned):
+            self._admitted -= 1
+
+    def peek(self) -> R | None:
+        """The oldest request, left where it is."""
+        waiting, returned = self._waiting, self._returned
+        while returned and not returned[0][1].is_queued:
+            heapq.heappop(returned)
+        while waiting and not waiting[0].is_queued:
+            waiting.popleft()
+        if returned and (not waiting or returned[0][0] < waiting[0].arrival):
+            return returned[0][1]
+        return waiting[0] if waiting else None
+
+    def take(self) -> R | None:
+        """The oldest request, taken out."""
+        if not self._returned:
+            waiting = self._waiting
+            while waiting:
+                request = waiting.popleft()
+                if request.is_queued:
+                    self._admitted -= 1
+                    request.is_queued = False
+                    return request
+            return None
+        oldest = self.peek()
+        if oldest is None:
+            return None
+        oldest.is_queued = False
+        if self._returned and self._returned[0][1] is oldest:
+            heapq.heappop(self._returned)
+        else:
+            self._waiting.popleft()
+            self._admitted -= 1
+        return oldest
+
+    def has_waiting(self) -> bool:
+        """Whether a take() would give a request. O(1) but for withdrawn ones in front."""
+        return self.peek() is not None
+
+    def __iter__(self) -> Iterator[R]:
+        """Everything that waits, oldest first."""
+        back = [request for _, request in self._returned if request.is_queued]
+        rest = [request for request in self._waiting if request.is_queued]
+        return iter(sorted(back + rest, key=lambda request: request.arrival))
+
+    def drain(self) -> list[R]:
+        """Take everything out, oldest first."""
+        taken = list(self)
+        for request in taken:
+            request.is_queued = False
+        self._waiting.clear()
+        self._returned.clear()
+        self._admitted = 0
+        return taken

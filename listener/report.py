@@ -1,0 +1,114 @@
+"""The ListenerReport: what the listener knows, for `was list` and `was status`. Reads only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.ipc.messages import ListenerReport, PoolCounters, RequestRow, WorkerCounters
+from was.ipc.scoreboard import RequestState, Row
+
+if TYPE_CHECKING:
+    from was.listener.broker import Incarnation, PoolBroker
+    from was.listener.request import ClientRequest
+    from was.listener.service import ListenerService
+
+__all__ = ["make_report"]
+
+MAX_ROWS = 10_000
+
+# The deterministic notifications by their bits, as `list requests` shows them.
+NOTIFICATIONS = {
+    0x1: "BEGIN_REQUEST",
+    0x2: "AUTHENTICATE_REQUEST",
+    0x4: "AUTHORIZE_REQUEST",
+    0x8: "RESOLVE_REQUEST_CACHE",
+    0x10: "MAP_REQUEST_HANDLER",
+    0x20: "ACQUIRE_REQUEST_STATE",
+    0x40: "PRE_EXECUTE_REQUEST_HANDLER",
+    0x80: "EXECUTE_REQUEST_HANDLER",
+    0x100: "RELEASE_REQUEST_STATE",
+    0x200: "UPDATE_REQUEST_CACHE",
+    0x400: "LOG_REQUEST",
+    0x800: "END_REQUEST",
+}
+
+
+def make_report(
+    service: ListenerService, query_id: int, *, with_requests: bool
+) -> ListenerReport:
+    """Everything as it is now."""
+    pools: list[PoolCounters] = []
+    workers: list[WorkerCounters] = []
+    rows: list[RequestRow] = []
+    for pool in service.pools.values():
+        active = sum(len(worker.outstanding) for worker in pool.workers.values())
+        pools.append(
+            PoolCounters(pool.settings.name, len(pool.queue), active, pool.account.held_bytes)
+        )
+        for worker in pool.workers.values():
+            workers.append(
+                WorkerCounters(
+                    worker.worker_id,
+                    worker.finished,
+                    len(worker.outstanding),
+                    worker.is_attached and not worker.is_dead,
+                )
+            )
+        if with_requests and len(rows) < MAX_ROWS:
+            rows += _rows_of(service, pool)
+    return ListenerReport(
+        query_id,
+        pools,
+        workers,
+        rows[:MAX_ROWS],
+        len(service.connections),
+        dict(service.counters),
+    )
+
+
+def _rows_of(service: ListenerService, pool: PoolBroker) -> list[RequestRow]:
+    now = service.time()
+    rows = [_row(request, pool, None, None, [], now) for request in pool.queue]
+    for worker in pool.workers.values():
+        if not worker.outstanding:
+            continue
+        scoreboard = worker.scoreboard.read_rows()
+        names = worker.scoreboard.read_names()
+        for request in worker.outstanding.values():
+            board = scoreboard[request.slot] if request.slot < len(scoreboard) else None
+            rows.append(_row(request, pool, worker, board, names, now))
+    return rows
+
+
+def _row(
+    request: ClientRequest,
+    pool: PoolBroker,
+    worker: Incarnation | None,
+    board: Row | None,
+    names: list[str],
+    now: float,
+) -> RequestRow:
+    state, notification, module = "queued", "", ""
+    if worker is not None:
+        state = "sent"
+        if board is not None and board.id == request.id and board.state <= RequestState.ENDED:
+            state = RequestState(board.state).name.lower()
+            notification = NOTIFICATIONS.get(board.notification, "")
+            if 1 <= board.module <= len(names):
+                module = names[board.module - 1]
+    connection = request.connection
+    return RequestRow(
+        request.id,
+        connection.id if connection is not None else 0,
+        pool.settings.name,
+        request.site_id,
+        worker.worker_id if worker is not None else 0,
+        request.head.method,
+        request.head.target[:2048],
+        connection.peer[0] if connection is not None else "",
+        request.attempt,
+        state,
+        notification,
+        module,
+        int((now - request.received_at) * 1000),
+    )

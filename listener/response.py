@@ -1,0 +1,249 @@
+"""ResponseStream: a response on its way to a client that may be slower than the worker.
+
+The worker is taken at its own speed: what the client does not read waits here, in memory up to the
+pool's responseSpool, then in an unlinked file; only when the pool's spools are full does the window
+close (no ResponseWindow is sent) and the worker wait. A small whole response to a client that reads
+never comes here: the connection writes it itself.
+
+Segments are sent in order: bytes through the transport while it does not push back, regions of
+files with sendfile(2) on a duplicate of the socket, once the transport's own buffer is empty, at
+most FILE_BYTES a turn of the loop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from was.listener.spool import Spool
+
+if TYPE_CHECKING:
+    from was.listener.connection import ClientConnection
+    from was.listener.request import ClientRequest
+
+__all__ = ["FileRegion", "ResponseStream"]
+
+FILE_BYTES = 256 * 1024
+# Windows are given back in steps of at least this many bytes.
+WINDOW_STEP = 64 * 1024
+
+
+class FileRegion:
+    """Bytes of a descriptor. `is_owned`: close it after use (a worker's; a spool's is the spool's)."""
+
+    __slots__ = ("fd", "is_owned", "length", "offset")
+
+    def __init__(self, fd: int, offset: int, length: int, *, is_owned: bool) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+        self.is_owned = is_owned
+
+    def close(self) -> None:
+        """Give an owned descriptor back."""
+        if self.is_owned and self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class ResponseStream:
+    """What is still to be sent of one response.
+
+    `length` is the body's promised length, -1 when it is chunked or ends with the connection.
+    """
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        request: ClientRequest,
+        *,
+        length: int,
+        is_chunked: bool,
+        has_body: bool,
+    ) -> None:
+        self._connection = connection
+        self._request = request
+        self._left = length
+        self._has_length = length >= 0
+        self._is_chunked = is_chunked
+        self._has_body = has_body
+        self._segments: deque[bytes | FileRegion] = deque()
+        self._memory_bytes = 0
+        self._spool: Spool | None = None
+        self._unacknowledged = 0
+        self._dup = -1
+        self._is_writing_file = False
+        self._has_writer = False
+        self.is_finished = False
+        self.sent_bytes = 0
+        self.taken_bytes = 0  # as the sweep last saw it
+        self.is_closed = False
+
+    # ── from the worker ─────────────────────────────────────────────────────────────────────────
+
+    def add(self, data: bytes) -> None:
+        """More of the body. Raises ValueError when it exceeds the promised length."""
+        self._unacknowledged += len(data)
+        if self._has_body and data:
+            self._count(len(data))
+            if self._is_chunked:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            self._put(data)
+        self._acknowledge()
+
+    def add_file(self, fd: int, offset: int, length: int) -> None:
+        """A region of a regular file; the descriptor is ours from here on."""
+        region = FileRegion(fd, offset, length, is_owned=True)
+        if not self._has_body or length <= 0:
+            region.close()
+            return
+        try:
+            self._count(length)
+        except ValueError:
+            region.close()
+            raise
+        if self._is_chunked:
+            self._put(b"%x\r\n" % length)
+        self._segments.append(region)
+        if self._is_chunked:
+            self._put(b"\r\n")
+
+    def finish(self) -> None:
+        """The worker's END. Raises ValueError when promised bytes are missing."""
+        if self._has_body and self._has_length and self._left > 0:
+            raise ValueError(f"{self._left} bytes of the promised body are missing")
+        if self._is_chunked:
+            self._put(b"0\r\n\r\n")
+        self.is_finished = True
+
+    def _count(self, size: int) -> None:
+        if self._has_length:
+            if size > self._left:
+                raise ValueError("more body than Content-Length promised")
+            self._left -= size
+
+    def _put(self, data: bytes) -> None:
+        limit = self._request.pool.settings.response_spool
+        if self._memory_bytes + len(data) <= limit:
+            self._segments.append(data)
+            self._memory_bytes += len(data)
+            return
+        spool = self._spool
+        if spool is None:
+            spool = self._spool = Spool(self._request.pool.account, 0)
+        offset = spool.size
+        spool.append(data)
+        last = self._segments[-1] if self._segments else None
+        if (
+            isinstance(last, FileRegion)
+            and not last.is_owned
+            and last.offset + last.length == offset
+        ):
+            last.length += len(data)
+        else:
+            self._segments.append(FileRegion(spool.file, offset, len(data), is_owned=False))
+
+    def _acknowledge(self) -> None:
+        # A full account makes the worker wait, but not for what others hold once all of ours is out.
+        if self._unacknowledged < WINDOW_STEP:
+            return
+        if self._segments and self._request.pool.account.is_full():
+            return
+        self._request.pool.widen_window(self._request, self._unacknowledged)
+        self._unacknowledged = 0
+
+    # ── towards the client ──────────────────────────────────────────────────────────────────────
+
+    def advance(self) -> None:
+        """Send what can be sent now. Calls `response_sent` of the connection when all is out."""
+        if self._is_writing_file or self.is_closed:
+            return
+        connection = self._connection
+        segments = self._segments
+        while segments:
+            segment = segments[0]
+            if isinstance(segment, FileRegion):
+                self._start_file()
+                return
+            if connection.is_paused:
+                return
+            segments.popleft()
+            self._memory_bytes -= len(segment)
+            self.sent_bytes += len(segment)
+            connection.transport.write(segment)
+        self._all_sent()
+
+    def _all_sent(self) -> None:
+        if self._spool is not None and not self._segments:
+            # The file held what is with the client now.
+            self._spool.close()
+            self._spool = None
+        self._acknowledge()
+        if self.is_finished:
+            self._connection.response_sent(self._request)
+
+    def _start_file(self) -> None:
+        # Bytes written before must be out of the transport's own buffer first.
+        if not self._connection.wait_until_empty():
+            return
+        self._is_writing_file = True
+        if self._dup < 0:
+            self._dup = os.dup(self._connection.fileno())
+        self._send_file()
+
+    def _send_file(self) -> None:
+        """One step of the region in front; goes on by itself."""
+        if self.is_closed:
+            return
+        region = self._segments[0]
+        assert isinstance(region, FileRegion)
+        loop = self._connection.loop
+        try:
+            sent = os.sendfile(self._dup, region.fd, region.offset, min(region.length, FILE_BYTES))
+        except BlockingIOError:
+            if not self._has_writer:
+                self._has_writer = True
+                loop.add_writer(self._dup, self._send_file)
+            return
+        except OSError as error:
+            self._connection.abort(f"sendfile: {error.strerror}")
+            return
+        if sent == 0:
+            # Fewer bytes than promised: somebody truncated the file. The client must see it.
+            self._connection.abort("the file became shorter while it was sent")
+            return
+        self.sent_bytes += sent
+        region.offset += sent
+        region.length -= sent
+        if region.length > 0:
+            if not self._has_writer:
+                loop.call_soon(self._send_file)
+            return
+        self._drop_writer()
+        self._is_writing_file = False
+        self._segments.popleft()
+        region.close()
+        self.advance()
+
+    def _drop_writer(self) -> None:
+        if self._has_writer:
+            self._has_writer = False
+            self._connection.loop.remove_writer(self._dup)
+
+    def close(self) -> None:
+        """Give back everything: descriptors, spool, writer."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._drop_writer()
+        for segment in self._segments:
+            if isinstance(segment, FileRegion):
+                segment.close()
+        self._segments.clear()
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        if self._dup >= 0:
+            os.close(self._dup)
+            self._dup = -1

@@ -1,0 +1,479 @@
+"""ListenerService: the listener's loop, and what its parts ask of it.
+
+Everything happens on one event loop: clients' bytes, workers' messages, the manager's commands and
+one tick. Work is collected during a turn and given out at its end (`mark`, `_turn`): all requests
+parsed in one turn leave as one message per worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from was.clock import SystemClock
+from was.errors import IllFormedMessageError
+from was.ipc import codec
+from was.ipc.channel import Context, RouterChannel
+from was.ipc.descriptors import ControlLink, ControlSocket
+from was.ipc.endpoints import SocketFolder
+from was.ipc.messages import (
+    ActivateWorker,
+    AddWorker,
+    DemandStart,
+    DrainWorker,
+    InFlight,
+    ListenerDrained,
+    ListenerHello,
+    ListenerReady,
+    ListenerSettings,
+    ListenerWelcome,
+    ListeningSocket,
+    ManagerToListener,
+    QueryListener,
+    QueueEndpoint,
+    ReopenLogs,
+    SetPools,
+    SetRoutes,
+    SetSockets,
+    StopListener,
+    WorkerAttached,
+    WorkerDeathSettled,
+    WorkerDrained,
+    WorkerFaulty,
+)
+from was.listener.access_log import AccessLog
+from was.listener.broker import Incarnation, PoolBroker
+from was.listener.connection import ClientConnection
+from was.listener.engines import select
+from was.listener.head_scanner import Head, Limits
+from was.listener.headers import http_date
+from was.listener.report import make_report
+from was.listener.routes import Routes, SiteRuntime
+from was.log import log, set_process
+
+if TYPE_CHECKING:
+    from was.ipc.messages import PoolQueue
+    from was.listener.engines import Engine
+    from was.listener.request import ClientRequest
+    from was.listener.response import ResponseStream
+
+__all__ = ["ListenerService", "SiteRuntime"]
+
+TICK_S = 0.05
+SWEEP_TICKS = 5
+EXPIRE_TICKS = 2
+RECONNECT_S = 0.5
+# Accepting goes on this long after the order to stop, so that no connection that waits in the
+# kernel's queue is reset.
+LAST_ACCEPT_S = 0.05
+# A client that does not read is given at least this long, whatever the minimum rate.
+SEND_GRACE_S = 30.0
+BACKLOG = 4096
+
+
+class ListenerService:
+    """One listener process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, control_path: str) -> None:
+        self.loop = loop
+        self.time = loop.time
+        self._control_path = control_path
+        self._control: ControlLink | None = None
+        self._lost_manager_at = 0.0
+        self.epoch = 0
+        self.context = Context()
+        self.channels: list[RouterChannel] = []
+        self.pools: dict[str, PoolBroker] = {}
+        self.connections: set[ClientConnection] = set()
+        self.counters: Counter[str] = Counter()
+        self.is_draining = False
+        self.server = b"was"
+        self.date = b""
+        self.retry_after_s = 5
+        self.routes = Routes()
+        self._date_second = 0
+        self._settings = ListenerSettings("", "", "")
+        self._clock = SystemClock()
+        self._sockets_folder = SocketFolder(Path("/nonexistent"))
+        self.spool_folder = Path("/nonexistent")
+        self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
+        self._incoming_sockets: list[tuple[ListeningSocket, int]] = []
+        self._marked: list[PoolBroker] = []
+        self._is_turn_scheduled = False
+        self._disconnects: dict[RouterChannel, set[int]] = {}
+        self._access: AccessLog | None = None
+        self._next_request = 0
+        self._next_connection = 0
+        self._ticks = 0
+        self._stopped = loop.create_future()
+        self._pending: set[asyncio.Task[None]] = set()
+        self._is_ready_told = False
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._connect_control()
+        self.loop.call_later(TICK_S, self._tick)
+        await self._stopped
+
+    def _connect_control(self) -> None:
+        end = ControlSocket.connect(self._control_path, timeout_s=5.0)
+        self._control = ControlLink(self.loop, end, self._on_control, self._manager_lost)
+        self._tell(ListenerHello(os.getpid()))
+
+    def _manager_lost(self) -> None:
+        self._control = None
+        self._lost_manager_at = self.time()
+        self.loop.call_later(RECONNECT_S, self._look_for_manager)
+
+    def _look_for_manager(self) -> None:
+        """Serve on without a manager for a while; a new one is greeted as soon as it is there."""
+        if self._stopped.done():
+            return
+        try:
+            self._connect_control()
+        except OSError:
+            limit = self._settings.managerless_limit_s
+            if limit and self.time() - self._lost_manager_at > self.scaled(limit):
+                self._stop(drain=True)
+            self.loop.call_later(RECONNECT_S, self._look_for_manager)
+
+    def _tell(self, notice: object) -> None:
+        if self._control is not None:
+            self._control.send(codec.encode(notice))
+
+    def _finish(self) -> None:
+        if self._stopped.done():
+            return
+        for pool in list(self.pools.values()):
+            pool.close()
+        if self._access is not None:
+            self._access.close()
+        self._tell(ListenerDrained())
+        self._stopped.set_result(None)
+
+    # ── the manager's commands ──────────────────────────────────────────────────────────────────
+
+    def _on_control(self, content: bytes, descriptors: list[int]) -> None:
+        try:
+            command = codec.decode_manager_to_listener(content)
+        except IllFormedMessageError as error:
+            for fd in descriptors:
+                os.close(fd)
+            log("listener_error", detail=f"from the manager: {error}")
+            return
+        self._obey(command, descriptors)
+
+    def _obey(self, command: ManagerToListener, descriptors: list[int]) -> None:
+        match command:
+            case ListenerWelcome():
+                self._welcome(command)
+            case SetPools():
+                self._set_pools(command.pools)
+            case SetRoutes():
+                self.routes.configure(command.sites, self.pools)
+                if self._access is not None:
+                    self._access.configure(command.sites)
+            case SetSockets():
+                self._incoming_sockets += zip(command.sockets, descriptors, strict=False)
+                if not command.more:
+                    task = self.loop.create_task(self._set_sockets())
+                    self._pending.add(task)
+                    task.add_done_callback(self._pending.discard)
+            case AddWorker():
+                self._add_worker(command, descriptors)
+            case ActivateWorker():
+                for pool in self._pools_of(command.worker_id):
+                    pool.activate(command.worker_id, command.replaces)
+            case DrainWorker():
+                for pool in self._pools_of(command.worker_id):
+                    pool.drain(command.worker_id, graceful=command.drain)
+            case ReopenLogs():
+                if self._access is not None:
+                    self._access.reopen()
+                log("logs_reopened")
+            case StopListener():
+                self._stop(drain=command.drain)
+            case QueryListener():
+                self._tell(make_report(self, command.query_id, with_requests=command.with_requests))
+
+    def _welcome(self, command: ListenerWelcome) -> None:
+        settings = command.settings
+        self._clock = SystemClock(settings.time_scale)
+        if self.epoch:
+            return  # a new manager greets a listener that it took over: its epoch stays
+        self.epoch = command.epoch
+        self._next_request = command.epoch << 33
+        self._settings = settings
+        self._sockets_folder = SocketFolder(Path(settings.sockets))
+        self.spool_folder = Path(settings.home) / "run" / "spool"
+        try:
+            self.spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            log("listener_error", detail=f"spool folder: {error}")
+        self.new_engine: Callable[[], Engine] = select(settings.engine)
+        self.limits = Limits(
+            max_request_bytes=settings.max_request_bytes,
+            max_field_length=settings.max_field_length,
+        )
+        self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
+        self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
+        self.entity_body_s = self.scaled(settings.entity_body_s)
+        self._access = AccessLog(Path(settings.logs), self._clock)
+        set_process("listener")
+
+    def scaled(self, seconds: float) -> float:
+        """A configured duration as it passes here."""
+        return self._clock.scaled(seconds)
+
+    def _set_pools(self, pools: list[PoolQueue]) -> None:
+        wanted = {settings.name: settings for settings in pools}
+        for name in [name for name in self.pools if name not in wanted]:
+            self.pools.pop(name).close()
+        for name, settings in wanted.items():
+            pool = self.pools.get(name)
+            if pool is None:
+                self.pools[name] = PoolBroker(self, settings)
+            else:
+                pool.configure(settings)
+                pool.renew_demand()
+
+    async def _set_sockets(self) -> None:
+        """Accept on exactly the sockets that came; those already open stay as they are."""
+        incoming, self._incoming_sockets = self._incoming_sockets, []
+        wanted: set[tuple[str, int, str]] = set()
+        for item, fd in incoming:
+            key = (item.ip, item.port, item.scheme)
+            wanted.add(key)
+            if key in self._servers:
+                os.close(fd)
+                continue
+            sock = socket.socket(fileno=fd)
+            sock.setblocking(False)
+            scheme = item.scheme
+            self._servers[key] = await self.loop.create_server(
+                lambda scheme=scheme: ClientConnection(self, scheme),  # type: ignore[misc]
+                sock=sock,
+                backlog=BACKLOG,
+            )
+        for key in [key for key in self._servers if key not in wanted]:
+            self._servers.pop(key).close()
+        self._tell(ListenerReady(self.epoch, len(self._servers)))
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            log("listener_started", epoch=self.epoch, sockets=len(self._servers))
+
+    def _add_worker(self, command: AddWorker, descriptors: list[int]) -> None:
+        pool = self.pools.get(command.pool)
+        if pool is None or len(descriptors) != 2 or command.worker_id in pool.workers:
+            for fd in descriptors:
+                os.close(fd)
+            return
+        pidfd, scoreboard_fd = descriptors
+        pool.add_worker(
+            Incarnation(
+                command.worker_id,
+                command.pid,
+                command.identity,
+                command.slots,
+                pidfd,
+                scoreboard_fd,
+            )
+        )
+
+    def _pools_of(self, worker_id: int) -> list[PoolBroker]:
+        return [pool for pool in self.pools.values() if worker_id in pool.workers]
+
+    def _stop(self, *, drain: bool) -> None:
+        if not drain:
+            self._finish()
+            return
+        if self.is_draining:
+            return
+        self.is_draining = True
+        self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
+
+    def _stop_accepting(self) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+        for connection in list(self.connections):
+            connection.shut_down()
+
+    # ── what the pools tell and ask ─────────────────────────────────────────────────────────────
+
+    def mark(self, pool: PoolBroker) -> None:
+        """Have `pool.turn()` called at the end of this turn of the loop."""
+        self._marked.append(pool)
+        if not self._is_turn_scheduled:
+            self._is_turn_scheduled = True
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_turn_scheduled = False
+        marked, self._marked = self._marked, []
+        for pool in marked:
+            pool.turn()
+
+    def queue_endpoint(self, pool: str) -> QueueEndpoint:
+        """Where this listener takes the pool's messages."""
+        endpoint = self._sockets_folder.queue_endpoint(pool, self.epoch)
+        Path(endpoint.descriptors).parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        return endpoint
+
+    def demand(self, pool: str, *, further: bool) -> None:
+        """A request waits for a worker that is not there."""
+        self._tell(DemandStart(pool, further))
+
+    def attached(self, worker_id: int) -> None:
+        """The worker's channel works both ways."""
+        self._tell(WorkerAttached(worker_id))
+
+    def drained(self, worker_id: int) -> None:
+        """The worker said Bye."""
+        self._tell(WorkerDrained(worker_id))
+
+    def faulty(self, worker_id: int, detail: str) -> None:
+        """The worker sent what no worker may."""
+        self.count("faulty_workers")
+        self._tell(WorkerFaulty(worker_id, detail))
+
+    def settled(self, worker_id: int, requests: list[InFlight], finished: int) -> None:
+        """A death is settled."""
+        self._tell(WorkerDeathSettled(worker_id, requests, finished))
+
+    def saw_disconnect(self, router: RouterChannel, source: int) -> bool:
+        """Whether the connection with this descriptor has ended since it said Hello."""
+        seen = self._disconnects.setdefault(router, set())
+        seen.update(router.read_disconnects())
+        if source in seen:
+            seen.discard(source)
+            return True
+        return False
+
+    # ── what the connections ask ────────────────────────────────────────────────────────────────
+
+    def next_request_id(self) -> int:
+        """Ids count up within an epoch and never repeat between epochs."""
+        self._next_request += 1
+        return self._next_request
+
+    def next_connection_id(self) -> int:
+        """Ids of connections count up from 1."""
+        self._next_connection += 1
+        return self._next_connection
+
+    def count(self, name: str) -> None:
+        """One more of something, for the report."""
+        self.counters[name] += 1
+
+    def spool_failed(self, error: OSError) -> None:
+        """A body could not be kept: the disk is full, most likely."""
+        self.count("spool_failures")
+        log("listener_error", detail=f"spool: {error}")
+
+    def send_deadline(self, sent_bytes: int) -> float:
+        """When a client that reads at the minimum rate must have taken so much."""
+        rate = self._settings.min_bytes_per_second
+        if rate <= 0 or rate == 0xFFFFFFFF:
+            return self.time() + 3600.0
+        return self.time() + self.scaled(max(SEND_GRACE_S, sent_bytes / rate))
+
+    def send_deadline_of(self, connection: ClientConnection, stream: ResponseStream) -> float:
+        """The deadline again, when the client has taken something since it was set."""
+        taken = stream.sent_bytes - connection.transport.get_write_buffer_size()
+        if taken > stream.taken_bytes:
+            stream.taken_bytes = taken
+            return self.send_deadline(0)
+        return 0.0
+
+    # ── logs ────────────────────────────────────────────────────────────────────────────────────
+
+    def log_request(
+        self,
+        request: ClientRequest,
+        line: str,
+        status: int,
+        substatus: int,
+        win32: int,
+        sent_bytes: int,
+    ) -> None:
+        """A request that a worker answered, in its site's log."""
+        if self._access is not None:
+            taken_ms = int((self.time() - request.received_at) * 1000)
+            self._access.request(request, line, status, substatus, win32, sent_bytes, taken_ms)
+
+    def log_cut(
+        self, request: ClientRequest, line: str, status: int, sent_bytes: int, why: str
+    ) -> None:
+        """A response that was cut: in the site's log if the worker composed its line."""
+        log("request_failed", id=f"{request.id:x}", url=request.head.target[:256], why=why)
+        if line:
+            self.log_request(request, line, status, 0, 64, sent_bytes)
+        elif self._access is not None and request.connection is not None:
+            self.log_error(
+                request.connection.peer,
+                request.head,
+                0,
+                request.site_id,
+                "Connection_Abandoned_By_AppPool",
+                request,
+            )
+
+    def log_error(
+        self,
+        peer: tuple[str, int, str, int],
+        head: Head,
+        status: int,
+        site_id: int,
+        reason: str,
+        request: ClientRequest | None,
+    ) -> None:
+        """A request that the listener ended itself, in HTTPERR."""
+        self.count(f"httperr_{reason}")
+        if self._access is not None:
+            queue = request.pool.settings.name if request is not None else ""
+            self._access.error(peer, head, status, site_id, reason, queue)
+
+    def log_refusal(
+        self, peer: tuple[str, int, str, int], raw: bytes, status: int, reason: str
+    ) -> None:
+        """What was no request, in HTTPERR."""
+        self.count(f"httperr_{reason}")
+        if self._access is not None:
+            self._access.refusal(peer, raw, status, reason)
+
+    # ── the tick ────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self) -> None:
+        if self._stopped.done():
+            return
+        self._ticks += 1
+        now = self.time()
+        for channel in self.channels:
+            if channel.missed_an_edge():
+                self.count("pump_tick_hits")
+                log("pump_tick_hit")
+        second = int(time.time())
+        if second != self._date_second:
+            self._date_second = second
+            self.date = http_date(second)
+        if self._ticks % EXPIRE_TICKS == 0:
+            for pool in list(self.pools.values()):
+                pool.expire(now)
+        if self._ticks % SWEEP_TICKS == 0:
+            for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
+                connection.expire(now)
+        if self._access is not None:
+            self._access.flush()
+        if self.is_draining and not self._servers and not self.connections:
+            self._finish()
+            return
+        self.loop.call_later(TICK_S, self._tick)

@@ -1,0 +1,105 @@
+"""Bytes of slow clients: in memory up to a limit, then in an unlinked file.
+
+A spool is written at its end and read from its beginning; reading does not forget, so a request
+whose body it holds can be sent to a second worker. `SpoolAccount` caps what all spools of a pool
+hold together: above it nothing is refused, but the other side is made to wait (back-pressure).
+
+Writes go to the page cache from the loop itself: a spool write is at most one message (128 KiB), and
+the file has no name, so nothing is ever flushed for its sake.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["Spool", "SpoolAccount"]
+
+
+class SpoolAccount:
+    """What the spools of one pool hold, in memory and in files, and how much they may."""
+
+    __slots__ = ("folder", "held_bytes", "limit_bytes")
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    def is_full(self) -> bool:
+        """Whether the other side should wait."""
+        return self.held_bytes >= self.limit_bytes
+
+
+class Spool:
+    """Bytes written once and read from any offset."""
+
+    __slots__ = ("_account", "_fd", "_in_file", "_memory", "_memory_limit", "size")
+
+    def __init__(self, account: SpoolAccount, memory_limit: int) -> None:
+        self._account = account
+        self._memory_limit = memory_limit
+        self._memory = bytearray()
+        self._fd = -1
+        self._in_file = 0
+        self.size = 0
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end. Raises OSError when the disk is full."""
+        if self._fd < 0 and self.size + len(data) > self._memory_limit:
+            self._fd = _unlinked_file(self._account.folder)
+            self._write(self._memory)
+            self._memory = bytearray()
+        if self._fd < 0:
+            self._memory += data
+        else:
+            self._write(data)
+        self.size += len(data)
+        self._account.held_bytes += len(data)
+
+    def _write(self, data: bytes | bytearray) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, self._in_file)
+            self._in_file += written
+            view = view[written:]
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer only at the present end."""
+        if self._fd < 0:
+            return bytes(self._memory[offset : offset + count])
+        return os.pread(self._fd, min(count, self.size - offset), offset)
+
+    def restart(self) -> None:
+        """Let go of everything written so far; offsets count from 0 again."""
+        self._account.held_bytes -= self.size
+        self.size = 0
+        self._in_file = 0
+        self._memory = bytearray()
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+
+    @property
+    def file(self) -> int:
+        """The descriptor when the bytes lie in a file, else -1. It stays the spool's."""
+        return self._fd
+
+    def close(self) -> None:
+        """Give memory, file and account back; may be called twice."""
+        self._account.held_bytes -= self.size
+        self.size = 0
+        self._memory = bytearray()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _unlinked_file(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        # A file system without O_TMPFILE, or a folder that is not there: the ordinary way.
+        fd, name = tempfile.mkstemp(dir=folder if folder.is_dir() else None, prefix="spool-")
+        os.unlink(name)
+        return fd
