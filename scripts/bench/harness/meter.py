@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["command_line", "cpu_us", "descriptors", "processes_naming", "pss_bytes", "rss_bytes"]
+__all__ = [
+    "children",
+    "command_line",
+    "cpu_us",
+    "descriptors",
+    "processes_naming",
+    "pss_bytes",
+    "rss_bytes",
+]
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -37,6 +45,12 @@ def descriptors(pid: int) -> dict[int, str]:
         except OSError:
             continue
     return found
+
+
+def children(pid: int) -> list[int]:
+    """The process's children now."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
 
 
 def command_line(pid: int) -> str:

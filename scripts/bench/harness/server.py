@@ -100,13 +100,13 @@ class WasServer:
         return self.output.read_bytes()[begin:].decode(errors="replace")
 
     def log_text(self) -> str:
-        """logs/was.log so far."""
+        """The server's own log so far: stderr in the foreground, logs/was.log else."""
         file = self.home / "logs" / "was.log"
-        return file.read_text(errors="replace") if file.exists() else ""
+        return self.read_output() + (file.read_text(errors="replace") if file.exists() else "")
 
     def log_tail(self, lines: int = 30) -> str:
-        """The end of logs/was.log, for an error message."""
-        return "\n".join(["", "logs/was.log:", *self.log_text().splitlines()[-lines:]])
+        """The end of the log, for an error message."""
+        return "\n".join(["", "the log:", *self.log_text().splitlines()[-lines:]])
 
     def command(self, *arguments: str, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run `was --home HOME …` to its end."""
