@@ -1,1 +1,1 @@
-"""IIS's built-in modules, one a file."""
+"""The modules that come with the worker, under IIS's names; none imports another."""

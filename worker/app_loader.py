@@ -1,0 +1,141 @@
+"""Imports the user's application, and reports a failure that a person can act on.
+
+`scriptProcessor` is "module:callable": dots in both, "module" alone means "module:application",
+"module:make_app()" calls a factory. The application's folder comes first on sys.path, so its own
+`config.py` or `worker.py` is what `import config` finds: ours are only ever was.config, was.worker.
+
+An application that fails keeps the worker alive. What was imported in the attempt is forgotten,
+and the next request tries again if a file has changed since: one named in the traceback, one
+imported from the folder, or anything directly in the folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from was.log import log, log_exception
+
+__all__ = ["ApplicationLoader", "Failure"]
+
+_REFERENCE = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(\))?)?")
+
+# Imports change sys.path and sys.modules, which belong to the process: one at a time.
+_import_lock = threading.RLock()
+
+
+class Failure:
+    """Why an application did not start."""
+
+    __slots__ = ("message", "signature", "traceback")
+
+    def __init__(
+        self, message: str, text: str, signature: dict[str, tuple[int, int] | None]
+    ) -> None:
+        self.message = message
+        self.traceback = text
+        self.signature = signature
+
+
+class ApplicationLoader:
+    """One callable of one folder: loaded once, tried again when its files change."""
+
+    def __init__(self, reference: str, folder: str) -> None:
+        self._reference = reference
+        self._folder = folder
+        self._failure: Failure | None = None
+        self._application: Callable[..., Any] | None = None
+
+    def load(self) -> Callable[..., Any] | Failure:
+        """The application, or why there is none."""
+        if self._application is not None:
+            return self._application
+        with _import_lock:
+            if self._application is None and (
+                self._failure is None or self._failure.signature != _sign(self._failure.signature)
+            ):
+                self._try()
+            return self._application or self._failure or Failure("not loaded", "", {})
+
+    def _try(self) -> None:
+        started = time.monotonic()
+        before = set(sys.modules)
+        _put_first(self._folder)
+        try:
+            self._application = _resolve(self._reference)
+        except BaseException as error:  # noqa: BLE001 SystemExit too must not end the worker
+            self._failure = self._describe(error, before)
+            log_exception(
+                "application_failed", error, application=self._reference, folder=self._folder
+            )
+            return
+        self._failure = None
+        log(
+            "application_loaded",
+            application=self._reference,
+            folder=self._folder,
+            elapsed_ms=round((time.monotonic() - started) * 1000),
+        )
+
+    def _describe(self, error: BaseException, before: set[str]) -> Failure:
+        files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        if isinstance(error, SyntaxError) and error.filename:
+            files.add(error.filename)
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and file.startswith(self._folder + os.sep):
+                files.add(file)
+                # Left in place it would be found again, half made, without being run.
+                del sys.modules[name]
+        importlib.invalidate_caches()
+        try:
+            with os.scandir(self._folder) as entries:
+                files.update(entry.path for entry in entries if entry.name.endswith(".py"))
+        except OSError:
+            pass
+        files.add(self._folder)
+        text = "".join(traceback.format_exception(error))
+        paths = {file: None for file in files if not file.startswith("<")}
+        return Failure(f"{type(error).__name__}: {error}", text, _sign(paths))
+
+
+def _put_first(folder: str) -> None:
+    if sys.path[:1] != [folder]:
+        sys.path[:] = [folder, *(path for path in sys.path if path != folder)]
+
+
+def _resolve(reference: str) -> Callable[..., Any]:
+    match = _REFERENCE.fullmatch(reference.strip())
+    if match is None:
+        raise ValueError(f"scriptProcessor must be module:callable, not {reference!r}")
+    module_name, attribute, is_factory = match.groups()
+    found: Any = importlib.import_module(module_name)
+    for part in (attribute or "application").split("."):
+        found = getattr(found, part)
+    if is_factory:
+        found = found()
+    if not callable(found):
+        raise TypeError(f"{reference} is a {type(found).__name__}, not callable")
+    application: Callable[..., Any] = found
+    return application
+
+
+def _sign(
+    paths: dict[str, Any],
+) -> dict[str, tuple[int, int] | None]:
+    """Time and size of each file; None for one that is not there."""
+    signature: dict[str, tuple[int, int] | None] = {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+            signature[path] = (status.st_mtime_ns, status.st_size)
+        except OSError:
+            signature[path] = None
+    return signature

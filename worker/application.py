@@ -1,0 +1,94 @@
+"""IHttpSite and IHttpApplication: what requests of one application share."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from was.worker.stored_contexts import ModuleContextContainer
+
+if TYPE_CHECKING:
+    from was.config.model import Application, PathSettings, Site, VirtualDirectory
+    from was.errors import ConfigErrors
+    from was.worker.app_loader import ApplicationLoader
+    from was.worker.call_lists import CallLists
+
+__all__ = ["HttpApplication", "HttpSite"]
+
+
+class HttpSite:
+    """One site in this worker."""
+
+    def __init__(self, site: Site) -> None:
+        self.config = site
+        self.site_id = site.id
+        self.site_name = site.name
+        self.module_context_container = ModuleContextContainer()
+
+
+class HttpApplication:
+    """One application in this worker: paths, settings in force, and its call lists.
+
+    Settings and call lists are replaced as a whole when configuration changes; a request keeps
+    those it began with.
+    """
+
+    def __init__(self, site: HttpSite, application: Application, pool: str) -> None:
+        self.site = site
+        self.config = application
+        self.pool = pool
+        self.path = application.path
+        self.prefix = "" if application.path == "/" else application.path.rstrip("/")
+        self.prefix_length = len(self.prefix)
+        self.physical_path = application.physical_path
+        self.id = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
+        self.config_path = f"MACHINE/WEBROOT/APPHOST/{site.site_name}{self.prefix}"
+        self.module_context_container = ModuleContextContainer()
+        self.settings: PathSettings
+        self.calls: CallLists
+        # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
+        self.loaders: dict[str, ApplicationLoader] = {}
+        self.errors: ConfigErrors | None = None  # why its configuration is not in force
+        self.is_multiprocess = False
+        self.is_multithread = True
+        self._directories = _by_length(application.virtual_directories)
+
+    def map_path(self, url: str) -> str:
+        """The file that a canonical URL path below this application stands for.
+
+        The longest virtual directory wins; letter case of its path does not matter.
+        """
+        below = url[self.prefix_length :]
+        for directory in self._directories:
+            if directory.path == "/":
+                return _join(directory.physical_path, below)
+            length = len(directory.path)
+            if below[:length].lower() == directory.path.lower() and below[length : length + 1] in (
+                "",
+                "/",
+            ):
+                return _join(directory.physical_path, below[length:])
+        return _join(self.physical_path, below)
+
+    def root_of(self, url: str) -> str:
+        """The folder of the virtual directory that a URL path lies in."""
+        below = url[self.prefix_length :]
+        for directory in self._directories:
+            length = len(directory.path)
+            if directory.path == "/" or (
+                below[:length].lower() == directory.path.lower()
+                and below[length : length + 1] in ("", "/")
+            ):
+                return directory.physical_path
+        return self.physical_path
+
+
+def _by_length(directories: tuple[VirtualDirectory, ...]) -> tuple[VirtualDirectory, ...]:
+    return tuple(sorted(directories, key=lambda directory: -len(directory.path)))
+
+
+def _join(folder: str, below: str) -> str:
+    # A canonical path has no dot segments; this holds for paths that modules make up as well.
+    if "/." in below:
+        below = posixpath.normpath("/" + below.lstrip("/")) + ("/" if below.endswith("/") else "")
+    return folder.rstrip("/") + below if below.startswith("/") else f"{folder.rstrip('/')}/{below}"

@@ -1,0 +1,383 @@
+"""HttpContext: one request in the pipeline, and the interfaces that hang off it.
+
+The context is also the provider of every deterministic event (IHttpEventProvider,
+IAuthenticationProvider, IMapHandlerProvider): one object less for each call. Everything that most
+requests never ask for is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Protocol
+
+from was.ipc.messages import request_id_text
+from was.worker.connection import HttpConnection, is_local_request
+from was.worker.notifications import RequestNotificationStatus
+from was.worker.request import HttpRequest
+from was.worker.response import HttpResponse, win32_of
+from was.worker.sending import ERROR_NETNAME_DELETED
+from was.worker.stored_contexts import ModuleContextContainer, NamedContextContainer
+from was.worker.variables import read_variable
+
+if TYPE_CHECKING:
+    from was.ipc.messages import Request
+    from was.worker.application import HttpApplication, HttpSite
+    from was.worker.call_lists import CallLists, HandlerPlan, Step
+    from was.worker.mapping import ScriptMapInfo
+    from was.worker.registration import HttpModule, ModuleRegistration
+    from was.worker.user import HttpUser
+
+__all__ = ["AsyncCompletion", "HttpContext", "RequestExchange"]
+
+
+class RequestExchange(Protocol):
+    """What the pipeline needs of an exchange; worker/exchange.py keeps the promise."""
+
+    gone: bool
+    started: bool
+
+    @property
+    def request(self) -> Request:
+        """The request message."""
+        ...
+
+    @property
+    def words(self) -> memoryview[int]:
+        """The scoreboard."""
+        ...
+
+    @property
+    def row(self) -> int:
+        """Index of the request's first word."""
+        ...
+
+    def read(self, size: int) -> bytes:
+        """Next body bytes; b"" at the end."""
+        ...
+
+    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+        """Begin the response."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body."""
+        ...
+
+    def send_file(self, fd: int, offset: int, length: int) -> None:
+        """Send a region of a file as more of the body."""
+        ...
+
+    def finish(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        log: str,
+        substatus: int,
+        win32: int,
+        file: tuple[int, int, int] | None = None,
+        close: bool = False,
+    ) -> None:
+        """The whole response. END."""
+        ...
+
+    def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:
+        """The last bytes of a started response. END."""
+        ...
+
+    def abort(self, log: str, win32: int) -> None:
+        """Give the response up. END."""
+        ...
+
+
+class AsyncCompletion:
+    """IHttpCompletionInfo: how an operation that was PENDING came out."""
+
+    __slots__ = ("completion_bytes", "completion_status")
+
+    def __init__(self, completion_bytes: int, completion_status: int = 0) -> None:
+        self.completion_bytes = completion_bytes
+        self.completion_status = completion_status
+
+
+class HttpContext:
+    """One request, from GL_PRE_BEGIN_REQUEST to the disposal of its modules."""
+
+    __slots__ = (
+        "_connection",
+        "_container",
+        "_error_status",
+        "_modules",
+        "_named",
+        "_physical_path",
+        "_request",
+        "_variables",
+        "application",
+        "calls",
+        "completion",
+        "current_module",
+        "disabled",
+        "exchange",
+        "fields",
+        "is_cut",
+        "is_handled",
+        "log_text",
+        "message",
+        "method",
+        "path",
+        "path_info_at",
+        "plan",
+        "proof",
+        "query",
+        "response",
+        "resume_at",
+        "user",
+    )
+
+    def __init__(
+        self, exchange: RequestExchange, application: HttpApplication, calls: CallLists, proof: int
+    ) -> None:
+        message = exchange.request
+        self.exchange = exchange
+        self.message = message
+        self.application = application
+        self.calls = calls  # those of the request's beginning, whatever changes meanwhile
+        self.proof = proof
+        # HttpRequest changes these four; readers on the hot path take them from here.
+        self.method = message.method
+        self.path = message.path
+        self.query = message.query
+        self.fields = message.fields
+        self.response = HttpResponse(self)
+        self.user: HttpUser | None = None
+        self.plan: HandlerPlan | None = None
+        self.path_info_at = -1  # where PATH_INFO begins in path; -1: as the handler defines it
+        self.is_handled = False
+        self.is_cut = False
+        self.log_text = ""
+        self.disabled: dict[int, tuple[int, int]] | None = None
+        self._request: HttpRequest | None = None
+        self._modules: dict[int, HttpModule] | None = None
+        self._physical_path: str | None = None
+        self._container: ModuleContextContainer | None = None
+        self._named: NamedContextContainer | None = None
+        self._variables: dict[str, str | None] | None = None
+        self._connection: HttpConnection | None = None
+        self._error_status = 0
+        self.current_module = 0
+        self.resume_at: tuple[int, tuple[Step, ...], Step] | None = None
+        self.completion: AsyncCompletion | RequestNotificationStatus | None = None
+
+    # ── owners and halves ───────────────────────────────────────────────────────────────────────
+
+    @property
+    def site(self) -> HttpSite:
+        """The request's site."""
+        return self.application.site
+
+    @property
+    def request(self) -> HttpRequest:
+        """The request half."""
+        request = self._request
+        if request is None:
+            request = self._request = HttpRequest(self)
+        return request
+
+    @property
+    def has_touched_body(self) -> bool:
+        """Whether a module has read or changed the body."""
+        return self._request is not None and not self._request.is_untouched
+
+    @property
+    def connection(self) -> HttpConnection:
+        """The client's connection."""
+        if self._connection is None:
+            self._connection = HttpConnection(self.exchange)
+        return self._connection
+
+    @property
+    def request_id(self) -> str:
+        """The request's id as people see it."""
+        return request_id_text(self.message.id)
+
+    @property
+    def response_headers_sent(self) -> bool:
+        """Whether status and fields have gone."""
+        return self.exchange.started
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the client is on this machine, and no proxy between."""
+        return is_local_request(self.message, self.fields)
+
+    # ── handler and paths ───────────────────────────────────────────────────────────────────────
+
+    @property
+    def script_map(self) -> ScriptMapInfo | None:
+        """The chosen handler mapping; None before MAP_REQUEST_HANDLER."""
+        return self.plan.script_map if self.plan is not None else None
+
+    def set_script_map(self, script_map: ScriptMapInfo) -> None:
+        """Choose the handler (IMapHandlerProvider)."""
+        self.plan = self.calls.plan_for(script_map)
+
+    def set_user(self, user: HttpUser | None) -> None:
+        """Say who makes the request (IAuthenticationProvider)."""
+        self.user = user
+
+    def set_error_status(self, hresult: int) -> None:
+        """Record an error of the running notification (IHttpEventProvider)."""
+        self._error_status = hresult
+
+    def set_request_handled(self) -> None:
+        """The handler has answered: no further module of the mapping is tried."""
+        self.is_handled = True
+
+    @property
+    def physical_path(self) -> str:
+        """The file that the request's path stands for."""
+        path = self._physical_path
+        if path is None:
+            path = self._physical_path = self.map_path(self.path)
+        return path
+
+    def map_path(self, url: str) -> str:
+        """The file that a URL path of this site's application stands for."""
+        path = self.application.map_path(url)
+        if self.calls.map_path:
+            provider = MapPathProvider(url, path)
+            for call in self.calls.map_path:
+                if call(self, provider):
+                    break
+            path = provider.physical_path
+        return path
+
+    def resource_mode(self) -> int:
+        """st_mode of the physical path, 0 if there is nothing."""
+        try:
+            return os.stat(self.physical_path).st_mode
+        except (OSError, ValueError):
+            return 0
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the physical path is a folder."""
+        return stat.S_ISDIR(self.resource_mode())
+
+    @property
+    def script_name(self) -> str:
+        """The part of the path that names the application, or the script in it."""
+        return self.path[: self._split()]
+
+    @property
+    def path_info(self) -> str:
+        """The part of the path after script_name."""
+        return self.path[self._split() :]
+
+    def _split(self) -> int:
+        at = self.path_info_at
+        return at if at >= 0 else self.application.prefix_length
+
+    # ── variables and contexts ──────────────────────────────────────────────────────────────────
+
+    def get_server_variable(self, name: str) -> str | None:
+        """A server variable, None if there is none of that name."""
+        if self._variables is not None and name in self._variables:
+            return self._variables[name]
+        return read_variable(self, name)
+
+    def set_server_variable(self, name: str, value: str | None) -> None:
+        """Set a server variable for all later readers; None removes it."""
+        if self._variables is None:
+            self._variables = {}
+        self._variables[name] = value
+
+    @property
+    def set_variables(self) -> dict[str, str | None] | None:
+        """The variables that modules have set."""
+        return self._variables
+
+    @property
+    def module_context_container(self) -> ModuleContextContainer:
+        """What modules have attached to this request."""
+        if self._container is None:
+            self._container = ModuleContextContainer()
+        return self._container
+
+    @property
+    def named_context_container(self) -> NamedContextContainer:
+        """What was attached to this request by name."""
+        if self._named is None:
+            self._named = NamedContextContainer()
+        return self._named
+
+    # ── modules ─────────────────────────────────────────────────────────────────────────────────
+
+    def module_object(self, registration: ModuleRegistration) -> HttpModule:
+        """The module's object for this request, made at its first notification."""
+        modules = self._modules
+        if modules is None:
+            modules = self._modules = {}
+        module = modules.get(registration.id)
+        if module is None:
+            if registration.factory is None:
+                raise LookupError(f"{registration.name} makes no request modules")
+            module = modules[registration.id] = registration.factory.get_http_module(self)
+        return module
+
+    def disable_notifications(self, mask: int, post_mask: int) -> None:
+        """No more of these deterministic events for the running module, in this request.
+
+        For modules with an object a request; others can look at the context and go on.
+        """
+        if self.disabled is None:
+            self.disabled = {}
+        old = self.disabled.get(self.current_module, (0, 0))
+        self.disabled[self.current_module] = (old[0] | mask, old[1] | post_mask)
+
+    def indicate_completion(self, status: RequestNotificationStatus) -> None:
+        """Go on, on this thread, with `status` as the outcome of the pending notification."""
+        self.calls.complete(self, status)
+
+    def post_completion(self, completion_bytes: int, completion_status: int = 0) -> None:
+        """Call the pending module's on_async_completion on a thread of the worker."""
+        self.calls.complete(self, AsyncCompletion(completion_bytes, completion_status))
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def win32_status(self) -> int:
+        """The sc-win32-status of the request."""
+        error = self.response.error
+        if error is not None and error.hresult:
+            return win32_of(error.hresult)
+        if self._error_status:
+            return win32_of(self._error_status)
+        return ERROR_NETNAME_DELETED if self.exchange.gone else 0
+
+    def dispose(self) -> tuple[HttpModule, ...]:
+        """End the request's stored contexts; hands out the module objects to be disposed of."""
+        if self._container is not None:
+            self._container.cleanup()
+        if self._named is not None:
+            self._named.cleanup()
+        modules, self._modules = self._modules, None
+        return tuple(modules.values()) if modules else ()
+
+
+class MapPathProvider:
+    """IMapPathProvider."""
+
+    __slots__ = ("physical_path", "url")
+
+    def __init__(self, url: str, physical_path: str) -> None:
+        self.url = url
+        self.physical_path = physical_path
+
+    def set_physical_path(self, path: str) -> None:
+        """Let the URL stand for another file."""
+        self.physical_path = path
+
+

@@ -1,0 +1,69 @@
+"""Response fields: checked, then encoded to "Name: value" lines, once for each that recurs.
+
+Every field of a response passes through `encode_field`, whoever set it, so nothing with a line
+break or control character can leave (response splitting). Fields that the listener owns (framing
+and connection) are refused by `LISTENER_FIELDS`; Content-Length is taken out by its setters.
+"""
+
+from __future__ import annotations
+
+import re
+
+from was.errors import LocalProtocolError
+
+__all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields"]
+
+# PEP 3333: an application must not send these (RFC 2616, 13.5.1), "connection" among them.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
+LISTENER_FIELDS = frozenset(
+    {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
+)
+
+# Values of these differ from response to response: caching them would only turn the cache over.
+_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+_CACHE_LIMIT = 2048
+_CACHED_VALUE_LIMIT = 256
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_cache: dict[tuple[str, str], bytes] = {}
+
+
+def encode_field(field: tuple[str, str]) -> bytes:
+    """One line of a block. Raises LocalProtocolError for a name or value HTTP does not allow."""
+    name, value = field
+    if not _NAME.fullmatch(name):
+        raise LocalProtocolError(f"not a field name: {name!r}")
+    if _BAD_VALUE.search(value):
+        raise LocalProtocolError(f"control character in the value of {name}: {value!r}")
+    try:
+        line = f"{name}: {value}\r\n".encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"the value of {name} is not latin-1: {value!r}") from None
+    if len(value) <= _CACHED_VALUE_LIMIT and name.lower() not in _VARYING:
+        if len(_cache) >= _CACHE_LIMIT:
+            _cache.clear()
+        _cache[field] = line
+    return line
+
+
+def encode_fields(fields: list[tuple[str, str]]) -> bytes:
+    """The block of these fields, in order."""
+    try:
+        return b"".join([_cache[field] for field in fields])
+    except KeyError:
+        return b"".join([_cache.get(field) or encode_field(field) for field in fields])

@@ -1,0 +1,124 @@
+"""HttpLoggingModule: composes the fields of the W3C line that the worker knows.
+
+The listener adds time, outcome and counts when the request ends, and writes the line.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from was.config.model import LogSelection
+from was.ipc.log_fields import composer
+from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.config.model import CustomLogField
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+_FROM_FIELDS = {"UserAgent": "user-agent", "Cookie": "cookie", "Referer": "referer", "Host": "host"}
+
+
+class HttpLogging(HttpModule):
+    """The log settings of one application's site."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        log_file = application.site.config.log_file
+        settings = application.settings.http_logging
+        flags = frozenset(str(flag) for flag in log_file.log_ext_file_flags)
+        self._compose = composer(flags)
+        self._site_name = f"W3SVC{application.site.site_id}"
+        self._computer_name = socket.gethostname() if "ComputerName" in flags else ""
+        self._custom = log_file.custom_fields
+        self._custom_limit = log_file.max_custom_field_length
+        self._statuses = {
+            LogSelection.LOG_ALL: range(1000),
+            LogSelection.LOG_SUCCESSFUL: range(100, 400),
+            LogSelection.LOG_ERROR: range(400, 1000),
+        }[settings.selective_logging]
+        self._wanted = frozenset(n for flag, n in _FROM_FIELDS.items() if flag in flags)
+
+    def on_log_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Leave the line's part with the context; it travels with the END."""
+        if context.response.status not in self._statuses:
+            return CONTINUE
+        message = context.message
+        found = {"user-agent": "", "cookie": "", "referer": "", "host": ""}
+        wanted = self._wanted
+        for name, value in context.fields:
+            lower = _lower.get(name)
+            if lower is None:
+                lower = _remember(name)
+            if lower in wanted and not found[lower]:
+                found[lower] = value
+        user = context.user
+        port = message.local_port
+        context.log_text = self._compose(
+            (
+                self._site_name,
+                self._computer_name,
+                message.local_addr,
+                context.method,
+                context.path,
+                context.query,
+                _ports.get(port) or _port(port),
+                user.user_name if user is not None else "",
+                message.remote_addr,
+                "HTTP/1.1" if message.version >= 11 else "HTTP/1.0",
+                found["user-agent"],
+                found["cookie"],
+                found["referer"],
+                found["host"],
+            ),
+            [self._custom_value(context, field) for field in self._custom] if self._custom else (),
+        )
+        return CONTINUE
+
+    def _custom_value(self, context: HttpContext, field: CustomLogField) -> str:
+        source = field.source_type
+        if source == "RequestHeader":
+            value = context.request.get_header(field.source_name)
+        elif source == "ResponseHeader":
+            value = context.response.get_header(field.source_name)
+        else:
+            value = context.get_server_variable(field.source_name)
+        return (value or "")[: self._custom_limit]
+
+
+_LIMIT = 1024
+_lower: dict[str, str] = {}
+_ports: dict[int, str] = {}
+
+
+def _remember(name: str) -> str:
+    lower = name.lower()
+    if len(_lower) < _LIMIT and len(name) <= 64:
+        _lower[name] = lower
+    return lower
+
+
+def _port(port: int) -> str:
+    if len(_ports) >= _LIMIT:
+        _ports.clear()
+    text = _ports[port] = str(port)
+    return text
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    log_file = application.site.config.log_file
+    if application.settings.http_logging.dont_log or not log_file.enabled:
+        return HttpModule()
+    return HttpLogging(application)
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to LOG_REQUEST."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(_make), RequestNotification.LOG_REQUEST, 0
+    )

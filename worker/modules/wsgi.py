@@ -1,0 +1,99 @@
+"""WsgiModule: hosts a WSGI application (PEP 3333) as a handler.
+
+A body that is whole at once (list, tuple, or one block) goes out in one message with its length.
+Of any other iterable each block is sent before the next is asked for, but for one that completes
+Content-Length. `close()` of the iterable is called once, whatever happens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.log import log_exception
+from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.exchange import ClientGoneError
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.pipeline import refuse_failed
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.wsgi.environ import EnvironBuilder
+from was.worker.wsgi.response import WsgiResponse
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+E_FAIL = 0x80004005
+
+
+class WsgiHandler(HttpModule):
+    """The WSGI applications of one application, one for each scriptProcessor."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self._environ = EnvironBuilder(application)
+        self._loaders = application.loaders
+        for handler in application.settings.handlers.entries:
+            if "WsgiModule" in handler.modules:
+                self._loader(handler.script_processor, application.physical_path).load()
+
+    def _loader(self, reference: str, folder: str) -> ApplicationLoader:
+        loader = self._loaders.get(reference)
+        if loader is None:
+            loader = self._loaders[reference] = ApplicationLoader(reference, folder)
+        return loader
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Run the application and send what it answers."""
+        plan = context.plan
+        reference = plan.script_map.script_processor if plan is not None else ""
+        loader = self._loaders.get(reference) or self._loader(
+            reference, context.application.physical_path
+        )
+        application = loader.load()
+        if isinstance(application, Failure):
+            return _refuse(context, application)
+        response = WsgiResponse(context)
+        try:
+            result = application(self._environ.build(context), response.start_response)
+            response.send(result)
+        except ClientGoneError:
+            context.is_cut = True
+        except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
+            log_exception(
+                "application_error",
+                error,
+                application=reference,
+                request=context.request_id,
+                url=context.message.target,
+            )
+            if context.exchange.started:
+                context.is_cut = True
+            else:
+                refuse_failed(context, error)
+        context.is_handled = True
+        return CONTINUE
+
+
+def _refuse(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
+    """500.30, as where an application of ASP.NET Core fails to start."""
+    response = context.response
+    response.set_status(500, "Internal Server Error", 30, E_FAIL)
+    response.set_error_description(f"The application failed to start: {failure.message}")
+    if response.error is not None:
+        response.error.traceback = failure.traceback
+    return FINISH_REQUEST
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(WsgiHandler), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )

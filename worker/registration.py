@@ -1,0 +1,239 @@
+"""How modules come into the worker: register_module, factories, masks and priorities.
+
+`globalModules/add` names a Python module (`image`). It is imported once a worker, in list order,
+and its `register_module(server_version, registration_info, http_server)` says which notifications
+it wants. A module that cannot be loaded is fatal for the worker, as in IIS.
+
+Request modules come from a factory: one object a request and module, asked for when the module's
+first notification is due. ApplicationModuleFactory is the cheap kind for modules that keep nothing
+of a request: one object an application, made when the application's call lists are built, so
+that it can work out everything from the settings beforehand; methods it does not have take no
+place in a call list.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from was.errors import WasError
+from was.log import log
+from was.worker.notifications import (
+    CONTINUE,
+    GL_CONTINUE,
+    GLOBAL_METHODS,
+    METHODS,
+    POST_METHODS,
+    GlobalNotification,
+    GlobalNotificationStatus,
+    Priority,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+
+if TYPE_CHECKING:
+    from was.config.model import GlobalModule as GlobalModuleEntry
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+__all__ = [
+    "SERVER_VERSION",
+    "ApplicationModuleFactory",
+    "GlobalModule",
+    "HttpModule",
+    "HttpModuleFactory",
+    "ModuleError",
+    "ModuleRegistration",
+    "ModuleRegistrationInfo",
+    "load_global_module",
+]
+
+SERVER_VERSION = 10
+
+
+class ModuleError(WasError):
+    """A module of globalModules cannot be loaded, or misuses its registration.
+
+    You get this while the worker starts; the worker does not become ready.
+    """
+
+
+class HttpModule:
+    """Base of request modules: override the methods of the notifications you registered for.
+
+    Each answers CONTINUE, PENDING or FINISH_REQUEST. `on_async_completion` belongs to no bit: it
+    answers for the notification that was PENDING. `dispose` is called once at the request's end.
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., RequestNotificationStatus]:
+        # Asked for only when the class lacks it: IIS's base class breaks into the debugger here.
+        if name in _REQUEST_METHODS:
+            _warn_once(type(self), name)
+            return _continue
+        raise AttributeError(name)
+
+    def on_async_completion(
+        self,
+        context: HttpContext,
+        notification: RequestNotification,
+        is_post: bool,
+        provider: object,
+        completion_info: object,
+    ) -> RequestNotificationStatus:
+        """An operation that this module had started with PENDING has completed."""
+        return CONTINUE
+
+    def dispose(self) -> None:
+        """The request is over."""
+
+
+class GlobalModule:
+    """Base of global modules: override the `on_global_…` methods you registered for."""
+
+    def __getattr__(self, name: str) -> Callable[..., GlobalNotificationStatus]:
+        if name in _GLOBAL_METHODS:
+            _warn_once(type(self), name)
+            return _global_continue
+        raise AttributeError(name)
+
+    def terminate(self) -> None:
+        """The worker ends; last call."""
+
+
+class HttpModuleFactory(Protocol):
+    """Makes the module object of each request."""
+
+    def get_http_module(self, allocator: object) -> HttpModule:
+        """A module object for one request."""
+        ...
+
+    def terminate(self) -> None:
+        """The worker ends."""
+        ...
+
+
+class ApplicationModuleFactory:
+    """One module object an application, for modules that keep nothing of a request."""
+
+    def __init__(self, make: Callable[[HttpApplication], HttpModule]) -> None:
+        self._make = make
+
+    def get_http_module(self, allocator: object) -> HttpModule:
+        """Never used by the pipeline, which asks for the application's object."""
+        raise NotImplementedError("this module has one object an application")
+
+    def get_application_module(self, application: HttpApplication) -> HttpModule:
+        """The object for all requests of `application` under its present settings."""
+        return self._make(application)
+
+    def terminate(self) -> None:
+        """Nothing to give back."""
+
+
+class ModuleRegistration:
+    """What one entry of globalModules has registered: read by the builder of call lists."""
+
+    def __init__(self, name: str, module_id: int) -> None:
+        self.name = name
+        self.id = module_id
+        self.factory: HttpModuleFactory | None = None
+        self.mask = RequestNotification(0)
+        self.post_mask = RequestNotification(0)
+        self.global_module: GlobalModule | None = None
+        self.global_mask = GlobalNotification(0)
+        self.priorities: dict[RequestNotification, Priority] = {}
+        self.post_priorities: dict[RequestNotification, Priority] = {}
+        self.global_priorities: dict[GlobalNotification, Priority] = {}
+
+    def priority(self, notification: RequestNotification, is_post: bool) -> Priority:
+        """The module's class within one event; a post-event takes the event's unless set."""
+        of_event = self.priorities.get(notification, Priority.MEDIUM)
+        return self.post_priorities.get(notification, of_event) if is_post else of_event
+
+
+class ModuleRegistrationInfo:
+    """IHttpModuleRegistrationInfo: handed to register_module."""
+
+    def __init__(self, registration: ModuleRegistration) -> None:
+        self._registration = registration
+
+    @property
+    def name(self) -> str:
+        """The name in globalModules."""
+        return self._registration.name
+
+    @property
+    def id(self) -> int:
+        """The module's id in this worker."""
+        return self._registration.id
+
+    def set_request_notifications(
+        self, factory: HttpModuleFactory, mask: int, post_mask: int
+    ) -> None:
+        """Subscribe to request notifications, once."""
+        registration = self._registration
+        if registration.factory is not None:
+            raise ModuleError(f"{registration.name} has already set its request notifications")
+        registration.factory = factory
+        registration.mask = RequestNotification(mask)
+        registration.post_mask = RequestNotification(post_mask)
+
+    def set_global_notifications(self, module: GlobalModule, mask: int) -> None:
+        """Subscribe to global notifications, once."""
+        registration = self._registration
+        if registration.global_module is not None:
+            raise ModuleError(f"{registration.name} has already set its global notifications")
+        registration.global_module = module
+        registration.global_mask = GlobalNotification(mask)
+
+    def set_priority_for_request_notification(self, mask: int, priority: Priority) -> None:
+        """Choose the module's place within the events of `mask`."""
+        for bit in RequestNotification(mask):
+            self._registration.priorities[bit] = priority
+
+    def set_priority_for_post_request_notification(self, mask: int, priority: Priority) -> None:
+        """Choose the module's place within the post-events of `mask`."""
+        for bit in RequestNotification(mask):
+            self._registration.post_priorities[bit] = priority
+
+    def set_priority_for_global_notification(self, mask: int, priority: Priority) -> None:
+        """Choose the module's place within global notifications."""
+        for bit in GlobalNotification(mask):
+            self._registration.global_priorities[bit] = priority
+
+
+def load_global_module(
+    entry: GlobalModuleEntry, module_id: int, http_server: object
+) -> ModuleRegistration:
+    """Import one module of globalModules and let it register. Raises ModuleError."""
+    registration = ModuleRegistration(entry.name, module_id)
+    try:
+        image = importlib.import_module(entry.image)
+        register = image.register_module
+        register(SERVER_VERSION, ModuleRegistrationInfo(registration), http_server)
+    except Exception as error:
+        raise ModuleError(
+            f"The module {entry.name} ({entry.image}) failed to load: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return registration
+
+
+_REQUEST_METHODS = frozenset(METHODS.values()) | frozenset(POST_METHODS.values())
+_GLOBAL_METHODS = frozenset(GLOBAL_METHODS.values())
+_warned: set[tuple[type, str]] = set()
+
+
+def _warn_once(cls: type, name: str) -> None:
+    if (cls, name) not in _warned:
+        _warned.add((cls, name))
+        log("module_failed", module=cls.__name__, error=f"registered for {name} but has no method")
+
+
+def _continue(*_: object) -> RequestNotificationStatus:
+    return CONTINUE
+
+
+def _global_continue(*_: object) -> GlobalNotificationStatus:
+    return GL_CONTINUE

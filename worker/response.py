@@ -1,0 +1,269 @@
+"""IHttpResponse: status, fields and buffered body of one response.
+
+The body is a list of chunks, bytes or regions of open files. Nothing leaves before `flush`, the
+buffer limit or the end of the request; then RQ_SEND_RESPONSE is raised. The response is its own
+ISendResponseProvider (`headers_being_sent`, `ready_to_log_data`, `flags`).
+"""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from was.errors import LocalProtocolError
+from was.worker import sending
+from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+
+__all__ = ["E_UNEXPECTED", "REASONS", "ErrorDetail", "FileRegion", "HttpResponse", "win32_of"]
+
+E_UNEXPECTED = 0x8000FFFF
+
+REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus}
+
+
+def win32_of(hresult: int) -> int:
+    """What an HRESULT is in the sc-win32-status column."""
+    return hresult & 0xFFFF if hresult >> 16 == 0x8007 else hresult
+
+
+class FileRegion:
+    """Part of an open file as a chunk of a body; closed with the request if `is_owned`."""
+
+    __slots__ = ("fd", "is_owned", "length", "offset")
+
+    def __init__(self, fd: int, offset: int, length: int, *, is_owned: bool = True) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+        self.is_owned = is_owned
+
+    def close(self) -> None:
+        """Close the descriptor if it is ours; again is harmless."""
+        if self.is_owned and self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+
+class ErrorDetail:
+    """Why a status was set: for the detailed page, the log and GetStatus."""
+
+    __slots__ = (
+        "description",
+        "exception",
+        "hresult",
+        "module_name",
+        "notification",
+        "traceback",
+        "try_skip_custom_errors",
+    )
+
+    def __init__(self) -> None:
+        self.hresult = 0
+        self.exception: BaseException | None = None
+        self.try_skip_custom_errors = False
+        self.description = ""
+        self.traceback = ""
+        self.module_name = ""
+        self.notification = ""
+
+
+class HttpResponse:
+    """The response of one request."""
+
+    __slots__ = (
+        "_block",
+        "_context",
+        "_fields",
+        "chunks",
+        "content_length",
+        "error",
+        "flags",
+        "headers_being_sent",
+        "is_buffering",
+        "needs_disconnect",
+        "ready_to_log_data",
+        "reason",
+        "status",
+        "sub_status",
+    )
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self.status = 200
+        self.reason = "OK"
+        self.sub_status = 0
+        self._fields: list[tuple[str, str]] = []
+        self._block: bytes | None = b""
+        self.chunks: list[bytes | FileRegion] = []
+        self.content_length = -1  # declared by the handler; -1: what the chunks come to
+        self.error: ErrorDetail | None = None
+        self.is_buffering = True
+        self.needs_disconnect = False
+        self.headers_being_sent = False
+        self.ready_to_log_data = False
+        self.flags = 0
+
+    # ── status ──────────────────────────────────────────────────────────────────────────────────
+
+    def set_status(
+        self,
+        code: int,
+        reason: str = "",
+        sub_status: int = 0,
+        hresult: int = 0,
+        exception: BaseException | None = None,
+        try_skip_custom_errors: bool = False,
+    ) -> None:
+        """Set the status; `hresult` feeds sc-win32-status and the detailed error page."""
+        self.status = code
+        self.reason = reason or REASONS.get(code, "")
+        self.sub_status = sub_status
+        if code >= 400 or hresult or exception is not None or try_skip_custom_errors:
+            detail = self.error = ErrorDetail()
+            detail.hresult = hresult
+            detail.exception = exception
+            detail.try_skip_custom_errors = try_skip_custom_errors
+        else:
+            self.error = None
+
+    def set_error_description(self, text: str) -> None:
+        """A sentence for the detailed error page."""
+        if self.error is None:
+            self.error = ErrorDetail()
+        self.error.description = text
+
+    @property
+    def hresult(self) -> int:
+        """The error that was reported with the status."""
+        return self.error.hresult if self.error is not None else 0
+
+    # ── fields ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """All fields in order, as they will be sent."""
+        return tuple(self._fields)
+
+    def get_header(self, name: str) -> str | None:
+        """The value of a field, several of one name joined by commas; None if absent."""
+        lower = name.lower()
+        values = [value for key, value in self._fields if key.lower() == lower]
+        return ", ".join(values) if values else None
+
+    def set_header(self, name: str, value: str, replace: bool = True) -> None:
+        """Set a field, in place of those of its name, or beside them."""
+        lower = name.lower()
+        if lower == "content-length":
+            if not (value.isascii() and value.isdigit()):
+                raise LocalProtocolError(f"not a Content-Length: {value!r}")
+            self.content_length = int(value)
+            return
+        if lower in LISTENER_FIELDS:
+            raise LocalProtocolError(f"{name} is the listener's to send")
+        encode_field((name, value))
+        if replace:
+            self._fields = [field for field in self._fields if field[0].lower() != lower]
+        self._fields.append((name, value))
+        self._block = None
+
+    def delete_header(self, name: str) -> None:
+        """Remove the fields of a name, if there are any."""
+        lower = name.lower()
+        if lower == "content-length":
+            self.content_length = -1
+        self._fields = [field for field in self._fields if field[0].lower() != lower]
+        self._block = None
+
+    def set_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
+        """Take fields that were checked and encoded by the caller; none is the listener's."""
+        self._fields = fields
+        self._block = block
+
+    def add_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
+        """Add fields that were checked and encoded before."""
+        self._fields = self._fields + fields
+        self._block = None if self._block is None else self._block + block
+
+    def block(self) -> bytes:
+        """The encoded fields."""
+        block = self._block
+        if block is None:
+            block = self._block = encode_fields(self._fields)
+        return block
+
+    # ── body ────────────────────────────────────────────────────────────────────────────────────
+
+    def write_entity_chunks(self, chunks: list[bytes | FileRegion], more_data: bool = True) -> None:
+        """Add to the body. Sends what there is without buffering, or past the handler's limit."""
+        self.chunks += chunks
+        plan = self._context.plan
+        limit = plan.response_buffer_limit if plan is not None else 4194304
+        if more_data and (not self.is_buffering or self.buffered_bytes() > limit):
+            self.flush()
+
+    def set_body(self, data: bytes) -> None:
+        """Make `data` the whole body."""
+        self.discard_body()
+        self.chunks.append(data)
+
+    def buffered_bytes(self) -> int:
+        """How long the unsent chunks are together."""
+        return sum(len(c) if isinstance(c, bytes) else c.length for c in self.chunks)
+
+    def discard_body(self) -> None:
+        """Drop the unsent chunks and the declared length."""
+        for chunk in self.chunks:
+            if isinstance(chunk, FileRegion):
+                chunk.close()
+        self.chunks.clear()
+        self.content_length = -1
+
+    def disable_buffering(self) -> None:
+        """From now on every write is sent at once."""
+        self.is_buffering = False
+
+    def flush(self) -> None:
+        """Raise RQ_SEND_RESPONSE and send what there is; more will follow."""
+        sending.flush(self._context)
+
+    # ── the rest ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def headers_sent(self) -> bool:
+        """Whether status and fields have gone: changing them has no effect any more."""
+        return self._context.exchange.started
+
+    def clear(self) -> None:
+        """Back to an empty 200."""
+        self.clear_headers()
+        self.discard_body()
+        self.set_status(200)
+
+    def clear_headers(self) -> None:
+        """Remove all fields."""
+        self._fields = []
+        self._block = b""
+
+    def set_need_disconnect(self) -> None:
+        """Close the client's connection after this response."""
+        self.needs_disconnect = True
+
+    def reset_connection(self) -> None:
+        """Give the response up: the connection is cut when the request ends."""
+        self._context.is_cut = True
+
+    def redirect(self, url: str, status: int = 302) -> None:
+        """Answer with a Location and a small body that says so; follow with FINISH_REQUEST."""
+        from html import escape
+
+        self.set_status(status)
+        self.set_header("Location", url)
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.set_body(
+            f"<head><title>Document Moved</title></head>\n<body><h1>Object Moved</h1>"
+            f'This document may be found <a HREF="{escape(url)}">here</a></body>'.encode()
+        )

@@ -1,0 +1,235 @@
+"""Handing the response to the exchange: RQ_SEND_RESPONSE, then bytes and files in order.
+
+`flush` sends what there is of a response that goes on; `finish` ends the request, once. Between
+them they make every call on the exchange's response side, so "exactly one END" is proved here:
+`finish` is called once by the pipeline and takes exactly one of its branches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.ipc.scoreboard import RequestState
+from was.log import log_exception
+from was.worker.exchange import ClientGoneError
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+    from was.worker.response import FileRegion, HttpResponse
+
+__all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
+
+ERROR_NETNAME_DELETED = 64
+
+_RESPONDING = int(RequestState.RESPONDING)
+_ENDED = int(RequestState.ENDED)
+
+
+def raise_send_response(context: HttpContext) -> None:
+    """Call the modules subscribed to RQ_SEND_RESPONSE, reverse priority first."""
+    response = context.response
+    for call in context.calls.send_response:
+        if call(context, response):
+            break
+
+
+def flush(context: HttpContext) -> None:
+    """Send status and fields if they have not gone, and the chunks there are.
+
+    Raises ClientGoneError when nobody reads them.
+    """
+    exchange = context.exchange
+    response = context.response
+    response.headers_being_sent = not exchange.started
+    raise_send_response(context)
+    chunks, response.chunks = response.chunks, []
+    try:
+        if not exchange.started:
+            exchange.words[exchange.row] = context.proof | _RESPONDING
+            first = b""
+            if chunks and isinstance(chunks[0], bytes):
+                first = chunks.pop(0)  # type: ignore[assignment]
+            length = response.content_length
+            if _is_bodiless(context, response):
+                first, chunks = b"", []
+            exchange.start(
+                response.status, response.reason, response.block(), length, first
+            )
+        elif _is_bodiless(context, response):
+            chunks = []
+        _write_all(context, chunks)
+    finally:
+        _close_files(chunks)
+
+
+def finish(context: HttpContext) -> None:
+    """Send what is left and end the exchange. Never raises."""
+    exchange = context.exchange
+    response = context.response
+    log = context.log_text
+    try:
+        if context.is_cut or exchange.gone:
+            exchange.words[exchange.row] = context.proof | _RESPONDING
+            exchange.abort(log, context.win32_status())
+            return
+        response.headers_being_sent = not exchange.started
+        response.ready_to_log_data = True
+        if context.calls.send_response:
+            try:
+                raise_send_response(context)
+            except BaseException as error:  # noqa: BLE001 a module's fault, whatever it is
+                _replace_failed(context, error)
+                if context.is_cut:
+                    exchange.words[exchange.row] = context.proof | _RESPONDING
+                    exchange.abort(log, context.win32_status())
+                    return
+        if exchange.started:
+            _end_started(context, response, log)
+        else:
+            _finish_whole(context, response, log)
+    finally:
+        exchange.words[exchange.row] = context.proof | _ENDED
+        if response.chunks:
+            response.discard_body()
+
+
+def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> None:
+    exchange = context.exchange
+    chunks = response.chunks
+    body = b""
+    file: FileRegion | None = None
+    length = response.content_length
+    if len(chunks) == 1 and isinstance(chunks[0], bytes):
+        body = chunks[0]
+        if length < 0:
+            length = len(body)
+    elif chunks:
+        if length < 0:
+            length = response.buffered_bytes()
+        last = chunks[-1]
+        leading = chunks if isinstance(last, bytes) else chunks[:-1]
+        if all(isinstance(chunk, bytes) for chunk in leading):
+            body = b"".join(leading)  # type: ignore[arg-type]
+            file = None if isinstance(last, bytes) else last
+        else:
+            _finish_in_pieces(context, response, length, log)
+            return
+    elif length < 0:
+        length = 0
+    if _is_bodiless(context, response):
+        body, file = b"", None
+        if response.status in (204, 304) or response.status < 200:
+            length = 0
+    exchange.words[exchange.row] = context.proof | _RESPONDING
+    if file is None and not response.needs_disconnect:
+        exchange.finish(
+            response.status,
+            response.reason,
+            response.block(),
+            length,
+            body,
+            log,
+            response.sub_status,
+            context.win32_status(),
+        )
+        return
+    exchange.finish(
+        response.status,
+        response.reason,
+        response.block(),
+        length,
+        body,
+        log,
+        response.sub_status,
+        context.win32_status(),
+        None if file is None else (file.fd, file.offset, file.length),
+        response.needs_disconnect,
+    )
+
+
+def _finish_in_pieces(
+    context: HttpContext, response: HttpResponse, length: int, log: str
+) -> None:
+    # Several files in one body (multipart ranges): no single message can carry it.
+    response.content_length = length
+    chunks, response.chunks = response.chunks, []
+    exchange = context.exchange
+    exchange.words[exchange.row] = context.proof | _RESPONDING
+    bodiless = _is_bodiless(context, response)
+    if bodiless:
+        exchange.finish(
+            response.status,
+            response.reason,
+            response.block(),
+            length,
+            b"",
+            log,
+            response.sub_status,
+            context.win32_status(),
+        )
+        _close_files(chunks)
+        return
+    try:
+        exchange.start(response.status, response.reason, response.block(), length, b"")
+        _write_all(context, chunks)
+    except (ClientGoneError, OSError):
+        exchange.abort(log, ERROR_NETNAME_DELETED)
+        return
+    finally:
+        _close_files(chunks)
+    exchange.end(b"", log, response.sub_status, context.win32_status())
+
+
+def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None:
+    exchange = context.exchange
+    chunks, response.chunks = response.chunks, []
+    try:
+        data = b""
+        if not _is_bodiless(context, response):
+            if chunks and isinstance(chunks[-1], bytes):
+                data = chunks.pop()  # type: ignore[assignment]
+            _write_all(context, chunks)
+    except (ClientGoneError, OSError):
+        exchange.abort(log, ERROR_NETNAME_DELETED)
+        return
+    finally:
+        _close_files(chunks)
+    exchange.end(data, log, response.sub_status, context.win32_status())
+
+
+def _write_all(context: HttpContext, chunks: list[bytes | FileRegion]) -> None:
+    exchange = context.exchange
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            if chunk:
+                exchange.write(chunk)
+        else:
+            exchange.send_file(chunk.fd, chunk.offset, chunk.length)
+
+
+def _close_files(chunks: list[bytes | FileRegion]) -> None:
+    for chunk in chunks:
+        if not isinstance(chunk, bytes):
+            chunk.close()
+
+
+def _is_bodiless(context: HttpContext, response: HttpResponse) -> bool:
+    """RFC 9110: no body in answer to HEAD, nor with 1xx, 204 and 304."""
+    status = response.status
+    return context.message.method == "HEAD" or status in (204, 304) or status < 200
+
+
+def _replace_failed(context: HttpContext, error: BaseException) -> None:
+    """A module failed at RQ_SEND_RESPONSE: 500 without asking again, or a cut."""
+    if isinstance(error, ClientGoneError):
+        context.is_cut = True
+        return
+    log_exception("module_failed", error, during="SEND_RESPONSE", request=context.request_id)
+    if context.exchange.started:
+        context.is_cut = True
+        return
+    response = context.response
+    response.clear()
+    response.set_status(500, "Internal Server Error", 0, 0x8000FFFF, error)
+    response.set_header("Content-Type", "text/html")
+    response.set_body(b"The page cannot be displayed because an internal server error has occurred.")

@@ -1,0 +1,267 @@
+"""IHttpServer: the applications and modules of one worker, and the way in for each request.
+
+`load` is called once, `handle` on any request thread, the rest on the host's. Dictionaries are
+replaced, never changed, so `handle` needs no lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from was.config.files import LoadedServer, load_server
+from was.config.model import Application, PathSettings, Site
+from was.errors import ConfigErrors
+from was.ipc.messages import request_id_text
+from was.ipc.scoreboard import RequestState
+from was.log import log, log_exception
+from was.worker import providers
+from was.worker.application import HttpApplication, HttpSite
+from was.worker.call_lists import CallLists
+from was.worker.context import HttpContext
+from was.worker.notifications import (
+    FINISH_REQUEST,
+    GLOBAL_METHODS,
+    GlobalNotification,
+    RequestNotificationStatus,
+)
+from was.worker.pipeline import make_completer, run_request
+from was.worker.preconditions import is_satisfied
+from was.worker.registration import ModuleRegistration, load_global_module
+
+if TYPE_CHECKING:
+    from was.worker.context import RequestExchange
+
+__all__ = ["WorkerServer"]
+
+GL = GlobalNotification
+
+_STARTED = int(RequestState.STARTED)
+_RESPONDING = int(RequestState.RESPONDING)
+_ENDED = int(RequestState.ENDED)
+
+
+class WorkerServer:
+    """Everything of a worker that runs requests; knows nothing of queues and threads."""
+
+    def __init__(
+        self,
+        *,
+        config_file: Path,
+        home: Path,
+        pool: str,
+        worker_id: int,
+        threads: int,
+        max_processes: int = 1,
+        post: Callable[[Callable[[], None]], None] | None = None,
+        read_configuration: Callable[[], LoadedServer] | None = None,
+    ) -> None:
+        """`post` runs a callable on a thread of the worker (default: a thread of its own)."""
+        self.pool = pool
+        self.worker_id = worker_id
+        self.threads = threads
+        self.max_processes = max_processes
+        self.module_names: list[str] = []
+        self._config_file = config_file
+        self._read = read_configuration or (lambda: load_server(config_file, home=home))
+        self._complete = make_completer(post or _run_on_new_thread)
+        self._registrations: dict[str, ModuleRegistration] = {}
+        self._global_calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
+        self._pre_begin: tuple[Callable[[object], int], ...] = ()
+        self._sites: dict[int, HttpSite] = {}
+        self._applications: dict[tuple[int, str], HttpApplication] = {}
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────
+
+    def load(self) -> None:
+        """Load modules and applications. Raises ConfigErrors or ModuleError; no application's fault.
+
+        An application that fails answers 500 with its sub-status instead.
+        """
+        loaded = self._read()
+        for number, entry in enumerate(loaded.config.global_modules, start=1):
+            self.module_names.append(entry.name)
+            if is_satisfied(entry.pre_condition, self.pool):
+                self._registrations[entry.name] = load_global_module(entry, number, self)
+        self._global_calls = self._sort_global_calls()
+        self._pre_begin = self._global_calls.get(GL.PRE_BEGIN_REQUEST, ())
+        self._build(loaded)
+
+    def _sort_global_calls(
+        self,
+    ) -> dict[GlobalNotification, tuple[Callable[[object], int], ...]]:
+        calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
+        for bit in GL:
+            of_bit = [r for r in self._registrations.values() if r.global_mask & bit]
+            of_bit.sort(key=lambda r: r.global_priorities.get(bit, 2))
+            if of_bit:
+                calls[bit] = tuple(getattr(r.global_module, GLOBAL_METHODS[bit]) for r in of_bit)
+        return calls
+
+    def _build(self, loaded: LoadedServer) -> None:
+        """Make the applications of this pool, or renew what they have of the configuration."""
+        applications: dict[tuple[int, str], HttpApplication] = {}
+        for site_config in loaded.config.sites:
+            site = self._sites.get(site_config.id)
+            if site is None:
+                site = self._sites[site_config.id] = HttpSite(site_config)
+            for config in site_config.applications:
+                if config.application_pool == self.pool:
+                    key = (site_config.id, config.path)
+                    applications[key] = self._build_application(loaded, site, site_config, config)
+        old, self._applications = self._applications, applications
+        for key, application in old.items():
+            if applications.get(key) is not application:
+                self._stop_application(application)
+
+    def _build_application(
+        self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
+    ) -> HttpApplication:
+        application = self._applications.get((site.site_id, config.path))
+        is_new = application is None or application.config != config
+        if application is None or is_new:
+            application = HttpApplication(site, config, self.pool)
+            application.is_multithread = self.threads > 2
+            application.is_multiprocess = self.max_processes > 1
+        try:
+            application.settings = loaded.settings(site_config, config)
+            application.errors = None
+            application.calls = self._call_lists(application)
+        except ConfigErrors as errors:
+            log("config_error", site=site.site_name, application=config.path, errors=str(errors))
+            application.errors = errors
+            # Its own settings cannot be had: the server's modules log and answer in their place.
+            application.settings = PathSettings(modules=loaded.config.modules)
+            application.calls = self._call_lists(application)
+        if is_new:
+            self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
+        return application
+
+    def _call_lists(self, application: HttpApplication) -> CallLists:
+        refusal = None if application.errors is None else _refuse_configuration
+        return CallLists(application, self._registrations, self._complete, refusal)
+
+    # ── requests ────────────────────────────────────────────────────────────────────────────────
+
+    def handle(self, exchange: RequestExchange) -> None:
+        """Run one request on this thread; never raises. PENDING: ends on another one, later."""
+        request = exchange.request
+        words, row = exchange.words, exchange.row
+        proof = request.id << 11 | request.attempt << 3
+        words[row + 1] = 0
+        words[row + 2] = time.monotonic_ns()
+        words[row] = proof | _STARTED
+        application = self._applications.get((request.site_id, request.application))
+        if application is None:
+            _refuse_unknown(exchange, proof)
+            return
+        context = HttpContext(exchange, application, application.calls, proof)
+        if self._pre_begin:
+            provider = providers.PreBeginRequestProvider(context)
+            self._raise_global(GL.PRE_BEGIN_REQUEST, provider)
+        run_request(context)
+
+    # ── global notifications ────────────────────────────────────────────────────────────────────
+
+    def _raise_global(self, notification: GlobalNotification, provider: object) -> None:
+        for call in self._global_calls.get(notification, ()):
+            try:
+                if call(provider):
+                    break
+            except Exception as error:  # noqa: BLE001 a module's fault is logged, others are called
+                log_exception("module_failed", error, during=notification.name)
+
+    def stop_listening(self, drain: bool) -> None:
+        """No request will follow: GL_STOP_LISTENING."""
+        self._raise_global(GL.STOP_LISTENING, providers.StopListeningProvider(drain))
+
+    def stop(self) -> None:
+        """All requests have ended: application stop, cache clean-up, terminate. Once."""
+        applications, self._applications = self._applications, {}
+        for application in applications.values():
+            self._stop_application(application)
+        self._raise_global(GL.CACHE_CLEANUP, None)
+        for registration in self._registrations.values():
+            for part in (registration.factory, registration.global_module):
+                if part is None:
+                    continue
+                try:
+                    part.terminate()
+                except Exception as error:  # noqa: BLE001 each is told, whatever the others do
+                    log_exception("module_failed", error, module=registration.name)
+        for site in self._sites.values():
+            site.module_context_container.cleanup()
+
+    def _stop_application(self, application: HttpApplication) -> None:
+        self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
+        application.module_context_container.cleanup()
+
+    def configuration_changed(self) -> None:
+        """Read the configuration again; a broken applicationHost.config keeps the last good one."""
+        try:
+            loaded = self._read()
+        except ConfigErrors as errors:
+            log("config_error", errors=str(errors))
+            return
+        self._build(loaded)
+        provider = providers.ConfigurationChangeProvider("MACHINE/WEBROOT/APPHOST")
+        self._raise_global(GL.CONFIGURATION_CHANGE, provider)
+
+    # ── what modules may ask ────────────────────────────────────────────────────────────────────
+
+    @property
+    def app_pool_name(self) -> str:
+        """The pool this worker serves."""
+        return self.pool
+
+    @property
+    def app_pool_config_file(self) -> Path:
+        """The file that the worker reads its configuration from."""
+        return self._config_file
+
+    def satisfies_precondition(self, text: str) -> bool:
+        """Whether an entry with this preCondition is meant for this worker."""
+        return is_satisfied(text, self.pool)
+
+
+def _run_on_new_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:
+    errors = context.application.errors
+    first = errors.errors[0] if errors is not None and errors.errors else None
+    hresult = first.hresult if first is not None else 0x8007000D
+    context.response.set_status(500, "Internal Server Error", 19, hresult, errors)
+    return FINISH_REQUEST
+
+
+def _refuse_unknown(exchange: RequestExchange, proof: int) -> None:
+    """The listener's routes are newer than this worker's configuration."""
+    request = exchange.request
+    log("request_failed", error="unknown application", url=request.target)
+    request_id = request_id_text(request.id)
+    body = (
+        "<HTML><HEAD><TITLE>Service Unavailable</TITLE></HEAD>"
+        "<BODY><h2>Service Unavailable</h2><hr><p>HTTP Error 503. The service is unavailable.</p>"
+        f"<p>Request ID: {request_id}</p></BODY></HTML>"
+    ).encode()
+    block = (
+        "Content-Type: text/html; charset=us-ascii\r\n"
+        f"X-Request-ID: {request_id}\r\nRetry-After: 1\r\n"
+    ).encode()
+    exchange.words[exchange.row] = proof | _RESPONDING
+    exchange.finish(
+        503,
+        "Service Unavailable",
+        block,
+        len(body),
+        b"" if request.method == "HEAD" else body,
+        "",
+        0,
+        0,
+    )
+    exchange.words[exchange.row] = proof | _ENDED

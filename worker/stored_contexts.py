@@ -1,0 +1,75 @@
+"""What modules attach to requests, applications, sites and connections, under their module id."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from was.log import log_exception
+
+__all__ = ["ModuleContextContainer", "NamedContextContainer", "StoredContext"]
+
+
+class StoredContext(Protocol):
+    """IHttpStoredContext: told when its container ends."""
+
+    def cleanup_stored_context(self) -> None:
+        """The container ends."""
+        ...
+
+
+class ModuleContextContainer:
+    """One stored context for each module; a second one for the same module is refused.
+
+    A dict's own operations are atomic, which is all the synchronisation this needs.
+    """
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self) -> None:
+        self._contexts: dict[int, StoredContext] = {}
+
+    def get_module_context(self, module_id: int) -> StoredContext | None:
+        """The context of a module, None if it has set none."""
+        return self._contexts.get(module_id)
+
+    def set_module_context(self, context: StoredContext, module_id: int) -> None:
+        """Attach a context. ValueError if the module has one (ERROR_ALREADY_ASSIGNED)."""
+        if self._contexts.setdefault(module_id, context) is not context:
+            raise ValueError(f"module {module_id} already has a context here")
+
+    def cleanup(self) -> None:
+        """Tell every context that the container ends; each once, whatever the others do."""
+        while self._contexts:
+            _, context = self._contexts.popitem()
+            _cleanup(context)
+
+
+class NamedContextContainer:
+    """INamedContextContainer: stored contexts of a request by name."""
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self) -> None:
+        self._contexts: dict[str, StoredContext] = {}
+
+    def get_named_context(self, name: str) -> StoredContext | None:
+        """The context of that name."""
+        return self._contexts.get(name)
+
+    def set_named_context(self, context: StoredContext, name: str) -> None:
+        """Attach a context under a name. ValueError if the name is taken."""
+        if self._contexts.setdefault(name, context) is not context:
+            raise ValueError(f"{name} already has a context here")
+
+    def cleanup(self) -> None:
+        """Tell every context that the request ends."""
+        while self._contexts:
+            _, context = self._contexts.popitem()
+            _cleanup(context)
+
+
+def _cleanup(context: StoredContext) -> None:
+    try:
+        context.cleanup_stored_context()
+    except Exception as error:  # noqa: BLE001 one module's fault must not keep another's
+        log_exception("module_failed", error, during="cleanup_stored_context")

@@ -1,0 +1,143 @@
+"""The WSGI environ: a template of the application, then one pass over the request's fields.
+
+Names map to HTTP_ keys through a bounded cache. Names with "_" are dropped, since `X_A` and `X-A`
+would share a key, and so is Proxy, which CGI programs would take for HTTP_PROXY. A name that comes
+again is joined with ", ", Cookie with "; ".
+"""
+
+from __future__ import annotations
+
+import sys
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from was.worker.wsgi.files import FileWrapper
+from was.worker.wsgi.input import EntityReader
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+__all__ = ["EnvironBuilder"]
+
+_CACHE_LIMIT = 1024
+_NAME_LIMIT = 64
+
+_keys: dict[str, str] = {}
+_hosts: dict[str, str] = {}
+_numbers: dict[int, str] = {}
+
+
+class EnvironBuilder:
+    """Builds the environ of each request of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self._prefix_length = application.prefix_length
+        self._physical_path = application.physical_path.rstrip("/")
+        self._template: dict[str, Any] = {
+            "SERVER_SOFTWARE": "was",
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "DOCUMENT_ROOT": application.physical_path,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.multithread": application.is_multithread,
+            "wsgi.multiprocess": application.is_multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "was.app_pool": application.pool,
+        }
+
+    def build(self, context: HttpContext) -> dict[str, Any]:
+        """A new environ, the application's to change."""
+        message = context.message
+        environ = self._template.copy()
+        for name, value in context.fields:
+            key = _keys.get(name)
+            if key is None:
+                key = _key_of(name)
+            if key:
+                if key in environ:
+                    value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{value}"
+                environ[key] = value
+        path = context.path
+        at = context.path_info_at
+        if at < 0:
+            at = self._prefix_length
+        if not path.isascii():
+            at = len(path[:at].encode("utf-8", "surrogateescape"))
+            path = path.encode("utf-8", "surrogateescape").decode("latin-1")
+        host = environ.get("HTTP_HOST")
+        port = message.local_port
+        environ["REQUEST_METHOD"] = context.method
+        environ["SCRIPT_NAME"] = path[:at]
+        environ["PATH_INFO"] = path_info = path[at:]
+        environ["PATH_TRANSLATED"] = self._physical_path + path_info
+        environ["QUERY_STRING"] = context.query
+        environ["REQUEST_URI"] = environ["RAW_URI"] = message.target
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if message.version >= 11 else "HTTP/1.0"
+        environ["SERVER_NAME"] = (
+            (_hosts.get(host) or _host_of(host)) if host else message.local_addr
+        )
+        environ["SERVER_PORT"] = _numbers.get(port) or _number_of(port)
+        environ["REMOTE_ADDR"] = message.remote_addr
+        environ["REMOTE_PORT"] = str(message.remote_port)
+        environ["LOCAL_ADDR"] = message.local_addr
+        environ["wsgi.errors"] = sys.stderr
+        environ["was.request_id"] = context.request_id
+        environ["was.attempt"] = message.attempt
+        environ["iis.context"] = context
+        if message.secure:
+            environ["wsgi.url_scheme"] = "https"
+            environ["HTTPS"] = "on"
+        length = message.body_length
+        if length < 0:
+            environ["wsgi.input_terminated"] = True
+            environ.pop("CONTENT_LENGTH", None)
+        if message.pull or context.has_touched_body or context.calls.read_entity:
+            environ["wsgi.input"] = EntityReader(context.request)
+        else:
+            environ["wsgi.input"] = BytesIO(message.body)
+        user = context.user
+        if user is not None and user.remote_user_name:
+            environ["REMOTE_USER"] = user.remote_user_name
+            environ["AUTH_TYPE"] = user.authentication_type
+        variables = context.set_variables
+        if variables:
+            for name, variable in variables.items():
+                if variable is None:
+                    environ.pop(name, None)
+                else:
+                    environ[name] = variable
+        return environ
+
+
+def _key_of(name: str) -> str:
+    if "_" in name or name.lower() == "proxy":
+        key = ""
+    else:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+    if len(name) <= _NAME_LIMIT:
+        if len(_keys) >= _CACHE_LIMIT:
+            _keys.clear()
+        _keys[name] = key
+    return key
+
+
+def _host_of(host: str) -> str:
+    """The Host field without its port; brackets of an IPv6 address stay."""
+    name, colon, port = host.rpartition(":")
+    found = name if colon and not port.endswith("]") else host
+    if len(host) <= _NAME_LIMIT:
+        if len(_hosts) >= _CACHE_LIMIT:
+            _hosts.clear()
+        _hosts[host] = found
+    return found
+
+
+def _number_of(number: int) -> str:
+    if len(_numbers) >= _CACHE_LIMIT:
+        _numbers.clear()
+    text = _numbers[number] = str(number)
+    return text

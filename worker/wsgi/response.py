@@ -1,0 +1,257 @@
+"""start_response, write() and the sending of what a WSGI application returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from was.errors import LocalProtocolError
+from was.log import log
+from was.worker.fields import HOP_BY_HOP, encode_field
+from was.worker.response import FileRegion
+from was.worker.wsgi.files import FileWrapper
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+
+__all__ = ["WsgiResponse"]
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+# Up to this size a file goes as bytes.
+_SMALL_FILE_BYTES = 65536
+_CACHE_LIMIT = 2048
+_CACHED_VALUE_LIMIT = 256
+_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+
+_lines: dict[tuple[str, str], bytes] = {}
+_statuses: dict[str, tuple[int, str]] = {}
+
+
+class WsgiResponse:
+    """What one call of a WSGI application says and returns."""
+
+    __slots__ = ("_context", "_is_begun", "_left", "_response")
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._response = context.response
+        self._is_begun = False
+        self._left = -1  # bytes still to come of a declared Content-Length
+
+    # ── PEP 3333: start_response and write ──────────────────────────────────────────────────────
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: ExcInfo | None = None,
+    ) -> Callable[[bytes], None]:
+        """Set status and fields; again only with exc_info, and only before they have gone."""
+        response = self._response
+        if exc_info is not None:
+            try:
+                if response.headers_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+            response.content_length = -1
+        elif self._is_begun:
+            raise AssertionError("start_response was called again without exc_info")
+        try:
+            block = b"".join([_lines[field] for field in headers])
+            fields = headers.copy()
+        except (KeyError, TypeError, AttributeError):
+            fields, block = self._encode(headers)
+        response.status, response.reason = _statuses.get(status) or _parse_status(status)
+        response.set_encoded_fields(fields, block)
+        self._left = response.content_length
+        self._is_begun = True
+        return self.write
+
+    def _encode(self, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bytes]:
+        if type(headers) is not list:
+            raise AssertionError(f"headers must be a list, not {type(headers).__name__}")
+        fields: list[tuple[str, str]] = []
+        lines: list[bytes] = []
+        for field in headers:
+            line = _lines.get(field) if type(field) is tuple else None
+            if line is None:
+                line = self._encode_one(field)
+                if not line:
+                    continue
+            fields.append(field)
+            lines.append(line)
+        return fields, b"".join(lines)
+
+    def _encode_one(self, field: tuple[str, str]) -> bytes:
+        """The line of a field; b"" for one that is said in another way."""
+        if type(field) is not tuple or len(field) != 2:
+            raise AssertionError(f"a header must be a tuple of two, not {field!r}")
+        name, value = field
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise AssertionError(f"header name and value must be str: {field!r}")
+        lower = name.lower()
+        if lower == "content-length":
+            if not (value.isascii() and value.strip().isdigit()):
+                raise AssertionError(f"not a Content-Length: {value!r}")
+            self._response.content_length = int(value)
+            return b""
+        if lower in HOP_BY_HOP:
+            raise AssertionError(f"hop-by-hop header in a WSGI response: {name}")
+        line = encode_field(field)
+        if lower == "date":
+            return b""  # the listener's clock, once
+        if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
+            if len(_lines) >= _CACHE_LIMIT:
+                _lines.clear()
+            _lines[field] = line
+        return line
+
+    def write(self, data: bytes) -> None:
+        """Send a block at once."""
+        if type(data) is not bytes:
+            raise AssertionError(f"write() takes bytes, not {type(data).__name__}")
+        if data:
+            self._send_now(self._cut_to_length(data))
+
+    # ── what the application returned ───────────────────────────────────────────────────────────
+
+    def send(self, result: Iterable[bytes]) -> None:
+        """Send the body, and call close() whatever happens."""
+        try:
+            kind = type(result)
+            if kind is list or kind is tuple:
+                blocks: Any = result
+                self._send_whole(blocks[0] if len(blocks) == 1 else b"".join(blocks))
+            elif kind is FileWrapper:
+                self._send_file(result)  # type: ignore[arg-type]
+            else:
+                self._send_blocks(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def _send_whole(self, body: bytes) -> None:
+        if type(body) is not bytes:
+            raise AssertionError(f"a block of the body must be bytes, not {type(body).__name__}")
+        if not self._is_begun:
+            raise AssertionError("the application returned before it called start_response")
+        left = self._left
+        if left >= 0 and left != len(body):
+            body = self._cut_to_length(body)
+            self._check_complete()
+        self._response.chunks.append(body)
+
+    def _send_blocks(self, blocks: Iterable[bytes]) -> None:
+        """One block after the other; the one that may be the last waits for the iterator's end."""
+        response = self._response
+        is_alone = hasattr(blocks, "__len__") and len(blocks) == 1  # type: ignore[arg-type]
+        for block in blocks:
+            if type(block) is not bytes:
+                raise AssertionError(
+                    f"a block of the body must be bytes, not {type(block).__name__}"
+                )
+            if not block:
+                continue
+            if not self._is_begun:
+                raise AssertionError("a block of the body came before start_response was called")
+            if self._context.message.method == "HEAD":
+                return
+            is_over = self._left == 0
+            block = self._cut_to_length(block)
+            if is_over:
+                break
+            if is_alone or self._left == 0:
+                response.chunks.append(block)
+            else:
+                self._send_now(block)
+        if not self._is_begun:
+            raise AssertionError("the application never called start_response")
+        self._check_complete()
+
+    def _send_now(self, data: bytes) -> None:
+        if not self._is_begun:
+            raise AssertionError("write() before start_response")
+        if data:
+            self._response.chunks.append(data)
+            self._response.flush()
+
+    def _send_file(self, wrapper: FileWrapper) -> None:
+        region = wrapper.region()
+        if region is None:
+            self._send_blocks(wrapper)
+            return
+        if not self._is_begun:
+            raise AssertionError("the application returned before it called start_response")
+        fd, offset, length = region
+        if 0 <= self._left < length:
+            length = self._left
+        if self._context.message.method == "HEAD":
+            if self._response.content_length < 0:
+                self._response.content_length = length
+            return
+        if length <= _SMALL_FILE_BYTES:
+            self._send_whole(_pread(fd, offset, length))
+            return
+        if self._left >= 0:
+            self._left -= length
+            self._check_complete()
+        # The application closes its file when this returns; the response goes out later.
+        self._response.chunks.append(FileRegion(os.dup(fd), offset, length))
+
+    # ── the promise of Content-Length ───────────────────────────────────────────────────────────
+
+    def _cut_to_length(self, data: bytes) -> bytes:
+        left = self._left
+        if left < 0:
+            return data
+        if len(data) > left:
+            log(
+                "application_error",
+                error="more body than Content-Length; the rest is dropped",
+                request=self._context.request_id,
+                url=self._context.message.target,
+            )
+            data = data[:left]
+        self._left = left - len(data)
+        return data
+
+    def _check_complete(self) -> None:
+        if self._left > 0 and self._context.message.method != "HEAD":
+            status = self._response.status
+            if status in (204, 304):
+                return
+            raise LocalProtocolError(f"{self._left} bytes short of Content-Length")
+
+
+def _pread(fd: int, offset: int, length: int) -> bytes:
+    parts: list[bytes] = []
+    while length > 0:
+        data = os.pread(fd, length, offset)
+        if not data:
+            break
+        parts.append(data)
+        offset += len(data)
+        length -= len(data)
+    return b"".join(parts)
+
+
+def _parse_status(status: str) -> tuple[int, str]:
+    if type(status) is not str:
+        raise AssertionError(f"status must be str, not {type(status).__name__}")
+    code, _, reason = status.partition(" ")
+    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "2" <= code[0] <= "9":
+        raise AssertionError(f"not a status of a response: {status!r}")
+    if not reason.isprintable():
+        raise AssertionError(f"control character in status: {status!r}")
+    reason.encode("latin-1")
+    parsed = int(code), reason
+    if len(status) <= 64:
+        if len(_statuses) >= _CACHE_LIMIT:
+            _statuses.clear()
+        _statuses[status] = parsed
+    return parsed
