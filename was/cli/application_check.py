@@ -1,0 +1,61 @@
+"""`python -P -m was.cli.application_check SPEC FOLDER`: can this be served?
+
+A process of its own, so that the command line never imports a user's code. Prints what is wrong
+on one line and exits with 1; a good application makes it silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import sys
+
+__all__ = ["complaint_about", "split_spec"]
+
+DEFAULT_CALLABLES = ("application", "app")
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """Module and callable of "module:callable"; the callable is "" when it is not given."""
+    module, _, name = spec.partition(":")
+    return module, name
+
+
+def complaint_about(spec: str, folder: str) -> str:
+    """One line that says why SPEC cannot be served, "" when it can."""
+    module_name, name = split_spec(spec)
+    sys.path.insert(0, folder)
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name == module_name.partition(".")[0]:
+            return f"no module {module_name!r} in {folder}"
+        return f"{module_name} cannot be imported: {error}"
+    except BaseException as error:  # noqa: BLE001 the user's code may do anything, exit included
+        return f"{module_name} cannot be imported: {type(error).__name__}: {error}"
+    for part in name.split("."):
+        if not hasattr(found, part):
+            return f"{module_name} has no {name!r}"
+        found = getattr(found, part)
+    if not callable(found):
+        return f"{spec} is not callable"
+    call = getattr(found, "__call__", None)  # noqa: B004 its kind is wanted, not whether it exists
+    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
+        return f"{spec} is an ASGI application; this version serves WSGI"
+    return ""
+
+
+def main() -> None:
+    """Check the application named on the command line."""
+    spec, folder = sys.argv[1:3]
+    with contextlib.redirect_stdout(io.StringIO()):
+        complaint = complaint_about(spec, folder)
+    print(complaint.replace("\n", " "), flush=True)
+    os._exit(1 if complaint else 0)  # not for the threads that the application has started
+
+
+if __name__ == "__main__":
+    main()

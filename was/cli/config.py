@@ -1,0 +1,35 @@
+"""`was config validate`: every fault of a configuration, before it is put in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from was.cli.home import find_home, home_option
+
+__all__ = ["command"]
+
+
+@click.group("config")
+@home_option
+def command() -> None:
+    """Check the configuration."""
+
+
+@command.command("validate")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@home_option
+@click.pass_context
+def validate_command(ctx: click.Context, file: Path | None) -> None:
+    """Report all errors of FILE (default: the home's) as file:line:column, and what is unused."""
+    from was.config.files import validate
+
+    report = validate(file or find_home().config_file)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for error in report.errors:
+        click.echo(f"error: {error}", err=True)
+    if report.errors:
+        ctx.exit(1)
+    click.echo("valid")

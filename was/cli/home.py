@@ -1,0 +1,78 @@
+"""Which home a command means: --home before or after the verb, WAS_HOME, or the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from was.errors import HomeError
+
+if TYPE_CHECKING:
+    from was.ipc.endpoints import Home
+
+__all__ = ["ROOT_HOME", "default_home", "find_home", "home_option", "home_path", "open_home"]
+
+ROOT_HOME = Path("/etc/was")
+_META_KEY = "was.cli.home"
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def home_option(function: Decorated) -> Decorated:
+    """Give the command --home; the one nearest to the end of the line counts."""
+    return click.option(
+        "--home",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_remember,
+        help="The home to act on (default: WAS_HOME, then the user's own).",
+    )(function)
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    del parameter
+    if value is not None:
+        ctx.meta[_META_KEY] = value
+
+
+def default_home() -> Path:
+    """Root's home is the machine's, anybody else's lies in their state folder."""
+    if os.geteuid() == 0:
+        return ROOT_HOME
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(state) / "was"
+
+
+def home_path() -> Path:
+    """The folder that the command line, the environment or the default names."""
+    given: Path | None = click.get_current_context().meta.get(_META_KEY)
+    if given is not None:
+        return given
+    environment = os.environ.get("WAS_HOME")
+    return Path(environment) if environment else default_home()
+
+
+def find_home() -> Home:
+    """The home as an object of paths; it need not exist."""
+    from was.ipc.endpoints import Home
+
+    return Home(home_path())
+
+
+def open_home() -> Home:
+    """The home to start, with its run and log folders in place.
+
+    Raises HomeError when there is no configuration. The machine's own home keeps run and logs
+    elsewhere, by links; /run is emptied at every boot, so a link's target is made anew.
+    """
+    home = find_home()
+    if not home.config_file.exists():
+        raise HomeError(f"no home at {home.path}: `was init {home.path}` makes one")
+    for folder in (home.run, home.logs):
+        os.makedirs(os.path.realpath(folder), exist_ok=True)
+    return home

@@ -1,0 +1,88 @@
+"""`was`: finds the command, and turns errors into one line each on stderr and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage; `status` has 3 for a stopped home.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from was import __version__
+from was.cli.home import home_option
+from was.errors import WasError
+
+__all__ = ["cli", "main"]
+
+# command -> (file below was.cli, help text): `was --help` imports none of them
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Make a home: configuration, sample sites, folders."),
+    "start": ("start", "Start the server, an application pool or a site."),
+    "stop": ("stop", "Stop the server, an application pool or a site."),
+    "restart": ("restart", "Stop the server, then start it in the background."),
+    "status": ("status", "Say what runs."),
+    "reload": ("reload", "Put the changed configuration in force."),
+    "list": ("list", "List sites, apps, vdirs, apppools, wps, requests, modules."),
+    "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
+    "run": ("run", "Serve one WSGI application, without a home."),
+    "config": ("config", "Check the configuration."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's file when that command is given."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the help page."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the file and take its `command`."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"was.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help page's list without importing the commands."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; every failure that was foreseen is one line, not a traceback."""
+        try:
+            result: object = super().invoke(ctx)
+        except WasError as error:
+            lines = str(error).splitlines()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            lines = [f"{error.strerror or error}{where}"]
+        else:
+            return result
+        for line in lines:
+            click.echo(f"was: {line}", err=True)
+        return ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@home_option
+@click.version_option(__version__, prog_name="was")
+def cli() -> None:
+    """IIS's process model for Python on Linux.
+
+    A listener owns the sockets, a manager watches the workers, application pools keep
+    applications apart.
+    """
+
+
+def main() -> None:
+    """Entry point of the `was` command."""
+    cli(prog_name="was")

@@ -1,0 +1,135 @@
+"""What runs in a home, from the files it left: for when no manager answers.
+
+Two proofs, never a bare pid. The manager holds a POSIX lock on run/manager.lock, and the kernel
+names the holder. Other processes have a record in run/state with pid, start ticks and boot id:
+all three must match. A signal goes through a pidfd that was opened *before* the match, so a pid
+that is reused in between is never hit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from was.ipc.endpoints import Home
+
+__all__ = ["LiveProcess", "live_processes", "manager_pid", "open_manager", "remove_stale_pid_file"]
+
+# struct flock of Linux on 64-bit: type, whence, (padding) start, length, pid
+_FLOCK = struct.Struct("@hhqqi0q")
+
+
+class LiveProcess(NamedTuple):
+    """A process of the home that is certain to be the one its record means."""
+
+    name: str  # "manager", "listener", "worker-3"
+    pid: int
+    pidfd: int
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it; one that has just ended is none the worse."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Whether it ended within `timeout_s` seconds (None: however long it takes)."""
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(None if timeout_s is None else int(timeout_s * 1000)))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.pidfd)
+
+
+def manager_pid(home: Home) -> int | None:
+    """The pid that holds the home's lock, None when nobody does."""
+    try:
+        lock = os.open(home.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_GETLK, wanted))
+    finally:
+        os.close(lock)
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+def open_manager(home: Home) -> LiveProcess | None:
+    """The running manager; None when there is none."""
+    pid = manager_pid(home)
+    if pid is None or pid <= 0:
+        return None
+    try:
+        process = LiveProcess("manager", pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
+    if manager_pid(home) == pid:
+        return process
+    process.close()
+    return None
+
+
+def remove_stale_pid_file(home: Home) -> str | None:
+    """Remove a manager.pid that nobody stands behind; a note for a person when there was one."""
+    if manager_pid(home) is not None:
+        return None
+    try:
+        text = home.pid_file.read_text().strip()
+        home.pid_file.unlink()
+    except OSError:
+        return None
+    return f"removed a stale pid file ({home.pid_file}, pid {text})"
+
+
+def live_processes(home: Home) -> list[LiveProcess]:
+    """Listener, template and workers with a record that are alive. The caller closes them."""
+    found: list[LiveProcess] = []
+    with contextlib.suppress(OSError):
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        for path in sorted(home.state.glob("*.json")):
+            if path.stem in ("listener", "template") or path.stem.startswith("worker-"):
+                process = _open_recorded(path, boot_id)
+                if process is not None:
+                    found.append(process)
+    return found
+
+
+def _open_recorded(path: Path, boot_id: str) -> LiveProcess | None:
+    try:
+        parsed: object = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(parsed, dict):
+        return None
+    record = cast("dict[str, object]", parsed)
+    pid, ticks = record.get("pid"), record.get("start_ticks")
+    if record.get("boot_id") != boot_id or not isinstance(pid, int) or pid <= 0:
+        return None
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if _start_ticks(pid) == ticks:
+        return LiveProcess(path.stem, pid, pidfd)
+    os.close(pidfd)
+    return None
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and brackets."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    after_name = stat.rpartition(")")[2].split()
+    return None if after_name[0] in "ZX" else int(after_name[19])

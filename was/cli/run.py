@@ -1,0 +1,192 @@
+"""`was run module:callable`: the whole system on a home that lives as long as the command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+from xml.sax.saxutils import quoteattr
+
+import click
+
+from was.cli.home import home_option
+from was.cli.start import engine_option, print_ready
+from was.errors import HomeError
+
+__all__ = ["Address", "command", "configuration", "parse_bind"]
+
+# The application runs as who started it, may write where they may, and its worker never idles
+# away: that is what people expect of a server started by hand.
+TEMPLATE = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<configuration>
+  <system.applicationHost>
+    <applicationPools>
+      <add name="run" startMode="AlwaysRunning">
+        <processModel identityType="LocalSystem" idleTimeout="00:00:00" maxProcesses={processes} />
+        <recycling>
+          <periodicRestart time="00:00:00" />
+        </recycling>
+        <python threads={threads} />
+        <isolation sandbox="false" />
+      </add>
+    </applicationPools>
+    <sites>
+      <site name="run" id="1">
+        <application path="/" applicationPool="run">
+          <virtualDirectory path="/" physicalPath={folder} />
+        </application>
+        <bindings>
+          <binding protocol="http" bindingInformation={binding} />
+        </bindings>
+      </site>
+    </sites>
+    <webLimits managerlessLimit="00:00:10" />
+  </system.applicationHost>
+  <system.webServer>
+    <handlers>
+      <add name="run" path="*" verb="*" modules="WsgiModule" scriptProcessor={spec} />
+    </handlers>
+  </system.webServer>
+</configuration>
+"""
+
+
+class Address(NamedTuple):
+    """Where to listen: "" is every address; an IPv6 one has no brackets."""
+
+    host: str
+    port: int
+
+    @property
+    def binding_information(self) -> str:
+        """As IIS writes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
+        return f"{host}:{self.port}:"
+
+
+@click.command("run")
+@click.argument("spec", metavar="MODULE:CALLABLE")
+@click.option(
+    "--bind",
+    metavar="[HOST:]PORT",
+    help="Default: 127.0.0.1:8000, or all addresses and PORT where the environment has it.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    envvar="WEB_CONCURRENCY",
+    default=1,
+    help="Worker processes (WEB_CONCURRENCY, else 1).",
+)
+@click.option("--threads", type=click.IntRange(2, 4096), default=32, show_default=True)
+@click.option(
+    "--app-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The application's folder, first on sys.path (default: this one).",
+)
+@engine_option
+@home_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    spec: str,
+    bind: str | None,
+    processes: int,
+    threads: int,
+    app_dir: Path,
+    engine: str,
+) -> None:
+    """Serve one WSGI application until Ctrl-C, without a home of its own.
+
+    :CALLABLE may be left out where it is `application` or `app`.
+    """
+    folder = app_dir.resolve()
+    address = parse_bind(bind or _bind_of_environment())
+    spec = _checked(spec, folder)
+    home = Path(tempfile.mkdtemp(prefix="was-run-"))
+    try:
+        text = configuration(spec, folder, address, processes, threads)
+        ctx.exit(_serve(home, text, engine))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def parse_bind(text: str) -> Address:
+    """HOST:PORT, :PORT, PORT or [IPV6]:PORT."""
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise click.UsageError(f"{text!r} is no HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise click.UsageError(f"{text!r}: an IPv6 address needs brackets, [{host}]:{port}")
+    if host == "localhost":
+        host = "127.0.0.1"
+    return Address("" if host in ("*", "0.0.0.0") else host, int(port))
+
+
+def configuration(spec: str, folder: Path, address: Address, processes: int, threads: int) -> str:
+    """The applicationHost.config that serves just this application."""
+    return TEMPLATE.format(
+        processes=quoteattr(str(processes)),
+        threads=quoteattr(str(threads)),
+        folder=quoteattr(str(folder)),
+        binding=quoteattr(address.binding_information),
+        spec=quoteattr(spec),
+    )
+
+
+def _bind_of_environment() -> str:
+    port = os.environ.get("PORT")
+    return f"*:{port}" if port else "127.0.0.1:8000"
+
+
+def _checked(spec: str, folder: Path) -> str:
+    """The spec with its callable. Raises HomeError with the reason why it cannot be served."""
+    from was.cli.application_check import DEFAULT_CALLABLES, split_spec
+
+    module, name = split_spec(spec)
+    if not module:
+        raise click.UsageError("MODULE:CALLABLE has no module")
+    complaint = ""
+    for candidate in [name] if name else DEFAULT_CALLABLES:
+        whole = f"{module}:{candidate}"
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "was.cli.application_check", whole, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return whole
+        complaint = complaint or done.stdout.strip()
+    raise HomeError(complaint or f"{spec} ended the process that imported it")
+
+
+def _serve(folder: Path, text: str, engine: str) -> int:
+    from was.ipc.endpoints import Home
+    from was.manager.service import run_manager
+
+    home = Home(folder)
+    for part in (home.config_file.parent, home.run, home.logs):
+        part.mkdir(parents=True)
+    home.config_file.write_text(text, encoding="utf-8")
+    try:
+        return run_manager(
+            home,
+            foreground=True,
+            engine=engine,
+            on_ready=print_ready,
+            output_to_terminal=True,
+        )
+    finally:
+        sockets = home.find_sockets()
+        if sockets is not None:
+            shutil.rmtree(sockets.path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The sample home as package data: what `was init` copies."""

@@ -1,0 +1,93 @@
+"""`was status`: the manager's own account, else what the state files prove."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from was import __version__
+from was.cli.client import NoManagerError, ask
+from was.cli.home import find_home, home_option
+from was.cli.processes import live_processes, open_manager, remove_stale_pid_file
+from was.cli.table import aligned, cell
+
+if TYPE_CHECKING:
+    from was.ipc.endpoints import Home
+
+__all__ = ["command"]
+
+STOPPED = 3
+STATUS_TIMEOUT_S = 5.0
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One object instead of text.")
+@home_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Say what runs. Exit code 3: the home is stopped."""
+    home = find_home()
+    try:
+        answer = ask(home, "status", timeout_s=STATUS_TIMEOUT_S)
+        found = cast("dict[str, object]", answer)
+    except NoManagerError as error:
+        found = _from_files(home, str(error))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print(found)
+    if found["state"] == "stopped":
+        ctx.exit(STOPPED)
+
+
+def _from_files(home: Home, complaint: str) -> dict[str, object]:
+    """The status object when no manager answers; what nobody can know is null or empty."""
+    manager = open_manager(home)
+    if manager is not None:
+        click.echo(f"was: {complaint}, though it is there (pid {manager.pid})", err=True)
+        manager.close()
+    note = remove_stale_pid_file(home)
+    if note:
+        click.echo(f"was: {note}", err=True)
+    others = live_processes(home)
+    pids = {process.name: process.pid for process in others}
+    for process in others:
+        process.close()
+    workers: list[dict[str, object]] = [
+        {"pid": pid} for name, pid in pids.items() if name.startswith("worker-")
+    ]
+    running = manager is not None
+    return {
+        "state": "running" if running else "managerless" if pids else "stopped",
+        "home": str(home.path),
+        "manager_pid": manager.pid if manager else None,
+        "listener_pid": pids.get("listener"),
+        "template_pid": pids.get("template"),
+        "supervisor_pid": None,
+        "uptime_s": None,
+        "version": __version__,
+        "config": None,
+        "sites": [],
+        "app_pools": [],
+        "workers": workers,
+    }
+
+
+def _print(found: dict[str, object]) -> None:
+    tables = ("sites", "app_pools", "workers")
+    width = max(len(name) for name in found)
+    for name, value in found.items():
+        if name not in tables and value is not None:
+            click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+    for name in tables:
+        value = found.get(name)
+        if not isinstance(value, list):
+            if value is not None:
+                click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+            continue
+        if value:
+            click.echo(f"\n{name.replace('_', ' ')}:")
+            for line in aligned(cast("list[dict[str, object]]", value)):
+                click.echo(f"  {line}")
