@@ -163,13 +163,14 @@ def find_end(buffer: bytes | bytearray, start: int) -> int:
     """The index just past the empty line, -1 when there is none from `start` on.
 
     An empty line that ends in bare LF is found too, so that its sender is answered (by `scan`)
-    instead of waited for. `start` may be the length seen last time less 3.
+    instead of waited for; one that lies before a proper end needs no search, `scan` will see it.
+    `start` may be the length seen last time less 3.
     """
     end = buffer.find(b"\n\r\n", start)
-    bare = buffer.find(b"\n\n", start, end + 1 if end >= 0 else len(buffer))
-    if bare >= 0:
-        return bare + 2
-    return end + 3 if end >= 0 else -1
+    if end >= 0:
+        return end + 3
+    end = buffer.find(b"\n\n", start)
+    return end + 2 if end >= 0 else -1
 
 
 def skip_leading(buffer: bytes | bytearray) -> int:
@@ -252,7 +253,7 @@ def scan(head: bytes, limits: Limits) -> Head:
         or lines > limits.max_fields
     ):
         _explain(head, text[fields_start:], len(fields) - lines + 2, limits)
-    if " \r" in text or "\t\r" in text:
+    if " \r" in text or ("\t" in text and "\t\r" in text):
         found.fields = fields = [(name, value.rstrip(" \t")) for name, value in fields]
     _read_fields(found, fields, authority)
     return found
