@@ -413,7 +413,7 @@ class PoolBroker:
         try:
             batch = codec.decode_to_listener(data)
             if batch.epoch != self._service.epoch:
-                raise IllFormedMessageError(f"epoch {batch.epoch}")
+                raise IllFormedMessageError(f"epoch {batch.epoch}")  # noqa: TRY301 one way out
             for item in batch.items:
                 kind = type(item)
                 if kind is Response:
@@ -465,8 +465,8 @@ class PoolBroker:
             request = self._owned(worker, item.id, item.attempt)
         else:
             # _ended, spelled out: this is the one path every small response takes.
-            request = worker.outstanding.pop(item.id, None)  # type: ignore[assignment]
-            if request is None or request.attempt != item.attempt:
+            request = worker.outstanding.pop(item.id, _NOBODY)
+            if request.attempt != item.attempt:
                 raise IllFormedMessageError(f"request {item.id:x} is not its own")
             worker.free_slots.append(request.slot)
             worker.finished += 1
@@ -481,11 +481,11 @@ class PoolBroker:
             raise IllFormedMessageError("a second response")
         try:
             connection.on_response(request, item, fd)
-        except LocalProtocolError as error:
+        except LocalProtocolError:
             # What it wanted to say cannot be said; whoever waits gets a 502 instead.
             if request.connection is not None:
                 connection.fail(request, 502, "Connection_Abandoned_By_AppPool")
-            raise error
+            raise
 
     def _on_chunk(self, worker: Incarnation, item: ResponseChunk) -> None:
         if item.more:
@@ -759,6 +759,15 @@ class PoolBroker:
         return fact
 
 
+class _Nobody:
+    """Stands in for a request the worker does not have: its attempt fits no message."""
+
+    attempt = -1
+
+
+_NOBODY: Any = _Nobody()
+
+
 def _has_started(request: ClientRequest, rows: list[Row]) -> bool:
     """The proof: the row the request was given says that this attempt of it began."""
     if not 0 <= request.slot < len(rows):
@@ -769,5 +778,3 @@ def _has_started(request: ClientRequest, rows: list[Row]) -> bool:
         and row.attempt == request.attempt & 0xFF
         and row.state >= RequestState.STARTED
     )
-
-

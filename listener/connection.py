@@ -1,8 +1,8 @@
 """ClientConnection: one client's transport, its engine, and the request it is busy with.
 
 Phases: HEAD (waiting for a request), BODY (its body arrives), BUSY (a worker has it, or it waits
-for one; what the client sends meanwhile is read ahead up to READ_AHEAD bytes), LINGER (we closed our
-half and discard what still comes, so that no reset destroys the last answer), CLOSED.
+for one; what the client sends meanwhile is read ahead up to READ_AHEAD), LINGER (we closed our
+half and discard what comes, so that no reset destroys the last answer), CLOSED.
 
 A connection has at most one request; pipelined ones wait in its buffer. The response of a request
 whose body has not been read is followed by a drain of up to DRAIN_BYTES or DRAIN_S, after which the
@@ -237,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
         target = service.routes.lookup(
             self._scheme, head.host, self.peer[3], self.peer[2], head.path
         )
-        if type(target) is RouteMiss:
+        if isinstance(target, RouteMiss):
             self._no_route(head, target)
             return
         site = target.site
@@ -488,9 +488,7 @@ class ClientConnection(asyncio.Protocol):
         )
         stream.sent_bytes = len(data)
         self.transport.write(data)
-        self._feed_stream(
-            request, body, item.more, fd, item.file_offset, item.file_length, item
-        )
+        self._feed_stream(request, body, item.more, fd, item.file_offset, item.file_length, item)
 
     def on_chunk(self, request: ClientRequest, item: ResponseChunk, fd: int) -> None:
         """More of the response."""
@@ -624,7 +622,7 @@ class ClientConnection(asyncio.Protocol):
         if request.head.expect_continue:
             return False
         length = request.head.content_length
-        return 0 <= length and length - (request.received_bytes - request.head.size) <= DRAIN_BYTES
+        return length >= 0 and length - (request.received_bytes - request.head.size) <= DRAIN_BYTES
 
     def answer(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from contextlib import suppress
 
 from was.ipc.descriptors import ControlSocket, listen_control
 
@@ -95,13 +96,9 @@ class DescriptorDoor:
         for pid in list(self._ends):
             self.forget(pid)
         self._listening.close()
-        try:
+        with suppress(OSError):
             os.unlink(self._path)
-        except OSError:
-            pass
 
     def fileno(self) -> int:
         """The listening descriptor."""
         return self._listening.fileno()
-
-

@@ -1,8 +1,8 @@
 """What becomes of a request whose worker died. Pure: DESIGN, section 5, as code.
 
 A request that has seen a death is a suspect. A worker runs at most one suspect, so when it dies the
-suspect is to blame, if there is one; the others that ran become suspects themselves. `poison_crashes`
-blamed deaths make a request poison: it is not tried again.
+suspect is to blame, if there is one; the others that ran become suspects themselves.
+`poison_crashes` blamed deaths make a request poison: it is not tried again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Fate(Enum):
 
 
 def take_blame(suspect: ClientRequest | None, started: list[ClientRequest]) -> None:
-    """Lay a death on the worker's suspect if that one ran; whoever ran beside it is a suspect now."""
+    """Lay a death on the worker's suspect if that one ran; who ran beside it is a suspect now."""
     if suspect is not None and suspect in started:
         suspect.blamed += 1
     for request in started:

@@ -33,9 +33,7 @@ NOTIFICATIONS = {
 }
 
 
-def make_report(
-    service: ListenerService, query_id: int, *, with_requests: bool
-) -> ListenerReport:
+def make_report(service: ListenerService, query_id: int, *, with_requests: bool) -> ListenerReport:
     """Everything as it is now."""
     pools: list[PoolCounters] = []
     workers: list[WorkerCounters] = []
@@ -45,15 +43,15 @@ def make_report(
         pools.append(
             PoolCounters(pool.settings.name, len(pool.queue), active, pool.account.held_bytes)
         )
-        for worker in pool.workers.values():
-            workers.append(
-                WorkerCounters(
-                    worker.worker_id,
-                    worker.finished,
-                    len(worker.outstanding),
-                    worker.is_attached and not worker.is_dead,
-                )
+        workers += [
+            WorkerCounters(
+                worker.worker_id,
+                worker.finished,
+                len(worker.outstanding),
+                worker.is_attached and not worker.is_dead,
             )
+            for worker in pool.workers.values()
+        ]
         if with_requests and len(rows) < MAX_ROWS:
             rows += _rows_of(service, pool)
     return ListenerReport(

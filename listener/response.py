@@ -30,7 +30,7 @@ WINDOW_STEP = 64 * 1024
 
 
 class FileRegion:
-    """Bytes of a descriptor. `is_owned`: close it after use (a worker's; a spool's is the spool's)."""
+    """Bytes of a descriptor. `is_owned`: close it after use (a worker's, not a spool's)."""
 
     __slots__ = ("fd", "is_owned", "length", "offset")
 
@@ -145,7 +145,7 @@ class ResponseStream:
             self._segments.append(FileRegion(spool.file, offset, len(data), is_owned=False))
 
     def _acknowledge(self) -> None:
-        # A full account makes the worker wait, but not for what others hold once all of ours is out.
+        # A full account makes the worker wait, but not for what others hold once ours is out.
         if self._unacknowledged < WINDOW_STEP:
             return
         if self._segments and self._request.pool.account.is_full():

@@ -1,4 +1,4 @@
-"""Routes: the sites as the listener serves them, and the table that finds a request's application."""
+"""Routes: the sites as the listener serves them, and the table that finds an application."""
 
 from __future__ import annotations
 
@@ -75,5 +75,3 @@ class Routes:
         self._sites = known
         self._table = RoutingTable(entries)
         self.lookup = self._table.lookup
-
-

@@ -218,11 +218,12 @@ class ListenerService:
             self.spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             log("listener_error", detail=f"spool folder: {error}")
-        self.new_engine: Callable[[], Engine] = select(settings.engine)
         self.limits = Limits(
             max_request_bytes=settings.max_request_bytes,
             max_field_length=settings.max_field_length,
         )
+        factory, limits = select(settings.engine), self.limits
+        self.new_engine: Callable[[], Engine] = lambda: factory(limits)
         self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
         self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
         self.entity_body_s = self.scaled(settings.entity_body_s)

@@ -4,8 +4,8 @@ A spool is written at its end and read from its beginning; reading does not forg
 whose body it holds can be sent to a second worker. `SpoolAccount` caps what all spools of a pool
 hold together: above it nothing is refused, but the other side is made to wait (back-pressure).
 
-Writes go to the page cache from the loop itself: a spool write is at most one message (128 KiB), and
-the file has no name, so nothing is ever flushed for its sake.
+Writes go to the page cache from the loop itself: one is at most a message (128 KiB), and the file
+has no name, so nothing is ever flushed for its sake.
 """
 
 from __future__ import annotations

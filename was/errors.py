@@ -54,7 +54,7 @@ class ConfigError(WasError):
         return f"{where}{section}: {self.message}" if where else f"{self.message}{section}"
 
 
-class ConfigErrors(WasError):
+class ConfigErrors(WasError):  # noqa: N818 it holds errors
     """All faults found in a configuration, at once. Nothing of that configuration is in force."""
 
     def __init__(self, errors: list[ConfigError]) -> None:

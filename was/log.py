@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 
 __all__ = ["EVENTS", "log", "log_exception", "set_process", "stderr_is_terminal", "to_text"]
 
@@ -73,7 +74,7 @@ _level = LEVELS["info"]
 
 def set_process(name: str, *, fd: int | None = None, level: str | None = None) -> None:
     """Name this process in its log lines; `fd` is where they go (default: stderr)."""
-    global _process, _fd, _level  # noqa: PLW0603 one log a process, set once at start
+    global _process, _fd, _level
     _process = name
     if fd is not None:
         _fd = fd
@@ -98,10 +99,8 @@ def log(event: str, **fields: object) -> None:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
     parts = [stamp, level, f"{_process}[{os.getpid()}]", event]
     parts += [f"{name}={to_text(value)}" for name, value in fields.items()]
-    try:
+    with suppress(OSError):
         os.write(_fd, (" ".join(parts) + "\n").encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
 
 
 def log_exception(event: str, error: BaseException, **fields: object) -> None:
@@ -110,10 +109,8 @@ def log_exception(event: str, error: BaseException, **fields: object) -> None:
 
     log(event, error=f"{type(error).__name__}: {error}", **fields)
     lines = "".join(traceback.format_exception(error)).splitlines()
-    try:
+    with suppress(OSError):
         os.write(_fd, "".join(f"    {line}\n" for line in lines).encode("utf-8", "replace"))
-    except OSError:
-        pass
 
 
 def stderr_is_terminal() -> bool:

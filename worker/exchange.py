@@ -45,7 +45,6 @@ class Exchange:
 
     __slots__ = (
         "_arrival",
-        "_channel",
         "_chunks",
         "_client",
         "_granted",
@@ -53,6 +52,7 @@ class Exchange:
         "_is_ended",
         "_rest",
         "_window",
+        "channel",
         "gone",
         "request",
         "row",
@@ -62,7 +62,7 @@ class Exchange:
 
     def __init__(self, client: QueueClient, channel: Channel, request: Request) -> None:
         self._client = client
-        self._channel = channel
+        self.channel = channel
         self.request = request
         self.words = client.words
         self.row = client.row_of(request.slot)
@@ -150,7 +150,7 @@ class Exchange:
         """Send a region of a regular file as more of the body; `fd` may be closed on return."""
         if self.gone:
             raise ClientGoneError("the client has gone")
-        token = self._client.pass_descriptor(self._channel, self.request.id, fd)
+        token = self._client.pass_descriptor(self.channel, self.request.id, fd)
         if token == 0:
             self._write_file(fd, offset, length)
             return
@@ -220,7 +220,7 @@ class Exchange:
             return
         try:
             if file is not None and len(body) <= CHUNK_BYTES:
-                token = self._client.pass_descriptor(self._channel, request.id, file[0])
+                token = self._client.pass_descriptor(self.channel, request.id, file[0])
                 if token:
                     self._end(
                         Response(
@@ -270,10 +270,10 @@ class Exchange:
         if self._is_ended:
             raise RuntimeError("a second END of one request")
         self._is_ended = True
-        self._client.post_end(self._channel, self.request.id, item)
+        self._client.post_end(self.channel, self.request.id, item)
 
     def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
-        self._client.post(self._channel, item)
+        self._client.post(self.channel, item)
 
     # ── from the leader ─────────────────────────────────────────────────────────────────────────
 

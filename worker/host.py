@@ -13,6 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
@@ -101,7 +102,9 @@ class WorkerHost:
             self._server.load()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
-            self._send(WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}"))
+            self._send(
+                WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}")
+            )
             return 71
         self._scoreboard.write_names(self._server.module_names)
         context = self._context = Context()
@@ -139,10 +142,8 @@ class WorkerHost:
     def _later(self, event: Callable[[], None]) -> None:
         """From any thread, or a signal handler: have the main thread do it."""
         self._events.append(event)
-        try:
+        with suppress(BlockingIOError):
             os.eventfd_write(self._event_fd, 1)
-        except BlockingIOError:
-            pass
 
     def _serve(self) -> None:
         while self._state is not State.STOPPED:
@@ -159,10 +160,8 @@ class WorkerHost:
             poll.register(self._control.sock.fileno(), select.POLLIN)
         for fd, _ in poll.poll(timeout_s * 1000):
             if fd == self._event_fd:
-                try:
+                with suppress(BlockingIOError):
                     os.eventfd_read(fd)
-                except BlockingIOError:
-                    pass
             else:
                 self._read_control()
 
@@ -215,7 +214,7 @@ class WorkerHost:
             self._manager_lost_at = time.monotonic()
 
     def _look_for_manager(self) -> None:
-        """Reconnect to the manager that comes next; without one, serve on for a while, then drain."""
+        """Reconnect to the manager that comes next; without one, serve on a while, then drain."""
         try:
             control = ControlSocket.connect(self._control_path, timeout_s=1.0)
         except OSError:

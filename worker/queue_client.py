@@ -151,9 +151,9 @@ class QueueClient:
         """The listener process at the other end is dead: so are its requests."""
         self.channels.remove(channel)
         for exchange in list(self._exchanges.values()):
-            if exchange._channel is channel:  # noqa: SLF001 one concept in two files
+            if exchange.channel is channel:
                 exchange.cancel()
-        for exchange in [e for e in self.inbox if e._channel is channel]:  # noqa: SLF001
+        for exchange in [e for e in self.inbox if e.channel is channel]:
             self.inbox.remove(exchange)
             self._exchanges.pop(exchange.request.id, None)
         channel.close(linger=False)
@@ -168,10 +168,11 @@ class QueueClient:
             received = True
             try:
                 batch = codec.decode_to_worker(data)
-                if batch.epoch != channel.epoch:
-                    raise IllFormedMessageError(f"epoch {batch.epoch} on {channel.epoch}'s channel")
             except IllFormedMessageError as error:
                 self._on_fault(str(error))
+                continue
+            if batch.epoch != channel.epoch:
+                self._on_fault(f"epoch {batch.epoch} on {channel.epoch}'s channel")
                 continue
             inbox = self.inbox
             exchanges = self._exchanges
@@ -187,12 +188,7 @@ class QueueClient:
     def _apply(
         self,
         channel: Channel,
-        item: Request
-        | BodyChunk
-        | ResponseWindow
-        | CancelRequest
-        | StopListening
-        | AcknowledgeBye,
+        item: Request | BodyChunk | ResponseWindow | CancelRequest | StopListening | AcknowledgeBye,
     ) -> None:
         match item:
             case BodyChunk():
@@ -218,7 +214,7 @@ class QueueClient:
         while self.inbox:
             exchange = self.inbox.pop()
             self._exchanges.pop(exchange.request.id, None)
-            given_back.setdefault(exchange._channel, []).append(  # noqa: SLF001
+            given_back.setdefault(exchange.channel, []).append(
                 (exchange.request.id, exchange.request.attempt)
             )
         for channel, requests in given_back.items():

@@ -27,6 +27,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from was.ipc.channel import WorkerPoller
@@ -112,9 +113,7 @@ class RequestThreads:
         for thread in idle:
             thread.wake.release()
         self._ring()
-        if not self._is_monitor_awake:
-            self._is_monitor_awake = True
-            self._monitor_wake.release()
+        self._wake_monitor()
 
     def join_leader(self, timeout_s: float) -> None:
         """Wait until the leading thread has left its loop."""
@@ -162,10 +161,8 @@ class RequestThreads:
             self._promote()
 
     def _ring(self) -> None:
-        try:
+        with suppress(BlockingIOError):  # the counter is full: it rings already
             os.eventfd_write(self._wake_fd, 1)
-        except BlockingIOError:
-            pass  # the counter is full: it rings already
 
     # ── who leads (the mutex is held) ───────────────────────────────────────────────────────────
 
@@ -225,9 +222,6 @@ class RequestThreads:
                 continue
             received = client.receive()
             if inbox and self._can_promote():
-                if not self._is_monitor_awake:
-                    self._is_monitor_awake = True
-                    self._monitor_wake.release()
                 if self._is_usually_slow:
                     with self._mutex:
                         self._promote()
@@ -241,7 +235,7 @@ class RequestThreads:
                 return
             self._is_sleeping = True
             # A post between the flush above and this line did not ring: look once more.
-            if not client.has_posts() and not self._calls:
+            if not (client.has_posts() or self._calls):
                 self.poller.wait(WAIT_MS if is_empty else UNSENT_WAIT_MS)
             self._is_sleeping = False
 
@@ -262,6 +256,9 @@ class RequestThreads:
                 return True
             self._since = start
             self._is_running = True
+            # After the line above: the monitor sets the flag false, then looks at `_is_running`.
+            if not self._is_monitor_awake:
+                self._wake_monitor()
             run(exchange)
             with mutex:
                 leads = self._leader is me
@@ -293,24 +290,32 @@ class RequestThreads:
 
     # ── the monitor ─────────────────────────────────────────────────────────────────────────────
 
+    def _wake_monitor(self) -> None:
+        self._is_monitor_awake = True
+        with suppress(RuntimeError):  # released already: it is about to wake anyway
+            self._monitor_wake.release()
+
+    def _has_run_long(self) -> bool:
+        return self._is_running and time.perf_counter() - self._since >= HAND_OVER_S
+
     def _monitor(self) -> None:
         idle_looks = 0
         while not self._is_stopped:
             if idle_looks > MONITOR_IDLE_LOOKS:
                 self._is_monitor_awake = False
                 # The leader may have begun a handler between our last look and that line.
-                if not self._is_running:
-                    self._monitor_wake.acquire()
-                else:
+                if self._is_running:
                     self._is_monitor_awake = True
+                else:
+                    self._monitor_wake.acquire()
                 idle_looks = 0
             time.sleep(MONITOR_INTERVAL_S)
             if not self._is_running:
                 idle_looks += 1
                 continue
             idle_looks = 0
-            if time.perf_counter() - self._since < HAND_OVER_S:
+            if not self._has_run_long():
                 continue
             with self._mutex:
-                if self._is_running and time.perf_counter() - self._since >= HAND_OVER_S:
+                if self._has_run_long():
                     self._promote()

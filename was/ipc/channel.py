@@ -18,6 +18,7 @@ import asyncio
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
@@ -104,12 +105,13 @@ class RouterChannel:
             sock.close(0)
             raise
         self._sock = sock
-        self._getsockopt = sock.getsockopt
+        # Typed by what these options are, not by what any option may be.
+        self._getsockopt: Callable[[int], int] = sock.getsockopt  # type: ignore[assignment]
         self._recv = sock.recv
         self._send_multipart = sock.send_multipart
         self._is_scheduled = False
         self._is_closed = False
-        self._fd = sock.getsockopt(zmq.FD)
+        self._fd = self._getsockopt(zmq.FD)
         loop.add_reader(self._fd, self.pump)
         self.schedule()
 
@@ -130,7 +132,7 @@ class RouterChannel:
             if self._wants_source(identity):
                 frame = recv(copy=False)
                 self._on_message(identity, frame.buffer, int(frame.get(zmq.SRCFD)))
-                more = frame.more
+                more = int(frame.more)
             else:
                 self._on_message(identity, recv(), -1)
                 more = getsockopt(zmq.RCVMORE)
@@ -184,7 +186,7 @@ class RouterChannel:
     def read_disconnects(self) -> list[int]:
         """Descriptors of the connections that ended since the last call."""
         ended: list[int] = []
-        while self._monitor.getsockopt(_EVENTS) & _POLLIN:
+        while int(self._monitor.getsockopt(_EVENTS)) & _POLLIN:
             frames = self._monitor.recv_multipart()
             _event, value = struct.unpack("=hi", frames[0][:6])
             ended.append(value)
@@ -217,7 +219,7 @@ class DealerChannel:
         sock.setsockopt(zmq.IDENTITY, identity)
         sock.connect(endpoint)
         self.sock = sock
-        self._getsockopt = sock.getsockopt
+        self._getsockopt: Callable[[int], int] = sock.getsockopt  # type: ignore[assignment]
         self._recv = sock.recv
         self._send = sock.send
 
@@ -260,7 +262,5 @@ class WorkerPoller:
         """Wait until something can be received or somebody rang the eventfd."""
         for ready, _ in self._poller.poll(timeout_ms):
             if ready == self._wake_fd:
-                try:
+                with suppress(BlockingIOError):
                     os.read(self._wake_fd, 8)
-                except BlockingIOError:
-                    pass

@@ -1,7 +1,7 @@
 """Messages with descriptors over Unix SEQPACKET sockets, with the peer's credentials.
 
-One message is one datagram: a byte that says where the content is (0: it follows; 1: in a memfd that
-travels as the first descriptor, for what exceeds a datagram), the content, and up to 250
+One message is one datagram: a byte that says where the content is (0: it follows; 1: in a memfd
+that travels as the first descriptor, for what exceeds a datagram), the content, and up to 250
 descriptors. The kernel keeps the order and never joins or splits.
 
 Every descriptor received belongs to the receiver, which must close it: `recv` returns them even
@@ -17,6 +17,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 __all__ = ["ControlLink", "ControlSocket", "listen_control"]
 
@@ -35,10 +36,8 @@ def listen_control(path: str, mode: int = 0o666) -> socket.socket:
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
         listening.bind(path)
         os.chmod(path, mode)
         listening.listen(1024)

@@ -11,7 +11,7 @@ trusts no field of it.
 
 The order of a request's messages, as the listener sees it:
 
-    Request ─▶   Response(more=False)                                    the usual case: one each way
+    Request ─▶   Response(more=False)                                 the usual case: one each way
     Request ─▶   Response(more=True)  ResponseChunk(more=True)*  ResponseChunk(more=False)
     BodyChunk*   only after a BodyPull grants them; CancelRequest at any time after Request
     the message with more=False, or AbortResponse, is the END: it returns the slot's credit
@@ -42,7 +42,7 @@ class _Data(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # ── listener → worker ───────────────────────────────────────────────────────────────────────────
 
 
-class Request(_Data, tag=1):
+class Request(_Data, frozen=True, tag=1):
     """Run this request in scoreboard row `slot`, which is its own until its END has arrived."""
 
     id: int
@@ -67,7 +67,7 @@ class Request(_Data, tag=1):
     pull: bool  # the body is to be pulled with BodyPull
 
 
-class BodyChunk(_Data, tag=2):
+class BodyChunk(_Data, frozen=True, tag=2):
     """Bytes of a pulled body; `last` = nothing follows."""
 
     id: int
@@ -76,7 +76,7 @@ class BodyChunk(_Data, tag=2):
     last: bool
 
 
-class ResponseWindow(_Data, tag=3):
+class ResponseWindow(_Data, frozen=True, tag=3):
     """The worker may send `count` more bytes of this response."""
 
     id: int
@@ -84,7 +84,7 @@ class ResponseWindow(_Data, tag=3):
     count: int
 
 
-class CancelRequest(_Data, tag=4):
+class CancelRequest(_Data, frozen=True, tag=4):
     """The client has gone or was answered by the listener; an END is still owed."""
 
     id: int
@@ -92,20 +92,20 @@ class CancelRequest(_Data, tag=4):
     disconnected: bool  # False: answered for the worker (504)
 
 
-class StopListening(_Data, tag=5):
+class StopListening(_Data, frozen=True, tag=5):
     """No request will follow. Raise GL_STOP_LISTENING, finish, then say Bye."""
 
     drain: bool
 
 
-class AcknowledgeBye(_Data, tag=6):
+class AcknowledgeBye(_Data, frozen=True, tag=6):
     """The Bye has been read: everything the worker sent before it has arrived too."""
 
 
 # ── worker → listener ───────────────────────────────────────────────────────────────────────────
 
 
-class Hello(_Data, tag=20):
+class Hello(_Data, frozen=True, tag=20):
     """First message on a queue channel."""
 
     protocol: int
@@ -114,7 +114,7 @@ class Hello(_Data, tag=20):
     slots: int
 
 
-class Response(_Data, tag=21):
+class Response(_Data, frozen=True, tag=21):
     """Status, fields and the first body bytes, or all of them (more=False: END).
 
     `block` is "Name: value\\r\\n" lines without the fields the listener owns (framing, connection,
@@ -139,7 +139,7 @@ class Response(_Data, tag=21):
     close: bool = False  # close the client's connection after this response
 
 
-class ResponseChunk(_Data, tag=22):
+class ResponseChunk(_Data, frozen=True, tag=22):
     """More body of a response already begun; more=False: END."""
 
     id: int
@@ -154,7 +154,7 @@ class ResponseChunk(_Data, tag=22):
     file_length: int = 0
 
 
-class AbortResponse(_Data, tag=23):
+class AbortResponse(_Data, frozen=True, tag=23):
     """END of a request whose response cannot be completed: cut the connection, visibly.
 
     When nothing was sent yet the listener may still answer (502).
@@ -166,7 +166,7 @@ class AbortResponse(_Data, tag=23):
     win32: int = 0
 
 
-class BodyPull(_Data, tag=24):
+class BodyPull(_Data, frozen=True, tag=24):
     """The worker wants up to `count` more bytes of the request body."""
 
     id: int
@@ -174,13 +174,13 @@ class BodyPull(_Data, tag=24):
     count: int
 
 
-class GivenBack(_Data, tag=25):
+class GivenBack(_Data, frozen=True, tag=25):
     """Requests received but not started; they go to another worker. Only after StopListening."""
 
     requests: list[tuple[int, int]]  # (id, attempt)
 
 
-class Bye(_Data, tag=26):
+class Bye(_Data, frozen=True, tag=26):
     """The worker's last message on this channel."""
 
 
@@ -213,13 +213,13 @@ class _Control(msgspec.Struct, frozen=True, tag=True):
     """A message of the control road."""
 
 
-class TemplateHello(_Control):
+class TemplateHello(_Control, frozen=True):
     """First message of a template process."""
 
     pid: int
 
 
-class Fork(_Control):
+class Fork(_Control, frozen=True):
     """Fork a worker twice, so that the manager becomes its parent.
 
     Descriptors beside it: [output log (1 and 2 of the worker)]. The worker itself connects to the
@@ -233,7 +233,7 @@ class Fork(_Control):
     environment: dict[str, str]
 
 
-class ForkFailed(_Control):
+class ForkFailed(_Control, frozen=True):
     """The template could not fork."""
 
     worker_id: int
@@ -243,7 +243,7 @@ class ForkFailed(_Control):
 # ── control: manager ↔ worker ───────────────────────────────────────────────────────────────────
 
 
-class WorkerHello(_Control):
+class WorkerHello(_Control, frozen=True):
     """First message of a worker, before it loads anything. Descriptor: a pidfd of itself."""
 
     worker_id: int
@@ -258,7 +258,7 @@ class QueueEndpoint(msgspec.Struct, frozen=True):
     descriptors: str  # path of the side socket
 
 
-class WorkerWelcome(_Control):
+class WorkerWelcome(_Control, frozen=True):
     """What a worker is. Descriptors: [scoreboard memfd]."""
 
     worker_id: int
@@ -274,62 +274,62 @@ class WorkerWelcome(_Control):
     umask: int = -1
 
 
-class SetEndpoints(_Control):
+class SetEndpoints(_Control, frozen=True):
     """The listener processes there are now; others are dead: cancel their requests."""
 
     endpoints: list[QueueEndpoint]
 
 
-class WorkerReady(_Control):
+class WorkerReady(_Control, frozen=True):
     """Applications loaded (or failed in a way that answers 500); it takes requests."""
 
     worker_id: int
 
 
-class WorkerStartFailed(_Control):
+class WorkerStartFailed(_Control, frozen=True):
     """The worker cannot serve at all and exits."""
 
     worker_id: int
     detail: str
 
 
-class RecycleRequested(_Control):
+class RecycleRequested(_Control, frozen=True):
     """The worker asks to be replaced; `reason` is a RecycleReason."""
 
     worker_id: int
     reason: str
 
 
-class ConfigurationChanged(_Control):
+class ConfigurationChanged(_Control, frozen=True):
     """Re-read the pool's file and the web.config files below it."""
 
 
-class StopWorker(_Control):
+class StopWorker(_Control, frozen=True):
     """Sent when no listener can drain the worker: finish what runs, then exit 0."""
 
     drain: bool
 
 
-class Ping(_Control):
+class Ping(_Control, frozen=True):
     """Prove that the interpreter advances."""
 
     nonce: int
 
 
-class Pong(_Control):
+class Pong(_Control, frozen=True):
     """Answer to Ping, from a thread of the worker's own."""
 
     nonce: int
 
 
-class DumpStacks(_Control):
+class DumpStacks(_Control, frozen=True):
     """Write all threads' stacks to the worker's output."""
 
 
 # ── control: manager ↔ listener ─────────────────────────────────────────────────────────────────
 
 
-class ListenerHello(_Control):
+class ListenerHello(_Control, frozen=True):
     """First message of a listener."""
 
     pid: int
@@ -349,7 +349,7 @@ class ListenerSettings(msgspec.Struct, frozen=True):
     home: str
     sockets: str  # folder of sockets
     logs: str  # folder of the HTTPERR log
-    engine: str = "auto"
+    engine: Literal["auto", "h11", "llhttp"] = "auto"
     connection_timeout_s: float = 120.0
     header_wait_s: float = 120.0
     entity_body_s: float = 120.0
@@ -360,14 +360,14 @@ class ListenerSettings(msgspec.Struct, frozen=True):
     time_scale: float = 1.0
 
 
-class ListenerWelcome(_Control):
+class ListenerWelcome(_Control, frozen=True):
     """Who this listener is. It opens nothing before."""
 
     epoch: int
     settings: ListenerSettings
 
 
-class SetSockets(_Control):
+class SetSockets(_Control, frozen=True):
     """Accept on exactly these from now on (descriptors beside, same order; at most 200 a message).
 
     `more` = further sockets follow in the next message; the set is in force with the last.
@@ -409,7 +409,7 @@ class SiteRoute(msgspec.Struct, frozen=True):
     max_url_segments: int = 32
 
 
-class SetRoutes(_Control):
+class SetRoutes(_Control, frozen=True):
     """The whole routing table; swapped at once."""
 
     sites: list[SiteRoute]
@@ -440,13 +440,13 @@ class PoolQueue(msgspec.Struct, frozen=True):
     gid: int = -1
 
 
-class SetPools(_Control):
+class SetPools(_Control, frozen=True):
     """All request queues there are. A queue that is gone answers what waits in it with 503."""
 
     pools: list[PoolQueue]
 
 
-class AddWorker(_Control):
+class AddWorker(_Control, frozen=True):
     """A worker will connect with this identity. Descriptors: [pidfd, scoreboard memfd]."""
 
     worker_id: int
@@ -456,64 +456,64 @@ class AddWorker(_Control):
     slots: int
 
 
-class ActivateWorker(_Control):
+class ActivateWorker(_Control, frozen=True):
     """Give the worker requests; those it replaces get no more, then StopListening."""
 
     worker_id: int
     replaces: list[int]
 
 
-class DrainWorker(_Control):
+class DrainWorker(_Control, frozen=True):
     """No more requests for the worker, then StopListening on its channel."""
 
     worker_id: int
     drain: bool = True
 
 
-class ReopenLogs(_Control):
+class ReopenLogs(_Control, frozen=True):
     """Close and open the log files again (SIGUSR1)."""
 
 
-class StopListener(_Control):
+class StopListener(_Control, frozen=True):
     """Stop accepting. With `drain`, answer what has begun and close idle connections first."""
 
     drain: bool
 
 
-class QueryListener(_Control):
+class QueryListener(_Control, frozen=True):
     """Ask for a ListenerReport."""
 
     query_id: int
     with_requests: bool = False
 
 
-class ListenerReady(_Control):
+class ListenerReady(_Control, frozen=True):
     """Sockets, routes and pools are in force."""
 
     epoch: int
     listening: int  # how many sockets
 
 
-class DemandStart(_Control):
+class DemandStart(_Control, frozen=True):
     """A request waits and no worker can take it. `further`: there are workers, none has credit."""
 
     pool: str
     further: bool
 
 
-class WorkerAttached(_Control):
+class WorkerAttached(_Control, frozen=True):
     """The worker's Hello came: its channel works both ways."""
 
     worker_id: int
 
 
-class WorkerDrained(_Control):
+class WorkerDrained(_Control, frozen=True):
     """The worker said Bye: every request it had has ended."""
 
     worker_id: int
 
 
-class WorkerFaulty(_Control):
+class WorkerFaulty(_Control, frozen=True):
     """The worker sent what no worker may send; it gets nothing more. Replace it."""
 
     worker_id: int
@@ -531,7 +531,7 @@ class InFlight(msgspec.Struct, frozen=True):
     fate: str  # "dispatched again", "502", "cut", "poisoned"
 
 
-class WorkerDeathSettled(_Control):
+class WorkerDeathSettled(_Control, frozen=True):
     """After a death: all the worker's requests have been taken back or answered."""
 
     worker_id: int
@@ -575,7 +575,7 @@ class PoolCounters(msgspec.Struct, frozen=True):
     spool_bytes: int
 
 
-class ListenerReport(_Control):
+class ListenerReport(_Control, frozen=True):
     """Answer to QueryListener. `counters` are totals since the listener's start, by name."""
 
     query_id: int
@@ -586,7 +586,7 @@ class ListenerReport(_Control):
     counters: dict[str, int]
 
 
-class ListenerDrained(_Control):
+class ListenerDrained(_Control, frozen=True):
     """After StopListener(drain): nothing is left; the listener exits."""
 
 
