@@ -1,0 +1,158 @@
+"""Signals to the manager, and the deaths of listener and template."""
+
+import os
+import signal
+import threading
+
+import pytest
+from harness.home import Pool
+from harness.server import wait_for
+from support.running import Running, place, simple_config
+from support.wire import Wire, get
+
+POOL = Pool("Pool", {"startMode": "AlwaysRunning"}, {"failure": {"rapidFailProtection": "false"}})
+
+
+@pytest.fixture
+def gates(start_server) -> Running:
+    running = start_server(simple_config("gates:application", pool=POOL), place("gates.py"))
+    running.workers(count=1)
+    return running
+
+
+def _reach(running: Running, wire: Wire, gate: str) -> None:
+    wire.send_request(f"/held?gate={gate}", "POST", b"")
+    file = running.folder() / "data" / f"{gate}.reached"
+    wait_for("the gate", file.exists)
+
+
+def _open(running: Running, gate: str) -> None:
+    (running.folder() / "data" / f"{gate}.open").touch()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_lets_running_requests_finish(gates, number):
+    """After SIGTERM or SIGINT a running request is answered, new connections are refused."""
+    with Wire(gates.port()) as wire:
+        _reach(gates, wire, "a")
+        gates.server.send(number)
+        wait_for("a refused connection", lambda: _is_refused(gates.port()))
+        _open(gates, "a")
+        assert wire.read("POST").status == 200
+    assert gates.server.wait_exit() == 0
+
+
+def test_a_second_signal_stops_at_once(gates):
+    """The second SIGTERM does not wait for requests."""
+    with Wire(gates.port()) as wire:
+        _reach(gates, wire, "a")
+        gates.server.send(signal.SIGTERM)
+        wait_for("a refused connection", lambda: _is_refused(gates.port()))
+        gates.server.send(signal.SIGTERM)
+        gates.server.wait_exit(limit_s=5)
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        Wire(port, limit_s=1).socket.close()
+    except OSError:
+        return True
+    return False
+
+
+def test_sighup_puts_a_changed_configuration_in_force(gates):
+    """SIGHUP reloads: a changed mapping works without a restart."""
+    config = gates.home / "config" / "applicationHost.config"
+    (gates.folder() / "other.py").write_text(
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Length', '5')])\n"
+        "    return [b'other']\n"
+    )
+    config.write_text(config.read_text().replace("gates:application", "other:application"))
+    gates.server.send(signal.SIGHUP)
+    wait_for("the other application", lambda: get(gates.port()).text == "other")
+
+
+def test_sighup_with_a_broken_file_keeps_the_last_good_one(gates):
+    """A broken applicationHost.config is reported, and changes nothing that runs."""
+    gates.allow("reload_failed", "config_error")
+    config = gates.home / "config" / "applicationHost.config"
+    good = config.read_text()
+    config.write_text(good.replace("</configuration>", ""))
+    gates.server.send(signal.SIGHUP)
+    wait_for("the report", lambda: "reload_failed" in gates.server.log_text())
+    assert get(gates.port()).status == 200
+    config.write_text(good)
+    gates.server.send(signal.SIGHUP)
+    wait_for("the reload", lambda: "reload_completed" in gates.server.log_text())
+
+
+def test_sigusr1_reopens_the_request_logs(gates):
+    """After SIGUSR1 lines go to a new file of the same name, the renamed one stays as it is."""
+    logs = gates.home / "logs" / "W3SVC1"
+    get(gates.port(), "/first")
+    file = wait_for("a log", lambda: next(iter(logs.glob("u_ex*.log")), None))
+    wait_for("the line", lambda: "/first" in file.read_text())
+    moved = file.rename(file.with_suffix(".old"))
+    gates.server.send(signal.SIGUSR1)
+    wait_for("the reopening", lambda: _asks_until_seen(gates, file))
+    assert "/second" in file.read_text()
+    assert "/first" in moved.read_text()
+
+
+def _asks_until_seen(running: Running, file) -> bool:
+    get(running.port(), "/second")
+    return file.exists() and "/second" in file.read_text()
+
+
+def test_a_killed_listener_is_replaced_and_workers_stay(gates):
+    """The port answers again through a new listener; the workers are the same processes."""
+    gates.allow("listener_died")
+    workers = gates.workers(count=1)
+    old = gates.server.status()["listener_pid"]
+    os.kill(old, signal.SIGKILL)
+    # The port never refuses: this connection waits in the backlog for the new listener.
+    assert get(gates.port()).status == 200
+    assert gates.workers(count=1) == workers
+    assert gates.server.status()["listener_pid"] not in {old, None}
+
+
+def test_nobody_is_refused_while_the_listener_is_replaced(gates):
+    """Connections made while there is no listener are accepted by the next one."""
+    gates.allow("listener_died")
+    port, refused = gates.port(), []
+    over = threading.Event()
+
+    def knock() -> None:
+        while not over.is_set():
+            try:
+                Wire(port, limit_s=5).socket.close()
+            except ConnectionRefusedError as error:
+                refused.append(error)
+
+    knocker = threading.Thread(target=knock)
+    knocker.start()
+    try:
+        for _ in range(3):
+            old = gates.server.status()["listener_pid"]
+            os.kill(old, signal.SIGKILL)
+            assert get(port).status == 200
+            wait_for(
+                "another listener",
+                lambda old=old: gates.server.status()["listener_pid"] not in {old, None},
+            )
+    finally:
+        over.set()
+        knocker.join()
+    assert refused == []
+
+
+def test_a_killed_template_is_made_again(gates):
+    """Without its template a pool still gets new workers: the template is replaced."""
+    worker = gates.workers(count=1)[0]
+    old = gates.server.status()["template_pid"]
+    os.kill(old, signal.SIGKILL)
+    wait_for("another template", lambda: gates.server.status()["template_pid"] not in {old, None})
+    os.kill(worker, signal.SIGKILL)
+    wait_for("another worker", lambda: gates.workers() not in ([], [worker]))
+    assert get(gates.port()).status == 200
