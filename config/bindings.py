@@ -56,7 +56,12 @@ def _ipv6(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    host = text.lower().encode("idna").decode() if not text.isascii() else text.lower()
+    host = text.lower()
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError:
+            raise InvalidBindingError(f"'{text}' is not a host name") from None
     labels = host.removeprefix("*.")
     if host and (not labels or len(host) > 253 or set(labels) - _HOST or ".." in labels):
         raise InvalidBindingError(f"'{text}' is not a host name")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from was.config.assemble import build_server, build_settings, known_modules
 from was.config.merge import Merged, merge
-from was.config.model import Application, PathSettings, ServerConfig, Site
+from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
 from was.config.parse import Node, parse
 from was.config.reduce import reduce_server
 from was.config.schema import ElementSchema, build_schema
@@ -72,7 +72,7 @@ def _foundation() -> _Foundation:
     level = read_level(root, schema, {}, errors, is_server=True)
     sections: dict[str, Merged] = {}
     for path, element in level.scopes[""][0].sections.items():
-        sections[path] = merge(None, element, path, errors, builtin=True)
+        sections[path] = merge(None, element, path, errors)
     if errors:
         raise ConfigErrors(errors)
     modules = sections[GLOBAL_MODULES].items.values()
@@ -133,7 +133,7 @@ def _load(
     level = read_level(root, foundation.schema, foundation.declarations, errors, is_server=True)
     own = level.scopes_at("")
     folder = _home_of(path, home, own)
-    sections = _fold(foundation.sections, own, errors)
+    sections = _fold(foundation.sections, own, errors, may_restate=True)
     viewer = Viewer(folder, environment)
     host_viewer = Viewer(folder, environment)
     schema = foundation.schema
@@ -158,7 +158,11 @@ def _home_of(path: Path, home: Path | None, scopes: list[Scope]) -> str:
 
 
 def _fold(
-    base: dict[str, Merged], scopes: list[Scope], errors: list[ConfigError]
+    base: dict[str, Merged],
+    scopes: list[Scope],
+    errors: list[ConfigError],
+    *,
+    may_restate: bool = False,
 ) -> dict[str, Merged]:
     """`base` with the sections of `scopes` folded in; `base` itself if they say nothing."""
     if not any(scope.sections for scope in scopes):
@@ -166,7 +170,9 @@ def _fold(
     sections = dict(base)
     for scope in scopes:
         for path, element in scope.sections.items():
-            sections[path] = merge(sections.get(path), element, path, errors)
+            sections[path] = merge(
+                sections.get(path), element, path, errors, may_restate=may_restate
+            )
     return sections
 
 
@@ -201,6 +207,7 @@ class LoadedServer:
         self._viewer = viewer
         self._typer = Typer()
         schema = _foundation().schema
+        self._every_section = sections
         self._sections = {p: m for p, m in sections.items() if not p.startswith(_HOST)}
         view = viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES])
         self._known = known_modules(view, _foundation().images)
@@ -243,6 +250,11 @@ class LoadedServer:
         if self._base is None:
             self._base = build_settings(sections, schema, self._viewer, self._typer, self._known)
         return self._base
+
+    def section(self, path: str) -> SectionView:
+        """Any section of the schema as it stands at the server's level; KeyError if none."""
+        viewer = Viewer(self._viewer.home, self._viewer.variables)
+        return viewer.section(self._every_section.get(path), _foundation().schema[path])
 
     def files(self, site: Site, application: Application) -> list[Path]:
         """The web.config files that `settings` consults, outermost first, existing or not."""

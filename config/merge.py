@@ -7,8 +7,8 @@ in force after some levels is a `Merged`. `merge(base, level)` folds one more le
 - a child element: merged attribute by attribute;
 - a collection: `clear` drops everything so far, `remove` one key, `add` appends, or comes before
   all inherited items where the schema says mergeAppend="false" (handlers, default documents); an
-  `add` of a key that is there already is an error, unless the level below is the built-in one,
-  whose items an applicationHost.config may state again.
+  `add` of a key that is there already is an error, except that an applicationHost.config
+  may state again what the built-in level holds.
 
 A Merged is never changed once made, and is shared wherever a level says nothing about it, so
 that ten thousand sites that inherit everything cost one copy.
@@ -64,8 +64,7 @@ class Directive:
 class Merged:
     """What levels together say, before defaults: treat as frozen.
 
-    `has_own_items` tells that some level touched the collection; `replaceable` marks the
-    built-in level, whose items the next level may state again.
+    `has_own_items` tells that some level touched the collection.
     """
 
     schema: ElementSchema
@@ -74,9 +73,9 @@ class Merged:
     elements: dict[str, Merged] = field(default_factory=dict[str, "Merged"])
     items: dict[Key, Merged] = field(default_factory=dict[Key, "Merged"])
     has_own_items: bool = False
-    replaceable: bool = False
     file: str = ""
     line: int = 0
+    column: int = 0
     view: object = None
 
 
@@ -86,20 +85,22 @@ def merge(
     section: str,
     errors: list[ConfigError],
     *,
-    builtin: bool = False,
+    may_restate: bool = False,
 ) -> Merged:
-    """`base` with `level` folded in; duplicate entries are added to `errors`."""
+    """`base` with `level` folded in; duplicate entries are added to `errors`.
+
+    With `may_restate` an entry of `base` may be added again, and is replaced.
+    """
     if base is None:
         base = Merged(level.schema, level.name)
     elements = base.elements
     if level.elements:
         elements = dict(elements)
         for name, child in level.elements.items():
-            elements[name] = merge(elements.get(name), child, section, errors, builtin=builtin)
-    items = base.items
-    collection = level.schema.collection
-    if level.directives and collection is not None:
-        items = _fold_items(base, level, collection, section, errors)
+            elements[name] = merge(
+                elements.get(name), child, section, errors, may_restate=may_restate
+            )
+    items = _fold_items(base, level, section, errors, may_restate)
     return Merged(
         schema=level.schema,
         name=level.name,
@@ -107,9 +108,9 @@ def merge(
         elements=elements,
         items=items,
         has_own_items=base.has_own_items or bool(level.directives),
-        replaceable=builtin,
         file=level.file,
         line=level.line,
+        column=level.column,
     )
 
 
@@ -133,16 +134,16 @@ def overlay(default: Merged, item: Merged) -> Merged:
         has_own_items=item.has_own_items or default.has_own_items,
         file=item.file,
         line=item.line,
+        column=item.column,
     )
 
 
 def _fold_items(
-    base: Merged,
-    level: Element,
-    collection: CollectionSchema,
-    section: str,
-    errors: list[ConfigError],
+    base: Merged, level: Element, section: str, errors: list[ConfigError], may_restate: bool
 ) -> dict[Key, Merged]:
+    collection = level.schema.collection
+    if collection is None or not level.directives:
+        return base.items
     inherited = dict(base.items)
     own: dict[Key, Merged] = {}
     names = [a.name for a in collection.unique_keys[1:]]
@@ -158,7 +159,7 @@ def _fold_items(
             if gone is not None:
                 others.discard(gone)
         else:
-            if base.replaceable:
+            if may_restate:
                 inherited.pop(key, None)
             taken = others.taken(item)
             if key in own or key in inherited:

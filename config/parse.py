@@ -58,7 +58,6 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self.file = file
         self.parser = parser = ParserCreate()
-        parser.buffer_text = True
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.text
@@ -92,7 +91,8 @@ class _Builder:
             node = self.open[-1]
             if not node.text_line:
                 node.text_line = self.parser.CurrentLineNumber
-                node.text_column = self.parser.CurrentColumnNumber + 1
+                indent = len(data) - len(data.lstrip())
+                node.text_column = self.parser.CurrentColumnNumber + 1 + indent
 
     def doctype(self, *declaration: object) -> None:
         raise self.error("Document type declarations and entities are not accepted")

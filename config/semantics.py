@@ -54,7 +54,14 @@ class KnownModules:
 def _error(
     message: str, view: SectionView | Element, section: str, hresult: int = 0x8007000D
 ) -> ConfigError:
-    return ConfigError(message, file=view.file, line=view.line, section=section, hresult=hresult)
+    return ConfigError(
+        message,
+        file=view.file,
+        line=view.line,
+        column=view.column,
+        section=section,
+        hresult=hresult,
+    )
 
 
 def check_sites(sites: SectionView, pools: Collection[str], errors: list[ConfigError]) -> None:

@@ -63,6 +63,7 @@ class SectionView:
     items: tuple[SectionView, ...] = ()
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
     def __getitem__(self, attribute: str) -> Value:
         """The value of an attribute, by its name in the file."""

@@ -300,19 +300,19 @@ class _Reader:
                 self.fail(node, f"Unrecognized attribute '{name}'")
 
     def read_item(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
-        before = len(self.errors)
         item = self.read_element(node, collection.item)
         complete = True
         for attribute in collection.item.attributes.values():
             name = attribute.name
+            if not (attribute.required or attribute.is_key):
+                continue
+            if name in node.attributes:
+                complete &= name in item.values
             # What may come from a default element is checked once that is known (views).
-            if attribute.required and name not in node.attributes:
-                if attribute.is_key or not collection.default_element:
-                    self.fail(node, f"Required attribute '{name}' not found")
-                    complete = False
-            elif name in node.attributes and name not in item.values:
+            elif attribute.required and (attribute.is_key or not collection.default_element):
+                self.fail(node, f"Required attribute '{name}' not found")
                 complete = False
-        if complete or len(self.errors) == before:
+        if complete:
             key = self.key_of(item, collection)
             parent.directives.append(Directive(Operation.ADD, key, item))
 

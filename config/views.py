@@ -94,6 +94,7 @@ class Viewer:
             items=self._items(merged, defaults, section),
             file=merged.file,
             line=merged.line,
+            column=merged.column,
         )
 
     def _attributes(self, merged: Merged) -> dict[str, SchemaValue]:
@@ -123,7 +124,13 @@ class Viewer:
                 if attribute.required and attribute.name not in whole.values:
                     text = f"Required attribute '{attribute.name}' not found"
                     self.errors.append(
-                        ConfigError(text, file=item.file, line=item.line, section=section)
+                        ConfigError(
+                            text,
+                            file=item.file,
+                            line=item.line,
+                            column=item.column,
+                            section=section,
+                        )
                     )
             views.append(self._build(whole, defaults, section))
         return tuple(views)

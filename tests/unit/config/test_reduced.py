@@ -1,0 +1,106 @@
+"""The pool's own file: only what is the pool's, and the same settings as from the whole one."""
+
+import os
+
+import pytest
+
+from was.config.files import load_server, reduced, write_atomic
+
+WEB = """
+  <handlers accessPolicy="Read">
+    <add name="h" path="*" verb="*" modules="WsgiModule" scriptProcessor="%APP%:app" />
+  </handlers>
+  <httpProtocol><customHeaders><clear /><add name="X" value="a&#10;&lt;&quot;&amp;" />
+  </customHeaders></httpProtocol>"""
+
+
+@pytest.fixture
+def whole(home, xml):
+    home.environment["APP"] = "shop"
+    home.web_config("www", '<directoryBrowse enabled="true" />')
+    home.web_config("b", '<httpLogging dontLog="true" />')
+    inner = xml.application("/b", "b", "q") + xml.application("/c", "c", "p")
+    sites = (
+        '<applicationDefaults preloadEnabled="true" />'
+        + xml.site(inner, name="One")
+        + xml.site(name="Two", number=2, binding="*:81:", pool="q")
+        + xml.site(name="Three", number=3, binding="*:82:")
+    )
+    pools = """<add name="p" queueLength="77"><processModel password="p-secret" /></add>
+      <add name="q"><environmentVariables><add name="A" value="1" /></environmentVariables>
+        <processModel password="q-secret" /><python virtualEnvironment="env" /></add>
+      <applicationPoolDefaults><cpu limit="5" /></applicationPoolDefaults>"""
+    more = """<location path="One/b"><system.webServer><urlCompression
+        doStaticCompression="false" /></system.webServer></location>
+      <location path="Three"><system.webServer><caching enabled="false" />
+      </system.webServer></location>"""
+    return home.server(pools=pools, sites=sites, web=WEB, more=more)
+
+
+@pytest.fixture
+def worker(whole, tmp_path):
+    """The pool q as a worker reads it: in another folder, with another environment."""
+    path = tmp_path / "run" / "pools" / "x" / "applicationHost.config"
+    path.parent.mkdir(parents=True)
+    write_atomic(path, reduced(whole, "q"))
+    return load_server(path, environment={})
+
+
+def test_a_worker_sees_the_same_pool_sites_and_settings(whole, worker):
+    """Same AppPool, ids, bindings, applications and PathSettings as the whole file gives."""
+    assert worker.config.home == whole.config.home
+    assert dict(worker.config.app_pools) == {"q": whole.config.app_pools["q"]}
+    assert [(s.name, s.id) for s in worker.config.sites] == [("One", 1), ("Two", 2)]
+    by_id = {s.id: s for s in whole.config.sites}
+    for site in worker.config.sites:
+        original = by_id[site.id]
+        assert site.bindings == original.bindings
+        ours = tuple(a for a in original.applications if a.application_pool == "q")
+        assert site.applications == ours
+        for application in ours:
+            expected = whole.settings(original, application)
+            assert worker.settings(site, application) == expected
+            assert worker.files(site, application) == whole.files(original, application)
+
+
+def test_what_the_application_inherits_is_still_there(worker):
+    """The root of site One is another pool's; its web.config holds for /b all the same."""
+    site = worker.config.sites[0]
+    settings = worker.settings(site, site.applications[0])
+    assert settings.directory_browse.enabled
+    assert settings.http_logging.dont_log
+    assert settings.handlers.entries[0].script_processor == "shop:app"
+    compression = settings.section("system.webServer/urlCompression")
+    assert compression["doStaticCompression"] is False
+    assert settings.http_protocol.custom_headers[0].value == 'a\n<"&'
+
+
+def test_nothing_of_another_pool_is_in_the_file(whole):
+    """Neither its entry with its secrets, nor its sites, applications and locations."""
+    text = reduced(whole, "q").decode()
+    assert "q-secret" in text
+    for other in ("p-secret", "Three", 'path="/c"', "caching"):
+        assert other not in text
+
+
+def test_reducing_what_is_reduced_changes_nothing(whole, worker):
+    """The file of a pool is its own reduction."""
+    assert reduced(worker, "q").count(b"<home") >= 1
+    again = reduced(worker, "q")
+    assert b"One" in again
+    assert b'path="/b"' in again
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
+    """Written beside, then renamed; a failure leaves the old one and nothing beside it."""
+    path = tmp_path / "f"
+    write_atomic(path, b"one", mode=0o640)
+    write_atomic(path, b"two", mode=0o600)
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["f"]
+    folder = tmp_path / "d"
+    (folder / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write_atomic(folder, b"x")
+    assert sorted(os.listdir(tmp_path)) == ["d", "f"]

@@ -1,0 +1,384 @@
+"""applicationHost.config: what it may say, what comes of it, and every fault with its place."""
+
+import pytest
+
+from was.config.files import load_server
+from was.config.model import CpuAction, IdentityType, Replay, StartMode
+from was.errors import ConfigErrors
+
+
+def wsgi(text):
+    """A handlers section that maps everything to a callable."""
+    entry = f'modules="WsgiModule" scriptProcessor="{text}"'
+    return f'<handlers><add name="h" path="*" verb="*" {entry} /></handlers>'
+
+
+def messages(errors):
+    return [e.message for e in errors]
+
+
+def test_pools_take_their_values_then_the_defaults_element_then_the_schema(home):
+    """applicationPoolDefaults fills in what an entry does not say, attribute by attribute."""
+    pools = """
+      <add name="a" queueLength="50"><processModel maxProcesses="3" /></add>
+      <add name="b"><recycling><periodicRestart requests="7"><schedule><add value="03:00:00" />
+        </schedule></periodicRestart></recycling></add>
+      <applicationPoolDefaults queueLength="20" startMode="AlwaysRunning">
+        <processModel idleTimeout="00:05:00" /><cpu action="Throttle" />
+      </applicationPoolDefaults>"""
+    loaded = home.server(pools=pools, sites="")
+    a, b = loaded.config.app_pools["a"], loaded.config.app_pools["b"]
+    assert (a.queue_length, b.queue_length) == (50, 20)
+    assert a.start_mode is StartMode.ALWAYS_RUNNING
+    assert (a.process_model.max_processes, a.process_model.idle_timeout_s) == (3, 300.0)
+    assert b.process_model.max_processes == 1
+    assert b.cpu.action is CpuAction.THROTTLE
+    assert b.recycling.periodic_restart.schedule == (10800.0,)
+    assert b.recycling.periodic_restart.requests == 7
+    assert list(loaded.config.app_pools) == ["a", "b"]
+
+
+def test_our_own_elements_of_a_pool(home):
+    """requests, python and isolation extend IIS's pool by the second schema file."""
+    pool = """<add name="p">
+      <requests timeLimit="00:00:10" replay="idempotent" maxReplays="0" streaming="true" />
+      <python virtualEnvironment="venv" threads="4" />
+      <isolation sandbox="false" writable="/a;%WAS_HOME%/b" />
+      <environmentVariables><add name="A" value="1" /><add name="a" value="2" />
+      </environmentVariables></add>"""
+    p = home.server(pools=pool).config.app_pools["p"]
+    assert (p.requests.time_limit_s, p.requests.replay) == (10.0, Replay.IDEMPOTENT)
+    assert (p.requests.max_replays, p.requests.streaming) == (0, True)
+    assert p.python.virtual_environment == str(home.folder / "venv")
+    assert p.python.threads == 4
+    assert p.isolation.writable_paths == ("/a", f"{home.folder}/b")
+    assert p.environment_variables == {"A": "1", "a": "2"}
+
+
+def test_an_items_own_collection_replaces_that_of_the_defaults(home):
+    """Environment variables of a pool do not merge with those of applicationPoolDefaults."""
+    variables = "<environmentVariables><add name='{}' value='1' /></environmentVariables>"
+    pools = f"""<add name="a">{variables.format("X")}</add><add name="b" />
+      <applicationPoolDefaults>{variables.format("D")}</applicationPoolDefaults>"""
+    found = home.server(pools=pools, sites="").config.app_pools
+    assert found["a"].environment_variables == {"X": "1"}
+    assert found["b"].environment_variables == {"D": "1"}
+
+
+def test_sites_have_bindings_applications_and_folders(home, xml):
+    """Bindings are taken apart; a relative folder is relative to the home."""
+    inner = """<limits connectionTimeout="00:00:05" maxUrlSegments="3" />
+      <logFile enabled="false" directory="%LOGS%/x" logExtFileFlags="Date, Time">
+        <customFields maxCustomFieldLength="99">
+          <add logFieldName="f" sourceName="X-F" sourceType="RequestHeader" />
+        </customFields></logFile>""" + xml.application("/app", "/srv/app", "P")
+    home.environment["LOGS"] = "/var/log"
+    (site,) = home.server(sites=xml.site(inner, binding="[::1]:8080:Host")).config.sites
+    (binding,) = site.bindings
+    assert (binding.protocol, binding.ip, binding.port, binding.host) == (
+        "http",
+        "::1",
+        8080,
+        "host",
+    )
+    assert [a.path for a in site.applications] == ["/", "/app"]
+    assert site.applications[0].physical_path == str(home.folder / "www")
+    assert site.applications[1].physical_path == "/srv/app"
+    assert site.applications[1].application_pool == "p"
+    assert (site.limits.connection_timeout_s, site.limits.max_url_segments) == (5.0, 3)
+    assert (site.log_file.enabled, site.log_file.directory) == (False, "/var/log/x")
+    assert site.log_file.max_custom_field_length == 99
+    assert site.log_file.custom_fields[0].source_type == "RequestHeader"
+    assert sorted(site.log_file.log_ext_file_flags) == ["Date", "Time"]
+
+
+def test_the_nearest_default_element_wins(home):
+    """A site's applicationDefaults come before those of all sites; same for directories."""
+    sites = """
+      <applicationDefaults applicationPool="p" preloadEnabled="true" />
+      <virtualDirectoryDefaults physicalPath="/d" />
+      <site name="A" id="1">
+        <applicationDefaults applicationPool="q" />
+        <application path="/"><virtualDirectory path="/" /></application>
+      </site>
+      <site name="B" id="2"><application path="/"><virtualDirectory path="/" /></application></site>
+      <siteDefaults serverAutoStart="false"><limits maxConnections="9" /></siteDefaults>"""
+    a, b = home.server(pools='<add name="p" /><add name="q" />', sites=sites).config.sites
+    assert (a.applications[0].application_pool, b.applications[0].application_pool) == ("q", "p")
+    assert a.applications[0].preload_enabled
+    assert b.applications[0].physical_path == "/d"
+    assert (a.server_auto_start, b.limits.max_connections) == (False, 9)
+
+
+def test_all_faults_are_reported_at_once_each_with_its_place(home):
+    """File, line, column and section; a wrong attribute does not hide the rest."""
+    text = """<configuration>
+  <system.applicationHost>
+    <applicationPools>
+      <add name="p" queueLength="5" colour="red">
+        <processModel identityType="Nobody" />
+        <unknown />
+      </add>
+    </applicationPools>
+    <nonsense />
+  </system.applicationHost>
+  <system.webServer>
+    <directoryBrowse enabled="maybe">text</directoryBrowse>
+  </system.webServer>
+</configuration>"""
+    home.write(text)
+    with pytest.raises(ConfigErrors) as caught:
+        load_server(home.file)
+    errors = caught.value.errors
+    pools = "system.applicationHost/applicationPools"
+    assert [(e.line, e.column, e.section) for e in errors] == [
+        (4, 7, pools),
+        (4, 7, pools),
+        (5, 9, pools),
+        (6, 9, pools),
+        (9, 5, "system.applicationHost"),
+        (12, 5, "system.webServer/directoryBrowse"),
+        (12, 38, "system.webServer/directoryBrowse"),
+    ]
+    assert {e.file for e in errors} == {str(home.file)}
+    assert messages(errors)[1] == "Unrecognized attribute 'colour'"
+    assert messages(errors)[3] == "Unrecognized element 'unknown'"
+    assert messages(errors)[4] == "Unrecognized element 'nonsense'"
+    assert "Integer value must be between 10 and 65535 inclusive" in messages(errors)[0]
+
+
+def test_duplicate_keys_are_told_in_the_words_of_iis(home, xml):
+    """A unique key, each of several unique keys, and a combined key."""
+    pools = '<add name="p" /><add name="P" />'
+    two = "<binding protocol='http' bindingInformation='*:80:' />" * 2
+    sites = (
+        xml.site()
+        + xml.site(name="T", binding="*:81:")
+        + f"""
+      <site name="U" id="3"><bindings>{two}</bindings></site>"""
+    )
+    found = home.errors(pools=pools, sites=sites)
+    entry = "Cannot add duplicate collection entry of type"
+    assert messages(found)[:3] == [
+        f"{entry} 'add' with unique key attribute 'name' set to 'P'",
+        f"{entry} 'site' with unique key attribute 'id' set to '1'",
+        f"{entry} 'binding' with combined key attributes 'protocol, bindingInformation' "
+        "respectively set to 'http, *:80:'",
+    ]
+    assert {e.hresult for e in found[:3]} == {0x800700B7}
+    assert all(e.line and e.column for e in found)
+
+
+def test_an_application_must_name_a_pool_that_exists(home, xml):
+    """Names of pools ignore case; a name that no pool has is an error at the application."""
+    assert home.server(sites=xml.site(pool="P")).config.sites[0].applications
+    (error,) = home.errors(sites=xml.site(pool="nope"))
+    assert "nope" in error.message
+    assert error.line
+
+
+def test_a_site_needs_a_root_and_an_application_a_folder(home):
+    """Without application `/` nothing answers `/`; without directory `/` there is no content."""
+    sites = """<site name="A" id="1" />
+      <site name="B" id="2"><application path="/" applicationPool="p" /></site>"""
+    assert messages(home.errors(sites=sites)) == [
+        "Site 'A' has no application '/'",
+        "Application 'B/' has no virtual directory '/'",
+    ]
+
+
+def test_required_attributes_are_asked_for_by_name(home):
+    """Also where a default element could have supplied them and does not."""
+    sites = """<site id="1" /><site name="B" id="2"><application path="/" applicationPool="p">
+      <virtualDirectory path="/" /></application></site>"""
+    assert messages(home.errors(sites=sites)) == [
+        "Required attribute 'name' not found",
+        "Required attribute 'physicalPath' not found",
+    ]
+
+
+def test_two_sites_may_not_share_a_binding(home, xml):
+    """However it is written; port 0 is nobody's."""
+    same = xml.site(binding="*:80:Host") + xml.site(name="T", number=2, binding=":80:host")
+    (error,) = home.errors(sites=same)
+    assert "Site 'T' has the same binding ':80:host' as site 'S'" in error.message
+    assert error.hresult == 0x800700B7
+    free = xml.site(binding="*:0:") + xml.site(name="T", number=2, binding="*:0:")
+    assert len(home.server(sites=free).config.sites) == 2
+    hosts = xml.site(binding="*:80:a") + xml.site(name="T", number=2, binding="*:80:b")
+    assert len(home.server(sites=hosts).config.sites) == 2
+
+
+def test_a_binding_that_is_none_is_an_error(home, xml):
+    """The message says which part is wrong."""
+    (error,) = home.errors(sites=xml.site(binding="*:99999:"))
+    assert error.message.startswith("Invalid bindingInformation '*:99999:': '99999'")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('modules="AsgiModule"', "Handler 'h' names the module 'AsgiModule', which is not in"),
+        ("", "Handler 'h' names no module"),
+        ('modules="WsgiModule"', "Handler 'h' needs a scriptProcessor of the form module:callable"),
+        ('modules="WsgiModule" scriptProcessor="shop"', "which is not of the form"),
+        ('modules="WsgiModule" scriptProcessor="a.b:"', "which is not of the form"),
+        (
+            'modules="WsgiModule" scriptProcessor="a-b:c"',
+            "which is not of the form",
+        ),
+    ],
+)
+def test_a_handler_must_name_something(home, entry, message):
+    """A module of globalModules, and for WSGI what to call; an error with its line otherwise."""
+    web = f'<handlers>\n<add name="h" path="*" verb="*" {entry} /></handlers>'
+    (error,) = home.errors(web=web)
+    assert message in error.message
+    assert error.section == "system.webServer/handlers"
+    assert (error.line > 1, error.column) == (True, 1)
+    if "modules=" not in entry or "Asgi" in entry:
+        assert "available are AnonymousAuthenticationModule" in error.message
+
+
+@pytest.mark.parametrize("text", ["shop:app", "shop.wsgi:application", "a.b:make.app", "a:make()"])
+def test_callables_have_a_module_and_a_name(home, at, text):
+    """module:callable, dotted on both sides, or a factory."""
+    web = wsgi(text)
+    handler = at(home.server(web=web)).handlers.entries[0]
+    assert (handler.script_processor, handler.modules) == (text, ("WsgiModule",))
+
+
+def test_a_module_must_be_among_the_global_ones(home):
+    """A native module in `modules` that globalModules does not name is an error."""
+    (error,) = home.errors(web='<modules><add name="Ghost" /></modules>')
+    assert "Module 'Ghost' is not in globalModules" in error.message
+
+
+def test_a_module_of_ones_own(home, at):
+    """globalModules names the Python module, modules puts it to use, handlers may name it."""
+    web = """<globalModules><add name="Mine" image="shop.module" /></globalModules>
+      <modules><add name="Mine" /></modules>
+      <handlers><add name="h" path="/x" verb="GET,POST" modules="Mine" /></handlers>"""
+    loaded = home.server(web=web)
+    assert loaded.config.global_modules[-1].image == "shop.module"
+    assert at(loaded).modules[-1].name == "Mine"
+    assert at(loaded).handlers.entries[0].name == "h"
+
+
+def test_settings_without_effect_are_kept_and_reported(home):
+    """Each is a line for a person; a value equal to the default is none."""
+    pool = '<add name="p" managedRuntimeVersion="v4.0" enable32BitAppOnWin64="false" />'
+    loaded = home.server(pools=pool, more="<appSettings><add key='a' value='b' />x</appSettings>")
+    assert [w.partition(": ")[2] for w in loaded.config.warnings] == [
+        "add/@managedRuntimeVersion: no effect here",
+        "section appSettings: no effect here",
+    ]
+    section = loaded.section("system.applicationHost/applicationPools")
+    assert section.items[0]["managedRuntimeVersion"] == "v4.0"
+
+
+def test_iis_own_file_is_accepted(home, at):
+    """DLLs of modules that we have give way to ours; others, and managed handlers, are reported."""
+    web = r"""
+      <globalModules>
+        <add name="UriCacheModule" image="%windir%\System32\inetsrv\cachuri.dll" />
+        <add name="StaticFileModule" image="%windir%\System32\inetsrv\static.dll" />
+      </globalModules>
+      <modules><add name="StaticFileModule" lockItem="true" /></modules>
+      <handlers accessPolicy="Read, Script">
+        <add name="ISAPI-dll" path="*.dll" verb="*" modules="UriCacheModule" />
+        <add name="Page" path="*.aspx" verb="GET" type="System.Web.UI.PageHandlerFactory" />
+        <add name="StaticFile" path="*" verb="*" requireAccess="Read" resourceType="Either"
+             modules="StaticFileModule,DefaultDocumentModule,DirectoryListingModule" />
+      </handlers>
+      <staticContent><mimeMap fileExtension=".html" mimeType="text/html" /></staticContent>"""
+    loaded = home.server(web=web)
+    images = {m.name: m.image for m in loaded.config.global_modules}
+    assert images["StaticFileModule"] == "was.worker.modules.static_file"
+    assert "UriCacheModule" not in images
+    names = [h.name for h in at(loaded).handlers.entries]
+    assert names == ["StaticFile", "TRACEVerbHandler", "OPTIONSVerbHandler"]
+    assert len(at(loaded).static_content.mime_map) == 378
+    assert len(loaded.config.warnings) == 4
+
+
+def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
+    """Modules in order, three handlers behind one's own, MIME types, default documents, rights."""
+    web = wsgi("a:b")
+    settings = at(home.server(web=web))
+    assert [h.name for h in settings.handlers.entries] == [
+        "h",
+        "TRACEVerbHandler",
+        "OPTIONSVerbHandler",
+        "StaticFile",
+    ]
+    assert sorted(settings.handlers.access_policy) == ["Read", "Script"]
+    assert [m.name for m in settings.modules] == [
+        "HttpLoggingModule",
+        "DefaultDocumentModule",
+        "DirectoryListingModule",
+        "ProtocolSupportModule",
+        "StaticFileModule",
+        "AnonymousAuthenticationModule",
+        "RequestFilteringModule",
+        "CustomErrorModule",
+        "WsgiModule",
+    ]
+    assert len(settings.static_content.mime_map) == 378
+    assert settings.static_content.mime_map[".ivf"] == "video/x-ivf"
+    assert settings.default_document.files[0] == "Default.htm"
+    assert settings.request_filtering.hidden_segments == ("web.config",)
+    assert [e.status_code for e in settings.http_errors.entries][:2] == [401, 403]
+    assert not settings.http_protocol.allow_trace
+
+
+def test_sections_may_be_declared_and_locked(home, at):
+    """configSections, configProtectedData and lock attributes are accepted and kept."""
+    text = """<configuration>
+      <configSections><sectionGroup name="my"><section name="own" type="x" /></sectionGroup>
+      </configSections>
+      <configProtectedData><providers><add name="x" y="z" /></providers></configProtectedData>
+      <my><own any="thing"><deep /></own></my>
+      <system.webServer><httpErrors lockAttributes="defaultPath" lockElements="clear" />
+      </system.webServer></configuration>"""
+    loaded = load_server(home.write(text))
+    assert loaded.level.declarations["my/own"].path == "my/own"
+    section = loaded.level.scopes[""][0].sections["system.webServer/httpErrors"]
+    assert section.locks == {"lockAttributes": "defaultPath", "lockElements": "clear"}
+
+
+def test_config_sections_come_first_and_once(home):
+    """IIS's own words for it."""
+    (error,) = home.errors(more="<configSections />")
+    assert error.message.startswith("Only one <configSections> element allowed.")
+
+
+def test_a_section_stands_once_for_one_path(home):
+    """A second one in the same file is an error, also inside a location tag of the same path."""
+    once = "<directoryBrowse enabled='true' />"
+    (error,) = home.errors(
+        web=once, more=f"<location path='.'><system.webServer>{once}</system.webServer></location>"
+    )
+    assert (
+        error.message == "There is a duplicate 'system.webServer/directoryBrowse' section defined"
+    )
+
+
+def test_the_root_element_is_configuration(home):
+    """Anything else is no configuration file; nor is a file that is not there."""
+    for text in ("<other />", "<configuration x='1' />"):
+        home.write(text)
+        with pytest.raises(ConfigErrors):
+            load_server(home.file)
+    with pytest.raises(ConfigErrors) as caught:
+        load_server(home.folder / "nothing.config")
+    assert caught.value.errors[0].hresult == 0x80070003
+
+
+def test_identity_and_secrets_do_not_show_in_a_repr(home):
+    """A password is in the value and in no log line that prints one."""
+    pool = """<add name="p"><processModel identityType="SpecificUser" userName="u"
+      password="secret" /></add>"""
+    model = home.server(pools=pool).config.app_pools["p"].process_model
+    assert (model.identity_type, model.password) == (IdentityType.SPECIFIC_USER, "secret")
+    assert "secret" not in repr(model)
