@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Bucket", "UrlPrefix", "canonical_ip", "parse_prefix"]
+__all__ = ["Bucket", "UrlPrefix", "canonical_ip", "fold_path", "normal_host", "parse_prefix"]
 
 
 class Bucket(IntEnum):
@@ -44,7 +44,7 @@ class UrlPrefix:
 
     def with_path(self, path: str) -> UrlPrefix:
         """The same place with another path, as given by an application (`/app1`)."""
-        return UrlPrefix(self.scheme, self.host, self.port, _normal_path(path), self.local_ip)
+        return UrlPrefix(self.scheme, self.host, self.port, fold_path(path), self.local_ip)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -65,11 +65,17 @@ _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?", re.ASCI
 
 
 def canonical_ip(text: str) -> str:
-    """An IP address in its one written form, without brackets or zone; "" when it is none."""
+    """An IP address in its one written form, without brackets or zone; "" when it is none.
+
+    An IPv4 address in IPv6 dress (::ffff:192.0.2.1) is the IPv4 address: a dual-stack socket shows
+    its IPv4 clients so.
+    """
     try:
-        return str(ipaddress.ip_address(text.strip("[]").partition("%")[0]))
+        address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
     except ValueError:
         return ""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def parse_prefix(text: str) -> UrlPrefix:
@@ -91,7 +97,7 @@ def parse_prefix(text: str) -> UrlPrefix:
     if bound and canonical_ip(host) == bound:
         # IIS writes http://192.0.2.1:80:192.0.2.1/ for what the address alone says.
         bound = ""
-    return UrlPrefix(match["scheme"], host, port, _normal_path(match["path"]), bound)
+    return UrlPrefix(match["scheme"], host, port, fold_path(match["path"]), bound)
 
 
 def normal_host(text: str) -> str:
@@ -112,6 +118,7 @@ def normal_host(text: str) -> str:
     return host
 
 
-def _normal_path(path: str) -> str:
-    folded = path.casefold() if not path.isascii() else path.lower()
+def fold_path(path: str) -> str:
+    """A path as prefixes are compared: without case, with a slash at its end."""
+    folded = path.lower() if path.isascii() else path.casefold()
     return folded if folded.endswith("/") else folded + "/"
