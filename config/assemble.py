@@ -37,6 +37,7 @@ from was.config.semantics import (
     KnownModules,
     check_sites,
     handler_works,
+    windows_paths,
 )
 from was.config.typed import Typer
 from was.config.views import Viewer
@@ -82,7 +83,7 @@ def build_server(
 ) -> ServerConfig:
     """The server's configuration, with the faults of its parts together in `errors`.
 
-    Sites still hold the applications that are there to be inherited from; see `is_served`.
+    Sites still hold the applications that are only there to be inherited from (inheritOnly).
     """
     typer = Typer()
 
@@ -102,6 +103,7 @@ def build_server(
         log=typer.make(CentralLog, view(_HOST + "log")),
         global_modules=known.usable,
         modules=modules_in_use(view(MODULES), known, typer),
+        warnings=tuple(windows_paths(sites)),
     )
 
 

@@ -30,7 +30,7 @@ def parse_binding_information(text: str) -> tuple[str, int, str]:
     port, colon, host = rest.partition(":")
     if not colon:
         raise InvalidBindingError("it must have the form address:port:host")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise InvalidBindingError(f"'{port}' is not a port number between 0 and 65535")
     return ip, int(port), _host(host)
 

@@ -143,7 +143,7 @@ def _load(
     check_modules(level, known, errors)
     _check_locations(level, sections, errors)
     config = build_server(sections, schema, host_viewer, known, errors)
-    config = replace(config, warnings=tuple(warnings_of(level, known)))
+    config = replace(config, warnings=(*warnings_of(level, known), *config.warnings))
     return LoadedServer(path, config, level, sections, viewer)
 
 

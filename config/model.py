@@ -69,9 +69,10 @@ __all__ = [
     "Application",
     "Binding",
     "CacheControlMode",
+    "CentralBinaryLogFile",
     "CentralLog",
-    "CentralLogFile",
     "CentralLogMode",
+    "CentralW3CLogFile",
     "Cpu",
     "CpuAction",
     "CustomError",
@@ -399,10 +400,21 @@ class WebLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CentralLogFile:
-    """One central log; `log_ext_file_flags` applies to the W3C one."""
+class CentralBinaryLogFile:
+    """The binary log of all sites together."""
 
     enabled: bool = False
+    directory: str = "%WAS_HOME%/logs"
+    period: LogPeriod = LogPeriod.DAILY
+    truncate_size: int = 20971520
+    local_time_rollover: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentralW3CLogFile:
+    """The W3C log of all sites together."""
+
+    enabled: bool = True
     directory: str = "%WAS_HOME%/logs"
     period: LogPeriod = LogPeriod.DAILY
     truncate_size: int = 20971520
@@ -416,9 +428,9 @@ class CentralLog:
 
     log_in_utf8: bool = field(default=True, metadata={"xml": "logInUTF8"})
     central_log_file_mode: CentralLogMode = CentralLogMode.SITE
-    central_binary_log_file: CentralLogFile = CentralLogFile()
-    central_w3c_log_file: CentralLogFile = field(
-        default=CentralLogFile(enabled=True), metadata={"xml": "centralW3CLogFile"}
+    central_binary_log_file: CentralBinaryLogFile = CentralBinaryLogFile()
+    central_w3c_log_file: CentralW3CLogFile = field(
+        default=CentralW3CLogFile(), metadata={"xml": "centralW3CLogFile"}
     )
 
 

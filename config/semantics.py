@@ -29,6 +29,7 @@ __all__ = [
     "check_sites",
     "handler_works",
     "warnings_of",
+    "windows_paths",
 ]
 
 POOLS = "system.applicationHost/applicationPools"
@@ -110,6 +111,17 @@ def _check_binding(
     if owner != site:
         message = f"Site '{site}' has the same binding '{text}' as site '{owner}'"
         errors.append(_error(message, binding, SITES, DUPLICATE))
+
+
+def windows_paths(sites: SectionView) -> list[str]:
+    """A line for each folder that only a Windows machine could have."""
+    return [
+        f"{directory.file}:{directory.line}: '{path}' looks like a path of Windows"
+        for site in sites.items
+        for application in site.items
+        for directory in application.items
+        if "\\" in (path := str(directory["physicalPath"])) or "%" in path
+    ]
 
 
 def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) -> None:

@@ -9,7 +9,7 @@ at that position), `separator` splits a text, `lower` puts the keys of a mapping
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -88,7 +88,7 @@ def _maker(declared: Field[Any], hint: Any) -> _Maker:  # noqa: ANN401 - hints h
         return _flags_maker(path, arguments[0])
     if isinstance(hint, type) and is_dataclass(hint):
         return lambda typer, view: typer.shared(hint, _walk(view, path))
-    return _attribute_maker(path, hint, declared.default)
+    return _attribute_maker(path, hint)
 
 
 def _walk(view: SectionView, path: str) -> SectionView:
@@ -98,7 +98,7 @@ def _walk(view: SectionView, path: str) -> SectionView:
     return view
 
 
-def _attribute_maker(path: str, hint: Any, default: object) -> _Maker:  # noqa: ANN401
+def _attribute_maker(path: str, hint: Any) -> _Maker:  # noqa: ANN401
     above, _, name = path.rpartition("/")
     if name.isdigit():
         position = int(name)
@@ -108,15 +108,12 @@ def _attribute_maker(path: str, hint: Any, default: object) -> _Maker:  # noqa: 
         return lambda typer, view: members[str(_walk(view, above).attributes[name])]
     if above:
         return lambda typer, view: _walk(view, above).attributes[name]
-    if default is not MISSING:
-        # A class may serve two elements of which one lacks an attribute (the binary log).
-        return lambda typer, view: view.attributes.get(name, default)
     return lambda typer, view: view.attributes[name]
 
 
 def _flags_maker(path: str, member: type) -> _Maker:
     def make(typer: Typer, view: SectionView) -> object:
-        value = view.attributes.get(path, frozenset[str]())
+        value = view.attributes[path]
         names = value if isinstance(value, frozenset) else frozenset[str]()
         return frozenset([member(name) for name in names])
 

@@ -248,7 +248,7 @@ class _Reader:
             self.level.unread.append((path, node.line))
             return
         definition = declaration.allow_definition
-        if definition == "AppHostOnly" and not self.is_server:
+        if definition == "AppHostOnly" and (scope.path or not self.is_server):
             self.fail(node, _LOCKED_TEXT, _LOCKED)
             return
         if scope.is_location and not declaration.allow_location:

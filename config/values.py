@@ -12,7 +12,7 @@ from was.config.schema import AttributeSchema, ElementSchema, SchemaValue
 
 __all__ = ["InvalidValueError", "expand", "fill_defaults", "parse_value"]
 
-_TIME = re.compile(r"(?:(\d+)\.)?(\d+):([0-5]?\d):([0-5]?\d)(?:\.(\d{1,7}))?\Z")
+_TIME = re.compile(r"(?:(\d{1,10})\.)?(\d{1,10}):([0-5]?\d):([0-5]?\d)(?:\.(\d{1,7}))?\Z")
 _INTEGER = re.compile(r"(-?[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16})\Z")
 _VARIABLE = re.compile(r"%([^%=]+)%")
 _RANGES = {

@@ -1,10 +1,39 @@
 """applicationHost.config: what it may say, what comes of it, and every fault with its place."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from was.config.files import load_server
 from was.config.model import CpuAction, IdentityType, Replay, StartMode
 from was.errors import ConfigErrors
+
+FULL = """<configuration><system.applicationHost>
+<applicationPools><add name="p" queueLength="50" startMode="OnDemand">
+  <processModel identityType="NetworkService" idleTimeout="00:20:00" />
+  <recycling logEventOnRecycle="Time"><periodicRestart time="00:00:00"><schedule>
+    <add value="03:00:00" /></schedule></periodicRestart></recycling>
+  <environmentVariables><add name="A" value="1" /></environmentVariables>
+  <requests replay="safe" /></add></applicationPools>
+<sites><site name="S" id="1"><bindings><binding protocol="http" bindingInformation="*:80:" />
+  </bindings><logFile logExtFileFlags="Date"><customFields>
+  <add logFieldName="f" sourceName="X" sourceType="RequestHeader" /></customFields></logFile>
+  <application path="/" applicationPool="p"><virtualDirectory path="/" physicalPath="w" />
+  </application></site></sites></system.applicationHost>
+<system.webServer><globalModules><add name="M" image="m" /></globalModules>
+<modules><add name="M" type="" /></modules>
+<handlers accessPolicy="Read"><add name="h" path="*" verb="*" modules="M" resourceType="File" />
+</handlers><httpErrors><error statusCode="404" subStatusCode="1" path="x" /></httpErrors>
+<security><authorization><add accessType="Deny" users="x" /></authorization></security>
+</system.webServer>
+<location path="S"><system.webServer><directoryBrowse enabled="true" showFlags="Date" />
+</system.webServer></location></configuration>"""
+ODD_TEXT = st.one_of(
+    st.sampled_from(["", "*", "/", "true", "0", "-1", "None", "a,b", "%A%", "[::1]:0:", "x.dll"]),
+    st.text("aA0:/.*%,[] -é", max_size=12),
+)
 
 
 def wsgi(text):
@@ -275,6 +304,31 @@ def test_settings_without_effect_are_kept_and_reported(home):
     ]
     section = loaded.section("system.applicationHost/applicationPools")
     assert section.items[0]["managedRuntimeVersion"] == "v4.0"
+
+
+def test_a_folder_of_windows_is_reported(home, xml):
+    """What was copied from a Windows machine cannot be found here; a warning, since it may be."""
+    loaded = home.server(sites=xml.site(root=r"%SystemDrive%\inetpub\wwwroot"))
+    (warning,) = loaded.config.warnings
+    assert "looks like a path of Windows" in warning
+
+
+@given(data=st.data())
+def test_whatever_the_values_there_is_a_configuration_or_a_list_of_faults(tmp_path_factory, data):
+    """Any attribute of a full file may hold anything: no other exception comes out."""
+    pieces = re.split(r'="([^"]*)"', FULL)
+    odd = range(1, len(pieces), 2)
+    for index in data.draw(st.lists(st.sampled_from(odd), min_size=1, max_size=3)):
+        pieces[index] = data.draw(ODD_TEXT)
+    text = "".join(f'="{p}"' if i % 2 else p for i, p in enumerate(pieces))
+    file = tmp_path_factory.getbasetemp() / "odd.config"
+    file.write_text(text)
+    try:
+        loaded = load_server(file)
+        faults = [] if loaded.config.app_pools else ["no pool"]
+    except ConfigErrors as error:
+        faults = error.errors
+    assert all(str(fault) for fault in faults)
 
 
 def test_iis_own_file_is_accepted(home, at):

@@ -259,6 +259,14 @@ def test_locations_are_checked_even_where_no_application_is(nested):
         nested(location("S", "", 'overrideMode="Deny" allowOverride="false"'))
 
 
+def test_a_section_of_the_server_cannot_stand_in_a_location_tag(nested):
+    """AppHostOnly means the server's own level and nothing below it."""
+    with pytest.raises(ConfigErrors) as caught:
+        nested(location("S", "<globalModules />"))
+    assert caught.value.errors[0].hresult == 0x80070021
+    assert nested(location("", "<globalModules />"))
+
+
 def test_validate_reports_the_web_config_files_too(nested, home):
     """Every fault once, however many applications inherit it, and the warnings beside them."""
     home.web_config("www", "<nonsense />")

@@ -71,6 +71,11 @@ def test_values_are_typed(schema, text, value):
         ),
         (
             attribute("timeSpan"),
+            "9" * 5000 + ":00:00",
+            f"'{'9' * 5000}:00:00' is not a time span of the form [d.]hh:mm:ss",
+        ),
+        (
+            attribute("timeSpan"),
             "90",
             "'90' is not a time span of the form [d.]hh:mm:ss",
         ),
