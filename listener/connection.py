@@ -652,7 +652,7 @@ class ClientConnection(asyncio.Protocol):
             False,
             close,
             service.date,
-            service.server,
+            b"",
             version == 10 and not close,
         )
         self.transport.write(data if is_head else data + body)
