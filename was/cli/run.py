@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 import click
 
 from was.cli.home import home_option
-from was.cli.start import engine_option, print_ready
+from was.cli.start import engine_option
 from was.errors import HomeError
 
 __all__ = ["Address", "command", "configuration", "parse_bind"]
@@ -179,13 +179,7 @@ def _serve(folder: Path, text: str, engine: str) -> int:
         part.mkdir(parents=True)
     home.config_file.write_text(text, encoding="utf-8")
     try:
-        return run_manager(
-            home,
-            foreground=True,
-            engine=engine,
-            on_ready=print_ready,
-            output_to_terminal=True,
-        )
+        return run_manager(home, foreground=True, engine=engine, output_to_terminal=True)
     finally:
         sockets = home.find_sockets()
         if sockets is not None:

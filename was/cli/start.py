@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option, open_home
 from was.cli.objects import kind_argument
-from was.errors import HomeError, WasError
+from was.errors import HomeError
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
@@ -55,34 +56,29 @@ def command(
     home = open_home()
     if detach:
         print_ready(start_detached(home, engine))
-    elif ready_fd is not None:
-        ctx.exit(_serve_detached(home, engine, ready_fd))
-    else:
-        ctx.exit(_serve(home, engine))
+        return
+    from was.manager.service import run_manager
+
+    if ready_fd is None:
+        ctx.exit(run_manager(home, foreground=True, engine=engine))
+    os.set_inheritable(ready_fd, False)
+    ctx.exit(run_manager(home, foreground=False, detach_notify_fd=ready_fd, engine=engine))
 
 
 def print_ready(urls: Sequence[str]) -> None:
     """What a person and a script wait for."""
-    click.echo("ready")
-    for url in urls:
-        click.echo(f"  {url}")
-
-
-def _serve(home: Home, engine: str) -> int:
-    from was.manager.service import run_manager
-
-    return run_manager(home, foreground=True, engine=engine, on_ready=print_ready)
+    for line in ("ready", *urls):
+        click.echo(line)
 
 
 def start_detached(home: Home, engine: str) -> list[str]:
     """Start a manager that outlives this command, and wait for it; the URLs it serves.
 
-    The other end writes "ready" and the URLs, or the reasons why not. Raises HomeError with them.
+    The manager reports on a pipe. Raises HomeError with its reasons when it did not start.
     """
+    log_file = home.logs / "was.log"
     reader, writer = os.pipe()
-    log = os.open(
-        home.logs / "was.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
-    )
+    log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     arguments = ["start", "--ready-fd", str(writer), "--engine", engine]
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "was", "--home", str(home.path), *arguments],
@@ -95,30 +91,18 @@ def start_detached(home: Home, engine: str) -> list[str]:
     )
     os.close(writer)
     os.close(log)
-    with os.fdopen(reader, encoding="utf-8", errors="replace") as report:
-        lines = report.read().splitlines()
-    if lines and lines[0] == "ready":
+    with os.fdopen(reader, encoding="utf-8", errors="replace") as pipe:
+        urls, errors = _read_report(pipe.readline())
+    if errors is None:
         child.returncode = 0  # it stays; nobody here waits for it
-        return lines[1:]
+        return urls
     code = child.wait()
-    reasons = lines or [f"the manager ended with code {code}; see {home.logs / 'was.log'}"]
-    raise HomeError("\n".join(reasons))
+    raise HomeError("\n".join(errors) or f"the manager ended with code {code}; see {log_file}")
 
 
-def _serve_detached(home: Home, engine: str, ready_fd: int) -> int:
-    from was.manager.service import run_manager
-
-    os.set_inheritable(ready_fd, False)
-    report = os.fdopen(ready_fd, "w", encoding="utf-8")
-
-    def tell(urls: Sequence[str]) -> None:
-        with report:
-            report.write("\n".join(["ready", *urls]))
-
-    try:
-        return run_manager(home, foreground=False, engine=engine, on_ready=tell)
-    except (WasError, OSError) as error:
-        if not report.closed:
-            with report:
-                report.write(str(error))
-        raise
+def _read_report(line: str) -> tuple[list[str], list[str] | None]:
+    """The URLs and None, or nothing and the reasons (none when the manager died without a word)."""
+    if not line:
+        return [], []
+    report = cast("dict[str, Any]", json.loads(line))
+    return (report["urls"], None) if report["ok"] else ([], report["errors"])

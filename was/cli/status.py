@@ -11,7 +11,7 @@ from was import __version__
 from was.cli.client import NoManagerError, ask
 from was.cli.home import find_home, home_option
 from was.cli.processes import live_processes, open_manager, remove_stale_pid_file
-from was.cli.table import aligned, cell
+from was.cli.table import cell
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
@@ -20,6 +20,7 @@ __all__ = ["command"]
 
 STOPPED = 3
 STATUS_TIMEOUT_S = 5.0
+_KNOWN_TO_MANAGER = ("config", "sites", "app_pools")
 
 
 @click.command("status")
@@ -55,9 +56,6 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
     pids = {process.name: process.pid for process in others}
     for process in others:
         process.close()
-    workers: list[dict[str, object]] = [
-        {"pid": pid} for name, pid in pids.items() if name.startswith("worker-")
-    ]
     running = manager is not None
     return {
         "state": "running" if running else "managerless" if pids else "stopped",
@@ -68,26 +66,17 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "supervisor_pid": None,
         "uptime_s": None,
         "version": __version__,
-        "config": None,
-        "sites": [],
-        "app_pools": [],
-        "workers": workers,
+        "config": {"state": None, "since": None, "errors": []},
+        "sites": 0,
+        "app_pools": 0,
+        "workers": sum(name.startswith("worker-") for name in pids),
     }
 
 
 def _print(found: dict[str, object]) -> None:
-    tables = ("sites", "app_pools", "workers")
+    is_known = found["state"] == "running"
     width = max(len(name) for name in found)
     for name, value in found.items():
-        if name not in tables and value is not None:
-            click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
-    for name in tables:
-        value = found.get(name)
-        if not isinstance(value, list):
-            if value is not None:
-                click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+        if value is None or (name in _KNOWN_TO_MANAGER and not is_known):
             continue
-        if value:
-            click.echo(f"\n{name.replace('_', ' ')}:")
-            for line in aligned(cast("list[dict[str, object]]", value)):
-                click.echo(f"  {line}")
+        click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
