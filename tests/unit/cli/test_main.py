@@ -1,0 +1,81 @@
+"""The command line as a whole: cheap to start, clear when it fails."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from was.cli.main import COMMANDS, cli
+
+HEAVY = ("zmq", "asyncio", "was.config", "was.manager", "was.listener", "was.worker", "psutil")
+
+
+def test_every_command_is_there():
+    """Each name of the table leads to a command with help."""
+    for name in COMMANDS:
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith(f"Usage: cli {name}")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["list", "sites"], ["stop"]])
+def test_a_light_command_imports_nothing_heavy(tmp_path, arguments):
+    """Operators script these: no zmq, no event loop, no configuration system."""
+    program = (
+        "import sys\n"
+        "from was.cli.main import main\n"
+        "sys.argv[1:] = sys.argv[2:]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "names = {n for n in sys.modules}\n"
+        "print('MODULES', *sorted(names))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, "was", *arguments],
+        env={"WAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = done.stdout.rpartition("MODULES")[2].split()
+    loaded = [m for m in modules if m in HEAVY or m.startswith(tuple(f"{h}." for h in HEAVY))]
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["list"], ["list", "x"], ["start", "site"], ["status", "--x"]]
+)
+def test_wrong_usage_is_exit_code_2(run, arguments):
+    """What the command line cannot understand is 2, not 1."""
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_home_that_is_none_cannot_be_started(run, home):
+    """`start` without a configuration says how to get one."""
+    result = run("start")
+    assert result.exit_code == 1
+    assert result.stderr == f"was: no home at {home.path}: `was init {home.path}` makes one\n"
+
+
+def test_an_error_of_the_system_is_one_line(run, home):
+    """No permission, no space, a file in the way: the reason and the path, no traceback."""
+    home.path.parent.joinpath("home").write_text("a file")
+    result = run("config", "validate")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+
+
+def test_all_errors_of_a_configuration_are_shown(run, home):
+    """`config validate` reports each fault with file, line and column, and ends with 1."""
+    file = home.config_file
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "<configuration>\n<system.applicationHost>\n<applicationPools>\n"
+        '<add name="a" queueLength="x" />\n<add name="b" nonsense="1" />\n'
+        "</applicationPools>\n</system.applicationHost>\n</configuration>\n"
+    )
+    result = run("config", "validate", str(file))
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.split(":")[2] for line in lines if line.startswith("error")] == ["4", "5"]

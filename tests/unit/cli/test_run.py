@@ -1,0 +1,116 @@
+"""`was run`: what becomes of its arguments."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from was.cli.run import Address, command, configuration, parse_bind
+from was.config.files import load_server
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "binding"),
+    [
+        ("127.0.0.1:8000", Address("127.0.0.1", 8000), "127.0.0.1:8000:"),
+        ("localhost:80", Address("127.0.0.1", 80), "127.0.0.1:80:"),
+        ("8000", Address("", 8000), "*:8000:"),
+        (":8000", Address("", 8000), "*:8000:"),
+        ("0.0.0.0:0", Address("", 0), "*:0:"),
+        ("[::1]:8000", Address("::1", 8000), "[::1]:8000:"),
+    ],
+)
+def test_an_address_is_written_as_people_write_it(text, address, binding):
+    """HOST:PORT, PORT alone, and IPv6 in brackets."""
+    assert parse_bind(text) == address
+    assert address.binding_information == binding
+
+
+@pytest.mark.parametrize("text", ["", "host", "127.0.0.1:", "127.0.0.1:x", "h:65536", "::1:80"])
+def test_what_is_no_address_is_wrong_usage(text):
+    """A bad --bind is exit code 2, before anything starts."""
+    with pytest.raises(click.UsageError):
+        parse_bind(text)
+
+
+def test_the_configuration_says_what_was_asked_for(tmp_path):
+    """Processes, threads, folder and address arrive, quoted as XML wants it."""
+    folder = tmp_path / 'a & "b"'
+    folder.mkdir()
+    file = tmp_path / "config" / "applicationHost.config"
+    file.parent.mkdir()
+    file.write_text(configuration("m:app", folder, Address("127.0.0.1", 0), 3, 5))
+    server = load_server(file).config
+    pool = server.app_pools["run"]
+    assert (pool.process_model.max_processes, pool.python.threads) == (3, 5)
+    assert pool.process_model.idle_timeout_s == 0
+    assert pool.recycling.periodic_restart.time_s == 0
+    assert pool.start_mode.value == "AlwaysRunning"
+    assert server.web_limits.managerless_limit_s == 10
+    (site,) = server.sites
+    assert site.applications[0].physical_path == str(folder)
+    assert site.bindings[0].binding_information == "127.0.0.1:0:"
+    assert server.warnings == ()
+
+
+def test_port_and_concurrency_come_from_the_environment(run, monkeypatch, tmp_path):
+    """PORT serves all addresses, WEB_CONCURRENCY sets the processes; the home is gone after."""
+    seen = {}
+
+    def fake_manager(home, **options):
+        seen["text"] = home.config_file.read_text()
+        seen["home"] = home.path
+        seen["options"] = options
+        return 0
+
+    monkeypatch.setattr("was.manager.service.run_manager", fake_manager)
+    monkeypatch.setenv("PORT", "1234")
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    (tmp_path / "mod.py").write_text("def app(environ, start_response): ...\n")
+    result = run("run", "mod", "--app-dir", str(tmp_path), "--engine", "h11")
+    assert result.exit_code == 0, result.output
+    assert 'bindingInformation="*:1234:"' in seen["text"]
+    assert 'maxProcesses="4"' in seen["text"]
+    assert 'scriptProcessor="mod:app"' in seen["text"]
+    assert seen["options"]["engine"] == "h11"
+    assert not seen["home"].exists()
+
+
+def test_the_callable_must_be_named_or_usual():
+    """MODULE:CALLABLE is an argument of `run`."""
+    assert "MODULE:CALLABLE" in command.get_usage(click.Context(command, info_name="run"))
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "complaint"),
+    [
+        ("def app(e, s): ...", "mod:app", ""),
+        ("class A:\n app = staticmethod(print)", "mod:A.app", ""),
+        ("", "nowhere:app", "no module 'nowhere' in {folder}"),
+        ("import nowhere", "mod:app", "mod cannot be imported: No module named 'nowhere'"),
+        ("1/0", "mod:app", "mod cannot be imported: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "mod:app", "mod cannot be imported: SystemExit: 0"),
+        ("", "mod:app", "mod has no 'app'"),
+        ("app = 3", "mod:app", "mod:app is not callable"),
+        (
+            "async def app(scope, receive, send): ...",
+            "mod:app",
+            "mod:app is an ASGI application; this version serves WSGI",
+        ),
+    ],
+)
+def test_an_application_that_cannot_be_served_is_refused_in_one_line(
+    tmp_path: Path, source, spec, complaint
+):
+    """What is wrong with the application shows before a server starts."""
+    (tmp_path / "mod.py").write_text(f"print('noise')\n{source}\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was.cli.application_check", spec, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == complaint.format(folder=tmp_path)
+    assert done.returncode == (1 if complaint else 0)
