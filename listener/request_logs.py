@@ -1,14 +1,49 @@
-"""Request logs (stub: signatures first)."""
+"""Request logs: one W3C log a site, and HTTPERR for what no worker ever had.
+
+The listener's loop only formats lines and appends them to lists; `flush`, once a turn, moves the
+lists to a deque; one writer thread does the rest. It is woken only when it sleeps and then lets a
+fifth of a second of lines gather, so that under load it takes the interpreter from the loop five
+times a second and not once a turn. A disk that is full or slow never holds up a request: beyond
+`_WAITING_LIMIT` bytes lines are dropped and counted, and the count is reported once a minute.
+
+Who may touch what: the deque is appended by the loop and popped by the thread (each operation is
+atomic); each counter has one writer; a LogTarget belongs to the thread once it has been handed over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from was.clock import Clock
+from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, composer, escape
+from was.listener.log_files import LogTarget
+from was.log import log
 
-__all__ = ["LogFileSettings", "RequestLogs"]
+__all__ = ["DEFAULT_FLAGS", "LogFileSettings", "RequestLogs"]
+
+DEFAULT_FLAGS = frozenset(
+    ("Date Time ServerIP Method UriStem UriQuery ServerPort UserName ClientIP UserAgent Referer "
+     "HttpStatus HttpSubStatus Win32Status TimeTaken").split()
+)  # fmt: skip
+_LISTENER_FLAGS = frozenset(c.flag for c in W3C_FIELDS if c.filled_by == "listener")
+_USUAL_FLAGS = _LISTENER_FLAGS & DEFAULT_FLAGS
+
+_SOFTWARE = "Microsoft Internet Information Services 10.0"
+_ERROR_SOFTWARE = "Microsoft HTTP API 2.0"
+_ERROR_COLUMNS = (
+    "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status s-siteid "
+    "s-reason s-queuename"
+)
+_ERROR_TRUNCATE_SIZE = 0x100000
+
+_WAITING_LIMIT = 16 * 1024 * 1024
+_GATHER_S = 0.2
+_REPORT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +55,96 @@ class LogFileSettings:
     period: str = "Daily"  # Hourly, Daily, Weekly, Monthly, MaxSize
     truncate_size: int = 20971520
     local_time_rollover: bool = False
-    flags: frozenset[str] = field(default_factory=lambda: frozenset[str]())
+    flags: frozenset[str] = DEFAULT_FLAGS
     custom_columns: tuple[str, ...] = ()
     max_line_length: int = 65536
 
 
+class _Site:
+    """A site's log as the loop sees it."""
+
+    __slots__ = ("compose", "has_tail", "is_usual", "lines", "room", "settings", "target")
+
+    def __init__(self, site_id: int, settings: LogFileSettings, log_dir: Path) -> None:
+        self.settings = settings
+        self.compose = composer(settings.flags)
+        self.has_tail = bool(settings.custom_columns)
+        self.is_usual = settings.flags & _LISTENER_FLAGS == _USUAL_FLAGS and not self.has_tail
+        self.room = settings.max_line_length
+        self.lines: list[str] = []
+        columns = [c.name for c in W3C_FIELDS if c.flag in settings.flags]
+        if not settings.flags - _LISTENER_FLAGS:
+            columns.insert(len(settings.flags & {"Date", "Time"}), "x-none")
+        self.target = LogTarget(
+            settings.folder or log_dir / f"W3SVC{site_id}",
+            software=_SOFTWARE,
+            columns=" ".join([*columns, *map(escape, settings.custom_columns)]),
+            stem="u_extend" if settings.period == "MaxSize" else "u_ex",
+            suffix="_x" if self.has_tail else "",
+            period=settings.period,
+            truncate_size=settings.truncate_size,
+            is_local=settings.local_time_rollover,
+        )
+
+    def line(self, stamp: str, prefix: str, outcome: tuple[int, int, int, int, int, int]) -> str:
+        """A line of a site whose columns are not the usual ones."""
+        prefix, _, tail = prefix.partition(TAIL_MARK)
+        flags = self.settings.flags
+        date, _, clock_time = stamp.partition(" ")
+        parts = [text for text, flag in ((date, "Date"), (clock_time, "Time")) if flag in flags]
+        parts.append(prefix)
+        parts += [
+            str(value) for value, flag in zip(outcome, _OUTCOME_FLAGS, strict=True) if flag in flags
+        ]
+        if self.has_tail:
+            parts.append(tail or " ".join("-" for _ in self.settings.custom_columns))
+        return " ".join(parts) + "\n"
+
+
+_OUTCOME_FLAGS = tuple(c.flag for c in W3C_FIELDS if c.filled_by == "listener")[2:]
+
+# What the thread is given: lines of a log, or (with none) the order to close its file.
+_Batch = tuple[LogTarget, float, list[str], int]
+
+
 class RequestLogs:
-    """W3C logs of the sites and HTTPERR."""
+    """W3C logs of the sites and HTTPERR. Everything but the writer runs in the listener's loop."""
 
     def __init__(self, log_dir: Path, sites: Mapping[int, LogFileSettings], clock: Clock) -> None:
-        raise NotImplementedError
+        self._log_dir = log_dir
+        self._clock = clock
+        self._sites: dict[int, _Site] = {}
+        self._dirty: list[_Site] = []
+        self._error_lines: list[str] = []
+        self._error_target = LogTarget(
+            log_dir / "HTTPERR",
+            software=_ERROR_SOFTWARE,
+            columns=_ERROR_COLUMNS,
+            stem="httperr",
+            truncate_size=_ERROR_TRUNCATE_SIZE,
+        )
+        self._now = 0.0  # wall time of this turn; 0 = not asked yet
+        self._second = -1
+        self._stamp = ""
+        self._handed_bytes = 0
+        self._dropped = 0
+        self._reported = 0
+        self._report_at = 0.0
+        self._writer = _Writer()
+        self.configure(sites)
 
     def configure(self, sites: Mapping[int, LogFileSettings]) -> None:
         """Take over changed settings; a file whose columns changed gets a new head."""
+        self.flush()
+        before, self._sites = self._sites, {}
+        for site_id, settings in sites.items():
+            old = before.get(site_id)
+            if old is not None and old.settings == settings:
+                self._sites[site_id] = before.pop(site_id)
+            elif settings.enabled:
+                self._sites[site_id] = _Site(site_id, settings, self._log_dir)
+        for old in before.values():
+            self._writer.put((old.target, 0.0, [], 0))
 
     def request(
         self,
@@ -45,31 +157,181 @@ class RequestLogs:
         bytes_received: int,
         time_taken_ms: int,
     ) -> None:
-        """Log a request; `line` is what log_fields.compose made, in worker or listener."""
+        """Log a request; `line` is what log_fields.compose made ("" = do not log)."""
+        site = self._sites.get(site_id)
+        if site is None or not line:
+            return
+        if not self._now:
+            self._read_clock()
+        # A worker's text, and no worker is trusted: nothing in it may end a line.
+        if not line.isprintable():
+            line = "".join(c if c.isprintable() else "+" for c in line)
+        if len(line) > site.room:
+            line = line[: site.room]
+        if site.is_usual:
+            text = f"{self._stamp} {line} {status} {substatus} {win32} {time_taken_ms}\n"
+        else:
+            outcome = (status, substatus, win32, bytes_sent, bytes_received, time_taken_ms)
+            text = site.line(self._stamp, line, outcome)
+        if not site.lines:
+            self._dirty.append(site)
+        site.lines.append(text)
+
+    def line_of(self, site_id: int, values: Sequence[str]) -> str:
+        """The worker's part of a line, for a request the listener ended itself; "" = no log.
+
+        `values` are those of log_fields.WORKER_FIELDS in that order, "" where unknown.
+        """
+        site = self._sites.get(site_id)
+        return "" if site is None else site.compose(values, ())
 
     def http_error(
         self,
         client: tuple[str, int],
         server: tuple[str, int],
-        version: str,  # "HTTP/1.1", "" when unknown
+        version: str,
         method: str,
         uri: str,
-        status: int,  # 0 = none sent
-        site_id: int,  # 0 = none
+        status: int,
+        site_id: int,
         reason: str,
         queue: str,
     ) -> None:
-        """Log a request that never reached a worker, or a connection that died."""
+        """Log a request that never reached a worker, or a connection that ended before its time.
 
-    def line_of(self, site_id: int, values: tuple[str, ...]) -> str:
-        """Compose the worker's part of a line here, for a request the listener ended itself."""
-        raise NotImplementedError
+        `version` is "HTTP/1.1" or ""; `uri` path and query as sent; status and site_id 0 = none.
+        """
+        if not self._now:
+            self._read_clock()
+        self._error_lines.append(
+            f"{self._stamp} {escape(client[0])} {client[1] or '-'} {escape(server[0])} "
+            f"{server[1] or '-'} {escape(version)} {escape(method[:255])} {escape(uri[:4096])} - "
+            f"{status or '-'} {site_id or '-'} {escape(reason)} {escape(queue)}\n"
+        )
 
     def flush(self) -> None:
         """Hand this turn's lines to the writer thread; call once a loop turn."""
+        if not self._now:
+            return
+        if self._dirty:
+            for site in self._dirty:
+                self._hand_over(site.target, site.lines)
+                site.lines = []
+            self._dirty.clear()
+        if self._error_lines:
+            self._hand_over(self._error_target, self._error_lines)
+            self._error_lines = []
+        self._now = 0.0
+        if self._dropped + self._writer.dropped != self._reported:
+            self._report()
 
     def reopen(self) -> None:
         """Close all files; the next line opens them anew (SIGUSR1)."""
+        self.flush()
+        for site in self._sites.values():
+            self._writer.put((site.target, 0.0, [], 0))
+        self._writer.put((self._error_target, 0.0, [], 0))
 
-    def close(self) -> None:
-        """Write what is waiting, within a second or two, and end the thread."""
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what is waiting, within the time given, and end the thread."""
+        self.flush()
+        self._writer.stop(timeout_s)
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were never written."""
+        return self._dropped + self._writer.dropped
+
+    def _read_clock(self) -> None:
+        self._now = now = self._clock.wall()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+
+    def _hand_over(self, target: LogTarget, lines: list[str]) -> None:
+        size = sum(map(len, lines))
+        if self._handed_bytes - self._writer.taken_bytes + size > _WAITING_LIMIT:
+            self._dropped += len(lines)
+            return
+        self._handed_bytes += size
+        self._writer.put((target, self._now, lines, size))
+
+    def _report(self) -> None:
+        now = self._clock.monotonic()
+        if self._reported and now < self._report_at:
+            return
+        dropped = self.dropped
+        log("log_dropped", lines=dropped - self._reported, error=self._writer.last_error)
+        self._reported = dropped
+        self._report_at = now + _REPORT_EVERY_S
+
+
+class _Writer:
+    """The thread and the deque it empties."""
+
+    def __init__(self, pause: Callable[[float], object] | None = None) -> None:
+        self._batches: deque[_Batch] = deque()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._pause = pause or self._stopping.wait
+        self._is_idle = False
+        self._open: set[LogTarget] = set()
+        self.dropped = 0
+        self.taken_bytes = 0
+        self.last_error = ""
+        self._thread = threading.Thread(target=self._run, name="request-logs", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: _Batch) -> None:
+        """From the loop: add a batch, and wake the thread if it sleeps for want of one."""
+        self._batches.append(batch)
+        if self._is_idle:
+            self._is_idle = False
+            self._wake.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Let the thread write what there is, and wait for its end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            if not self._batches:
+                if self._stopping.is_set():
+                    break
+                # The order matters: `put` appends before it looks at is_idle, so one of the two
+                # looks sees the other's step and no batch is left lying.
+                self._is_idle = True
+                if not self._batches:
+                    self._wake.wait()
+                self._is_idle = False
+                self._wake.clear()
+            self._pause(_GATHER_S)
+            self._write_all()
+        for target in self._open:
+            target.close()
+
+    def _write_all(self) -> None:
+        """Write what has gathered, the batches of one log and second together."""
+        gathered: dict[tuple[LogTarget, int], list[str]] = {}
+        while self._batches:
+            target, now, lines, size = self._batches.popleft()
+            self.taken_bytes += size
+            if lines:
+                gathered.setdefault((target, int(now)), []).extend(lines)
+                continue
+            self._write(gathered)
+            gathered.clear()
+            target.close()
+            self._open.discard(target)
+        self._write(gathered)
+
+    def _write(self, gathered: dict[tuple[LogTarget, int], list[str]]) -> None:
+        for (target, second), lines in gathered.items():
+            self._open.add(target)
+            try:
+                target.write(second, "".join(lines))
+            except OSError as error:
+                self.dropped += len(lines)
+                self.last_error = str(error)

@@ -13,7 +13,6 @@ text is printable: the listener, which trusts no worker, asks `str.isprintable` 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -58,8 +57,6 @@ W3C_FIELDS: tuple[Column, ...] = (
 # What a caller of `compose` hands over, in this order, "" for what it does not know.
 WORKER_FIELDS: tuple[Column, ...] = tuple(c for c in W3C_FIELDS if c.filled_by == "worker")
 
-_UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad]")
-
 
 def escape(value: str) -> str:
     """One value as one column: `+` for white space and what cannot be printed, `-` for nothing."""
@@ -69,10 +66,29 @@ def escape(value: str) -> str:
 
 
 def compose(flags: Collection[str], values: Sequence[str], custom: Sequence[str] = ()) -> str:
-    """The worker's part of a line: `values` in the order of WORKER_FIELDS, those in `flags`."""
+    """The worker's part of a line: `values` in the order of WORKER_FIELDS, those in `flags`.
+
+    For many lines of one site keep the `composer` of its flags.
+    """
     return composer(flags)(values, custom)
 
 
 def composer(flags: Collection[str]) -> Callable[[Sequence[str], Sequence[str]], str]:
-    """`compose` for one site's flags, with the choice of columns made once."""
-    raise NotImplementedError
+    """`compose` for one site's flags, with the choice of columns made once.
+
+    With no worker column switched on the prefix is "-", for "" means: do not log.
+    """
+    chosen = [index for index, column in enumerate(WORKER_FIELDS) if column.flag in flags]
+    breaks = len(chosen) - 1
+
+    def compose_line(values: Sequence[str], custom: Sequence[str] = ()) -> str:
+        # All columns at once: LF holds the place of the separator while blanks become "+".
+        joined = "\n".join([values[index] or "-" for index in chosen])
+        prefix = joined.replace(" ", "+").replace("\n", " ")
+        if not prefix.isprintable() or prefix.count(" ") != breaks:
+            prefix = " ".join([escape(values[index]) for index in chosen]) or "-"
+        if custom:
+            return prefix + TAIL_MARK + " ".join([escape(value) for value in custom])
+        return prefix
+
+    return compose_line

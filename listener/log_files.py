@@ -1,0 +1,125 @@
+"""Request log files on disk: their names, heads and rollover. Used by the writer thread only.
+
+A file is opened at its first line, never at configuration, and begins (again, whenever it is
+opened) with its head. A write that fails leaves no half line behind: what was written of it is cut
+off, and the caller counts the lines as dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["LogTarget", "period_name"]
+
+UNLIMITED = 0xFFFFFFFF
+
+
+def period_name(period: str, unix_time: float, *, is_local: bool) -> str:
+    """The part of a file name that stands for the period: `YYMMDD`; "" for MaxSize."""
+    moment = datetime.fromtimestamp(unix_time, None if is_local else UTC)
+    if period == "Hourly":
+        return moment.strftime("%y%m%d%H")
+    if period == "Daily":
+        return moment.strftime("%y%m%d")
+    if period == "Monthly":
+        return moment.strftime("%y%m")
+    if period == "Weekly":
+        # The week of the month, from Sunday to Saturday.
+        first_weekday = (moment.replace(day=1).weekday() + 1) % 7
+        return f"{moment.strftime('%y%m')}{(moment.day - 1 + first_weekday) // 7 + 1:02d}"
+    return ""
+
+
+class LogTarget:
+    """One log: the file being written and the rule for the next one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        software: str,
+        columns: str,
+        stem: str,  # "u_ex", or "u_extend" and "httperr" for numbered files
+        suffix: str = "",
+        period: str = "MaxSize",
+        truncate_size: int = UNLIMITED,
+        is_local: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._software = software
+        self._columns = columns
+        self._stem = stem
+        self._suffix = suffix
+        self._period = period
+        self._truncate_size = truncate_size
+        self._is_local = is_local
+        self._fd = -1
+        self._size = 0
+        self._number = 0
+        self._name = ""
+
+    def write(self, unix_time: float, text: str) -> None:
+        """Append whole lines. Raises OSError when none of them was written."""
+        data = text.encode("utf-8", "replace")
+        name = period_name(self._period, unix_time, is_local=self._is_local)
+        if self._fd >= 0 and name != self._name:
+            self.close()
+        if not name and self._size and self._size + len(data) > self._truncate_size:
+            self.close()
+            self._number += 1
+        if self._fd < 0:
+            self._open(name, unix_time)
+        self._append(data)
+
+    def close(self) -> None:
+        """Close the file; the next line opens it, or its successor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._size = 0
+
+    def _open(self, name: str, unix_time: float) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._name = name
+        if not name:
+            self._find_number()
+        path = self._folder / f"{self._stem}{name or self._number}{self._suffix}.log"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(path, flags, 0o640)
+        self._size = os.fstat(self._fd).st_size
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(unix_time))
+        head = (
+            f"#Software: {self._software}\n#Version: 1.0\n#Date: {stamp}\n"
+            f"#Fields: {self._columns}\n"
+        )
+        try:
+            self._append(head.encode("utf-8"))
+        except OSError:
+            self.close()
+            raise
+
+    def _find_number(self) -> None:
+        """Go on with the highest number there is, or the next one when that file is full."""
+        pattern = re.compile(re.escape(self._stem) + r"([0-9]{1,9})" + self._suffix + r"\.log")
+        matches = (pattern.fullmatch(entry.name) for entry in os.scandir(self._folder))
+        highest = max((int(match[1]) for match in matches if match), default=0)
+        self._number = max(self._number, highest, 1)
+        path = self._folder / f"{self._stem}{self._number}{self._suffix}.log"
+        if path.exists() and path.stat().st_size >= self._truncate_size:
+            self._number += 1
+
+    def _append(self, data: bytes) -> None:
+        view = memoryview(data)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, view[written:])
+        except OSError:
+            if written:
+                os.ftruncate(self._fd, self._size)
+            raise
+        self._size += written
