@@ -1,0 +1,3 @@
+"""The application's own config."""
+
+NAME = "own-config"

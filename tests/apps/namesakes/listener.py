@@ -1,0 +1,3 @@
+"""The application's own listener."""
+
+NAME = "own-listener"

@@ -1,0 +1,3 @@
+"""The application's own worker."""
+
+NAME = "own-worker"

@@ -1,0 +1,43 @@
+"""Time limits on clients, in a home whose minutes pass in seconds."""
+
+import time
+
+import pytest
+from support.running import place, run_server, simple_config
+from support.wire import Wire
+
+SCALE = 100  # the default limit of 120 s passes in 1.2 s
+
+
+@pytest.fixture(scope="module")
+def site():
+    with run_server(
+        simple_config("probe:application"), place("probe.py"), time_scale=SCALE
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nSlow: ",
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+    ],
+)
+def test_a_request_that_stands_still_is_ended(site, begun):
+    """A head or a body that stops arriving ends the connection at its limit."""
+    start = time.monotonic()
+    with Wire(site.port()) as wire:
+        wire.send(begun)
+        while wire.read_some():
+            pass
+    assert 0.5 < time.monotonic() - start < 8
+
+
+def test_an_idle_connection_is_closed_at_its_limit(site):
+    """A keep-alive connection without a request is closed after connectionTimeout."""
+    with Wire(site.port()) as wire:
+        assert wire.request("/").status == 200
+        start = time.monotonic()
+        assert wire.is_closed()
+        assert 0.5 < time.monotonic() - start < 8

@@ -1,0 +1,85 @@
+"""`was run module:app`: one application, no home, until Ctrl-C."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from harness.meter import command_line
+from harness.server import wait_for
+from support.running import APPS
+from support.wire import get
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "hello.py").write_text((APPS / "hello.py").read_text())
+    return tmp_path
+
+
+def _run(folder, *arguments) -> subprocess.Popen[bytes]:
+    with (folder / "output").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "was", "run", *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _url_port(folder) -> int:
+    text = (folder / "output").read_text()
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", text) if "ready" in text else None
+    return int(found[1]) if found else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(folder, number):
+    """It serves the application and ends with 0, leaving no process, on Ctrl-C."""
+    process = _run(folder, "hello:application", "--bind", "127.0.0.1:0")
+    try:
+        port = wait_for("ready", lambda: _url_port(folder), limit_s=20)
+        assert get(port).text == "hello\n"
+        before = set(_children(process.pid))
+        assert before
+    finally:
+        process.send_signal(number)
+        code = process.wait(20)
+    assert code == 0
+    wait_for("the end of all processes", lambda: not any(command_line(pid) for pid in before))
+
+
+def _children(pid: int) -> list[int]:
+    """All descendants."""
+    found, new = [], [pid]
+    while new:
+        parent = new.pop()
+        with open(f"/proc/{parent}/task/{parent}/children") as file:
+            children = [int(word) for word in file.read().split()]
+        found += children
+        new += children
+    return found
+
+
+def test_a_module_that_does_not_exist_is_named(folder):
+    """A wrong name ends it with 1 (or a 500 page that names it), never with silence."""
+    process = _run(folder, "missing_module:application", "--bind", "127.0.0.1:0")
+    try:
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            if port := _url_port(folder):
+                answer = get(port)
+                assert answer.status == 500
+                assert "missing_module" in answer.text
+                return
+            time.sleep(0.02)
+        assert process.returncode == 1
+        assert "missing_module" in (folder / "output").read_text()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
