@@ -20,7 +20,7 @@ from was.config.model import Application, PathSettings, SectionView, ServerConfi
 from was.config.parse import Node, parse
 from was.config.reduce import reduce_server
 from was.config.schema import ElementSchema, build_schema
-from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
+from was.config.semantics import GLOBAL_MODULES, HOME, SITES, check_modules, warnings_of
 from was.config.typed import Typer
 from was.config.validate import Declaration, Level, Scope, read_level
 from was.config.values import fill_defaults
@@ -151,7 +151,7 @@ def _home_of(path: Path, home: Path | None, scopes: list[Scope]) -> str:
     if home is not None:
         return os.path.abspath(home)
     for scope in scopes:
-        section = scope.sections.get(_HOST + "home")
+        section = scope.sections.get(HOME)
         if section is not None and section.values.get("path"):
             return str(section.values["path"])
     return str(Path(os.path.abspath(path)).parent.parent)

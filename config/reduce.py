@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from was.config.parse import Node
 from was.config.schema import ElementSchema
-from was.config.semantics import POOLS, SITES
+from was.config.semantics import HOME, POOLS, SITES
 from was.config.views import Viewer
 
 __all__ = ["reduce_server"]
@@ -95,6 +95,9 @@ class _Writer:
     def group(self, node: Node, prefix: str, depth: int) -> None:
         path = prefix + node.name
         schema = self.schema.get(path)
+        if path == HOME:
+            # Written already, first of all.
+            return
         if path == POOLS:
             wanted = [n for n in node.children if n.name != "add" or self.is_ours(n)]
             self.element(node, schema, node.attributes, wanted, depth)

@@ -21,6 +21,7 @@ from was.errors import ConfigError
 __all__ = [
     "GLOBAL_MODULES",
     "HANDLERS",
+    "HOME",
     "MODULES",
     "POOLS",
     "SITES",
@@ -32,6 +33,7 @@ __all__ = [
     "windows_paths",
 ]
 
+HOME = "system.applicationHost/home"
 POOLS = "system.applicationHost/applicationPools"
 SITES = "system.applicationHost/sites"
 GLOBAL_MODULES = "system.webServer/globalModules"

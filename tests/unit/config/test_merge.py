@@ -33,10 +33,10 @@ DECLARED = (
 )
 
 
-def element(attributes="", inner=""):
+def element(attributes="", inner="", schema=SCHEMA):
     text = f"<configuration>{DECLARED}<g><s {attributes}>{inner}</s></g></configuration>"
     errors = []
-    level = read_level(parse(text.encode(), "f"), SCHEMA, {}, errors, is_server=True)
+    level = read_level(parse(text.encode(), "f"), schema, {}, errors, is_server=True)
     assert errors == []
     return level.scopes[""][0].sections["g/s"]
 
@@ -102,6 +102,22 @@ def test_an_item_of_the_built_in_level_may_be_stated_again():
     assert keys(merged) == ["y", "x"]
     merge(merged, element("", '<add k="y"/>'), "g/s", errors)
     assert len(errors) == 1
+
+
+def test_each_of_several_unique_keys_is_unique_and_free_again_after_a_remove():
+    """A second unique key is taken by its item and given back with it."""
+    text = b"""<configSchema><sectionSchema name="g/s">
+      <collection addElement="add" removeElement="remove" clearElement="clear">
+      <attribute name="k" type="string" isUniqueKey="true" required="true" />
+      <attribute name="id" type="uint" isUniqueKey="true" required="true" />
+      </collection></sectionSchema></configSchema>"""
+    schema = build_schema([parse(text, "s.xml")])
+    fill_defaults(schema.values())
+    taken = fold(element("", '<add k="x" id="1"/><add k="y" id="1"/>', schema))[1]
+    assert taken[0].endswith("with unique key attribute 'id' set to '1'")
+    for free in ('<remove k="x" id="1"/>', "<clear/>"):
+        inner = f'<add k="x" id="1"/>{free}<add k="y" id="1"/>'
+        assert fold(element("", inner, schema))[1] == []
 
 
 def test_a_level_never_changes_what_it_was_folded_into():
