@@ -1,8 +1,8 @@
 """Response heads: what a worker may say in one, and the bytes the client gets. Pure.
 
-A worker sends its fields as a block of "Name: value CR LF" lines. The listener trusts no worker, and
-a block with a stray line end is a response splitting; so every block is checked, and because an
-application sends the same block again and again, a block found good is remembered (bounded).
+A worker sends its fields as a block of "Name: value CR LF" lines. The listener trusts no worker,
+and a block with a stray line end is a response splitting; so every block is checked, and because
+an application sends the same block again and again, a good one is remembered (bounded).
 Framing, persistence and hop-by-hop fields are the listener's own: a worker that sends one is
 mistaken about what will be on the wire.
 """
@@ -30,7 +30,15 @@ TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
 # RFC 9110 7.6.1: fields about this connection, not about the message.
 HOP_BY_HOP = frozenset(
-    ("connection keep-alive proxy-connection te trailer transfer-encoding upgrade").split()
+    (
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 # What only the listener may say in a response.
 OWNED = HOP_BY_HOP | {"content-length"}
@@ -171,7 +179,9 @@ def _status_line(status: int, reason: str) -> bytes:
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split()
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
 
 _date_second = -1
 _date_text = b""
@@ -179,7 +189,7 @@ _date_text = b""
 
 def http_date(unix_time: float) -> bytes:
     """IMF-fixdate of a time (RFC 9110 5.6.7); the last second's text is kept."""
-    global _date_second, _date_text  # noqa: PLW0603 a memory of one value
+    global _date_second, _date_text  # a memory of one value
     second = int(unix_time)
     if second != _date_second:
         days, rest = divmod(second, 86400)

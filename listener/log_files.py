@@ -61,19 +61,37 @@ class LogTarget:
         self._size = 0
         self._number = 0
         self._name = ""
+        self.written_lines = 0  # of the last call of `write`
 
-    def write(self, unix_time: float, text: str) -> None:
-        """Append whole lines. Raises OSError when none of them was written."""
-        data = text.encode("utf-8", "replace")
+    def write(self, unix_time: float, lines: list[str]) -> None:
+        """Append lines. Raises OSError; `written_lines` then says how many were written."""
+        self.written_lines = 0
         name = period_name(self._period, unix_time, is_local=self._is_local)
         if self._fd >= 0 and name != self._name:
             self.close()
-        if not name and self._size and self._size + len(data) > self._truncate_size:
+        if name or self._truncate_size == UNLIMITED:
+            self._write(name, unix_time, lines)
+            return
+        part: list[str] = []
+        size = 0
+        for line in lines:
+            length = len(line.encode("utf-8", "replace"))
+            if part and self._size + size + length > self._truncate_size:
+                self._write(name, unix_time, part)
+                part, size = [], 0
+            part.append(line)
+            size += length
+        self._write(name, unix_time, part)
+
+    def _write(self, name: str, unix_time: float, lines: list[str]) -> None:
+        data = "".join(lines).encode("utf-8", "replace")
+        if not name and self._fd >= 0 and self._size + len(data) > self._truncate_size:
             self.close()
             self._number += 1
         if self._fd < 0:
             self._open(name, unix_time)
         self._append(data)
+        self.written_lines += len(lines)
 
     def close(self) -> None:
         """Close the file; the next line opens it, or its successor."""

@@ -7,7 +7,7 @@ times a second and not once a turn. A disk that is full or slow never holds up a
 `_WAITING_LIMIT` bytes lines are dropped and counted, and the count is reported once a minute.
 
 Who may touch what: the deque is appended by the loop and popped by the thread (each operation is
-atomic); each counter has one writer; a LogTarget belongs to the thread once it has been handed over.
+atomic); each counter has one writer; a LogTarget belongs to the thread once it is handed over.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from was.log import log
 __all__ = ["DEFAULT_FLAGS", "LogFileSettings", "RequestLogs"]
 
 DEFAULT_FLAGS = frozenset(
-    ("Date Time ServerIP Method UriStem UriQuery ServerPort UserName ClientIP UserAgent Referer "
-     "HttpStatus HttpSubStatus Win32Status TimeTaken").split()
+    (
+        "Date", "Time", "ServerIP", "Method", "UriStem", "UriQuery", "ServerPort", "UserName",
+        "ClientIP", "UserAgent", "Referer", "HttpStatus", "HttpSubStatus", "Win32Status",
+        "TimeTaken",
+    )
 )  # fmt: skip
 _LISTENER_FLAGS = frozenset(c.flag for c in W3C_FIELDS if c.filled_by == "listener")
 _USUAL_FLAGS = _LISTENER_FLAGS & DEFAULT_FLAGS
@@ -63,18 +66,31 @@ class LogFileSettings:
 class _Site:
     """A site's log as the loop sees it."""
 
-    __slots__ = ("compose", "has_tail", "is_usual", "lines", "room", "settings", "target")
+    __slots__ = (
+        "compose",
+        "has_prefix",
+        "has_tail",
+        "is_usual",
+        "lines",
+        "room",
+        "settings",
+        "target",
+    )
 
     def __init__(self, site_id: int, settings: LogFileSettings, log_dir: Path) -> None:
         self.settings = settings
         self.compose = composer(settings.flags)
         self.has_tail = bool(settings.custom_columns)
-        self.is_usual = settings.flags & _LISTENER_FLAGS == _USUAL_FLAGS and not self.has_tail
+        # Without a column of the worker's its text is "-", and no part of the line.
+        self.has_prefix = bool(settings.flags - _LISTENER_FLAGS)
+        self.is_usual = (
+            self.has_prefix
+            and not self.has_tail
+            and settings.flags & _LISTENER_FLAGS == _USUAL_FLAGS
+        )
         self.room = settings.max_line_length
         self.lines: list[str] = []
         columns = [c.name for c in W3C_FIELDS if c.flag in settings.flags]
-        if not settings.flags - _LISTENER_FLAGS:
-            columns.insert(len(settings.flags & {"Date", "Time"}), "x-none")
         self.target = LogTarget(
             settings.folder or log_dir / f"W3SVC{site_id}",
             software=_SOFTWARE,
@@ -92,7 +108,8 @@ class _Site:
         flags = self.settings.flags
         date, _, clock_time = stamp.partition(" ")
         parts = [text for text, flag in ((date, "Date"), (clock_time, "Time")) if flag in flags]
-        parts.append(prefix)
+        if self.has_prefix:
+            parts.append(prefix)
         parts += [
             str(value) for value, flag in zip(outcome, _OUTCOME_FLAGS, strict=True) if flag in flags
         ]
@@ -331,7 +348,7 @@ class _Writer:
         for (target, second), lines in gathered.items():
             self._open.add(target)
             try:
-                target.write(second, "".join(lines))
+                target.write(second, lines)
             except OSError as error:
-                self.dropped += len(lines)
+                self.dropped += len(lines) - target.written_lines
                 self.last_error = str(error)

@@ -42,9 +42,8 @@ def _unescape(data: bytes) -> bytes:
     high = ""  # first half of a %uD8xx%uDCxx pair
     end = 0
     for match in _ESCAPES.finditer(data):
-        wide, narrow = match.groups()
-        if wide is None and narrow is None:
-            raise UrlError("a % that begins no escape")
+        wide: bytes | None = match[1]
+        narrow: bytes | None = match[2]
         if high and (wide is None or match.start() != end):
             raise UrlError("half of a surrogate pair")
         pieces.append(data[end : match.start()])
@@ -52,6 +51,8 @@ def _unescape(data: bytes) -> bytes:
         if narrow is not None:
             pieces.append(_BYTES[int(narrow, 16)])
             continue
+        if wide is None:
+            raise UrlError("a % that begins no escape")
         unit = chr(int(wide, 16))
         if not high and "\ud800" <= unit <= "\udbff":
             high = unit

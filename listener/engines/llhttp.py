@@ -36,26 +36,27 @@ class _Events:
 class LlhttpEngine:
     """See the module and `Engine`."""
 
-    __slots__ = ("_end", "_events", "_feed")
+    __slots__ = ("_completed_before", "_end", "_events", "_feed")
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._end = BodyEnd(limits or Limits())
         self._events = _Events()
         self._feed = httptools.HttpRequestParser(self._events).feed_data
+        self._completed_before = 0  # messages that ended before the present one
 
     def begin(self, head_bytes: bytes, head: Head) -> bool:
         """Take a scanned head; True when the message is complete with it."""
         events = self._events
-        events.completed = 0
+        self._completed_before = before = events.completed
         try:
             self._feed(head_bytes if head.is_plain else framing_head(head))
         except httptools.HttpParserError as error:
             raise _refusal(error) from None
         if head.content_length <= 0 and not head.chunked:
-            if events.completed != 1:
+            if events.completed != before + 1:
                 raise _disagreement()
             return True
-        if events.completed:
+        if events.completed != before:
             raise _disagreement()
         return self._end.begin(head)
 
@@ -69,7 +70,7 @@ class LlhttpEngine:
             self._feed(data[:taken])
         except httptools.HttpParserError as error:
             raise _refusal(error) from None
-        if events.completed != end.is_complete:
+        if events.completed - self._completed_before != end.is_complete:
             raise _disagreement()
         pieces = events.pieces
         events.pieces = []
