@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 STOPPED = 3
 STATUS_TIMEOUT_S = 5.0
-_KNOWN_TO_MANAGER = ("config", "sites", "app_pools")
+UNKNOWN_CONFIG: dict[str, object] = {"state": None, "since": None, "errors": []}
 
 
 @click.command("status")
@@ -66,17 +66,16 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "supervisor_pid": None,
         "uptime_s": None,
         "version": __version__,
-        "config": {"state": None, "since": None, "errors": []},
-        "sites": 0,
-        "app_pools": 0,
+        "config": UNKNOWN_CONFIG,
+        "sites": None if running or pids else 0,
+        "app_pools": None if running or pids else 0,
         "workers": sum(name.startswith("worker-") for name in pids),
     }
 
 
 def _print(found: dict[str, object]) -> None:
-    is_known = found["state"] == "running"
     width = max(len(name) for name in found)
     for name, value in found.items():
-        if value is None or (name in _KNOWN_TO_MANAGER and not is_known):
+        if value is None or value == UNKNOWN_CONFIG:
             continue
         click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
