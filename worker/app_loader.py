@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from was.log import log, log_exception
@@ -55,34 +55,44 @@ class ApplicationLoader:
 
     def load(self) -> Callable[..., Any] | Failure:
         """The application, or why there is none."""
+        application = self._application
+        if application is not None:
+            return application
+        with _import_lock:
+            return self._load_locked()
+
+    def _load_locked(self) -> Callable[..., Any] | Failure:
+        # Another thread may have done it while this one waited for the lock.
         if self._application is not None:
             return self._application
-        with _import_lock:
-            if self._application is None and (
-                self._failure is None or self._failure.signature != _sign(self._failure.signature)
-            ):
-                self._try()
-            return self._application or self._failure or Failure("not loaded", "", {})
+        failure = self._failure
+        if failure is not None and failure.signature == _sign(failure.signature):
+            return failure
+        outcome = self._try()
+        if isinstance(outcome, Failure):
+            self._failure = outcome
+        else:
+            self._application, self._failure = outcome, None
+        return outcome
 
-    def _try(self) -> None:
+    def _try(self) -> Callable[..., Any] | Failure:
         started = time.monotonic()
         before = set(sys.modules)
         _put_first(self._folder)
         try:
-            self._application = _resolve(self._reference)
+            application = _resolve(self._reference)
         except BaseException as error:  # noqa: BLE001 SystemExit too must not end the worker
-            self._failure = self._describe(error, before)
             log_exception(
                 "application_failed", error, application=self._reference, folder=self._folder
             )
-            return
-        self._failure = None
+            return self._describe(error, before)
         log(
             "application_loaded",
             application=self._reference,
             folder=self._folder,
             elapsed_ms=round((time.monotonic() - started) * 1000),
         )
+        return application
 
     def _describe(self, error: BaseException, before: set[str]) -> Failure:
         files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
@@ -128,7 +138,7 @@ def _resolve(reference: str) -> Callable[..., Any]:
 
 
 def _sign(
-    paths: dict[str, Any],
+    paths: Mapping[str, object],
 ) -> dict[str, tuple[int, int] | None]:
     """Time and size of each file; None for one that is not there."""
     signature: dict[str, tuple[int, int] | None] = {}

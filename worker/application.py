@@ -36,12 +36,12 @@ class HttpApplication:
     def __init__(self, site: HttpSite, application: Application, pool: str) -> None:
         self.site = site
         self.config = application
-        self.pool = pool
+        self.pool: str = pool
         self.path = application.path
         self.prefix = "" if application.path == "/" else application.path.rstrip("/")
         self.prefix_length = len(self.prefix)
-        self.physical_path = application.physical_path
-        self.id = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
+        self.physical_path: str = application.physical_path
+        self.id: str = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
         self.config_path = f"MACHINE/WEBROOT/APPHOST/{site.site_name}{self.prefix}"
         self.module_context_container = ModuleContextContainer()
         self.settings: PathSettings

@@ -215,6 +215,29 @@ class CallLists:
         context.path_info_at = found.path_info_at
         return CONTINUE
 
+    def transfer(self, context: HttpContext, path: str) -> RequestNotificationStatus:
+        """Let the handler of another path of this application answer; the request keeps its own.
+
+        What a default document is answered by. Only the handler's own event runs again.
+        """
+        before = context.path, context.plan, context.path_info_at
+        context.set_path(path)
+        try:
+            found = self._mapper.find(context.method, path, context.resource_mode)
+            if isinstance(found, NoMatch):
+                return CONTINUE
+            context.plan = plan = self._plans[id(found.script_map)]
+            context.path_info_at = found.path_info_at
+            for step in plan.steps:
+                if step.notification is RQ.EXECUTE_REQUEST_HANDLER and not step.is_post:
+                    status = step.call(context, context)
+                    if status:
+                        return status
+            return CONTINUE
+        finally:
+            context.set_path(before[0])
+            _, context.plan, context.path_info_at = before
+
 
 def require_user(context: HttpContext, _: object) -> RequestNotificationStatus:
     """After the event the core requires a user."""
@@ -286,8 +309,9 @@ class _RequestModuleCall:
 
     def __call__(self, context: HttpContext, provider: object) -> RequestNotificationStatus:
         module_id = self._registration.id
-        if context.disabled is not None and module_id in context.disabled:
-            if context.disabled[module_id][self._is_post] & self._notification:
+        if context.disabled is not None:
+            masks = context.disabled.get(module_id, (0, 0))
+            if masks[self._is_post] & self._notification:
                 return CONTINUE
         exchange = context.exchange
         exchange.words[exchange.row + 1] = self._hint

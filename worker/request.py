@@ -135,6 +135,10 @@ class HttpRequest:
         if data:
             self._inserted.insert(0, data)
 
+    def detach(self) -> None:
+        """The request is over."""
+        del self._context
+
     @property
     def is_untouched(self) -> bool:
         """Whether no module has read or changed the body."""

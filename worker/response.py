@@ -179,7 +179,10 @@ class HttpResponse:
         self._block = None
 
     def set_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
-        """Take fields that were checked and encoded by the caller; none is the listener's."""
+        """Take fields that the caller has checked and encoded.
+
+        The listener's may be among `fields`, but must not be in `block`.
+        """
         self._fields = fields
         self._block = block
 
@@ -192,7 +195,9 @@ class HttpResponse:
         """The encoded fields."""
         block = self._block
         if block is None:
-            block = self._block = encode_fields(self._fields)
+            block = self._block = encode_fields(
+                [field for field in self._fields if field[0].lower() not in LISTENER_FIELDS]
+            )
         return block
 
     # ── body ────────────────────────────────────────────────────────────────────────────────────
@@ -251,6 +256,10 @@ class HttpResponse:
     def set_need_disconnect(self) -> None:
         """Close the client's connection after this response."""
         self.needs_disconnect = True
+
+    def detach(self) -> None:
+        """The request is over: status, fields and error can still be read, nothing be sent."""
+        del self._context
 
     def reset_connection(self) -> None:
         """Give the response up: the connection is cut when the request ends."""

@@ -52,9 +52,7 @@ def flush(context: HttpContext) -> None:
             length = response.content_length
             if _is_bodiless(context, response):
                 first, chunks = b"", []
-            exchange.start(
-                response.status, response.reason, response.block(), length, first
-            )
+            exchange.start(response.status, response.reason, response.block(), length, first)
         elif _is_bodiless(context, response):
             chunks = []
         _write_all(context, chunks)
@@ -147,9 +145,7 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
     )
 
 
-def _finish_in_pieces(
-    context: HttpContext, response: HttpResponse, length: int, log: str
-) -> None:
+def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int, log: str) -> None:
     # Several files in one body (multipart ranges): no single message can carry it.
     response.content_length = length
     chunks, response.chunks = response.chunks, []
@@ -232,4 +228,6 @@ def _replace_failed(context: HttpContext, error: BaseException) -> None:
     response.clear()
     response.set_status(500, "Internal Server Error", 0, 0x8000FFFF, error)
     response.set_header("Content-Type", "text/html")
-    response.set_body(b"The page cannot be displayed because an internal server error has occurred.")
+    response.set_body(
+        b"The page cannot be displayed because an internal server error has occurred."
+    )

@@ -77,7 +77,7 @@ class WorkerServer:
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
     def load(self) -> None:
-        """Load modules and applications. Raises ConfigErrors or ModuleError; no application's fault.
+        """Load modules and applications. Raises ConfigErrors and ModuleError only.
 
         An application that fails answers 500 with its sub-status instead.
         """

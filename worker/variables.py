@@ -35,9 +35,7 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "APP_POOL_ID": lambda c: c.application.pool,
     "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
     "AUTH_USER": lambda c: c.user.user_name if c.user else "",
-    "CONTENT_LENGTH": lambda c: (
-        str(c.message.body_length) if c.message.body_length >= 0 else ""
-    ),
+    "CONTENT_LENGTH": lambda c: str(c.message.body_length) if c.message.body_length >= 0 else "",
     "CONTENT_TYPE": lambda c: c.request.get_header("Content-Type") or "",
     "DOCUMENT_ROOT": lambda c: c.application.physical_path,
     "HTTPS": lambda c: "on" if c.message.secure else "off",

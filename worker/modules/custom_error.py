@@ -1,11 +1,130 @@
-"""Not written yet: registers for nothing."""
+"""CustomErrorModule: the body of error responses, as `httpErrors` asks for.
+
+Who may see details (errorMode) gets the detailed page; everybody else the custom page of the
+status, or one line. existingResponse="Auto" leaves alone what a handler has said itself: a body,
+or a status that it did not report as an error (a WSGI application's own 404, empty or not).
+"""
 
 from __future__ import annotations
 
-from was.worker.registration import ModuleRegistrationInfo
+import os
+from typing import TYPE_CHECKING
+
+from was.config.model import ErrorMode, ExistingResponse, ResponseMode
+from was.worker.error_page import detailed_page, generic_page
+from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.config.model import CustomError as CustomErrorEntry
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+    from was.worker.response import HttpResponse
+
+_PAGE_LIMIT = 1 << 20
+
+
+class CustomErrors(HttpModule):
+    """The error pages of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        settings = application.settings.http_errors
+        self._mode = settings.error_mode
+        self._existing = settings.existing_response
+        self._link = settings.detailed_more_information_link
+        self._folder = application.physical_path
+        self._entries = {(e.status_code, e.sub_status_code): e for e in settings.entries}
+
+    def on_send_response(
+        self, context: HttpContext, provider: HttpResponse
+    ) -> RequestNotificationStatus:
+        """Give an error response its body."""
+        response = context.response
+        if response.status < 400 or not provider.headers_being_sent:
+            return CONTINUE
+        if not self._is_ours(response):
+            return CONTINUE
+        is_detailed = self._mode is ErrorMode.DETAILED or (
+            self._mode is ErrorMode.DETAILED_LOCAL_ONLY and context.is_local
+        )
+        if is_detailed:
+            self._set_page(context, detailed_page(context, self._link))
+        else:
+            self._set_custom(context)
+        return CONTINUE
+
+    def _is_ours(self, response: HttpResponse) -> bool:
+        if self._existing is ExistingResponse.REPLACE:
+            return True
+        if self._existing is ExistingResponse.PASS_THROUGH:
+            return False
+        error = response.error
+        return error is not None and not error.try_skip_custom_errors and not response.chunks
+
+    def _set_custom(self, context: HttpContext) -> None:
+        response = context.response
+        entry = self._entries.get((response.status, response.sub_status)) or self._entries.get(
+            (response.status, -1)
+        )
+        if entry is not None and entry.response_mode is not ResponseMode.FILE:
+            target = entry.path
+            if entry.response_mode is ResponseMode.EXECUTE_URL:
+                # The URL runs as a request of its own; it is told what failed, as in IIS.
+                target += f"?{response.status};{context.message.target}"
+            status, sub_status = response.status, response.sub_status
+            if target and not any(c <= " " or c == "\x7f" for c in target):
+                response.discard_body()
+                response.redirect(target)
+                response.sub_status = 0 if status < 500 else sub_status
+                return
+        page = self._read(entry, context) if entry is not None else None
+        self._set_page(context, page if page is not None else generic_page(context))
+
+    def _read(self, entry: CustomErrorEntry, context: HttpContext) -> bytes | None:
+        """The file of a custom error: in the client's language, else en-US, else as it stands."""
+        folder = entry.prefix_language_file_path
+        if not folder:
+            return _read_file(os.path.join(self._folder, entry.path))
+        languages = [*_languages(context.request.get_header("Accept-Language") or ""), "en-US", ""]
+        for language in languages:
+            page = _read_file(os.path.join(folder, language, entry.path))
+            if page is not None:
+                return page
+        return None
+
+    def _set_page(self, context: HttpContext, page: bytes) -> None:
+        response = context.response
+        response.set_body(page)
+        response.set_header("Content-Type", "text/html; charset=utf-8")
+        response.delete_header("Last-Modified")
+        response.delete_header("ETag")
+        if response.status >= 500:
+            response.set_header("X-Request-ID", context.request_id)
+
+
+def _languages(accepted: str) -> list[str]:
+    """The language tags of Accept-Language, in the order written; nothing that is no tag."""
+    tags = [part.partition(";")[0].strip() for part in accepted[:200].split(",")]
+    return [tag for tag in tags if tag.isascii() and tag.replace("-", "").isalnum()][:4]
+
+
+def _read_file(path: str) -> bytes | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        return os.read(fd, _PAGE_LIMIT)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Register for nothing."""
+    """Subscribe to SEND_RESPONSE."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(CustomErrors), RequestNotification.SEND_RESPONSE, 0
+    )

@@ -1,11 +1,54 @@
-"""Not written yet: registers for nothing."""
+"""DefaultDocumentModule: the first file of `defaultDocument` that a folder holds answers for it."""
 
 from __future__ import annotations
 
-from was.worker.registration import ModuleRegistrationInfo
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+
+class DefaultDocument(HttpModule):
+    """The default documents of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self._names = application.settings.default_document.files
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Hand the request to the handler of the document; pass if there is none."""
+        if not context.path.endswith("/") or not context.is_directory:
+            return CONTINUE
+        for name in self._names:
+            if name.startswith("/") or "/../" in f"/{name}/":
+                continue
+            path = context.path + name
+            try:
+                mode = os.stat(context.map_path(path)).st_mode
+            except (OSError, ValueError):
+                continue
+            if stat.S_ISREG(mode):
+                return context.calls.transfer(context, path)
+        return CONTINUE
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    if application.settings.default_document.enabled:
+        return DefaultDocument(application)
+    return HttpModule()
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Register for nothing."""
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(_make), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )

@@ -1,11 +1,111 @@
-"""Not written yet: registers for nothing."""
+"""DirectoryListingModule: the listing of a folder, or 403.14 where `directoryBrowse` is off.
+
+Left out: what the static file handler would not serve (dot names, hiddenSegments).
+"""
 
 from __future__ import annotations
 
-from was.worker.registration import ModuleRegistrationInfo
+import os
+import time
+from html import escape
+from typing import TYPE_CHECKING
+
+from was.config.model import ShowFlag
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.url_text import quote_path
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+
+class DirectoryListing(HttpModule):
+    """The listings of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        settings = application.settings.directory_browse
+        self._is_enabled = settings.enabled
+        self._flags = settings.show_flags
+        self._hidden = frozenset(
+            segment.lower() for segment in application.settings.request_filtering.hidden_segments
+        )
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Answer for a folder."""
+        if not context.is_directory:
+            return CONTINUE
+        response = context.response
+        if not self._is_enabled:
+            response.set_status(403, "Forbidden", 14, 0x80070005)
+            return FINISH_REQUEST
+        if context.method not in ("GET", "HEAD"):
+            response.set_status(405, "Method Not Allowed")
+            response.set_header("Allow", "GET, HEAD, OPTIONS, TRACE")
+            return FINISH_REQUEST
+        try:
+            page = self._page(context)
+        except PermissionError:
+            response.set_status(401, "Unauthorized", 3, 0x80070005)
+            return FINISH_REQUEST
+        response.set_header("Content-Type", "text/html; charset=UTF-8")
+        response.set_body(page.encode("utf-8", "surrogateescape"))
+        context.is_handled = True
+        return CONTINUE
+
+    def _page(self, context: HttpContext) -> str:
+        host = context.get_server_variable("SERVER_NAME") or ""
+        title = escape(f"{host} - {context.path}")
+        lines = [f"<html><head><title>{title}</title></head><body><H1>{title}</H1><hr>\n\n<pre>"]
+        folder = context.path.rstrip("/")
+        if len(folder) > context.application.prefix_length:
+            parent = escape(quote_path(folder[: folder.rfind("/") + 1]))
+            lines.append(f'<A HREF="{parent}">[To Parent Directory]</A><br><br>')
+        with os.scandir(context.physical_path) as entries:
+            lines += [
+                self._line(context.path, entry)
+                for entry in sorted(entries, key=lambda e: e.name.lower())
+                if not entry.name.startswith(".") and entry.name.lower() not in self._hidden
+            ]
+        return "\n".join(lines) + "\n</pre><hr></body></html>"
+
+    def _line(self, folder: str, entry: os.DirEntry[str]) -> str:
+        try:
+            status = entry.stat()
+            is_folder = entry.is_dir()
+        except OSError:
+            return ""
+        columns: list[str] = []
+        modified = time.localtime(status.st_mtime)
+        if ShowFlag.LONG_DATE in self._flags:
+            columns.append(time.strftime("%A, %d %B %Y", modified))
+        elif ShowFlag.DATE in self._flags:
+            columns.append(f"{modified.tm_mon}/{modified.tm_mday}/{modified.tm_year}".rjust(10))
+        if ShowFlag.TIME in self._flags:
+            half = "AM" if modified.tm_hour < 12 else "PM"
+            hour = (modified.tm_hour + 11) % 12 + 1
+            columns.append(f"{hour}:{modified.tm_min:02d} {half}".rjust(8))
+        if ShowFlag.SIZE in self._flags:
+            columns.append(" " * 6 + "&lt;dir&gt;" if is_folder else str(status.st_size).rjust(11))
+        name = entry.name
+        if ShowFlag.EXTENSION not in self._flags and not is_folder:
+            name = os.path.splitext(name)[0]
+        link = escape(quote_path(folder + entry.name + ("/" if is_folder else "")))
+        columns.append(f'<A HREF="{link}">{escape(name)}</A><br>')
+        return " ".join(columns)
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Register for nothing."""
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(DirectoryListing), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )

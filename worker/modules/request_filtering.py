@@ -1,11 +1,210 @@
-"""Not written yet: registers for nothing."""
+"""RequestFilteringModule: refuses what `security/requestFiltering` does not allow.
+
+The limits every application has are compared in one place; each other rule is a check made from
+the settings, and there is none for what is not set. Differs from IIS: "+" in a path is no double
+escaping here, and a body whose length is unknown is not limited.
+"""
 
 from __future__ import annotations
 
-from was.worker.registration import ModuleRegistrationInfo
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    Priority,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.response import REASONS
+
+if TYPE_CHECKING:
+    from was.config.model import FilteringRule, FilterList, HeaderLimit, RequestFiltering
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+# A refusal: (status, sub-status); None = nothing against it.
+_Check = Callable[["HttpContext"], tuple[int, int] | None]
+
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+class RequestFilter(HttpModule):
+    """The filter of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        settings = application.settings.request_filtering
+        limits = settings.request_limits
+        self._max_url = limits.max_url
+        self._max_query = limits.max_query_string
+        self._max_content = limits.max_allowed_content_length
+        self._allows_double_escaping = settings.allow_double_escaping
+        # "/name" occurs in every path that has the segment: a quick look before the thorough one.
+        self._hidden = tuple(f"/{segment.lower()}" for segment in settings.hidden_segments)
+        self._checks = _make_checks(settings)
+
+    def on_begin_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Let the request pass, or finish it with the rule's sub-status."""
+        path = context.path
+        if context.message.body_length > self._max_content:
+            return _refuse(context, 413, 1)
+        if len(path) > self._max_url and _byte_length(path) > self._max_url:
+            return _refuse(context, 404, 14)
+        if len(context.query) > self._max_query:
+            return _refuse(context, 404, 15)
+        if "%" in path and not self._allows_double_escaping and _ESCAPE.search(path):
+            return _refuse(context, 404, 11)
+        lower = path.lower()
+        for hidden in self._hidden:
+            if hidden in lower and f"{hidden}/" in f"{lower}/":
+                return _refuse(context, 404, 8)
+        for check in self._checks:
+            refusal = check(context)
+            if refusal is not None:
+                return _refuse(context, *refusal)
+        return CONTINUE
+
+
+def _byte_length(path: str) -> int:
+    return len(path.encode("utf-8", "surrogateescape"))
+
+
+def _refuse(context: HttpContext, status: int, sub_status: int) -> RequestNotificationStatus:
+    context.response.set_status(status, REASONS[status], sub_status)
+    return FINISH_REQUEST
+
+
+def _make_checks(settings: RequestFiltering) -> tuple[_Check, ...]:
+    checks: list[_Check] = []
+    if settings.verbs.entries or not settings.verbs.allow_unlisted:
+        checks.append(_verb_check(settings.verbs))
+    extensions = settings.file_extensions
+    if extensions.entries or not extensions.allow_unlisted:
+        checks.append(_extension_check(extensions))
+    if not settings.allow_high_bit_characters:
+        checks.append(lambda context: None if context.path.isascii() else (404, 12))
+    if settings.deny_url_sequences:
+        allowed = frozenset(url.lower() for url in settings.always_allowed_urls)
+        checks.append(_sequence_check(settings.deny_url_sequences, allowed, 5))
+    if settings.deny_query_string_sequences:
+        checks.append(
+            _query_check(
+                settings.deny_query_string_sequences,
+                frozenset(query.lower() for query in settings.always_allowed_query_strings),
+            )
+        )
+    if settings.request_limits.header_limits:
+        checks.append(_header_check(settings.request_limits.header_limits))
+    checks += [_rule_check(rule) for rule in settings.filtering_rules if rule.deny_strings]
+    return tuple(checks)
+
+
+def _verb_check(verbs: FilterList) -> _Check:
+    listed = {entry.value: entry.allowed for entry in verbs.entries}
+    default = verbs.allow_unlisted
+    return lambda context: None if listed.get(context.method, default) else (404, 6)
+
+
+def _extension_check(extensions: FilterList) -> _Check:
+    listed = {entry.value.lower(): entry.allowed for entry in extensions.entries}
+    default = extensions.allow_unlisted
+
+    def check(context: HttpContext) -> tuple[int, int] | None:
+        # Every segment: /shell.py/x runs shell.py where a handler allows path info.
+        for segment in context.path.lower().split("/"):
+            at = segment.rfind(".")
+            if at >= 0 and not listed.get(segment[at:], default):
+                return 404, 7
+        return None
+
+    return check
+
+
+def _sequence_check(sequences: tuple[str, ...], allowed: frozenset[str], sub_status: int) -> _Check:
+    lowered = tuple(sequence.lower() for sequence in sequences)
+
+    def check(context: HttpContext) -> tuple[int, int] | None:
+        path = context.path.lower()
+        if path in allowed:
+            return None
+        raw = context.message.target.partition("?")[0].lower()
+        if any(sequence in path or sequence in raw for sequence in lowered):
+            return 404, sub_status
+        return None
+
+    return check
+
+
+def _query_check(sequences: tuple[str, ...], allowed: frozenset[str]) -> _Check:
+    lowered = tuple(sequence.lower() for sequence in sequences)
+
+    def check(context: HttpContext) -> tuple[int, int] | None:
+        query = context.query.lower()
+        if not query or query in allowed:
+            return None
+        decoded = _unescape(query)
+        if any(sequence in query or sequence in decoded for sequence in lowered):
+            return 404, 18
+        return None
+
+    return check
+
+
+def _header_check(limits: tuple[HeaderLimit, ...]) -> _Check:
+    sizes = {limit.header.lower(): limit.size_limit for limit in limits}
+
+    def check(context: HttpContext) -> tuple[int, int] | None:
+        for name, value in context.fields:
+            limit = sizes.get(name.lower())
+            if limit is not None and len(value) > limit:
+                return 431, 0
+        return None
+
+    return check
+
+
+def _rule_check(rule: FilteringRule) -> _Check:
+    strings = tuple(text.lower() for text in rule.deny_strings)
+    extensions = tuple(extension.lower() for extension in rule.applies_to)
+    headers = frozenset(name.lower() for name in rule.scan_headers)
+
+    def check(context: HttpContext) -> tuple[int, int] | None:
+        path = context.path.lower()
+        if extensions and not path.endswith(extensions):
+            return None
+        texts: list[str] = []
+        if rule.scan_url:
+            texts.append(path)
+        if rule.scan_query_string:
+            texts += [context.query.lower(), _unescape(context.query.lower())]
+        if rule.scan_all_raw:
+            texts.append(context.message.target.lower())
+            texts += [value.lower() for _, value in context.fields]
+        elif headers:
+            texts += [v.lower() for name, v in context.fields if name.lower() in headers]
+        if any(string in text for string in strings for text in texts):
+            return 404, 19
+        return None
+
+    return check
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match.group()[1:], 16)), text)
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Register for nothing."""
+    """Subscribe to BEGIN_REQUEST, before other modules look at the URL."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(RequestFilter), RequestNotification.BEGIN_REQUEST, 0
+    )
+    registration_info.set_priority_for_request_notification(
+        RequestNotification.BEGIN_REQUEST, Priority.FIRST
+    )

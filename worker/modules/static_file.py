@@ -1,11 +1,282 @@
-"""Not written yet: registers for nothing."""
+"""StaticFileModule: files below a virtual directory, and the redirect that adds "/" to a folder.
+
+What is opened decides, not what was looked at before: the file is opened once, must be a regular
+one, and where the descriptor really lies (symbolic links resolved) must be below the virtual
+directory's folder. A link out of it is 404; let a virtual directory point there instead. A segment
+that begins with a dot is what the hidden attribute is on Windows: 404.9, but for `.well-known`.
+"""
 
 from __future__ import annotations
 
-from was.worker.registration import ModuleRegistrationInfo
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from was.config.model import CacheControlMode
+from was.worker.fields import encode_fields
+from was.worker.http_dates import format_date
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.representation import evaluate_conditions, parse_ranges, wants_range
+from was.worker.response import FileRegion
+from was.worker.url_text import quote_path
+
+if TYPE_CHECKING:
+    from was.config.model import StaticContent
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+_SMALL_FILE_BYTES = 65536
+_NOT_FOUND = 0x80070002
+_ACCESS_DENIED = 0x80070005
+_MISSING = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
+)
+_CONDITIONAL = frozenset(
+    {
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "range",
+    }
+)
+
+
+class StaticFile(HttpModule):
+    """The static content of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        settings = application.settings.static_content
+        self._application = application
+        self._types = settings.mime_map
+        self._sets_etag = settings.set_etag
+        self._cache_fields = _cache_fields(settings)
+        self._real_roots: dict[str, str] = {}
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Answer for a file; pass a folder that ends in "/" on."""
+        response = context.response
+        if _is_hidden(context.path, self._application.prefix_length):
+            response.set_status(404, "Not Found", 9, _NOT_FOUND)
+            return FINISH_REQUEST
+        path = context.physical_path
+        try:
+            # O_NONBLOCK: opening a FIFO must not wait for a writer.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except (OSError, ValueError) as error:
+            return _refuse_open(context, error)
+        try:
+            status = os.fstat(fd)
+            if not self._is_inside(fd, self._application.root_of(context.path)):
+                response.set_status(404, "Not Found", 0, _NOT_FOUND)
+                return FINISH_REQUEST
+            if stat.S_ISDIR(status.st_mode):
+                return _redirect_to_folder(context)
+            if not stat.S_ISREG(status.st_mode):
+                response.set_status(404, "Not Found", 0, _NOT_FOUND)
+                return FINISH_REQUEST
+            if context.method not in ("GET", "HEAD"):
+                response.set_status(405, "Method Not Allowed")
+                response.set_header("Allow", "GET, HEAD, OPTIONS, TRACE")
+                return FINISH_REQUEST
+            media_type = self._type_of(path)
+            if media_type is None:
+                response.set_status(404, "Not Found", 3, 0x80070032)
+                return FINISH_REQUEST
+            is_kept = self._answer(context, fd, status, media_type)
+            if is_kept:
+                fd = -1
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        context.is_handled = True
+        return CONTINUE
+
+    # ── is this file to be had? ─────────────────────────────────────────────────────────────────
+
+    def _is_inside(self, fd: int, root: str) -> bool:
+        real = os.readlink(f"/proc/self/fd/{fd}")
+        known = self._real_roots.get(root)
+        if known is not None and _is_below(real, known):
+            return True
+        # The folder itself may be a link that was turned to another release.
+        known = self._real_roots[root] = os.path.realpath(root)
+        return _is_below(real, known)
+
+    def _type_of(self, path: str) -> str | None:
+        name = path[path.rfind("/") + 1 :].lower()
+        at = name.find(".")
+        while at >= 0:
+            found = self._types.get(name[at:])
+            if found is not None:
+                return found
+            at = name.find(".", at + 1)
+        if "." not in name and (bare := self._types.get(".")) is not None:
+            return bare
+        return self._types.get(".*")
+
+    # ── the answer ──────────────────────────────────────────────────────────────────────────────
+
+    def _answer(
+        self, context: HttpContext, fd: int, status: os.stat_result, media_type: str
+    ) -> bool:
+        """Fill the response; True if it keeps the descriptor."""
+        response = context.response
+        size = status.st_size
+        modified = int(status.st_mtime)
+        etag = f'"{status.st_mtime_ns:x}:{size:x}"' if self._sets_etag else ""
+        fields = [("Last-Modified", format_date(modified)), ("Accept-Ranges", "bytes")]
+        if etag:
+            fields.append(("ETag", etag))
+        fields += self._cache_fields
+        conditions = _conditions(context.fields)
+        if conditions:
+            outcome = evaluate_conditions(conditions, etag, modified)
+            if outcome == 304:
+                response.set_status(304)
+                response.set_encoded_fields(fields, encode_fields(fields))
+                return False
+            if outcome:
+                response.set_status(outcome)
+                return False
+            if context.method == "GET" and wants_range(conditions, etag, modified):
+                ranges = parse_ranges(conditions["range"], size)
+                if ranges is not None:
+                    return _answer_ranges(context, fd, fields, media_type, size, ranges)
+        fields = [("Content-Type", media_type), *fields]
+        response.set_encoded_fields(fields, encode_fields(fields))
+        if context.method == "HEAD":
+            response.content_length = size
+            return False
+        return _add_region(context, fd, 0, size)
+
+
+def _answer_ranges(
+    context: HttpContext,
+    fd: int,
+    fields: list[tuple[str, str]],
+    media_type: str,
+    size: int,
+    ranges: list[tuple[int, int]],
+) -> bool:
+    """206 with one part or several, or 416."""
+    response = context.response
+    if not ranges:
+        response.set_status(416, "Requested Range Not Satisfiable")
+        response.set_header("Content-Range", f"bytes */{size}")
+        return False
+    response.set_status(206)
+    if len(ranges) == 1:
+        offset, length = ranges[0]
+        content_range = f"bytes {offset}-{offset + length - 1}/{size}"
+        fields = [("Content-Type", media_type), ("Content-Range", content_range), *fields]
+        response.set_encoded_fields(fields, encode_fields(fields))
+        return _add_region(context, fd, offset, length)
+    boundary = f"was-part-{os.urandom(12).hex()}"
+    fields = [("Content-Type", f"multipart/byteranges; boundary={boundary}"), *fields]
+    response.set_encoded_fields(fields, encode_fields(fields))
+    is_kept = False
+    line_end = ""
+    for offset, length in ranges:
+        head = (
+            f"{line_end}--{boundary}\r\nContent-Type: {media_type}\r\n"
+            f"Content-Range: bytes {offset}-{offset + length - 1}/{size}\r\n\r\n"
+        )
+        line_end = "\r\n"
+        response.chunks.append(head.encode("latin-1"))
+        if length <= _SMALL_FILE_BYTES:
+            response.chunks.append(os.pread(fd, length, offset))
+        else:
+            # Several regions, one descriptor: the first that is made closes it, after the last.
+            response.chunks.append(FileRegion(fd, offset, length, is_owned=not is_kept))
+            is_kept = True
+    response.chunks.append(f"\r\n--{boundary}--\r\n".encode("latin-1"))
+    return is_kept
+
+
+def _add_region(context: HttpContext, fd: int, offset: int, length: int) -> bool:
+    """Add part of the file to the body; True if the response keeps the descriptor."""
+    if length <= _SMALL_FILE_BYTES:
+        context.response.chunks.append(os.pread(fd, length, offset))
+        return False
+    context.response.chunks.append(FileRegion(fd, offset, length))
+    return True
+
+
+def _conditions(fields: list[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in fields:
+        # All of them, and few others, begin so: one comparison instead of a lower() for each.
+        if name[0] in "iIrR" and (lower := name.lower()) in _CONDITIONAL:
+            found[lower] = f"{found[lower]}, {value}" if lower in found else value
+    return found
+
+
+def _is_hidden(path: str, start: int) -> bool:
+    if "/." not in path:
+        return False
+    return any(
+        segment.startswith(".") and segment != ".well-known" for segment in path[start:].split("/")
+    )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _refuse_open(context: HttpContext, error: OSError | ValueError) -> RequestNotificationStatus:
+    number = error.errno if isinstance(error, OSError) else errno.ENOENT
+    if number in _MISSING:
+        context.response.set_status(404, "Not Found", 0, _NOT_FOUND)
+    elif number in (errno.EACCES, errno.EPERM):
+        context.response.set_status(401, "Unauthorized", 3, _ACCESS_DENIED)
+    else:
+        raise error
+    return FINISH_REQUEST
+
+
+def _redirect_to_folder(context: HttpContext) -> RequestNotificationStatus:
+    """A folder asked for without its "/": links in its pages would be resolved wrongly."""
+    if context.path.endswith("/"):
+        return CONTINUE
+    query = f"?{context.query}" if context.query else ""
+    context.response.redirect(quote_path(context.path) + "/" + query, 301)
+    context.is_handled = True
+    return CONTINUE
+
+
+def _cache_fields(settings: StaticContent) -> list[tuple[str, str]]:
+    """Cache-Control and Expires as clientCache asks for."""
+    directives: list[str] = []
+    fields: list[tuple[str, str]] = []
+    mode = settings.cache_control_mode
+    if mode is CacheControlMode.DISABLE_CACHE:
+        directives.append("no-cache")
+    elif mode is CacheControlMode.USE_MAX_AGE:
+        directives.append(f"max-age={int(settings.cache_control_max_age_s)}")
+    elif mode is CacheControlMode.USE_EXPIRES and settings.http_expires:
+        fields.append(("Expires", settings.http_expires))
+    if settings.cache_control_custom:
+        directives.append(settings.cache_control_custom)
+    if directives:
+        fields.append(("Cache-Control", ",".join(directives)))
+    return fields
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Register for nothing."""
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(StaticFile), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )

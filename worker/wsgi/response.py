@@ -26,7 +26,8 @@ _CACHE_LIMIT = 2048
 _CACHED_VALUE_LIMIT = 256
 _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
 
-_lines: dict[tuple[str, str], bytes] = {}
+# Encoded line of a field, or the number that Content-Length declares.
+_lines: dict[tuple[str, str], bytes | int] = {}
 _statuses: dict[str, tuple[int, str]] = {}
 
 
@@ -60,50 +61,44 @@ class WsgiResponse:
             response.content_length = -1
         elif self._is_begun:
             raise AssertionError("start_response was called again without exc_info")
+        block = b""
         try:
-            block = b"".join([_lines[field] for field in headers])
+            for field in headers:
+                line = _lines.get(field)
+                if line is None:
+                    line = self._encode(field)
+                if line.__class__ is bytes:
+                    block += line
+                else:
+                    response.content_length = line  # type: ignore[assignment]
             fields = headers.copy()
-        except (KeyError, TypeError, AttributeError):
-            fields, block = self._encode(headers)
+        except (TypeError, AttributeError):
+            raise AssertionError(f"headers must be a list of pairs of str: {headers!r}") from None
         response.status, response.reason = _statuses.get(status) or _parse_status(status)
         response.set_encoded_fields(fields, block)
         self._left = response.content_length
         self._is_begun = True
         return self.write
 
-    def _encode(self, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bytes]:
-        if type(headers) is not list:
-            raise AssertionError(f"headers must be a list, not {type(headers).__name__}")
-        fields: list[tuple[str, str]] = []
-        lines: list[bytes] = []
-        for field in headers:
-            line = _lines.get(field) if type(field) is tuple else None
-            if line is None:
-                line = self._encode_one(field)
-                if not line:
-                    continue
-            fields.append(field)
-            lines.append(line)
-        return fields, b"".join(lines)
-
-    def _encode_one(self, field: tuple[str, str]) -> bytes:
-        """The line of a field; b"" for one that is said in another way."""
+    def _encode(self, field: tuple[str, str]) -> bytes | int:
+        """The line of a field; for Content-Length the number."""
         if type(field) is not tuple or len(field) != 2:
             raise AssertionError(f"a header must be a tuple of two, not {field!r}")
         name, value = field
-        if not isinstance(name, str) or not isinstance(value, str):
+        if type(name) is not str or type(value) is not str:
             raise AssertionError(f"header name and value must be str: {field!r}")
         lower = name.lower()
+        line: bytes | int
         if lower == "content-length":
-            if not (value.isascii() and value.strip().isdigit()):
+            if not (value.isascii() and value.isdigit()):
                 raise AssertionError(f"not a Content-Length: {value!r}")
-            self._response.content_length = int(value)
-            return b""
-        if lower in HOP_BY_HOP:
+            line = int(value)
+        elif lower in HOP_BY_HOP:
             raise AssertionError(f"hop-by-hop header in a WSGI response: {name}")
-        line = encode_field(field)
-        if lower == "date":
-            return b""  # the listener's clock, once
+        else:
+            line = encode_field(field)
+            if lower == "date":
+                line = b""  # the listener's clock, once
         if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
             if len(_lines) >= _CACHE_LIMIT:
                 _lines.clear()

@@ -1,0 +1,104 @@
+"""Conditional and range requests on one representation (RFC 9110, 13 and 14). Pure."""
+
+from __future__ import annotations
+
+import re
+
+from was.worker.http_dates import parse_date
+
+__all__ = ["MAX_RANGES", "evaluate_conditions", "parse_ranges", "wants_range"]
+
+# More than this is an attack or a mistake: the whole file is sent instead.
+MAX_RANGES = 16
+
+_RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
+
+
+def evaluate_conditions(fields: dict[str, str], etag: str, modified: int) -> int:
+    """0 to go on, 304 or 412; `fields` have lower-case names, `modified` is in seconds."""
+    if_match = fields.get("if-match")
+    if if_match is not None:
+        if not _is_listed(etag, if_match, weak=False):
+            return 412
+    elif (since := fields.get("if-unmodified-since")) is not None:
+        date = parse_date(since)
+        if date is not None and modified > date:
+            return 412
+    if_none_match = fields.get("if-none-match")
+    if if_none_match is not None:
+        return 304 if _is_listed(etag, if_none_match, weak=True) else 0
+    since = fields.get("if-modified-since")
+    if since is not None:
+        date = parse_date(since)
+        if date is not None and modified <= date:
+            return 304
+    return 0
+
+
+def _is_listed(etag: str, listed: str, *, weak: bool) -> bool:
+    if listed.strip() == "*":
+        return True
+    if not etag:
+        return False
+    for candidate in listed.split(","):
+        text = candidate.strip()
+        if text == etag or (weak and text.removeprefix("W/") == etag):
+            return True
+    return False
+
+
+def wants_range(fields: dict[str, str], etag: str, modified: int) -> bool:
+    """Whether Range is to be honoured: it is there, and If-Range fits."""
+    if "range" not in fields:
+        return False
+    if_range = fields.get("if-range")
+    if if_range is None:
+        return True
+    text = if_range.strip()
+    if text.startswith('"'):
+        return bool(etag) and text == etag
+    return parse_date(text) == modified
+
+
+def parse_ranges(text: str, size: int) -> list[tuple[int, int]] | None:
+    """The (offset, length) pairs wanted of `size` bytes, in order, overlaps and gaps of 0 merged.
+
+    None: ignore the field (another unit, bad syntax, too many). []: none can be satisfied.
+    """
+    unit, _, ranges = text.partition("=")
+    if unit.strip().lower() != "bytes":
+        return None
+    parts = ranges.split(",")
+    if len(parts) > MAX_RANGES:
+        return None
+    found: list[tuple[int, int]] = []
+    for part in parts:
+        match = _RANGE.fullmatch(part.strip())
+        if match is None or len(part) > 40:
+            return None
+        first, last = match.groups()
+        if first:
+            start = int(first)
+            end = int(last) + 1 if last else size
+            if end <= start and last:
+                return None
+            if start < size:
+                found.append((start, min(end, size)))
+        elif last:
+            if int(last) > 0 and size > 0:
+                found.append((max(0, size - int(last)), size))
+        else:
+            return None
+    if len(found) > 1:
+        found = _merge(found)
+    return [(start, end - start) for start, end in found]
+
+
+def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
