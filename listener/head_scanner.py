@@ -188,8 +188,10 @@ def check_incomplete(buffer: bytes | bytearray, limits: Limits) -> None:
     if not buffer or buffer == b"\r":
         return
     size = len(buffer)
-    text = bytes(buffer[: limits.max_request_bytes + 1]).decode("latin-1")
+    text = bytes(buffer).decode("latin-1")
     line, line_end, _ = text.partition("\n")
+    if line.startswith("\x16\x03"):
+        raise _refuse("a TLS handshake on a port without TLS", "BadRequest")
     if line_end:
         _check_line_ends(bytes(buffer))
         _any_request_line(text, limits)
@@ -204,11 +206,10 @@ def check_incomplete(buffer: bytes | bytearray, limits: Limits) -> None:
 def _check_partial_line(line: str, limits: Limits) -> None:
     method, space, rest = line.partition(" ")
     method = method.removesuffix("\r") if not space else method
-    if line.startswith("\x16\x03"):
-        raise _refuse("a TLS handshake on a port without TLS", "BadRequest")
-    if _METHOD.fullmatch(method) is None:
+    if _METHOD.fullmatch(method) is None or (space and not method):
         raise _refuse("the request line does not begin with a verb", "Verb")
-    if space and len(rest.partition(" ")[0]) > limits.max_url_length:
+    url = rest.partition(" ")[0]
+    if len(url) > limits.max_url_length or (len(line) > limits.max_request_bytes and url == rest):
         raise _refuse(f"a URL of more than {limits.max_url_length} bytes", "URL_Length", 414)
 
 
@@ -223,6 +224,8 @@ def _check_line_ends(head: bytes) -> None:
 def scan(head: bytes, limits: Limits) -> Head:
     """Read a head: the bytes up to the empty line and with it. Raises RemoteProtocolError."""
     size = len(head)
+    if size > limits.max_request_bytes:
+        check_incomplete(head, limits)
     text = head.decode("latin-1")
     found = Head()
     line = _PLAIN_LINE.match(text)
@@ -390,8 +393,6 @@ def _any_request_line(text: str, limits: Limits) -> re.Match[str]:
     line = text.partition("\n")[0].removesuffix("\r")
     _check_partial_line(line, limits)
     words = line.split(" ")
-    if not words[0]:
-        raise _refuse("the request line begins with a blank", "Verb")
     if len(words) == 3 and _VERSION.fullmatch(words[2]) is None:
         raise _refuse("the request line does not end in a version", "BadRequest")
     if len(words) < 3:
@@ -450,8 +451,6 @@ def _explain(head: bytes, text: str, matched: int, limits: Limits) -> None:
     _check_line_ends(head)
     if not text.endswith("\r\n\r\n"):
         raise _refuse("the head does not end with an empty line", "Invalid_CR/LF")
-    if len(head) > limits.max_request_bytes:
-        raise _refuse(f"a head of more than {limits.max_request_bytes} bytes", "RequestLength")
     lines = text[1:-4].split("\r\n") if len(text) > 4 else []
     if len(lines) > limits.max_fields:
         raise _refuse(f"more than {limits.max_fields} fields", "RequestLength")
