@@ -100,6 +100,9 @@ class EnvironBuilder:
         if length < 0:
             environ["wsgi.input_terminated"] = True
             environ.pop("CONTENT_LENGTH", None)
+        elif length and "CONTENT_LENGTH" not in environ:
+            # It came in chunks and is here as a whole.
+            environ["CONTENT_LENGTH"] = str(length)
         if message.pull or context.has_touched_body or context.calls.read_entity:
             environ["wsgi.input"] = EntityReader(context.request)
         else:

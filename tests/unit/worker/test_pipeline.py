@@ -1,0 +1,484 @@
+"""The order of notifications, and that whatever a module does, the exchange ends exactly once."""
+
+import sys
+import threading
+import types
+
+import pytest
+from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from was.errors import ConfigErrors
+from was.ipc.scoreboard import RequestState
+from was.worker.notifications import (
+    CONTINUE,
+    DETERMINISTIC,
+    FINISH_REQUEST,
+    METHODS,
+    PENDING,
+    POST_METHODS,
+    GlobalNotification,
+    Priority,
+    RequestNotification,
+)
+from was.worker.registration import GlobalModule, HttpModule, ModuleError
+
+ALL = 0x20000FFF | 0x40000000 | 0x80000000
+LAST_TWO = ["on_log_request", "on_post_log_request", "on_end_request", "on_post_end_request"]
+
+HELLO = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+"""
+
+
+class Recorder(HttpModule):
+    """Writes down what it is called for; `plan` says what it answers where."""
+
+    def __init__(self, calls, plan):
+        self.calls = calls
+        self.plan = plan
+
+    def on_async_completion(self, context, notification, is_post, provider, info):
+        self.calls.append(f"completed {notification.name} {info.completion_bytes}")
+        return CONTINUE
+
+    def dispose(self):
+        self.calls.append("dispose")
+
+
+def _method(name):
+    def method(self, context, provider):
+        self.calls.append(name)
+        answer = self.plan.get(name, CONTINUE)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer(context) if callable(answer) else answer
+
+    return method
+
+
+for _name in [*METHODS.values(), *POST_METHODS.values()]:
+    setattr(Recorder, _name, _method(_name))
+
+
+class Factory:
+    def __init__(self, calls, plan):
+        self.calls, self.plan = calls, plan
+
+    def get_http_module(self, allocator):
+        self.calls.append("create")
+        return Recorder(self.calls, self.plan)
+
+    def terminate(self):
+        self.calls.append("terminate")
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A server with a recording module, and the list of its calls."""
+
+    def make(plan=None, *, mask=ALL, priority=None, web_server=WSGI.format("hello_app:app")):
+        calls = []
+        image = types.ModuleType("recorder_image")
+
+        def register_module(version, info, server):
+            assert version == 10
+            info.set_request_notifications(Factory(calls, plan or {}), mask, 0xFFF)
+            if priority is not None:
+                info.set_priority_for_request_notification(mask, priority)
+
+        image.register_module = register_module
+        sys.modules["recorder_image"] = image
+        (tmp_path / "site").mkdir(exist_ok=True)
+        (tmp_path / "site" / "hello_app.py").write_text(HELLO)
+        (tmp_path / "site" / "a.txt").write_text("file")
+        server = make_server(
+            tmp_path,
+            '<modules><add name="Recorder" /></modules>' + web_server,
+            global_modules='<globalModules><add name="Recorder" image="recorder_image" />'
+            "</globalModules>",
+        )
+        return server, calls
+
+    yield make
+    sys.modules.pop("recorder_image", None)
+
+
+def deterministic(*, until=RequestNotification.END_REQUEST):
+    names = []
+    for bit in DETERMINISTIC:
+        if bit <= until:
+            names += [METHODS[bit], POST_METHODS[bit]]
+    return names
+
+
+def events(calls):
+    others = ("create", "dispose", "on_send_response", "on_map_path")
+    return [c for c in calls if c not in others]
+
+
+def without_execute(names):
+    # The recorder is not in the handler's own list of modules.
+    return [name for name in names if name != "on_execute_request_handler"]
+
+
+def test_every_event_in_order_for_a_handler(record):
+    """All twelve events with their post-events, one module object, the response last."""
+    server, calls = record()
+    ask(server)
+    assert events(calls) == without_execute(deterministic())
+    assert calls[0] == "create"
+    assert calls[-2:] == ["on_send_response", "dispose"]
+
+
+def test_every_event_in_order_for_a_static_file(record):
+    """MAP_PATH comes when the file's path is asked for."""
+    server, calls = record(web_server="")
+    exchange = ask(server, path="/a.txt")
+    assert exchange.body == b"file"
+    assert events(calls) == without_execute(deterministic())
+    assert "on_map_path" in calls
+
+
+BEFORE_LOG = [
+    method
+    for bit in DETERMINISTIC
+    for method in (METHODS[bit], POST_METHODS[bit])
+    if bit < RequestNotification.LOG_REQUEST and method != "on_execute_request_handler"
+]
+
+
+@pytest.mark.parametrize("where", BEFORE_LOG)
+def test_finish_leads_to_log_and_end(record, where):
+    """FINISH_REQUEST: nothing more before LOG_REQUEST; LOG, END and SEND_RESPONSE always come."""
+    server, calls = record({where: FINISH_REQUEST})
+    exchange = ask(server)
+    expected = without_execute(deterministic())
+    assert events(calls) == [*expected[: expected.index(where) + 1], *LAST_TWO]
+    assert calls[-2:] == ["on_send_response", "dispose"]
+    assert exchange.status == 200
+    assert exchange.log
+
+
+@pytest.mark.parametrize("where", BEFORE_LOG)
+def test_an_exception_is_a_finish_with_500(record, where):
+    """The same way through, 500.0; a local client sees module and notification."""
+    server, calls = record({where: RuntimeError("broken")})
+    exchange = ask(server)
+    expected = without_execute(deterministic())
+    assert events(calls) == [*expected[: expected.index(where) + 1], *LAST_TWO]
+    assert (exchange.status, exchange.sub_status) == (500, 0)
+    assert b"Recorder" in exchange.body
+    assert b"broken" in exchange.body
+
+
+@pytest.mark.parametrize("answer", [FINISH_REQUEST, RuntimeError("broken")])
+@pytest.mark.parametrize("where", LAST_TWO)
+def test_in_log_and_end_only_the_rest_of_the_event_is_skipped(record, where, answer):
+    """The answer was complete before: it goes out as it is."""
+    server, calls = record({where: answer})
+    exchange = ask(server)
+    assert (exchange.status, exchange.body) == (200, b"hello")
+    if where == "on_log_request":
+        assert "on_post_log_request" not in calls
+    assert ("on_end_request" in calls) == (True)
+
+
+def test_an_exception_at_send_response_is_500(record):
+    """A module that guards what leaves must not be passed by."""
+    server, _ = record({"on_send_response": RuntimeError("broken")})
+    assert ask(server).status == 500
+
+
+def test_a_module_may_answer_in_place_of_the_handler(record):
+    """Status, fields and body set before FINISH are what is sent."""
+
+    def answer(context):
+        context.response.set_status(418, "Teapot", 3, try_skip_custom_errors=True)
+        context.response.set_header("X-A", "1")
+        context.response.write_entity_chunks([b"tea", b"pot"])
+        return FINISH_REQUEST
+
+    server, _ = record({"on_authorize_request": answer})
+    exchange = ask(server)
+    assert (exchange.status, exchange.sub_status, exchange.body) == (418, 3, b"teapot")
+    assert exchange.headers()["x-a"] == "1"
+
+
+def test_disabled_notifications_do_not_come(record):
+    """For this module and this request only."""
+
+    def disable(context):
+        context.disable_notifications(int(RequestNotification.LOG_REQUEST), 0xFFF)
+        return CONTINUE
+
+    server, calls = record({"on_begin_request": disable})
+    ask(server)
+    assert "on_log_request" not in calls
+    assert "on_post_log_request" not in calls
+    assert "on_end_request" in calls
+
+
+def test_read_entity_sees_what_is_read(record, tmp_path):
+    """RQ_READ_ENTITY is raised after each read, also when nothing is left."""
+    with_body = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+"""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "echo_app.py").write_text(with_body)
+    server, calls = record(web_server=WSGI.format("echo_app:app"))
+    assert ask(server, method="POST", body=b"abc").body == b"abc"
+    assert calls.count("on_read_entity") == 2
+
+
+def test_pending_leaves_and_a_completion_goes_on(record):
+    """post_completion calls on_async_completion on another thread; the request ends there."""
+    waiting = threading.Event()
+    contexts = []
+
+    def begin(context):
+        contexts.append(context)
+        return PENDING
+
+    server, calls = record({"on_authorize_request": begin})
+    exchange = FakeExchange(make_request())
+    server.handle(exchange)
+    assert exchange.ends == 0
+    end = exchange._end
+
+    def note_end(*args):
+        end(*args)
+        waiting.set()
+
+    exchange._end = note_end
+    contexts[0].post_completion(7)
+    assert waiting.wait(10)
+    assert exchange.status == 200
+    assert "completed AUTHORIZE_REQUEST 7" in calls
+    assert calls.index("on_post_authorize_request") > calls.index("completed AUTHORIZE_REQUEST 7")
+
+
+def test_a_completion_before_pending_is_returned(record):
+    """The completion waits for the thread that is still in the module."""
+
+    def begin(context):
+        context.indicate_completion(CONTINUE)
+        return PENDING
+
+    server, calls = record({"on_authorize_request": begin})
+    assert ask(server).status == 200
+    assert events(calls) == without_execute(deterministic())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    plan=st.dictionaries(
+        st.sampled_from([*BEFORE_LOG, *LAST_TWO, "on_send_response", "on_map_path"]),
+        st.sampled_from(
+            [
+                FINISH_REQUEST,
+                RuntimeError("x"),
+                SystemExit(1),
+                None,
+                lambda c: c.response.flush() or CONTINUE,
+                lambda c: c.response.write_entity_chunks([b"z" * 10]) or CONTINUE,
+                lambda c: c.response.set_status(404) or FINISH_REQUEST,
+                lambda c: c.response.reset_connection() or FINISH_REQUEST,
+                lambda c: c.response.disable_buffering() or CONTINUE,
+                lambda c: c.set_user(None) or CONTINUE,
+                lambda c: c.indicate_completion(CONTINUE) or PENDING,
+                lambda c: c.indicate_completion(FINISH_REQUEST) or PENDING,
+            ]
+        ),
+        max_size=4,
+    ),
+    gone_after=st.sampled_from([-1, 0, 5]),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+)
+def test_exactly_one_end_whatever_modules_do(shared_server, plan, gone_after, method):
+    """Any answer or exception in any event, a client that leaves: one END, one dispose."""
+    server, calls, current = shared_server
+    current.clear()
+    current.update(plan)
+    calls.clear()
+    exchange = FakeExchange(make_request(method=method), gone_after=gone_after)
+    server.handle(exchange)
+    assert exchange.ends == 1
+    assert calls.count("dispose") == calls.count("create") == 1
+    assert exchange.words[0] == 1 << 11 | 1 << 3 | RequestState.ENDED
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    calls, plan = [], {}
+    image = types.ModuleType("shared_recorder")
+    image.register_module = lambda version, info, server: info.set_request_notifications(
+        Factory(calls, plan), ALL, 0xFFF
+    )
+    sys.modules["shared_recorder"] = image
+    (folder / "site").mkdir()
+    (folder / "site" / "shared_hello.py").write_text(HELLO)
+    yield (
+        make_server(
+            folder,
+            '<modules><add name="R" /></modules>' + WSGI.format("shared_hello:app"),
+            global_modules='<globalModules><add name="R" image="shared_recorder" />'
+            "</globalModules>",
+        ),
+        calls,
+        plan,
+    )
+    sys.modules.pop("shared_recorder")
+
+
+def test_the_scoreboard_says_how_far_a_request_is(record):
+    """STARTED before the first notification, the module while it runs, RESPONDING, ENDED."""
+    seen = {}
+
+    def look(name):
+        def answer(context):
+            words = context.exchange.words
+            seen[name] = (words[0] & 7, words[1] >> 16, words[1] & 0xFFFF)
+            return CONTINUE
+
+        return answer
+
+    plan = {name: look(name) for name in ("on_begin_request", "on_end_request")}
+    server, _ = record(plan)
+    exchange = ask(server, id=5)
+    recorder = server.module_names.index("Recorder") + 1
+    assert seen["on_begin_request"] == (RequestState.STARTED, 0x1, recorder)
+    assert seen["on_end_request"] == (RequestState.STARTED, 0x800, recorder)
+    assert exchange.words[0] == 5 << 11 | 1 << 3 | RequestState.ENDED
+    assert exchange.words[2] > 0
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+def test_priorities_order_modules_within_an_event(record, priority):
+    """FIRST runs before the anonymous module (LAST) has set a user."""
+    seen = []
+    plan = {"on_authenticate_request": lambda c: seen.append(c.user) or CONTINUE}
+    server, _ = record(plan, mask=2, priority=priority)
+    ask(server)
+    # Same class as the anonymous module: the place in `modules` decides, and ours is later.
+    assert (seen[0] is None) == (priority != Priority.LAST)
+
+
+def test_without_a_user_401_2(tmp_path):
+    """The core requires a user after AUTHENTICATE_REQUEST."""
+    off = (
+        "<security><authentication><anonymousAuthentication enabled='false' />"
+        "</authentication></security>"
+    )
+    exchange = ask(make_server(tmp_path, off))
+    assert (exchange.status, exchange.sub_status) == (401, 2)
+
+
+def test_a_broken_web_config_is_500_19_for_its_application_only(tmp_path):
+    """Details for local requests; the other application goes on."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "web.config").write_text("<configuration><oops></configuration>")
+    application = (
+        f'<application path="/sub" applicationPool="pool"><virtualDirectory path="/" '
+        f'physicalPath="{tmp_path}/sub" /></application>'
+    )
+    server = make_server(tmp_path, applications=application)
+    (tmp_path / "site" / "a.txt").write_text("fine")
+    exchange = ask(server, application="/sub", path="/sub/x")
+    assert (exchange.status, exchange.sub_status) == (500, 19)
+    assert b"web.config" in exchange.body
+    assert exchange.log
+    remote = ask(server, application="/sub", path="/sub/x", remote_addr="192.0.2.1")
+    assert b"web.config" not in remote.body
+    assert ask(server, path="/a.txt").body == b"fine"
+    (tmp_path / "sub" / "web.config").write_text("<configuration />")
+    (tmp_path / "sub" / "x.txt").write_text("repaired")
+    server.configuration_changed()
+    assert ask(server, application="/sub", path="/sub/x.txt").body == b"repaired"
+
+
+def test_an_unknown_application_is_503(tmp_path):
+    """The listener knows more than this worker: not the client's fault."""
+    exchange = ask(make_server(tmp_path), application="/new")
+    assert exchange.status == 503
+    assert exchange.headers()["retry-after"]
+
+
+def test_a_module_that_cannot_be_loaded_is_fatal(tmp_path):
+    """As in IIS: the worker does not start."""
+    with pytest.raises(ModuleError, match="failed to load"):
+        make_server(
+            tmp_path,
+            global_modules='<globalModules><add name="X" image="no.such.image" /></globalModules>',
+        )
+
+
+def test_a_broken_application_host_config_keeps_the_last_good_one(tmp_path):
+    """configuration_changed never makes things worse."""
+    server = make_server(tmp_path)
+    (tmp_path / "site" / "a.txt").write_text("fine")
+    (tmp_path / "config" / "applicationHost.config").write_text("<configuration>")
+    server.configuration_changed()
+    assert ask(server, path="/a.txt").body == b"fine"
+    with pytest.raises(ConfigErrors):
+        make_server_from(tmp_path)
+
+
+def make_server_from(folder):
+    from was.worker.server import WorkerServer
+
+    file = folder / "config" / "applicationHost.config"
+    WorkerServer(config_file=file, home=folder, pool="pool", worker_id=1, threads=2).load()
+
+
+def test_global_notifications_in_order(tmp_path):
+    """Application start, pre-begin of a request, stop listening, stop, clean-up, terminate."""
+    calls = []
+
+    class Watcher(GlobalModule):
+        def on_global_application_start(self, provider):
+            calls.append(f"start {provider.application.path}")
+
+        def on_global_pre_begin_request(self, provider):
+            calls.append("pre-begin")
+            provider.http_context.request.set_url("/b.txt")
+
+        def on_global_stop_listening(self, provider):
+            calls.append(f"stop listening {provider.drain_requests_gracefully()}")
+
+        def on_global_application_stop(self, provider):
+            calls.append("stop")
+
+        def on_global_cache_cleanup(self, provider):
+            calls.append("clean-up")
+
+        def on_global_configuration_change(self, provider):
+            calls.append("change")
+
+        def terminate(self):
+            calls.append("terminate")
+
+    image = types.ModuleType("watcher_image")
+    mask = 0
+    for bit in GlobalNotification:
+        mask |= bit
+    image.register_module = lambda v, info, s: info.set_global_notifications(Watcher(), mask)
+    sys.modules["watcher_image"] = image
+    server = make_server(
+        tmp_path,
+        global_modules='<globalModules><add name="W" image="watcher_image" /></globalModules>',
+    )
+    (tmp_path / "site" / "b.txt").write_text("b")
+    assert ask(server, path="/a.txt").body == b"b"
+    server.configuration_changed()
+    server.stop_listening(True)
+    server.stop()
+    expected = ["start /", "pre-begin", "change", "stop listening True", "stop", "clean-up"]
+    assert calls == [*expected, "terminate"]
+    del sys.modules["watcher_image"]

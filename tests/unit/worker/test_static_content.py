@@ -1,0 +1,402 @@
+"""StaticFile, DefaultDocument, DirectoryListing, RequestFiltering, CustomError, ProtocolSupport."""
+
+import os
+
+import pytest
+from fake_exchange import FakeExchange, ask, make_request, make_server
+
+from was.worker.http_dates import format_date, parse_date
+from was.worker.representation import parse_ranges
+
+
+@pytest.fixture
+def site(tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"0123456789")
+    os.utime(folder / "a.txt", (1_000_000_000, 1_000_000_000))
+    (folder / "dir").mkdir()
+    (folder / "dir" / "b & c.txt").write_text("b")
+    return folder
+
+
+def get(tmp_path, path, web_server="", **changes):
+    return ask(make_server(tmp_path, web_server), path=path, **changes)
+
+
+def outcome(exchange):
+    return f"{exchange.status}.{exchange.sub_status}"
+
+
+def test_a_file(site, tmp_path):
+    """Type by mimeMap, validators, length; nothing of the listener's fields."""
+    exchange = get(tmp_path, "/a.txt")
+    headers = exchange.headers()
+    assert (exchange.status, exchange.body, exchange.length) == (200, b"0123456789", 10)
+    assert headers["content-type"] == "text/plain"
+    assert headers["last-modified"] == "Sun, 09 Sep 2001 01:46:40 GMT"
+    assert headers["etag"].startswith('"')
+    assert headers["accept-ranges"] == "bytes"
+    assert exchange.calls == ["finish"]
+    head = get(tmp_path, "/a.txt", method="HEAD")
+    assert (head.length, head.body, head.headers()) == (10, b"", headers)
+
+
+def test_a_large_file_goes_by_descriptor(site, tmp_path):
+    """Above 64 KiB the bytes never enter the worker; the descriptor is closed afterwards."""
+    (site / "big.txt").write_bytes(b"x" * 70000)
+    server = make_server(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    exchange = ask(server, path="/big.txt")
+    assert exchange.file is not None
+    assert exchange.length == 70000
+    assert ask(server, path="/big.txt", method="HEAD").file is None
+    ranges = [("Range", "bytes=0-69000,69990-")]
+    parts = ask(server, path="/big.txt", fields=ranges)
+    assert parts.calls[0] == "start"
+    assert "send_file" in parts.calls
+    gone = FakeExchange(make_request(path="/big.txt", fields=ranges), gone_after=100)
+    assert ask(server, gone).calls[-1] == "abort"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/none.txt", "404.0"),
+        ("/a.txt/", "404.0"),
+        ("/a.txt/x", "404.0"),
+        ("/A.TXT", "404.0"),
+        ("/a.txt ", "404.0"),
+        ("/" + "x" * 300, "404.0"),
+        ("/a\0.txt", "404.0"),
+        ("/unknown.zzz", "404.3"),
+        ("/bare", "404.3"),
+        ("/out.txt", "404.0"),
+        ("/inside.txt", "200.0"),
+        ("/outside/secret.txt", "404.0"),
+        ("/loop", "404.0"),
+        ("/fifo.txt", "404.0"),
+        ("/.env", "404.9"),
+        ("/.git/x.txt", "404.9"),
+        ("/.well-known/x.txt", "200.0"),
+        ("/web.config", "404.8"),
+        ("/WEB.config/x", "404.8"),
+        ("/dir/../../secret.txt", "404.0"),
+        ("/a%2etxt", "404.11"),
+    ],
+)
+def test_what_is_not_served(site, tmp_path, path, expected):
+    """Missing, outside by link, not regular, hidden, without a type; a link inside is followed."""
+    (tmp_path / "secret.txt").write_text("secret")
+    (site / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (site / "inside.txt").symlink_to("a.txt")
+    (site / "outside").symlink_to(tmp_path)
+    (site / "loop").symlink_to("loop")
+    os.mkfifo(site / "fifo.txt")
+    for folder in (".git", ".well-known"):
+        (site / folder).mkdir()
+        (site / folder / "x.txt").write_text("x")
+    for name in (".env", "web.config", "unknown.zzz", "bare"):
+        (site / name).write_text("<configuration />")
+    exchange = get(tmp_path, path)
+    assert outcome(exchange) == expected
+    assert exchange.body.startswith(b"<!DOCTYPE") or exchange.status == 200
+
+
+def test_the_folder_may_be_a_link_that_is_turned(tmp_path):
+    """A deployment that switches `site` to another release needs no restart."""
+    for release in ("one", "two"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "a.txt").write_text(release)
+    (tmp_path / "site").symlink_to("one")
+    server = make_server(tmp_path)
+    assert ask(server, path="/a.txt").body == b"one"
+    (tmp_path / "site").unlink()
+    (tmp_path / "site").symlink_to("two")
+    assert ask(server, path="/a.txt").body == b"two"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_401_3(site, tmp_path):
+    """The file system's refusal."""
+    (site / "a.txt").chmod(0)
+    assert outcome(get(tmp_path, "/a.txt")) == "401.3"
+
+
+def test_other_methods_are_405_with_allow(site, tmp_path):
+    """A file is not changed through the static handler."""
+    exchange = get(tmp_path, "/a.txt", method="POST")
+    assert outcome(exchange) == "405.0"
+    assert "GET" in exchange.headers()["allow"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("If-None-Match", "{etag}", 304),
+        ("If-None-Match", "W/{etag}", 304),
+        ("if-none-match", '"x", {etag}', 304),
+        ("If-None-Match", "*", 304),
+        ("If-None-Match", '"x"', 200),
+        ("If-Modified-Since", "Sun, 09 Sep 2001 01:46:40 GMT", 304),
+        ("If-Modified-Since", "Sunday, 09-Sep-01 01:46:40 GMT", 304),
+        ("If-Modified-Since", "Sun Sep  9 01:46:40 2001", 304),
+        ("If-Modified-Since", "Sun, 09 Sep 2001 01:46:39 GMT", 200),
+        ("If-Modified-Since", "nonsense", 200),
+        ("If-Match", "{etag}", 200),
+        ("If-Match", "W/{etag}", 412),
+        ("If-Match", '"x"', 412),
+        ("If-Unmodified-Since", "Sun, 09 Sep 2001 01:46:39 GMT", 412),
+        ("If-Unmodified-Since", "Sun, 09 Sep 2001 01:46:40 GMT", 200),
+    ],
+)
+def test_conditional_requests(site, tmp_path, name, value, expected):
+    """RFC 9110, 13."""
+    etag = get(tmp_path, "/a.txt").headers()["etag"]
+    exchange = get(tmp_path, "/a.txt", fields=[(name, value.format(etag=etag))])
+    assert exchange.status == expected
+    if expected == 304:
+        assert (exchange.body, exchange.headers()["etag"]) == (b"", etag)
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "body", "content_range"),
+    [
+        ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
+        ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+        ("bytes=-2", 206, b"89", "bytes 8-9/10"),
+        ("bytes=-99", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=8-99", 206, b"89", "bytes 8-9/10"),
+        ("bytes=0-3,2-5", 206, b"012345", "bytes 0-5/10"),
+        ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
+        ("bytes=3-1", 200, b"0123456789", None),
+        ("lines=1-2", 200, b"0123456789", None),
+        ("bytes=a-b", 200, b"0123456789", None),
+        ("bytes=" + ",".join(f"{n}-{n}" for n in range(0, 40, 2)), 200, b"0123456789", None),
+    ],
+)
+def test_ranges(site, tmp_path, value, status, body, content_range):
+    """One range, a merged one, an unsatisfiable one, and what is ignored."""
+    exchange = get(tmp_path, "/a.txt", fields=[("Range", value)])
+    assert exchange.status == status
+    assert exchange.headers().get("content-range") == content_range
+    if body is not None:
+        assert (exchange.body, exchange.length) == (body, len(body))
+
+
+def test_several_ranges_are_multipart(site, tmp_path):
+    """Each part with its type and Content-Range, between boundaries."""
+    exchange = get(tmp_path, "/a.txt", fields=[("Range", "bytes=0-1, 5-6")])
+    boundary = exchange.headers()["content-type"].partition("boundary=")[2].encode()
+    assert exchange.length == len(exchange.body)
+    parts = exchange.body.split(b"--" + boundary)
+    assert parts[0] == b""
+    assert parts[-1] == b"--\r\n"
+    assert b"Content-Range: bytes 0-1/10\r\n\r\n01\r\n" in parts[1]
+    assert b"Content-Range: bytes 5-6/10\r\n\r\n56\r\n" in parts[2]
+
+
+@pytest.mark.parametrize(("match", "status"), [("{etag}", 206), ('"x"', 200), ("W/{etag}", 200)])
+def test_if_range(site, tmp_path, match, status):
+    """A changed file is sent whole; a weak tag never fits."""
+    etag = get(tmp_path, "/a.txt").headers()["etag"]
+    fields = [("Range", "bytes=0-1"), ("If-Range", match.format(etag=etag))]
+    assert get(tmp_path, "/a.txt", fields=fields).status == status
+
+
+def test_client_cache(site, tmp_path):
+    """clientCache: max-age, no-cache, Expires, no ETag."""
+    form = "<staticContent><clientCache {} /></staticContent>"
+    headers = get(tmp_path, "/a.txt", form.format('cacheControlMode="UseMaxAge"')).headers()
+    assert headers["cache-control"] == "max-age=86400"
+    text = 'cacheControlMode="DisableCache" cacheControlCustom="private" setEtag="false"'
+    headers = get(tmp_path, "/a.txt", form.format(text)).headers()
+    assert headers["cache-control"] == "no-cache,private"
+    assert "etag" not in headers
+
+
+def test_a_folder_without_its_slash_is_redirected(site, tmp_path):
+    """Courtesy redirect, with the query, escaped, never to another host."""
+    assert get(tmp_path, "/dir", query="q=1").headers()["location"] == "/dir/?q=1"
+    (site / "ä").mkdir()
+    assert get(tmp_path, "/ä").headers()["location"] == "/%C3%A4/"
+    assert get(tmp_path, "//dir").headers().get("location") in ("/dir/", None)
+
+
+def test_default_documents_in_order(site, tmp_path):
+    """The first that exists; none: 403.14; switched off: 403.14."""
+    assert outcome(get(tmp_path, "/dir/")) == "403.14"
+    (site / "dir" / "index.html").write_text("second")
+    assert get(tmp_path, "/dir/").body == b"second"
+    (site / "dir" / "Default.htm").write_text("first")
+    exchange = get(tmp_path, "/dir/")
+    assert exchange.body == b"first"
+    assert exchange.headers()["content-type"] == "text/html"
+    off = '<defaultDocument enabled="false" />'
+    assert outcome(get(tmp_path, "/dir/", off)) == "403.14"
+
+
+def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
+    """Names are data; web.config and dot names do not show."""
+    (site / "dir" / ".hidden").write_text("x")
+    (site / "dir" / "web.config").write_text("<configuration />")
+    (site / "dir" / "<b>.txt").write_text("x")
+    (site / "dir" / "sub").mkdir()
+    exchange = get(tmp_path, "/dir/", '<directoryBrowse enabled="true" />')
+    page = exchange.body.decode()
+    assert exchange.headers()["content-type"].startswith("text/html")
+    assert '<A HREF="/dir/b%20&amp;%20c.txt">b &amp; c.txt</A>' in page
+    assert "&lt;b&gt;.txt" in page
+    assert "&lt;dir&gt;" in page
+    assert "[To Parent Directory]" in page
+    assert "hidden" not in page
+    assert "web.config" not in page
+
+
+def filtering(inner, **attributes):
+    text = " ".join(f'{k}="{v}"' for k, v in attributes.items())
+    return f"<security><requestFiltering {text}>{inner}</requestFiltering></security>"
+
+
+@pytest.mark.parametrize(
+    ("inner", "changes", "expected"),
+    [
+        ('<requestLimits maxUrl="5" />', {"path": "/123456"}, "404.14"),
+        ('<requestLimits maxQueryString="2" />', {"path": "/a.txt", "query": "abc"}, "404.15"),
+        (
+            '<requestLimits maxAllowedContentLength="2" />',
+            {"path": "/a.txt", "method": "POST", "body": b"abc"},
+            "413.1",
+        ),
+        (
+            '<requestLimits><headerLimits><add header="X-A" sizeLimit="1" /></headerLimits>'
+            "</requestLimits>",
+            {"path": "/a.txt", "fields": [("x-a", "ab")]},
+            "431.0",
+        ),
+        ('<verbs><add verb="PUT" allowed="false" /></verbs>', {"method": "PUT"}, "404.6"),
+        (
+            '<verbs allowUnlisted="false"><add verb="GET" allowed="true" /></verbs>',
+            {"method": "POST"},
+            "404.6",
+        ),
+        (
+            '<fileExtensions><add fileExtension=".txt" allowed="false" /></fileExtensions>',
+            {"path": "/a.TXT"},
+            "404.7",
+        ),
+        ('<denyUrlSequences><add sequence="dIr" /></denyUrlSequences>', {"path": "/dir/"}, "404.5"),
+        (
+            '<denyQueryStringSequences><add sequence="drop" /></denyQueryStringSequences>',
+            {"path": "/a.txt", "query": "x=%64rop"},
+            "404.18",
+        ),
+        (
+            '<filteringRules><filteringRule name="r" scanQueryString="true"><denyStrings>'
+            '<add string="evil" /></denyStrings></filteringRule></filteringRules>',
+            {"path": "/a.txt", "query": "EVIL"},
+            "404.19",
+        ),
+    ],
+)
+def test_request_filtering(site, tmp_path, inner, changes, expected):
+    """Each rule has its sub-status; without the rule the same request passes it."""
+    changes.setdefault("path", "/a.txt")
+    assert outcome(get(tmp_path, web_server=filtering(inner), **changes)) == expected
+    assert outcome(get(tmp_path, **changes)) != expected
+
+
+def test_double_escaping_may_be_allowed(site, tmp_path):
+    """allowDoubleEscaping lets a path through that is still escaped after decoding."""
+    allowed = filtering("", allowDoubleEscaping="true")
+    assert outcome(get(tmp_path, "/a%2etxt", allowed)) == "404.0"
+
+
+REMOTE = {"remote_addr": "192.0.2.1"}
+
+
+def test_detailed_errors_are_for_local_requests_only(site, tmp_path):
+    """Physical paths are no business of others; nothing from outside is markup."""
+    page = get(tmp_path, "/<b>.txt").body
+    assert b"404.0" in page
+    assert b"Physical Path" in page
+    assert b"<b>" not in page
+    page = get(tmp_path, "/none.txt", **REMOTE).body
+    assert b"Physical Path" not in page
+    assert b"404" in page
+
+
+def test_custom_pages(site, tmp_path):
+    """File in the client's language, redirect, and detailed for all where it is asked for."""
+    (tmp_path / "pages" / "de").mkdir(parents=True)
+    (tmp_path / "pages" / "en-US").mkdir()
+    (tmp_path / "pages" / "de" / "404.htm").write_text("weg")
+    (tmp_path / "pages" / "en-US" / "404.htm").write_text("gone")
+    form = (
+        '<httpErrors errorMode="{}"><remove statusCode="404" /><error statusCode="404" {} />'
+        "</httpErrors>"
+    )
+    file = f'prefixLanguageFilePath="{tmp_path}/pages" path="404.htm"'
+    custom = form.format("Custom", file)
+    assert get(tmp_path, "/none", custom).body == b"gone"
+    fields = [("Accept-Language", "de;q=0.9, en")]
+    assert get(tmp_path, "/none", custom, fields=fields).body == b"weg"
+    fields = [("Accept-Language", "../../..")]
+    assert get(tmp_path, "/none", custom, fields=fields).body == b"gone"
+    redirect = form.format("Custom", 'path="http://x/" responseMode="Redirect"')
+    exchange = get(tmp_path, "/none", redirect)
+    assert (exchange.status, exchange.headers()["location"]) == (302, "http://x/")
+    detailed = '<httpErrors errorMode="Detailed" />'
+    assert b"Physical Path" in get(tmp_path, "/none", detailed, **REMOTE).body
+
+
+def test_options_trace_and_added_fields(site, tmp_path):
+    """OPTIONS is answered, TRACE is 501 unless allowed, custom fields go with everything."""
+    exchange = get(tmp_path, "/", method="OPTIONS")
+    assert exchange.status == 200
+    assert exchange.headers()["allow"] == exchange.headers()["public"] == "OPTIONS, GET, HEAD, POST"
+    assert outcome(get(tmp_path, "/", method="TRACE")) == "501.0"
+    allowed = '<httpProtocol allowTrace="true" />'
+    fields = [("Host", "h"), ("Cookie", "secret"), ("X-A", "1")]
+    exchange = get(tmp_path, "/", allowed, method="TRACE", fields=fields)
+    assert exchange.body == b"TRACE / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\n\r\n"
+    added = (
+        '<httpProtocol><customHeaders><add name="X-By" value="us" /></customHeaders></httpProtocol>'
+    )
+    assert get(tmp_path, "/a.txt", added).headers()["x-by"] == "us"
+    assert get(tmp_path, "/none.txt", added).headers()["x-by"] == "us"
+
+
+def test_virtual_directories(site, tmp_path):
+    """The longest path wins; letter case of the virtual directory does not matter."""
+    (tmp_path / "media" / "deep").mkdir(parents=True)
+    (tmp_path / "media" / "m.txt").write_text("m")
+    vdirs = f'<virtualDirectory path="/Media" physicalPath="{tmp_path}/media" />'
+    server = make_server(tmp_path, vdirs=vdirs)
+    assert ask(server, path="/media/m.txt").body == b"m"
+    assert outcome(ask(server, path="/mediax/m.txt")) == "404.0"
+    assert ask(server, path="/media").status == 301
+
+
+def test_log_selection(site, tmp_path):
+    """dontLog and selectiveLogging: an empty text means no line."""
+    assert get(tmp_path, "/a.txt").log
+    assert get(tmp_path, "/a.txt", '<httpLogging dontLog="true" />').log == ""
+    errors = '<httpLogging selectiveLogging="LogError" />'
+    assert get(tmp_path, "/a.txt", errors).log == ""
+    assert get(tmp_path, "/none.txt", errors).log
+
+
+def test_dates_survive_the_round_trip():
+    """Every date we write we read again."""
+    for seconds in (0, 951782400, 951868799, 1_000_000_000, 4102444800, 1709164800):
+        assert parse_date(format_date(seconds)) == seconds
+    assert parse_date("Sun, 09 Xxx 2001 01:46:40 GMT") is None
+
+
+def test_ranges_of_nothing():
+    """An empty file satisfies none."""
+    assert parse_ranges("bytes=0-", 0) == []
+    assert parse_ranges("bytes=-1", 0) == []
