@@ -61,6 +61,7 @@ class LogTarget:
         self._size = 0
         self._number = 0
         self._name = ""
+        self._is_fresh = True  # nothing but its head is in the file
         self.written_lines = 0  # of the last call of `write`
 
     def write(self, unix_time: float, lines: list[str]) -> None:
@@ -69,29 +70,29 @@ class LogTarget:
         name = period_name(self._period, unix_time, is_local=self._is_local)
         if self._fd >= 0 and name != self._name:
             self.close()
-        if name or self._truncate_size == UNLIMITED:
-            self._write(name, unix_time, lines)
-            return
+        if self._fd < 0:
+            self._open(name, unix_time)
         part: list[str] = []
         size = 0
-        for line in lines:
+        # Only a numbered file has an end; a line that fits into none has one to itself.
+        end = UNLIMITED if name else self._truncate_size
+        for line in lines if end != UNLIMITED else ():
             length = len(line.encode("utf-8", "replace"))
-            if part and self._size + size + length > self._truncate_size:
-                self._write(name, unix_time, part)
+            if self._size + size + length > end and (part or not self._is_fresh):
+                self._write_lines(part)
+                self.close()
+                self._number += 1
+                self._open(name, unix_time)
                 part, size = [], 0
             part.append(line)
             size += length
-        self._write(name, unix_time, part)
+        self._write_lines(part if end != UNLIMITED else lines)
 
-    def _write(self, name: str, unix_time: float, lines: list[str]) -> None:
-        data = "".join(lines).encode("utf-8", "replace")
-        if not name and self._fd >= 0 and self._size + len(data) > self._truncate_size:
-            self.close()
-            self._number += 1
-        if self._fd < 0:
-            self._open(name, unix_time)
-        self._append(data)
-        self.written_lines += len(lines)
+    def _write_lines(self, lines: list[str]) -> None:
+        if lines:
+            self._append("".join(lines).encode("utf-8", "replace"))
+            self._is_fresh = False
+            self.written_lines += len(lines)
 
     def close(self) -> None:
         """Close the file; the next line opens it, or its successor."""
@@ -109,6 +110,7 @@ class LogTarget:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags, 0o640)
         self._size = os.fstat(self._fd).st_size
+        self._is_fresh = self._size == 0
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(unix_time))
         head = (
             f"#Software: {self._software}\n#Version: 1.0\n#Date: {stamp}\n"
