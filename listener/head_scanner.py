@@ -136,7 +136,7 @@ _KNOWN_METHODS = _PLAIN_METHODS | {"CONNECT", "TRACK"}
 
 # Field names that mean something here. Every other name is memorised as 0 in the spelling that
 # was sent: there are few, and the memory is bounded.
-_HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _UPGRADE = range(1, 7)
+_HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _UPGRADE, _PROXY = range(1, 8)
 _SPECIAL = {
     "host": _HOST,
     "content-length": _LENGTH,
@@ -144,9 +144,15 @@ _SPECIAL = {
     "connection": _CONNECTION,
     "expect": _EXPECT,
     "upgrade": _UPGRADE,
+    "proxy-connection": _PROXY,  # means nothing to us, but llhttp takes it for Connection
 }
 _names: dict[str, int] = {}
 _NAMES_LIMIT = 2048
+
+# What every engine understands in the same way; any other Connection is told to them in one of
+# these forms.
+_KEEP_ALIVE = ["keep-alive"]
+_CLOSE = ["close"]
 
 _hosts: dict[str, str] = {}
 _HOSTS_LIMIT = 2048
@@ -292,6 +298,8 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
             coding = value
         elif kind == _EXPECT:
             expect = value if expect is None else f"{expect},{value}"
+        elif kind == _PROXY:
+            found.is_plain = False
         else:
             upgrade = f"{upgrade}, {value}" if upgrade else value
 
@@ -314,6 +322,8 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         found.keep_alive = "close" not in options and (
             found.version == 11 or "keep-alive" in options
         )
+        if options != _KEEP_ALIVE and options != _CLOSE:
+            found.is_plain = False
         if upgrade and found.version == 11 and "upgrade" in options:
             found.upgrade = upgrade
         else:

@@ -220,6 +220,33 @@ def test_what_the_scanner_accepts_both_engines_accept(verb, path, fields, framin
     assert first[:2] == (b"abcd" if framing else b"", True)
 
 
+# fmt: off
+OPTIONS = st.sampled_from(["close", "keep-alive", "Close", "x", "upgrade", "close x", "x close",
+                           "closed", "keep-alive-x", "", " close", "te;close", "\tclose"])
+# fmt: on
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(
+        st.sampled_from(["Connection", "Proxy-Connection", "connection", "Keep-Alive", "Upgrade"]),
+        st.lists(OPTIONS, min_size=1, max_size=3).map(",".join)), max_size=3),
+    st.sampled_from(["1.0", "1.1"]),
+    st.booleans(),
+)  # fmt: skip
+def test_engines_go_on_whenever_the_scanner_keeps_the_connection(fields, version, has_body):
+    """Persistence is the scanner's decision: no engine is deaf to the next message."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    length = "Content-Length: 2\r\n" if has_body else ""
+    head = f"PUT / HTTP/{version}\r\nHost: a\r\n{lines}{length}\r\n".encode()
+    if not scan(head, LIMITS).keep_alive:
+        return
+    for name in ENGINES:
+        engine = select(name)(LIMITS)
+        for _ in range(2):
+            assert read(engine, head, b"ab" if has_body else b"", 9)[1] is True
+
+
 def test_auto_is_llhttp_where_it_is_installed():
     """`auto` prefers llhttp; both names give what they say."""
     assert select("auto") is select("llhttp")
