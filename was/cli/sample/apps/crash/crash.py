@@ -30,6 +30,8 @@ page to see another one in its place. The other sites do not notice.</p>
 <form method="post" action="/kill"><button>POST /kill</button>
 is never repeated: one worker, 502.</form>
 <p>Twenty deaths within a minute stop the pool: 503, until <code>was start apppool crash</code>.
+A worker that dies with its very first request is replaced after a pause, longer each time; load
+this page in between and the next one comes at once.
 <code>was list apppools</code> shows its state, logs/events.log each death.</p>
 </body></html>
 """
