@@ -19,120 +19,23 @@ from __future__ import annotations
 
 import re
 
-from was.errors import RemoteProtocolError
-from was.listener.targets import UrlError, canonical_path
+from was.listener.head import Head, Limits, refusal
+from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line
 
 __all__ = ["Head", "Limits", "check_incomplete", "find_end", "scan", "skip_leading"]
 
 
-class Limits:
-    """HTTP.SYS's limits of a head (registry names in the manual), sizes in bytes."""
-
-    __slots__ = (
-        "max_field_length",
-        "max_fields",
-        "max_request_bytes",
-        "max_url_length",
-        "plain_path_length",
-        "url_segment_max_count",
-        "url_segment_max_length",
-    )
-
-    def __init__(
-        self,
-        max_request_bytes: int = 16384,
-        max_field_length: int = 16384,
-        url_segment_max_length: int = 260,
-        url_segment_max_count: int = 255,
-        max_url_length: int = 16384,
-        max_fields: int = 1000,
-    ) -> None:
-        # MaxRequestBytes is raised to MaxFieldLength if it is lower.
-        self.max_request_bytes = max(max_request_bytes, max_field_length)
-        self.max_field_length = max_field_length
-        self.url_segment_max_length = url_segment_max_length
-        self.url_segment_max_count = url_segment_max_count
-        self.max_url_length = max_url_length
-        self.max_fields = max_fields
-        # No path up to this length can break a segment limit (0 = no limit).
-        self.plain_path_length = min(
-            url_segment_max_length or max_url_length,
-            url_segment_max_count or max_url_length,
-            max_url_length,
-        )
-
-
-class Head:
-    """What the scanner found. Made by `scan` only, which sets every attribute."""
-
-    __slots__ = (
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "fields",
-        "has_query",
-        "host",
-        "is_plain",
-        "keep_alive",
-        "method",
-        "path",
-        "query",
-        "raw_path",
-        "size",
-        "target",
-        "upgrade",
-        "version",
-    )
-
-    method: str
-    target: str  # as sent, Latin-1
-    path: str  # canonical; begins with "/"
-    raw_path: str  # the target's path, undecoded; "*" for OPTIONS *
-    query: str
-    has_query: bool
-    version: int  # 10 or 11
-    fields: list[tuple[str, str]]  # names as sent, values Latin-1 without surrounding blanks
-    host: str  # lower-case, without port; "" = none (HTTP/1.0)
-    content_length: int  # -1 = no field
-    chunked: bool
-    keep_alive: bool
-    expect_continue: bool
-    upgrade: str  # the Upgrade field where Connection names it, else ""
-    size: int  # of the head, the empty line included
-    is_plain: bool  # any engine can be handed the bytes as they are
-
-    def __repr__(self) -> str:
-        return f"<Head {self.method} {self.target} {self.size} bytes>"
-
-
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 5.6.2
-# What a target may hold: no blank, control character or "#". Bytes from 0x80 are accepted, as
-# HTTP.SYS does: clients send raw UTF-8.
-_TARGET = r"[!-\"$-~\x80-\xff]"
 # A plain target needs no work: no escape, no empty or dot segment, no backslash.
 _PLAIN_LINE = re.compile(
     r"([A-Z]{1,32}+) ((/(?:[A-Za-z0-9_~!$&'()*+,;=:@\-][A-Za-z0-9_~!$&'()*+,;=:@\-.]*+/?+)*+)"
     r"(?:\?([!-\"$-~]*+))?+) HTTP/1\.([01])\r(?=\n)",
     re.ASCII,
 )
-_ANY_LINE = re.compile(rf"({_TOKEN}++) ({_TARGET}++) HTTP/([0-9])\.([0-9])\r(?=\n)", re.ASCII)
-_METHOD = re.compile(rf"{_TOKEN}{{0,255}}+", re.ASCII)
-_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]", re.ASCII)
 _FIELD_LINES = re.compile(rf"\n({_TOKEN}++):[ \t]*+([^\r]*+)\r(?=\n)", re.ASCII)
 _AUTHORITY = re.compile(r"([A-Za-z0-9._~\-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?+", re.ASCII)
-_ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?+://([^/?]*+)(.*+)", re.ASCII | re.DOTALL)
-_BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 _CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
-
-# Verbs that both engines know. Others are handed to them under another name.
-_PLAIN_METHODS = frozenset(
-    (
-        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "MOVE", "COPY",
-        "PROPFIND", "PROPPATCH", "MKCOL", "LOCK", "UNLOCK", "SEARCH",
-    )
-)  # fmt: skip
-_KNOWN_METHODS = _PLAIN_METHODS | {"CONNECT", "TRACK"}
 
 # Field names that mean something here. Every other name is memorised as 0 in the spelling that
 # was sent: there are few, and the memory is bounded.
@@ -156,10 +59,6 @@ _CLOSE = ["close"]
 
 _hosts: dict[str, str] = {}
 _HOSTS_LIMIT = 2048
-
-
-def _refuse(detail: str, reason: str, status: int = 400) -> RemoteProtocolError:
-    return RemoteProtocolError(detail, status=status, reason=reason, page=reason)
 
 
 # ── bytes that are not yet a head ───────────────────────────────────────────────────────────────
@@ -197,31 +96,24 @@ def check_incomplete(buffer: bytes | bytearray, limits: Limits) -> None:
     text = bytes(buffer).decode("latin-1")
     line, line_end, _ = text.partition("\n")
     if line.startswith("\x16\x03"):
-        raise _refuse("a TLS handshake on a port without TLS", "BadRequest")
+        raise refusal("a TLS handshake on a port without TLS", "BadRequest")
     if line_end:
-        _check_line_ends(bytes(buffer))
-        _any_request_line(text, limits)
+        _check_line_ends(buffer)
+        match_line(text, limits)
     else:
-        _check_partial_line(line, limits)
+        check_partial_line(line, limits)
     if size > limits.max_request_bytes:
-        raise _refuse(f"a head of more than {limits.max_request_bytes} bytes", "RequestLength")
+        raise refusal(f"a head of more than {limits.max_request_bytes} bytes", "RequestLength")
     if size - buffer.rfind(b"\n") - 1 > limits.max_field_length:
-        raise _refuse(f"a line of more than {limits.max_field_length} bytes", "FieldLength")
+        raise refusal(f"a line of more than {limits.max_field_length} bytes", "FieldLength")
 
 
-def _check_partial_line(line: str, limits: Limits) -> None:
-    method, space, rest = line.partition(" ")
-    method = method.removesuffix("\r") if not space else method
-    if _METHOD.fullmatch(method) is None or (space and not method):
-        raise _refuse("the request line does not begin with a verb", "Verb")
-    url = rest.partition(" ")[0]
-    if len(url) > limits.max_url_length or (len(line) > limits.max_request_bytes and url == rest):
-        raise _refuse(f"a URL of more than {limits.max_url_length} bytes", "URL_Length", 414)
-
-
-def _check_line_ends(head: bytes) -> None:
-    if _BARE_LINE_END.search(head):
-        raise _refuse("a line that does not end in CR LF", "Invalid_CR/LF")
+def _check_line_ends(head: bytes | bytearray) -> None:
+    # By counting, at memory speed: an incomplete head is looked at again with every segment. A CR
+    # at the very end may still get its LF.
+    ends = head.count(b"\r\n")
+    if head.count(b"\n") != ends or head.count(b"\r") - head.endswith(b"\r") != ends:
+        raise refusal("a line that does not end in CR LF", "Invalid_CR/LF")
 
 
 # ── a head ──────────────────────────────────────────────────────────────────────────────────────
@@ -241,16 +133,16 @@ def scan(head: bytes, limits: Limits) -> Head:
         found.has_query = query is not None
         found.query = query or ""
         found.version = 11 if minor == "1" else 10
-        found.is_plain = found.method in _PLAIN_METHODS
+        found.is_plain = found.method in PLAIN_METHODS
         authority = None
         fields_start = line.end()
         if (not found.is_plain and found.method == "CONNECT") or (
             line.end(2) - line.start(2) > limits.max_url_length
         ):
-            _any_request_line(text, limits)
+            match_line(text, limits)
     else:
         _check_line_ends(head)
-        authority, fields_start = _read_request_line(found, text, limits)
+        authority, fields_start = read_line(found, text, limits)
     found.size = size
     found.fields = fields = _FIELD_LINES.findall(text, fields_start)
     lines = text.count("\n")
@@ -283,18 +175,18 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
                 continue
         if kind == _HOST:
             if host is not None:
-                raise _refuse("more than one Host field", "Hostname")
+                raise refusal("more than one Host field", "Hostname")
             host = value
         elif kind == _CONNECTION:
             connection = f"{connection},{value}" if connection else value
         elif kind == _LENGTH:
             if length is not None:
                 # RFC 9110 8.6 would let equal ones pass; two readers may differ about them.
-                raise _refuse("more than one Content-Length field", "Number")
+                raise refusal("more than one Content-Length field", "Number")
             length = value
         elif kind == _CODING:
             if coding is not None:
-                raise _refuse("more than one Transfer-Encoding field", "Header")
+                raise refusal("more than one Transfer-Encoding field", "Header")
             coding = value
         elif kind == _EXPECT:
             expect = value if expect is None else f"{expect},{value}"
@@ -306,7 +198,7 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
     if host is None:
         # RFC 9112 3.2: a 1.1 request without exactly one Host is answered 400.
         if found.version == 11:
-            raise _refuse("no Host field", "Hostname")
+            raise refusal("no Host field", "Hostname")
         found.host = ""
     else:
         known = _hosts.get(host)
@@ -350,7 +242,7 @@ def _read_host(value: str) -> str:
     """Host without port, lower-case. RFC 9112 3.2: an invalid value is answered 400."""
     match = _AUTHORITY.fullmatch(value)
     if match is None or (match[2] and int(match[2]) > 65535) or len(value) > 262:
-        raise _refuse("the Host is not a host", "Hostname")
+        raise refusal("the Host is not a host", "Hostname")
     host = match[1].lower()
     if len(_hosts) >= _HOSTS_LIMIT:
         _hosts.clear()
@@ -361,90 +253,25 @@ def _read_host(value: str) -> str:
 def _read_length(value: str) -> int:
     # Digits only: int() would take "+1", "1_0", " 1" and digits of other scripts.
     if not (value.isdigit() and value.isascii()) or len(value) > 18:
-        raise _refuse("Content-Length is not a number", "Number")
+        raise refusal("Content-Length is not a number", "Number")
     return int(value)
 
 
 def _read_coding(value: str, has_length: bool, version: int) -> bool:
     if version == 10:
         # RFC 9112 6.1: its framing is faulty; whoever forwarded it did not understand it.
-        raise _refuse("Transfer-Encoding in HTTP/1.0", "Header")
+        raise refusal("Transfer-Encoding in HTTP/1.0", "Header")
     if has_length:
-        raise _refuse("both Transfer-Encoding and Content-Length", "Header")
+        raise refusal("both Transfer-Encoding and Content-Length", "Header")
     if value.lower() != "chunked":
-        raise _refuse("a transfer coding other than chunked", "N/I", 501)
+        raise refusal("a transfer coding other than chunked", "N/I", 501)
     return True
 
 
 def _read_expectation(value: str) -> bool:
     if value.lower() != "100-continue":
-        raise _refuse("an expectation other than 100-continue", "Precondition", 417)
+        raise refusal("an expectation other than 100-continue", "Precondition", 417)
     return True
-
-
-# ── the request line, where it is not plain ─────────────────────────────────────────────────────
-
-
-def _any_request_line(text: str, limits: Limits) -> re.Match[str]:
-    """Match method, target and version, or say what is wrong with them."""
-    match = _ANY_LINE.match(text)
-    if match is not None:
-        method, target, major, minor = match.groups()
-        if len(method) > 255 or (method.upper() != method and method.upper() in _KNOWN_METHODS):
-            # Verbs are case-sensitive: "get" is refused unless AllowCaseInsensitiveVerbs.
-            raise _refuse("not a verb; verbs are case-sensitive", "Verb")
-        if (major, minor) not in {("1", "0"), ("1", "1")}:
-            raise _refuse(f"HTTP/{major}.{minor} is not spoken here", "Version_N/S", 505)
-        if len(target) > limits.max_url_length:
-            raise _refuse(f"a URL of more than {limits.max_url_length} bytes", "URL_Length", 414)
-        if method == "CONNECT":
-            raise _refuse("CONNECT is for proxies", "N/I", 501)
-        return match
-    line = text.partition("\n")[0].removesuffix("\r")
-    _check_partial_line(line, limits)
-    words = line.split(" ")
-    if len(words) == 3 and _VERSION.fullmatch(words[2]) is None:
-        raise _refuse("the request line does not end in a version", "BadRequest")
-    if len(words) < 3:
-        raise _refuse("the request line has no version", "BadRequest")
-    raise _refuse("the URL holds a blank, a control character or a fragment", "URL")
-
-
-def _read_request_line(found: Head, text: str, limits: Limits) -> tuple[str | None, int]:
-    """Fill in what the request line says; returns (authority of an absolute URL, its end)."""
-    match = _any_request_line(text, limits)
-    method, target, _, minor = match.groups()
-    found.method = method
-    found.target = target
-    found.version = 11 if minor == "1" else 10
-    found.is_plain = method in _PLAIN_METHODS and target.isascii()
-    authority: str | None = None
-    rest = target
-    if not target.startswith("/"):
-        absolute = _ABSOLUTE.fullmatch(target)
-        if absolute is not None:
-            authority, rest = absolute.groups()
-            if not rest.startswith("/"):
-                # RFC 9112 3.2.1: an empty path is "/"; `http://host?query` has one.
-                rest = "/" + rest
-        elif target == "*" and method == "OPTIONS":
-            rest = "/"
-        else:
-            raise _refuse("the URL begins with neither / nor http", "URL")
-    raw_path, mark, found.query = rest.partition("?")
-    found.has_query = mark != ""
-    found.raw_path = "*" if target == "*" else raw_path
-    try:
-        found.path = path = canonical_path(raw_path)
-    except UrlError as error:
-        raise _refuse(str(error), "URL") from None
-    if len(path) > limits.plain_path_length:
-        segments = path.split("/")[1:]
-        if 0 < limits.url_segment_max_count < len(segments):
-            raise _refuse(f"a URL of {len(segments)} segments", "URL")
-        if 0 < limits.url_segment_max_length < max(map(len, segments)):
-            raise _refuse("a URL segment that is too long", "URL")
-    return authority, match.end()
 
 
 # ── what is wrong with the fields ───────────────────────────────────────────────────────────────
@@ -460,16 +287,16 @@ def _explain(head: bytes, text: str, matched: int, limits: Limits) -> None:
     """
     _check_line_ends(head)
     if not text.endswith("\r\n\r\n"):
-        raise _refuse("the head does not end with an empty line", "Invalid_CR/LF")
+        raise refusal("the head does not end with an empty line", "Invalid_CR/LF")
     lines = text[1:-4].split("\r\n") if len(text) > 4 else []
     if len(lines) > limits.max_fields:
-        raise _refuse(f"more than {limits.max_fields} fields", "RequestLength")
+        raise refusal(f"more than {limits.max_fields} fields", "RequestLength")
     for line in lines:
         if len(line) > limits.max_field_length:
-            raise _refuse(f"a field of more than {limits.max_field_length} bytes", "FieldLength")
+            raise refusal(f"a field of more than {limits.max_field_length} bytes", "FieldLength")
         if line[:1] in {" ", "\t"}:
-            raise _refuse("a field continued on the next line", "Header")
+            raise refusal("a field continued on the next line", "Header")
         if _FIELD_LINE.match(line) is None:
-            raise _refuse("a line that is no header field", "Header")
+            raise refusal("a line that is no header field", "Header")
     if matched != 0 or len(head.translate(None, _CONTROLS)) != len(head):
-        raise _refuse("a control character in a header field", "Header")
+        raise refusal("a control character in a header field", "Header")

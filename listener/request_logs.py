@@ -349,6 +349,7 @@ class _Writer:
             self._open.add(target)
             try:
                 target.write(second, lines)
-            except OSError as error:
+            except (OSError, ValueError, OverflowError) as error:
+                # Not the disk alone: a wall clock beyond the calendar must not end this thread.
                 self.dropped += len(lines) - target.written_lines
                 self.last_error = str(error)

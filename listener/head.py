@@ -1,0 +1,92 @@
+"""Head: what a request is; Limits: how large one may be. Data for scanner and engines."""
+
+from __future__ import annotations
+
+from was.errors import RemoteProtocolError
+
+__all__ = ["Head", "Limits", "refusal"]
+
+
+class Limits:
+    """HTTP.SYS's limits of a head (registry names in the manual), sizes in bytes."""
+
+    __slots__ = (
+        "max_field_length",
+        "max_fields",
+        "max_request_bytes",
+        "max_url_length",
+        "plain_path_length",
+        "url_segment_max_count",
+        "url_segment_max_length",
+    )
+
+    def __init__(
+        self,
+        max_request_bytes: int = 16384,
+        max_field_length: int = 16384,
+        url_segment_max_length: int = 260,
+        url_segment_max_count: int = 255,
+        max_url_length: int = 16384,
+        max_fields: int = 1000,
+    ) -> None:
+        # MaxRequestBytes is raised to MaxFieldLength if it is lower.
+        self.max_request_bytes = max(max_request_bytes, max_field_length)
+        self.max_field_length = max_field_length
+        self.url_segment_max_length = url_segment_max_length
+        self.url_segment_max_count = url_segment_max_count
+        self.max_url_length = max_url_length
+        self.max_fields = max_fields
+        # No path up to this length can break a segment limit (0 = no limit).
+        self.plain_path_length = min(
+            url_segment_max_length or max_url_length,
+            url_segment_max_count or max_url_length,
+            max_url_length,
+        )
+
+
+class Head:
+    """What the scanner found. Made by `scan` only, which sets every attribute."""
+
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "fields",
+        "has_query",
+        "host",
+        "is_plain",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "size",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    method: str
+    target: str  # as sent, Latin-1
+    path: str  # canonical; begins with "/"
+    raw_path: str  # the target's path, undecoded; "*" for OPTIONS *
+    query: str
+    has_query: bool
+    version: int  # 10 or 11
+    fields: list[tuple[str, str]]  # names as sent, values Latin-1 without surrounding blanks
+    host: str  # lower-case, without port; "" = none (HTTP/1.0)
+    content_length: int  # -1 = no field
+    chunked: bool
+    keep_alive: bool
+    expect_continue: bool
+    upgrade: str  # the Upgrade field where Connection names it, else ""
+    size: int  # of the head, the empty line included
+    is_plain: bool  # any engine can be handed the bytes as they are
+
+    def __repr__(self) -> str:
+        return f"<Head {self.method} {self.target} {self.size} bytes>"
+
+
+def refusal(detail: str, reason: str, status: int = 400) -> RemoteProtocolError:
+    """The error for a head: its HTTPERR reason names its page too."""
+    return RemoteProtocolError(detail, status=status, reason=reason, page=reason)
