@@ -1,0 +1,75 @@
+"""A listener that speaks the control protocol and moves no request.
+
+It attaches every worker at once, drains by SIGTERM, and sends whatever files in `home/run/orders`
+ask for: a file's name is `demand-POOL` (or `further-POOL`).
+"""
+
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+
+from was.ipc import messages as m
+from was.ipc.codec import decode_manager_to_listener, encode
+from was.ipc.descriptors import ControlSocket
+
+
+def main() -> None:
+    end = ControlSocket.connect(sys.argv[sys.argv.index("--control") + 1])
+    end.send(encode(m.ListenerHello(os.getpid())))
+    epoch, orders, pids, count = 0, None, {}, 0
+    watched = {}
+    while True:
+        ready, _, _ = select.select([end.sock, *watched], [], [], 0.01)
+        for pidfd in [fd for fd in ready if fd is not end.sock]:
+            worker_id = watched.pop(pidfd)
+            os.close(pidfd)
+            end.send(encode(m.WorkerDeathSettled(worker_id, [], 0)))
+        if orders is not None and orders.is_dir():
+            for order in sorted(orders.iterdir()):
+                kind, _, pool = order.name.partition("-")
+                order.unlink()
+                end.send(encode(m.DemandStart(pool, kind == "further")))
+        if end.sock not in ready:
+            continue
+        received = end.recv()
+        if received is None:
+            return
+        content, fds = received
+        match decode_manager_to_listener(content):
+            case m.ListenerWelcome(epoch=number, settings=settings):
+                epoch, orders = number, Path(settings.home) / "run" / "orders"
+            case m.SetSockets(sockets=sockets, more=more):
+                count += len(sockets)
+                if not more:
+                    end.send(encode(m.ListenerReady(epoch, count)))
+                    count = 0
+            case m.AddWorker(worker_id=worker_id, pid=pid):
+                pids[worker_id] = pid
+                watched[fds[0]] = worker_id
+                fds = fds[1:]
+                end.send(encode(m.WorkerAttached(worker_id)))
+            case m.ActivateWorker(replaces=replaces):
+                for old in replaces:
+                    drain(end, pids, old)
+            case m.DrainWorker(worker_id=worker_id):
+                drain(end, pids, worker_id)
+            case m.QueryListener(query_id=query_id):
+                end.send(encode(m.ListenerReport(query_id, [], [], [], 0, {})))
+            case m.StopListener():
+                end.send(encode(m.ListenerDrained()))
+                return
+            case _:
+                pass
+        for fd in fds:
+            os.close(fd)
+
+
+def drain(end: ControlSocket, pids: dict[int, int], worker_id: int) -> None:
+    if worker_id in pids:
+        end.send(encode(m.WorkerDrained(worker_id)))
+        os.kill(pids[worker_id], signal.SIGTERM)
+
+
+main()

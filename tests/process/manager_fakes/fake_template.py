@@ -1,0 +1,56 @@
+"""The real template with a worker that serves nothing.
+
+What the worker does is in the environment variable FAKE of its pool: "" = becomes ready; "crash" =
+ends at once; "refuse" = WorkerStartFailed; "silent" = never ready; "served" = says it has finished
+a request. SIGTERM and StopWorker end it.
+"""
+
+import os
+import signal
+import struct
+import sys
+import types
+
+import was.worker
+from was.ipc import messages as m
+from was.ipc.codec import decode_manager_to_worker, encode
+from was.ipc.descriptors import ControlSocket
+
+
+def run(fork: m.Fork) -> None:
+    behaviour = os.environ.get("FAKE", "")
+    if behaviour == "crash":
+        os._exit(3)
+    signal.signal(signal.SIGTERM, lambda _n, _f: os._exit(0))
+    end = ControlSocket.connect(fork.control)
+    end.send(encode(m.WorkerHello(fork.worker_id, os.getpid())), [os.pidfd_open(os.getpid())])
+    while True:
+        received = end.recv()
+        if received is None:
+            os._exit(0)
+        content, fds = received
+        match decode_manager_to_worker(content):
+            case m.WorkerWelcome():
+                if behaviour == "served":
+                    os.pwrite(fds[0], struct.pack("=Q", 7), 3 * 8)
+                if behaviour == "refuse":
+                    end.send(encode(m.WorkerStartFailed(fork.worker_id, "no such module")))
+                elif behaviour != "silent":
+                    print("ready", flush=True)
+                    end.send(encode(m.WorkerReady(fork.worker_id)))
+            case m.Ping(nonce=nonce):
+                end.send(encode(m.Pong(nonce)))
+            case m.StopWorker():
+                os._exit(0)
+            case _:
+                pass
+
+
+fake = types.ModuleType("was.worker.main")
+fake.run = run
+sys.modules["was.worker.main"] = fake
+was.worker.main = fake
+
+from was.manager.template import main  # noqa: E402 after its worker was replaced
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,315 @@
+"""Answers to the command line. Keys and states are the contract's.
+
+{"command": …} -> {"ok": true, "result": …} or {"ok": false, "error": one line, "kind": …}.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+import was
+from was.config.model import RecycleReason, Site
+from was.errors import AdminError
+from was.ipc.messages import ListenerReport, request_id_text
+from was.manager.inbox import AdminAsked
+from was.manager.pool import ApplicationPool
+from was.manager.states import PoolState, WorkerState
+from was.manager.supervisor import Manager
+
+__all__ = ["answer"]
+
+Result = Callable[[Any], None]
+Rows = list[dict[str, Any]]
+
+_UNKNOWN = "unknown_object"
+_STATE = "wrong_state"
+_FAILED = "failed"
+_USAGE = "usage"
+
+
+class _RefusedError(AdminError):
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def answer(manager: Manager, asked: AdminAsked) -> None:
+    """Answer now or when what was asked for has happened."""
+
+    def settle(reply: dict[str, Any]) -> None:
+        if not asked.answer.done():
+            asked.answer.set_result(reply)
+
+    def succeeded(result: object) -> None:
+        settle({"ok": True, "result": result})
+
+    def failed(text: str, kind: str = _FAILED) -> None:
+        settle({"ok": False, "error": text, "kind": kind})
+
+    try:
+        _answer(manager, asked.request, succeeded, failed)
+    except _RefusedError as error:
+        failed(str(error), error.kind)
+    except Exception as error:
+        failed(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _answer(
+    manager: Manager, request: dict[str, Any], done: Result, failed: Callable[[str], None]
+) -> None:
+    command = request.get("command")
+    if command == "status":
+        done(_status(manager))
+    elif command == "list":
+        _list(manager, str(request.get("object", "")), done)
+    elif command == "recycle":
+        _recycle(manager, request, done, failed)
+    elif command in ("start", "stop"):
+        _start_or_stop(manager, request, command == "start")
+        done(None)
+    elif command == "reload":
+        errors = manager.reload()
+        if errors:
+            raise _RefusedError(_FAILED, "; ".join(errors))
+        done({"warnings": list(manager.server.config.warnings)})
+    elif command == "reopen_logs":
+        manager.reopen_logs()
+        done(None)
+    elif command == "shutdown":
+        done(None)
+        now = manager.server.clock.monotonic()
+        if request.get("drain", True):
+            manager.shutdown.begin(now)
+        else:
+            manager.shutdown.at_once(now)
+    else:
+        raise _RefusedError(_USAGE, f"unknown command '{command}'")
+
+
+def _status(manager: Manager) -> dict[str, Any]:
+    server = manager.server
+    return {
+        "state": "running",
+        "home": str(server.home.path),
+        "manager_pid": os.getpid(),
+        "listener_pid": manager.listener.pid,
+        "template_pid": manager.template.pid,
+        "supervisor_pid": os.getppid(),
+        "uptime_s": round(server.clock.wall() - manager.started_wall, 3),
+        "version": was.__version__,
+        "is_ready": manager.is_ready,
+        "is_stopping": manager.shutdown.has_begun,
+        "config": {
+            "state": "failed" if manager.config_errors else "ok",
+            "since": _utc(manager.config_since),
+            "errors": manager.config_errors,
+        },
+        "sites": len(server.config.sites),
+        "app_pools": len(manager.pools),
+        "workers": sum(1 for h in manager.workers.handles.values() if h.pid),
+    }
+
+
+def _utc(wall: float) -> str:
+    return datetime.datetime.fromtimestamp(wall, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# ── lists ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _list(manager: Manager, what: str, done: Result) -> None:
+    asked = manager.queries.ask
+    match what.rstrip("s") if what != "vdirs" else "vdir":
+        case "wp":
+            asked(lambda report: done(_workers(manager, report)))
+        case "request":
+            asked(lambda report: done(_requests(manager, report)), with_requests=True)
+        case "apppool":
+            asked(lambda report: done(_pools(manager, report)))
+        case "site":
+            done([_site(manager, site) for site in manager.server.config.sites])
+        case "app":
+            done(_applications(manager))
+        case "vdir":
+            done(_virtual_directories(manager))
+        case "module":
+            done(
+                [
+                    {"name": m.name, "image": m.image, "precondition": m.pre_condition}
+                    for m in manager.server.config.global_modules
+                ]
+            )
+        case _:
+            raise _RefusedError(_USAGE, f"there is no list of '{what}'")
+
+
+def _workers(manager: Manager, report: ListenerReport | None) -> Rows:
+    active = {w.worker_id: w.active for w in report.workers} if report is not None else {}
+    rows: Rows = []
+    for handle in manager.workers.handles.values():
+        pool = manager.pools.get(handle.pool)
+        worker = pool.workers.get(handle.id) if pool is not None else None
+        if worker is None or not handle.pid:
+            continue
+        cpu_s, private_bytes = _measure(handle.pid)
+        state = worker.state
+        shown = state if state is not WorkerState.FAILED else WorkerState.STOPPING
+        rows.append(
+            {
+                "pid": handle.pid,
+                "app_pool": handle.pool,
+                "state": shown.value,
+                "generation": handle.generation,
+                "started": _utc(handle.started_wall),
+                "requests": handle.finished(),
+                "active": active.get(handle.id, 0),
+                "cpu_s": cpu_s,
+                "private_bytes": private_bytes,
+                "worker_id": handle.id,
+            }
+        )
+    return rows
+
+
+def _measure(pid: int) -> tuple[float, int]:
+    try:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return round(times.user + times.system, 3), int(process.memory_full_info().uss)
+    except (psutil.Error, OSError):
+        return 0.0, 0
+
+
+def _requests(manager: Manager, report: ListenerReport | None) -> Rows:
+    if report is None:
+        raise _RefusedError(_FAILED, "the listener does not answer")
+    names = {site.id: site.name for site in manager.server.config.sites}
+    pids = {handle.id: handle.pid for handle in manager.workers.handles.values()}
+    return [
+        {
+            "id": request_id_text(row.id),
+            "connection_id": row.connection_id,
+            "app_pool": row.app_pool,
+            "site": names.get(row.site, str(row.site)),
+            "pid": pids.get(row.worker_id, 0),
+            "verb": row.verb,
+            "url": row.url,
+            "client": row.client,
+            "attempt": row.attempt,
+            "state": row.state,
+            "notification": row.notification,
+            "module": row.module,
+            "elapsed_ms": row.elapsed_ms,
+        }
+        for row in report.requests
+    ]
+
+
+def _pools(manager: Manager, report: ListenerReport | None) -> Rows:
+    queued = {p.name: p.queued for p in report.pools} if report is not None else {}
+    now = manager.server.clock.monotonic()
+    return [
+        {
+            "name": name,
+            "state": "stopped" if pool.state is PoolState.DISABLED else pool.state.value,
+            "start_mode": pool.settings.start_mode.value,
+            "workers": len(pool.workers),
+            "queued": queued.get(name, 0),
+            "identity": pool.settings.process_model.identity_type.value,
+            "isolation": {},
+            "failures": pool.failure_count(now),
+        }
+        for name, pool in manager.pools.items()
+    ]
+
+
+def _site(manager: Manager, site: Site) -> dict[str, Any]:
+    return {
+        "name": site.name,
+        "id": site.id,
+        "state": "started" if manager.sites.is_started(site) else "stopped",
+        "bindings": manager.sites.bindings(site),
+        "apps": [application.path for application in site.applications],
+    }
+
+
+def _applications(manager: Manager) -> Rows:
+    return [
+        {
+            "site": site.name,
+            "path": application.path,
+            "app_pool": application.application_pool,
+            "physical_path": application.physical_path,
+        }
+        for site in manager.server.config.sites
+        for application in site.applications
+    ]
+
+
+def _virtual_directories(manager: Manager) -> Rows:
+    return [
+        {
+            "site": site.name,
+            "app": application.path,
+            "path": directory.path,
+            "physical_path": directory.physical_path,
+        }
+        for site in manager.server.config.sites
+        for application in site.applications
+        for directory in application.virtual_directories
+    ]
+
+
+# ── orders ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pool(manager: Manager, name: object) -> ApplicationPool:
+    pool = manager.pools.get(str(name)) if name else None
+    if pool is None:
+        raise _RefusedError(_UNKNOWN, f"there is no application pool '{name or ''}'")
+    return pool
+
+
+def _recycle(
+    manager: Manager, request: dict[str, Any], done: Result, failed: Callable[[str], None]
+) -> None:
+    pool = _pool(manager, request.get("apppool"))
+    if not pool.is_accepting:
+        raise _RefusedError(_STATE, f"application pool '{pool.settings.name}' is stopped")
+    now = manager.server.clock.monotonic()
+    token = 0
+    if request.get("wait"):
+        token = manager.performer.new_token(lambda error: failed(error) if error else done(None))
+    manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now, token))
+    if not token:
+        done(None)
+
+
+def _start_or_stop(manager: Manager, request: dict[str, Any], start: bool) -> None:
+    what, name = str(request.get("object", "")), request.get("name")
+    if what == "apppool":
+        pool = _pool(manager, name)
+        now = manager.server.clock.monotonic()
+        if not start and not pool.is_accepting:
+            raise _RefusedError(_STATE, f"application pool '{name}' is stopped already")
+        if start and pool.is_accepting:
+            raise _RefusedError(_STATE, f"application pool '{name}' is started already")
+        manager.performer.perform(pool, pool.start(now) if start else pool.stop(now))
+    elif what == "site":
+        site = next((s for s in manager.server.config.sites if s.name == name), None)
+        if site is None:
+            raise _RefusedError(_UNKNOWN, f"there is no site '{name or ''}'")
+        if manager.sites.is_started(site) == start:
+            word = "started" if start else "stopped"
+            raise _RefusedError(_STATE, f"site '{name}' is {word} already")
+        error = manager.sites.set_started(site, started=start)
+        if error:
+            raise _RefusedError(_FAILED, error)
+    else:
+        raise _RefusedError(_USAGE, f"'{what}' cannot be started or stopped")

@@ -1,0 +1,15 @@
+"""The home's configuration, as the manager takes it from was.config."""
+
+from __future__ import annotations
+
+from was.config import files
+from was.ipc.endpoints import Home
+from was.manager.server import Configuration
+
+__all__ = ["load_configuration"]
+
+
+def load_configuration(home: Home) -> Configuration:
+    """Read applicationHost.config; raises ConfigErrors with every fault in it."""
+    loaded = files.load_server(home.config_file, home=home.path)
+    return Configuration(loaded.config, lambda pool: files.reduced(loaded, pool))

@@ -1,0 +1,102 @@
+"""The manager's end of the control connections: who connected, and whole messages from it.
+
+A connection is nobody's until its first message says who it is and the service has compared that
+with the pid the kernel vouches for (SO_PEERCRED). Until then it may say nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from was.errors import IllFormedMessageError
+from was.ipc.codec import decode_to_manager, encode
+from was.ipc.descriptors import ControlLink, ControlSocket
+from was.ipc.messages import ToManager
+
+__all__ = ["ControlServer", "Peer"]
+
+
+@dataclass(eq=False, slots=True)
+class Peer:
+    """One connected process. `kind` is "" until the service has recognised it."""
+
+    pid: int
+    uid: int
+    kind: str = ""
+    worker_id: int = 0
+    link: ControlLink | None = field(default=None, repr=False)
+
+    def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours
+        """Send a message; to one that has gone it is lost."""
+        if self.link is not None:
+            self.link.send(encode(message), descriptors)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+
+class ControlServer:
+    """Accepts on the control socket until it is closed."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        on_message: Callable[[Peer, ToManager, list[int]], None],
+        on_faulty: Callable[[Peer, str], None],
+        on_gone: Callable[[Peer], None],
+    ) -> None:
+        self._loop = loop
+        self._listening = listening
+        self._on_message = on_message
+        self._on_faulty = on_faulty
+        self._on_gone = on_gone
+        self._peers: set[Peer] = set()
+        listening.setblocking(False)
+        loop.add_reader(listening.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            end = ControlSocket(sock)
+            pid, uid, _gid = end.peer()
+            peer = Peer(pid, uid)
+
+            def arrived(content: bytes, descriptors: list[int], peer: Peer = peer) -> None:
+                self._arrived(peer, content, descriptors)
+
+            def gone(peer: Peer = peer) -> None:
+                self._peers.discard(peer)
+                self._on_gone(peer)
+
+            peer.link = ControlLink(self._loop, end, arrived, gone)
+            self._peers.add(peer)
+
+    def _arrived(self, peer: Peer, content: bytes, descriptors: list[int]) -> None:
+        try:
+            message = decode_to_manager(content)
+        except IllFormedMessageError as error:
+            for fd in descriptors:
+                os.close(fd)
+            self._on_faulty(peer, str(error))
+            return
+        self._on_message(peer, message, descriptors)
+
+    def close(self) -> None:
+        """Stop accepting and hang up on everybody."""
+        self._loop.remove_reader(self._listening.fileno())
+        self._listening.close()
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()

@@ -1,0 +1,53 @@
+"""WorkerHandle: a worker process as the manager holds it; the policy's half is record.Worker."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from was.ipc.scoreboard import ScoreboardReader
+from was.manager.control import Peer
+
+__all__ = ["WorkerHandle"]
+
+
+@dataclass(eq=False, slots=True)
+class WorkerHandle:
+    """Descriptors and connection of one worker; pid 0 until it has said who it is."""
+
+    id: int
+    pool: str
+    identity: bytes = field(repr=False)
+    generation: int
+    slots: int
+    threads: int
+    scoreboard_fd: int
+    started_at: float
+    started_wall: float
+    life_fd: int = -1  # read end of a pipe that the worker alone holds, until its Hello
+    pid: int = 0
+    pidfd: int = -1
+    peer: Peer | None = None
+    link_lost_at: float | None = None
+    is_condemned: bool = False  # to be killed as soon as it says who it is
+    epoch: int = 0  # of the listener it was told last
+    is_announced: bool = False  # the present listener has got AddWorker
+    is_active: bool = False
+    is_draining: bool = False
+
+    def finished(self) -> int:
+        """Requests it says it has finished."""
+        try:
+            return ScoreboardReader(self.scoreboard_fd).finished()
+        except (OSError, ValueError):
+            return 0
+
+    def close(self) -> None:
+        """Let go of every descriptor."""
+        for fd in (self.scoreboard_fd, self.pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self.scoreboard_fd = self.pidfd = -1
+        if self.peer is not None:
+            self.peer.close()
+            self.peer = None

@@ -1,0 +1,96 @@
+"""Everything that can happen to the manager, and the one queue all of it goes through."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from was.ipc.messages import ToManager
+from was.manager.control import Peer
+
+__all__ = [
+    "AdminAsked",
+    "ChildEnded",
+    "HelloLost",
+    "Inbox",
+    "Item",
+    "MessageArrived",
+    "PeerFaulty",
+    "PeerGone",
+    "SignalArrived",
+    "TimeCame",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalArrived:
+    """The manager got a signal."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A process said something. The descriptors belong to whoever handles it."""
+
+    peer: Peer
+    message: ToManager
+    descriptors: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFaulty:
+    """A process said what is no message."""
+
+    peer: Peer
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGone:
+    """A process closed its control connection."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """A pidfd fired: "listener", "template" or a worker's id."""
+
+    who: str
+    pidfd: int
+    worker_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HelloLost:
+    """A worker ended before it said who it is."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCame:
+    """The earliest deadline has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminAsked:
+    """A request of the command line; the future takes the answer."""
+
+    request: dict[str, Any]
+    answer: asyncio.Future[dict[str, Any]]
+
+
+Item: TypeAlias = (
+    SignalArrived
+    | MessageArrived
+    | PeerFaulty
+    | PeerGone
+    | ChildEnded
+    | HelloLost
+    | TimeCame
+    | AdminAsked
+)
+Inbox: TypeAlias = "asyncio.Queue[Item]"

@@ -1,0 +1,160 @@
+"""The listener as the manager holds it: one process at a time, each with an epoch of its own.
+
+A listener that died is replaced at once on the same sockets; only one that dies before it was ready
+has to wait. Whatever it must know is sent whole at its Hello, pools and routes before sockets, so
+that it accepts nothing it cannot route.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from was.ipc.messages import (
+    AddWorker,
+    ListenerWelcome,
+    ListeningSocket,
+    PoolQueue,
+    SetPools,
+    SetRoutes,
+    SetSockets,
+    SiteRoute,
+)
+from was.log import log
+from was.manager import process
+from was.manager.control import Peer
+from was.manager.handle import WorkerHandle
+from was.manager.health import Backoff
+from was.manager.inbox import ChildEnded
+from was.manager.routes import listener_settings
+from was.manager.server import Server
+
+__all__ = ["ListenerSide"]
+
+SOCKETS_A_MESSAGE = 200
+
+
+class ListenerSide:
+    """Starts, feeds and replaces the listener."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._backoff = Backoff()
+        self._peer: Peer | None = None
+        self.pid = 0
+        self.pidfd = -1
+        self.epoch = 0
+        self.is_ready = False
+        self.listening = 0
+        self.failed_starts = 0
+        self.respawn_at: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be told something."""
+        return self._peer is not None
+
+    def spawn(self) -> None:
+        """Start a listener of the next epoch."""
+        server = self._server
+        self.respawn_at = None
+        self.epoch = server.counters.next_epoch()
+        arguments = [*server.options.programs.listener, "--control", server.folder.control]
+        self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
+        ended = ChildEnded("listener", self.pidfd)
+        server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
+        server.files.write_process("listener", self.pid, {"epoch": self.epoch})
+        log("listener_started", pid=self.pid, epoch=self.epoch)
+
+    def welcome(self, peer: Peer) -> bool:
+        """Greet it, unless it is not the process we started."""
+        if peer.pid != self.pid or self._peer is not None:
+            return False
+        server = self._server
+        self._peer = peer
+        settings = listener_settings(
+            server.config,
+            home=str(server.home.path),
+            sockets=str(server.folder.path),
+            logs=str(server.home.logs / "HTTPERR"),
+            engine=server.options.engine,
+            time_scale=server.time_scale,
+        )
+        if server.options.settings:
+            settings = msgspec.structs.replace(settings, **server.options.settings)
+        self.send(ListenerWelcome(self.epoch, settings))
+        return True
+
+    def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours
+        """Say something; without a listener it is lost, and said again at the next Hello."""
+        if self._peer is not None:
+            self._peer.send(message, descriptors)
+
+    def set_pools(self, pools: list[PoolQueue]) -> None:
+        """All queues there are."""
+        self.send(SetPools(pools))
+
+    def set_routes(self, sites: list[SiteRoute]) -> None:
+        """All sites there are."""
+        self.send(SetRoutes(sites))
+
+    def set_sockets(self, sockets: Iterable[tuple[ListeningSocket, int]]) -> None:
+        """All sockets there are, in as many messages as the kernel's limit asks for."""
+        everything = list(sockets)
+        for at in range(0, max(1, len(everything)), SOCKETS_A_MESSAGE):
+            part = everything[at : at + SOCKETS_A_MESSAGE]
+            more = at + SOCKETS_A_MESSAGE < len(everything)
+            self.send(SetSockets([s for s, _ in part], more), [fd for _, fd in part])
+
+    def announce(self, worker: WorkerHandle) -> None:
+        """Tell it of a worker that will connect."""
+        if self._peer is None or worker.is_announced or worker.pidfd < 0:
+            return
+        worker.is_announced = True
+        self.send(
+            AddWorker(worker.id, worker.pool, worker.pid, worker.identity, worker.slots),
+            [worker.pidfd, worker.scoreboard_fd],
+        )
+
+    def ready(self, epoch: int, listening: int) -> None:
+        """It accepts connections."""
+        if epoch == self.epoch:
+            self.is_ready = True
+            self.listening = listening
+            self.failed_starts = 0
+            self._backoff.reset()
+
+    def ended(self, now: float) -> None:
+        """The process has gone; `respawn_at` says when the next one may start."""
+        self._server.loop.remove_reader(self.pidfd)
+        delay_s = 0.0
+        if not self.is_ready:
+            self.failed_starts += 1
+            delay_s = self._backoff.take()
+        self.close()
+        self.respawn_at = now + delay_s
+        self._server.files.remove("listener")
+        for pool in self._server.config.app_pools:
+            endpoint = self._server.folder.queue_endpoint(pool, self.epoch)
+            for path in (endpoint.queue.removeprefix("ipc://"), endpoint.descriptors):
+                Path(path).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._peer is not None:
+            self._peer.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        self._peer = None
+        self.pid, self.pidfd = 0, -1
+        self.is_ready = False
+        self.listening = 0
+
+    def kill(self, number: int = 9) -> None:
+        """Signal it."""
+        if self.pidfd >= 0:
+            process.kill(self.pidfd, number)

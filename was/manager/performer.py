@@ -1,0 +1,148 @@
+"""Carries out what the pools decide: here an action becomes a message, a signal or a process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import assert_never
+
+from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker
+from was.log import log, log_exception
+from was.manager.actions import (
+    Action,
+    Activate,
+    Drain,
+    Kill,
+    Note,
+    Publish,
+    RecycleSettled,
+    Report,
+    SendPing,
+    Spawn,
+    Stop,
+)
+from was.manager.listener_side import ListenerSide
+from was.manager.pool import ApplicationPool
+from was.manager.routes import pool_queue
+from was.manager.server import Server
+from was.manager.workers import WorkerSet
+
+__all__ = ["Performer"]
+
+
+class Performer:
+    """The hands of the pools."""
+
+    def __init__(
+        self,
+        server: Server,
+        listener: ListenerSide,
+        workers: WorkerSet,
+        pools: Mapping[str, ApplicationPool],
+    ) -> None:
+        self._server = server
+        self._listener = listener
+        self._workers = workers
+        self._pools = pools
+        self._waiters: dict[int, Callable[[str], None]] = {}
+        self._last_token = 0
+
+    def new_token(self, on_settled: Callable[[str], None]) -> int:
+        """A token for a recycling; `on_settled` gets its error, "" when it did its work."""
+        self._last_token += 1
+        self._waiters[self._last_token] = on_settled
+        return self._last_token
+
+    def perform(self, pool: ApplicationPool, actions: Sequence[Action]) -> None:
+        """Do all of it, and what the doing leads to."""
+        left = deque(actions)
+        while left:
+            left.extend(self._one(pool, left.popleft()))
+
+    def _one(self, pool: ApplicationPool, action: Action) -> Sequence[Action]:
+        match action:
+            case Spawn(worker_id, generation):
+                return self._spawn(pool, worker_id, generation)
+            case Kill(worker_id):
+                log("worker_killed", worker=worker_id, app_pool=pool.settings.name)
+                if self._workers.kill(worker_id):
+                    self._workers.remove(self._workers.handles[worker_id])
+                    return self._exited(pool, worker_id)
+            case Activate(worker_id, replaces):
+                self._workers.handles[worker_id].is_active = True
+                for old in replaces:
+                    self._mark_draining(old)
+                self._listener.send(ActivateWorker(worker_id, list(replaces)))
+            case Drain(worker_id):
+                self._mark_draining(worker_id)
+                if self._listener.is_connected:
+                    self._listener.send(DrainWorker(worker_id))
+                else:
+                    self._tell_to_stop(worker_id, drain=True)
+            case Stop(worker_id, drain):
+                self._mark_draining(worker_id)
+                self._tell_to_stop(worker_id, drain=drain)
+            case SendPing(worker_id, nonce):
+                peer = self._workers.handles[worker_id].peer
+                if peer is not None:
+                    peer.send(Ping(nonce))
+            case Publish():
+                self._publish(pool)
+            case Report(event_id, worker_id, fields):
+                self._report(pool, event_id, worker_id, fields)
+            case Note(event, worker_id, fields):
+                named: dict[str, object] = {"app_pool": pool.settings.name}
+                if worker_id:
+                    named["worker"] = worker_id
+                log(event, **named, **fields)
+            case RecycleSettled(token, error):
+                on_settled = self._waiters.pop(token, None)
+                if on_settled is not None:
+                    on_settled(error)
+            case _:
+                assert_never(action)
+        return ()
+
+    def _spawn(self, pool: ApplicationPool, worker_id: int, generation: int) -> Sequence[Action]:
+        try:
+            self._workers.spawn(pool.settings, worker_id, generation)
+        except OSError as error:
+            log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
+            self._report(pool, 5022, worker_id, {"detail": str(error)})
+            return self._exited(pool, worker_id)
+        return ()
+
+    def _exited(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
+        now = self._server.clock.monotonic()
+        return pool.worker_exited(worker_id, now, served=False, how="was never forked")
+
+    def _mark_draining(self, worker_id: int) -> None:
+        handle = self._workers.handles.get(worker_id)
+        if handle is not None:
+            handle.is_draining = True
+            handle.is_active = False
+            log("worker_stopping", worker=worker_id, pid=handle.pid, app_pool=handle.pool)
+
+    def _tell_to_stop(self, worker_id: int, *, drain: bool) -> None:
+        handle = self._workers.handles.get(worker_id)
+        if handle is not None and handle.peer is not None:
+            handle.peer.send(StopWorker(drain))
+
+    def _report(
+        self, pool: ApplicationPool, event_id: int, worker_id: int, fields: Mapping[str, object]
+    ) -> None:
+        handle = self._workers.handles.get(worker_id)
+        about: dict[str, object] = {"app_pool": pool.settings.name}
+        if handle is not None:
+            about |= {"pid": handle.pid, "worker_id": worker_id}
+        self._server.events.report(event_id, **about, **fields)
+
+    def _publish(self, pool: ApplicationPool) -> None:
+        name = pool.settings.name
+        log("pool_state", app_pool=name, state=pool.state.value)
+        self._server.files.write_pool(name, {"state": pool.state.value})
+        self.publish_pools()
+
+    def publish_pools(self) -> None:
+        """Tell the listener the state of all queues."""
+        self._listener.set_pools([pool_queue(pool) for pool in self._pools.values()])

@@ -1,0 +1,416 @@
+"""ApplicationPool: how many workers a pool should have, and what to do to get there.
+
+Pure: no process, no socket, no clock. Each method is told what happened and when, changes the
+pool's own record and returns the actions that follow; the service performs them.
+
+`wanted` is how many *places* the pool should have. A place is a worker that is starting or
+running; the successor of one that still runs (overlapped recycling) shares its place until it is
+active, when the old worker leaves it. So at most `max_processes` workers are ever in dispatch, and
+no more than twice as many exist.
+
+Workers that nobody has asked to go are replaced at once if they had finished a request, else after
+a delay that doubles, and then only if the pool is AlwaysRunning or somebody waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from was.config.model import AppPool, RecycleReason, StartMode
+from was.manager.actions import (
+    Action,
+    Activate,
+    Drain,
+    Kill,
+    Note,
+    Publish,
+    RecycleSettled,
+    Report,
+    SendPing,
+    Spawn,
+    Stop,
+)
+from was.manager.health import Backoff, FailureWindow, PingWatch
+from was.manager.record import Worker
+from was.manager.recycle import EVENT_OF_REASON, WorkerSample, due_reason
+from was.manager.states import DISPATCHING, PoolState, WorkerEvent, WorkerState, after
+
+__all__ = ["ApplicationPool"]
+
+_PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING})
+
+
+class ApplicationPool:
+    """Wanted and actual state of one pool."""
+
+    def __init__(
+        self, settings: AppPool, ids: Iterator[int], scaled: Callable[[float], float]
+    ) -> None:
+        self.settings = settings
+        self.state = PoolState.STOPPED
+        self.workers: dict[int, Worker] = {}
+        self.failures = FailureWindow()
+        self.generation = 1
+        self.wanted = 0
+        self._has_demand = False
+        self._ids = ids
+        self._scaled = scaled
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        self._rotations: dict[int, set[int]] = {}
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def max_processes(self) -> int:
+        """The most workers in dispatch at a time (0 in the file: one a NUMA node, here one)."""
+        return max(1, self.settings.process_model.max_processes)
+
+    @property
+    def is_always_running(self) -> bool:
+        """Whether workers start without a request."""
+        return self.settings.start_mode is StartMode.ALWAYS_RUNNING
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the queue takes requests."""
+        return self.state is PoolState.STARTED
+
+    @property
+    def refusal(self) -> Literal["", "AppOffline", "Disabled"]:
+        """HTTPERR reason of the 503 while the pool does not take requests."""
+        if self.is_accepting:
+            return ""
+        return "AppOffline" if self.state is PoolState.DISABLED else "Disabled"
+
+    def failure_count(self, now: float) -> int:
+        """Failures in the current window."""
+        interval_s = self._scaled(self.settings.failure.rapid_fail_protection_interval_s)
+        return self.failures.count(now, interval_s)
+
+    def _places(self) -> int:
+        """Workers that count against `wanted`; without overlap one that still stops does too."""
+        counted = _PLACED
+        if self.settings.recycling.disallow_overlapping_rotation:
+            counted = _PLACED | {WorkerState.STOPPING}
+        return sum(1 for w in self.workers.values() if w.state in counted and not self._shares(w))
+
+    def _shares(self, worker: Worker) -> bool:
+        old = self.workers.get(worker.replaces)
+        return old is not None and old.state in DISPATCHING
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do, None when time alone changes nothing."""
+        times = [w.deadline for w in self.workers.values() if w.deadline is not None]
+        if self.settings.process_model.pinging_enabled:
+            times += [w.ping.next_at for w in self.workers.values() if w.state in DISPATCHING]
+        if self.is_accepting and self._has_room() and self.wanted > self._places():
+            times.append(self._not_before)
+        unsettled = self.failures.next_deadline()
+        if unsettled is not None and self._is_protected():
+            times.append(unsettled)
+        return min(times, default=None)
+
+    # ── orders ──────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, now: float) -> list[Action]:
+        """Take requests; forgets earlier failures."""
+        if self.is_accepting:
+            return []
+        self.state = PoolState.STARTED
+        self.failures.clear()
+        self._backoff.reset()
+        self._not_before = now
+        self._has_demand = False
+        self.wanted = self.max_processes if self.is_always_running else 0
+        return [Publish(), *self._fill(now)]
+
+    def stop(self, now: float) -> list[Action]:
+        """Refuse requests and let all workers finish."""
+        self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
+        return [Publish(), *self._empty(now)]
+
+    def shut_down(self, now: float, *, drain: bool) -> list[Action]:
+        """The server ends: workers are told directly, the queue is gone."""
+        self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
+        self.wanted = 0
+        actions: list[Action] = []
+        limit_s = self._scaled(self.settings.process_model.shutdown_time_limit_s)
+        for worker in self.workers.values():
+            if worker.state in _PLACED:
+                worker.state = after(worker.state, WorkerEvent.STOP)
+                worker.deadline = now + limit_s
+            if worker.state is WorkerState.STOPPING:
+                attached = worker.is_attached
+                actions.append(Stop(worker.id, drain) if attached else Kill(worker.id))
+        return actions
+
+    def apply(self, settings: AppPool, now: float) -> list[Action]:
+        """New settings; says nothing about recycling, which the caller decides."""
+        was_always_running = self.is_always_running
+        self.settings = settings
+        self.wanted = min(self.wanted, self.max_processes)
+        if self.is_always_running and self.is_accepting:
+            self.wanted = self.max_processes
+        elif was_always_running:
+            self.wanted = min(self.wanted, self._places())
+        running = [w for w in self.workers.values() if w.state in DISPATCHING]
+        actions: list[Action] = []
+        for worker in running[self.max_processes :]:
+            actions += self._drain(worker, now)
+        return [*actions, *self._fill(now)]
+
+    def recycle(
+        self, reason: RecycleReason, now: float, token: int = 0, only: int | None = None
+    ) -> list[Action]:
+        """Replace all workers, or one. RecycleSettled(token) follows, at once if there is none."""
+        targets = [w for w in self.workers.values() if w.state in _PLACED and only in (None, w.id)]
+        if not targets:
+            return [RecycleSettled(token, "")] if token else []
+        self.generation += 1
+        if token:
+            self._rotations[token] = {w.id for w in targets}
+        actions: list[Action] = []
+        if reason in self.settings.recycling.log_event_on_recycle:
+            actions.append(Report(EVENT_OF_REASON[reason], only or 0))
+        actions.append(Note("recycle_started", fields={"reason": reason.value}))
+        for worker in targets:
+            worker.stale = reason.value
+        return [*actions, *self._fill(now)]
+
+    # ── what happened ───────────────────────────────────────────────────────────────────────────
+
+    def demand(self, now: float, *, further: bool) -> list[Action]:
+        """A request waits for a worker."""
+        if not self.is_accepting:
+            return []
+        self._has_demand = True
+        self.wanted = max(self.wanted, 1)
+        starting = any(w.state is WorkerState.STARTING for w in self.workers.values())
+        if further and not starting:
+            self.wanted = min(self.max_processes, max(self.wanted, self._places() + 1))
+        return self._fill(now)
+
+    def worker_loaded(self, worker_id: int, now: float) -> list[Action]:
+        """The worker has loaded its applications."""
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return []
+        worker.is_loaded = True
+        return self._try_run(worker, now)
+
+    def worker_attached(self, worker_id: int, now: float) -> list[Action]:
+        """The listener and the worker have found each other."""
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return []
+        worker.is_attached = True
+        return self._try_run(worker, now)
+
+    def _try_run(self, worker: Worker, now: float) -> list[Action]:
+        if worker.state is not WorkerState.STARTING:
+            return []
+        if not (worker.is_loaded and worker.is_attached):
+            return []
+        old = self.workers.get(worker.replaces) if self._shares(worker) else None
+        worker.state = after(worker.state, WorkerEvent.STARTED)
+        worker.deadline = None
+        worker.idle_since = now
+        worker.ping.next_at = now + self._scaled(self.settings.process_model.ping_interval_s)
+        self._has_demand = False
+        replaces: tuple[int, ...] = ()
+        if old is not None:
+            replaces = (old.id,)
+            self._leave(old, now)
+        return [
+            Activate(worker.id, replaces),
+            Note("worker_ready", worker.id),
+            *self._fill(now),
+        ]
+
+    def worker_failed(
+        self, worker_id: int, now: float, event_id: int, **fields: object
+    ) -> list[Action]:
+        """The worker is not to be trusted or cannot start: it is killed, its place given away."""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker.state is WorkerState.FAILED:
+            return []
+        report = Report(event_id, worker_id, dict(fields))
+        before = worker.state
+        worker.state = after(worker.state, WorkerEvent.CONDEMN)
+        worker.deadline = None
+        actions: list[Action] = [report, Kill(worker_id)]
+        if before in _PLACED:
+            actions += self._lost(worker, before, now)
+        return actions
+
+    def worker_exited(self, worker_id: int, now: float, *, served: bool, how: str) -> list[Action]:
+        """The process has gone; `how` is its exit status in words, "exit 0" when all went well."""
+        worker = self.workers.pop(worker_id, None)
+        if worker is None:
+            return []
+        before = worker.state
+        worker.state = after(before, WorkerEvent.EXITED)
+        worker.has_served = worker.has_served or served
+        actions: list[Action] = []
+        if before in _PLACED:
+            actions.append(Report(5009, worker_id, {"how": how}))
+            actions += self._lost(worker, before, now)
+        for token, waiting in list(self._rotations.items()):
+            waiting.discard(worker_id)
+            if not waiting:
+                del self._rotations[token]
+                actions.append(RecycleSettled(token, ""))
+                actions.append(Note("recycle_completed"))
+        if self.state is PoolState.STOPPING and not self.workers:
+            self.state = PoolState.STOPPED
+            actions.append(Publish())
+        return [*actions, *self._fill(now)]
+
+    def death_settled(
+        self, worker_id: int, now: float, clients: frozenset[str], *, has_waiting: bool
+    ) -> list[Action]:
+        """The listener has dealt with a dead worker's requests, which came from `clients`."""
+        self.failures.settle(worker_id, next(iter(clients)) if len(clients) == 1 else "")
+        actions = self._protect(now)
+        return [*actions, *self.demand(now, further=False)] if has_waiting else actions
+
+    def pong(self, worker_id: int, nonce: int, now: float) -> None:
+        """The worker answered a ping."""
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            interval_s = self._scaled(self.settings.process_model.ping_interval_s)
+            worker.ping.answered(nonce, now, interval_s)
+
+    def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
+        """A look at a worker: is it idle, is it due for replacement?"""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker.state not in DISPATCHING:
+            return []
+        if sample.finished > 0:
+            worker.has_served = True
+            self._backoff.reset()
+        if sample.active or sample.finished != worker.finished:
+            worker.idle_since = now
+        worker.finished = sample.finished
+        idle_s = self._scaled(self.settings.process_model.idle_timeout_s)
+        if 0 < idle_s <= now - worker.idle_since and not worker.stale:
+            if not self.is_always_running:
+                self.wanted = max(0, self.wanted - 1)
+            return [Report(5186, worker_id), *self._drain(worker, now), *self._fill(now)]
+        if worker.stale:
+            return []
+        reason = due_reason(sample, self.settings.recycling.periodic_restart, self._scaled)
+        return [] if reason is None else self.recycle(reason, now, only=worker_id)
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed: limits, pings, delayed starts."""
+        actions: list[Action] = []
+        limits = self.settings.process_model
+        for worker in list(self.workers.values()):
+            if worker.deadline is not None and now >= worker.deadline:
+                late = 5012 if worker.state is WorkerState.STARTING else 5013
+                actions += self.worker_failed(worker.id, now, late)
+            elif worker.state in DISPATCHING and limits.pinging_enabled:
+                if worker.ping.is_missed(now):
+                    actions += self.worker_failed(worker.id, now, 5010)
+                    continue
+                nonce = worker.ping.send(now, self._scaled(limits.ping_response_time_s))
+                if nonce is not None:
+                    actions.append(SendPing(worker.id, nonce))
+        return [*actions, *self._protect(now), *self._fill(now)]
+
+    # ── how ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _lost(self, worker: Worker, before: WorkerState, now: float) -> list[Action]:
+        """A worker went that nobody had asked to go: count it, decide about its place."""
+        ran = before is WorkerState.RUNNING
+        self.failures.record(now, worker.id, is_settled=not ran)
+        actions: list[Action] = []
+        old = self.workers.get(worker.replaces)
+        if not ran and old is not None and old.state in DISPATCHING:
+            actions += self._give_up_rotation(old, "the new worker did not become ready")
+        elif ran and worker.has_served:
+            self._backoff.reset()
+            self._not_before = now
+        else:
+            self._not_before = now + self._backoff.take()
+            if not (self.is_always_running or self._has_demand):
+                self.wanted = max(0, self.wanted - 1)
+        return [*actions, *self._protect(now), *self._fill(now)]
+
+    def _give_up_rotation(self, old: Worker, error: str) -> list[Action]:
+        old.stale = ""
+        actions: list[Action] = [Report(5093, old.id), Note("recycle_failed", old.id)]
+        for token, waiting in list(self._rotations.items()):
+            if old.id in waiting:
+                del self._rotations[token]
+                actions.append(RecycleSettled(token, error))
+        return actions
+
+    def _protect(self, now: float) -> list[Action]:
+        """Rapid-fail protection."""
+        if not self._is_protected():
+            return []
+        most = self.settings.failure.rapid_fail_protection_max_crashes
+        if self.failure_count(now) < most:
+            return []
+        self.state = PoolState.DISABLED
+        actions: list[Action] = [
+            RecycleSettled(token, "the pool was disabled after a series of failures")
+            for token in self._rotations
+        ]
+        self._rotations.clear()
+        return [*actions, Report(5002), Note("pool_disabled"), Publish(), *self._empty(now)]
+
+    def _is_protected(self) -> bool:
+        return self.is_accepting and self.settings.failure.rapid_fail_protection
+
+    def _empty(self, now: float) -> list[Action]:
+        self.wanted = 0
+        self._has_demand = False
+        actions: list[Action] = []
+        for worker in list(self.workers.values()):
+            if worker.state in _PLACED:
+                actions += self._drain(worker, now)
+        return actions
+
+    def _drain(self, worker: Worker, now: float) -> list[Action]:
+        was_running = worker.state in DISPATCHING
+        self._leave(worker, now)
+        return [Drain(worker.id) if was_running else Kill(worker.id)]
+
+    def _leave(self, worker: Worker, now: float) -> None:
+        worker.state = after(worker.state, WorkerEvent.STOP)
+        worker.deadline = now + self._scaled(self.settings.process_model.shutdown_time_limit_s)
+
+    def _has_room(self) -> bool:
+        return len(self.workers) < 2 * self.max_processes
+
+    def _fill(self, now: float) -> list[Action]:
+        """Successors for stale workers, then workers for empty places, as far as there is room."""
+        if not self.is_accepting:
+            return []
+        actions: list[Action] = []
+        taken = {w.replaces for w in self.workers.values() if w.state in _PLACED}
+        for worker in list(self.workers.values()):
+            if worker.state not in DISPATCHING or not worker.stale or worker.id in taken:
+                continue
+            if self.settings.recycling.disallow_overlapping_rotation:
+                if not (self.is_always_running or self._has_demand):
+                    self.wanted = max(0, self.wanted - 1)
+                actions += self._drain(worker, now)
+            elif self._has_room():
+                actions.append(self._spawn(now, worker.id))
+        while now >= self._not_before and self.wanted > self._places() and self._has_room():
+            actions.append(self._spawn(now, 0))
+        return actions
+
+    def _spawn(self, now: float, replaces: int) -> Spawn:
+        limit_s = self._scaled(self.settings.process_model.startup_time_limit_s)
+        worker = Worker(
+            next(self._ids), self.generation, now, now + limit_s, replaces, PingWatch(now)
+        )
+        self.workers[worker.id] = worker
+        return Spawn(worker.id, self.generation)

@@ -1,0 +1,203 @@
+"""Processes: start, watch, signal, reap. The only file that forks, kills or opens a pidfd.
+
+The manager is a child subreaper, and workers are forked twice, so each worker becomes its child
+and its exit status is learnt here. Everything of ours is waited for through one `reap`, which also
+takes the orphans that applications leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import resource
+import select
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from was.errors import HomeError
+
+__all__ = [
+    "ManagerLock",
+    "become_subreaper",
+    "boot_id",
+    "child_environment",
+    "children_of",
+    "describe_status",
+    "has_ended",
+    "kill",
+    "raise_descriptor_limit",
+    "reap",
+    "spawn",
+    "start_ticks",
+]
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+# What of the manager's environment other processes see. Nothing of it can change what code runs.
+_ALLOWED = frozenset({"PATH", "LANG", "LANGUAGE", "HOME", "TZ"})
+_ALLOWED_IN_TESTS = frozenset(
+    {"WAS_TEST_TIME_SCALE", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
+)
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants ours."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def raise_descriptor_limit() -> None:
+    """Soft limit of descriptors up to the hard one; children inherit it."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def child_environment(environment: Mapping[str, str], *, is_testing: bool) -> dict[str, str]:
+    """The clean environment of listener, template and workers."""
+    allowed = _ALLOWED | _ALLOWED_IN_TESTS if is_testing else _ALLOWED
+    return {k: v for k, v in environment.items() if k in allowed or k.startswith("LC_")}
+
+
+def spawn(arguments: Sequence[str], environment: Mapping[str, str], output: int) -> tuple[int, int]:
+    """Start a program in a session of its own; its pid and a pidfd of it.
+
+    Its standard input is /dev/null, both outputs are `output`, every other descriptor is closed
+    and SIGINT ignored. Fork and exec by hand, because the pid must not be reaped behind our back.
+    """
+    program = arguments[0]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(program, arguments, environment, output)
+        finally:
+            os._exit(127)
+    return pid, os.pidfd_open(pid)
+
+
+def _become(
+    program: str, arguments: Sequence[str], environment: Mapping[str, str], output: int
+) -> None:
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    output = fcntl.fcntl(output, fcntl.F_DUPFD, 3)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.chdir("/")
+    os.execve(program, list(arguments), dict(environment))
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process behind a pidfd has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def kill(pidfd: int, number: int = signal.SIGKILL) -> None:
+    """Signal a process; one that has gone is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def reap() -> list[tuple[int, int]]:
+    """(pid, wait status) of every child that has ended, ours or an orphan's."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))
+
+
+def children_of(pid: int) -> list[int]:
+    """Pids of the children of a process, as /proc lists them."""
+    found: list[int] = []
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            text = Path(f"/proc/{pid}/task/{task}/children").read_text()
+        except OSError:
+            continue
+        found += [int(child) for child in text.split()]
+    return found
+
+
+def kill_descendants(pid: int, keep: Iterable[int] = ()) -> None:
+    """SIGKILL every descendant of a process."""
+    spared = set(keep)
+    for child in children_of(pid):
+        if child in spared:
+            continue
+        kill_descendants(child)
+        try:
+            os.kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def describe_status(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "unknown"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return signal.Signals(number).name
+        except ValueError:
+            return f"signal {number}"
+    return f"exit {os.waitstatus_to_exitcode(status)}"
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in ticks since boot: with its pid, who it is. 0 = it has gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    # The name in parentheses may hold anything; field 22 counts from 1 with the name as 2.
+    return int(text.rpartition(")")[2].split()[19])
+
+
+def boot_id() -> str:
+    """Which boot of this machine it is."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class ManagerLock:
+    """The right to be this home's manager.
+
+    lockf, not flock: a record lock belongs to the process, so no forked child keeps it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise HomeError(f"a manager is running already, pid {holder}") from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another manager in."""
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)

@@ -1,0 +1,195 @@
+"""Configuration -> what the listener is told: sockets, routes, queues. Pure.
+
+A socket is one distinct address and port, shared by all sites bound to it; where any site listens
+on all addresses of a port, that one socket serves the others' addresses of the port too (the
+kernel refuses a second). Port 0 is a port of its own for each binding that asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from was.config.model import (
+    AppPool,
+    Binding,
+    LoadBalancerCapabilities,
+    LogField,
+    LogFile,
+    ServerConfig,
+    Site,
+    StartMode,
+)
+from was.ipc.messages import ListenerSettings, LogSettings, PoolQueue, PoolRoute, SiteRoute
+from was.manager.pool import ApplicationPool
+
+__all__ = [
+    "SocketKey",
+    "binding_text",
+    "bindings_of",
+    "listener_settings",
+    "needed_sockets",
+    "pool_queue",
+    "site_route",
+    "site_urls",
+]
+
+_PROTOCOLS = ("http", "https")
+
+# The bits of logExtFileFlags as IIS's schema numbers them.
+_LOG_BITS: dict[LogField, int] = {
+    LogField.DATE: 1,
+    LogField.TIME: 2,
+    LogField.CLIENT_IP: 4,
+    LogField.USER_NAME: 8,
+    LogField.SITE_NAME: 16,
+    LogField.COMPUTER_NAME: 32,
+    LogField.SERVER_IP: 64,
+    LogField.METHOD: 128,
+    LogField.URI_STEM: 256,
+    LogField.URI_QUERY: 512,
+    LogField.HTTP_STATUS: 1024,
+    LogField.WIN32_STATUS: 2048,
+    LogField.BYTES_SENT: 4096,
+    LogField.BYTES_RECV: 8192,
+    LogField.TIME_TAKEN: 16384,
+    LogField.SERVER_PORT: 32768,
+    LogField.USER_AGENT: 65536,
+    LogField.COOKIE: 131072,
+    LogField.REFERER: 262144,
+    LogField.PROTOCOL_VERSION: 524288,
+    LogField.HOST: 1048576,
+    LogField.HTTP_SUB_STATUS: 2097152,
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SocketKey:
+    """Which socket: `owner` is "site id/binding index" for port 0, else empty."""
+
+    ip: str  # "" = all addresses
+    port: int
+    owner: str = ""
+
+
+def bindings_of(site: Site) -> list[tuple[SocketKey, Binding]]:
+    """The site's HTTP bindings and the sockets they would have if they were alone."""
+    found: list[tuple[SocketKey, Binding]] = []
+    for index, binding in enumerate(site.bindings):
+        if binding.protocol in _PROTOCOLS:
+            owner = f"{site.id}/{index}" if binding.port == 0 else ""
+            found.append((SocketKey(binding.ip, binding.port, owner), binding))
+    return found
+
+
+def needed_sockets(sites: Iterable[Site]) -> dict[SocketKey, list[tuple[Site, Binding]]]:
+    """Every socket that these sites need, and for which bindings."""
+    wanted = [(key, site, binding) for site in sites for key, binding in bindings_of(site)]
+    everywhere = {key for key, _, _ in wanted if key.ip == ""}
+    needed: dict[SocketKey, list[tuple[Site, Binding]]] = {}
+    for key, site, binding in wanted:
+        shared = SocketKey("", key.port, key.owner)
+        needed.setdefault(shared if shared in everywhere else key, []).append((site, binding))
+    return needed
+
+
+def binding_text(binding: Binding, port: int) -> str:
+    """bindingInformation with the port that was really bound."""
+    ip = f"[{binding.ip}]" if ":" in binding.ip else binding.ip or "*"
+    return f"{ip}:{port}:{binding.host}"
+
+
+RealPort = Callable[[SocketKey], int]
+
+
+def site_route(
+    site: Site, real_port: RealPort, pools: Collection[str], *, started: bool
+) -> SiteRoute:
+    """A site as the listener routes to it; applications of unknown pools are left out."""
+    return SiteRoute(
+        id=site.id,
+        name=site.name,
+        started=started,
+        bindings=[
+            (binding.protocol, binding_text(binding, real_port(key)))
+            for key, binding in bindings_of(site)
+        ],
+        applications=[
+            PoolRoute(application.path, application.application_pool)
+            for application in site.applications
+            if application.application_pool in pools
+        ],
+        log=_log_settings(site.log_file),
+        connection_timeout_s=site.limits.connection_timeout_s,
+        max_connections=site.limits.max_connections,
+        max_url_segments=site.limits.max_url_segments,
+    )
+
+
+def _log_settings(log: LogFile) -> LogSettings:
+    return LogSettings(
+        enabled=log.enabled,
+        directory=log.directory,
+        period=log.period.value,
+        truncate_size=log.truncate_size,
+        local_time_rollover=log.local_time_rollover,
+        fields=sum(_LOG_BITS[flag] for flag in log.log_ext_file_flags),
+    )
+
+
+def site_urls(site: Site, real_port: RealPort) -> list[str]:
+    """URLs that a person can open."""
+    urls: list[str] = []
+    for key, binding in bindings_of(site):
+        host = binding.host if binding.host and "*" not in binding.host else binding.ip
+        host = f"[{host}]" if ":" in host else host or "localhost"
+        port = real_port(key)
+        usual = {"http": 80, "https": 443}[binding.protocol]
+        urls.append(f"{binding.protocol}://{host}" + ("/" if port == usual else f":{port}/"))
+    return urls
+
+
+def pool_queue(pool: ApplicationPool) -> PoolQueue:
+    """A pool's queue in its present state."""
+    settings: AppPool = pool.settings
+    requests = settings.requests
+    return PoolQueue(
+        name=settings.name,
+        accepting=pool.is_accepting,
+        refusal=pool.refusal,
+        queue_length=settings.queue_length,
+        time_limit_s=requests.time_limit_s,
+        idle_time_limit_s=requests.idle_time_limit_s,
+        queue_time_limit_s=requests.queue_time_limit_s,
+        replay=requests.replay.value,
+        max_replays=requests.max_replays,
+        poison_crashes=requests.poison_crashes,
+        commit_buffer=requests.commit_buffer,
+        body_spool=requests.body_spool,
+        max_spool=requests.max_spool,
+        response_spool=requests.response_spool,
+        streaming=requests.streaming,
+        max_processes=pool.max_processes,
+        demand_start=settings.start_mode is StartMode.ON_DEMAND,
+        tcp_level=settings.failure.load_balancer_capabilities is LoadBalancerCapabilities.TCP_LEVEL,
+    )
+
+
+def listener_settings(
+    config: ServerConfig, *, home: str, sockets: str, logs: str, engine: str, time_scale: float
+) -> ListenerSettings:
+    """What is one for all sites."""
+    limits = config.web_limits
+    timeout_s = limits.connection_timeout_s
+    return ListenerSettings(
+        home=home,
+        sockets=sockets,
+        logs=logs,
+        engine=engine,
+        connection_timeout_s=timeout_s,
+        header_wait_s=limits.header_wait_timeout_s or timeout_s,
+        entity_body_s=timeout_s,
+        min_bytes_per_second=limits.min_bytes_per_second,
+        managerless_limit_s=limits.managerless_limit_s,
+        time_scale=time_scale,
+    )

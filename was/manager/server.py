@@ -1,0 +1,67 @@
+"""What every part of the manager works with: the home, its files, the configuration in force."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from was.clock import Clock
+from was.config.model import ServerConfig
+from was.ipc.endpoints import Home, SocketFolder
+from was.manager.events import EventLog
+from was.manager.inbox import Inbox
+from was.manager.state_files import Counters, StateFiles
+
+__all__ = ["Configuration", "Options", "Programs", "Server"]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration without errors; `reduced` makes a pool's own file of it."""
+
+    config: ServerConfig
+    reduced: Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What is started as listener and template; the options follow."""
+
+    listener: tuple[str, ...] = (sys.executable, "-P", "-m", "was.listener")
+    template: tuple[str, ...] = (sys.executable, "-P", "-m", "was.manager.template")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line decides. `settings` replace fields of ListenerSettings."""
+
+    engine: str = "auto"
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    output_to_terminal: bool = False  # of the applications (`was run`)
+    programs: Programs = Programs()
+
+
+@dataclass(slots=True)
+class Server:
+    """One running server. `output` is where our processes' own log goes."""
+
+    home: Home
+    folder: SocketFolder
+    clock: Clock
+    time_scale: float
+    options: Options
+    environment: dict[str, str]
+    output: int
+    files: StateFiles
+    counters: Counters
+    events: EventLog
+    configuration: Configuration
+    loop: asyncio.AbstractEventLoop
+    inbox: Inbox
+
+    @property
+    def config(self) -> ServerConfig:
+        """The configuration in force."""
+        return self.configuration.config

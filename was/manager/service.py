@@ -1,0 +1,223 @@
+"""Starting and ending the manager: the lock, the home's folders, the first words and the last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import setproctitle
+
+from was.clock import SystemClock, time_scale
+from was.errors import ConfigErrors, HomeError
+from was.ipc.descriptors import listen_control
+from was.ipc.endpoints import Home
+from was.log import log, log_exception, set_process
+from was.manager import process
+from was.manager.admin import AdminServer
+from was.manager.commands import answer
+from was.manager.configuration import load_configuration
+from was.manager.control import ControlServer
+from was.manager.events import EventLog
+from was.manager.inbox import Inbox, MessageArrived, PeerFaulty, PeerGone, SignalArrived
+from was.manager.server import Configuration, Options, Programs, Server
+from was.manager.state_files import Counters, StateFiles, write_atomically
+from was.manager.supervisor import Manager
+
+__all__ = ["run_manager"]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+
+
+def run_manager(
+    home: Home,
+    *,
+    foreground: bool,
+    detach_notify_fd: int | None = None,
+    engine: str = "auto",
+    settings: Mapping[str, object] | None = None,
+    output_to_terminal: bool = False,
+    programs: Programs | None = None,
+    load: Callable[[Home], Configuration] = load_configuration,
+    on_ready: Callable[[list[str]], None] | None = None,
+) -> int:
+    """Be this home's manager until told to stop; the exit status.
+
+    `detach_notify_fd` gets one line of JSON, {"ok": true, "urls": […]} when every site answers or
+    {"ok": false, "errors": […]}, and is closed. In the foreground the same goes to standard output
+    as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
+    `settings` replace fields of ListenerSettings; `output_to_terminal` is for the applications.
+    """
+    tell = _Teller(foreground=foreground, notify_fd=detach_notify_fd, on_ready=on_ready)
+    for folder in (home.run, home.logs, home.state):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        lock = process.ManagerLock(home.lock_file)
+    except HomeError as error:
+        return tell.failed([str(error)])
+    output, reopen = _open_output(home, foreground=foreground)
+    set_process("manager", fd=output)
+    setproctitle.setproctitle(f"was: manager {home.path}")
+    try:
+        scale = time_scale(home.path)
+        configuration = load(home)
+        options = Options(engine, dict(settings or {}), output_to_terminal, programs or Programs())
+        return asyncio.run(
+            _serve(home, configuration, options, scale, output, reopen, lambda: load(home), tell)
+        )
+    except ConfigErrors as errors:
+        return tell.failed([str(error) for error in errors.errors])
+    except (HomeError, OSError, ValueError) as error:
+        log_exception("manager_failed", error)
+        return tell.failed([str(error)])
+    finally:
+        lock.release()
+
+
+class _Teller:
+    """Says to whoever started us how it went, once."""
+
+    def __init__(
+        self,
+        *,
+        foreground: bool,
+        notify_fd: int | None,
+        on_ready: Callable[[list[str]], None] | None,
+    ) -> None:
+        self._foreground = foreground
+        self._notify_fd = notify_fd
+        self._on_ready = on_ready
+
+    def ready(self, urls: list[str]) -> None:
+        """All sites answer."""
+        self._notify({"ok": True, "urls": urls})
+        if self._on_ready is not None:
+            self._on_ready(urls)
+        elif self._foreground:
+            _write(1, ["ready", *urls])
+
+    def failed(self, errors: list[str]) -> int:
+        """It did not start."""
+        for line in errors:
+            log("manager_failed", error=line)
+        if self._notify_fd is None:
+            _write(2, errors)
+        self._notify({"ok": False, "errors": errors})
+        return 1
+
+    def _notify(self, message: dict[str, object]) -> None:
+        if self._notify_fd is not None:
+            _write(self._notify_fd, [json.dumps(message)])
+            os.close(self._notify_fd)
+            self._notify_fd = None
+
+
+def _write(fd: int, lines: list[str]) -> None:
+    # Whoever started us may have gone.
+    with contextlib.suppress(OSError):
+        os.write(fd, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+
+
+def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], None]]:
+    """Where our processes log, and how to open it anew."""
+    if foreground:
+        return sys.stderr.fileno(), lambda: None
+    path = home.logs / "was.log"
+
+    def opened() -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    output = opened()
+
+    def reopen() -> None:
+        fd = opened()
+        os.dup2(fd, output, inheritable=False)
+        os.close(fd)
+
+    return output, reopen
+
+
+async def _serve(
+    home: Home,
+    configuration: Configuration,
+    options: Options,
+    scale: float,
+    output: int,
+    reopen: Callable[[], None],
+    load: Callable[[], Configuration],
+    tell: _Teller,
+) -> int:
+    process.become_subreaper()
+    process.raise_descriptor_limit()
+    loop = asyncio.get_running_loop()
+    inbox: Inbox = asyncio.Queue()
+    files = StateFiles(home)
+    files.remove_processes()
+    server = Server(
+        home=home,
+        folder=home.make_sockets(),
+        clock=SystemClock(scale),
+        time_scale=scale,
+        options=options,
+        environment=process.child_environment(
+            os.environ, is_testing=(home.run / "testing").exists()
+        ),
+        output=output,
+        files=files,
+        counters=Counters(files),
+        events=EventLog(home.logs),
+        configuration=configuration,
+        loop=loop,
+        inbox=inbox,
+    )
+    manager = Manager(server, load, lambda m: tell.ready(m.sites.urls()))
+    manager.answer_admin = answer
+    manager.reopen_log = reopen
+    refused = manager.sites.bind()
+    if refused:
+        manager.sites.close()
+        return tell.failed(refused)
+    for warning in configuration.config.warnings:
+        log("config_no_effect", warning=warning)
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, inbox.put_nowait, SignalArrived(number))
+    control = ControlServer(
+        loop,
+        listen_control(server.folder.control),
+        lambda peer, message, fds: inbox.put_nowait(MessageArrived(peer, message, fds)),
+        lambda peer, detail: inbox.put_nowait(PeerFaulty(peer, detail)),
+        lambda peer: inbox.put_nowait(PeerGone(peer)),
+    )
+    admin = AdminServer(home, server.folder, inbox)
+    try:
+        await admin.open()
+        write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
+        log("manager_started", home=home.path)
+        manager.begin()
+        status = await manager.run()
+        if not manager.is_ready:
+            tell.failed([manager.failed_start or "stopped before it was ready"])
+        return status
+    finally:
+        await admin.close()
+        control.close()
+        manager.sites.close()
+        _clean_up(home, server.folder.path, files)
+        process.kill_descendants(os.getpid())
+        process.reap()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        log("manager_stopped")
+
+
+def _clean_up(home: Home, folder: Path, files: StateFiles) -> None:
+    files.remove_processes()
+    home.pid_file.unlink(missing_ok=True)
+    (home.run / "sockets").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,130 @@
+"""Stopping: listener, workers, template, in this order, each asked, awaited, then killed.
+
+The listener answers what it has accepted, with the workers still there; then the workers finish;
+then the template, which nobody needs any more. Every step has a limit, and in the end every
+descendant that is left is killed: applications' children are ours too (subreaper).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from was.ipc.messages import StopListener
+from was.log import log
+from was.manager import process
+
+if TYPE_CHECKING:
+    from was.manager.supervisor import Manager
+
+__all__ = ["Shutdown"]
+
+TEMPLATE_LIMIT_S = 1.0
+KILL_LIMIT_S = 5.0
+
+
+class _Step(IntEnum):
+    NOT_BEGUN = 0
+    LISTENER = 1
+    WORKERS = 2
+    REST = 3
+    OVER = 4
+
+
+class Shutdown:
+    """The steps of stopping, advanced after everything that happens."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._step = _Step.NOT_BEGUN
+        self.deadline: float | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the server is on its way down."""
+        return self._step > _Step.NOT_BEGUN
+
+    @property
+    def is_stopping_workers(self) -> bool:
+        """Whether no worker may start any more."""
+        return self._step >= _Step.WORKERS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of ours is left."""
+        return self._step is _Step.OVER
+
+    def begin(self, now: float) -> None:
+        """Stop, letting requests finish."""
+        if self.has_begun:
+            return
+        log("manager_stopping")
+        if not self._manager.listener.is_ready:
+            self._stop_workers(now)
+            return
+        self._step = _Step.LISTENER
+        self.deadline = now + self._limit_s()
+        self._manager.listener.send(StopListener(drain=True))
+
+    def at_once(self, now: float) -> None:
+        """Stop without regard for requests."""
+        manager = self._manager
+        manager.listener.kill()
+        manager.template.kill()
+        for handle in manager.workers.handles.values():
+            if handle.pidfd >= 0:
+                process.kill(handle.pidfd)
+        self._rest(now)
+
+    def listener_drained(self, now: float) -> None:
+        """The listener has nothing left, or has gone."""
+        if self._step is _Step.LISTENER:
+            self._stop_workers(now)
+
+    def advance(self, now: float) -> None:
+        """See whether the present step is done or its time is up."""
+        is_late = self.deadline is not None and now >= self.deadline
+        if self._step is _Step.LISTENER and is_late:
+            self._stop_workers(now)
+        elif self._step is _Step.WORKERS and (is_late or not self._manager.workers.handles):
+            self._rest(now)
+        elif self._step is _Step.REST and (is_late or self._is_alone()):
+            process.kill_descendants(os.getpid())
+            self._step = _Step.OVER
+
+    def _limit_s(self) -> float:
+        limits = [
+            pool.settings.process_model.shutdown_time_limit_s
+            for pool in self._manager.pools.values()
+        ]
+        return self._manager.server.clock.scaled(max(limits, default=1.0))
+
+    def _stop_workers(self, now: float) -> None:
+        manager = self._manager
+        self._step = _Step.WORKERS
+        # The pools keep each worker's own limit; this one is for a pool that miscounts.
+        self.deadline = now + self._limit_s() + KILL_LIMIT_S
+        for pool in manager.pools.values():
+            manager.performer.perform(pool, pool.shut_down(now, drain=True))
+        if not manager.workers.handles:
+            self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        manager = self._manager
+        self._step = _Step.REST
+        self.deadline = now + TEMPLATE_LIMIT_S
+        manager.listener.kill(signal.SIGKILL)
+        manager.template.kill(signal.SIGTERM)
+        for handle in manager.workers.handles.values():
+            if handle.pidfd >= 0:
+                process.kill(handle.pidfd)
+
+    def _is_alone(self) -> bool:
+        manager = self._manager
+        return (
+            manager.listener.pidfd < 0
+            and manager.template.pidfd < 0
+            and all(h.pidfd < 0 for h in manager.workers.handles.values())
+        )

@@ -1,0 +1,88 @@
+"""The sites: which are started, which can listen, and what the listener is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from was.config.model import Site
+from was.log import log
+from was.manager.listener_side import ListenerSide
+from was.manager.pool import ApplicationPool
+from was.manager.routes import binding_text, bindings_of, site_route, site_urls
+from was.manager.server import Server
+from was.manager.sockets import ListeningSockets
+
+__all__ = ["SiteSet"]
+
+
+class SiteSet:
+    """Started and refused sites, and their sockets."""
+
+    def __init__(
+        self, server: Server, listener: ListenerSide, pools: Mapping[str, ApplicationPool]
+    ) -> None:
+        self._server = server
+        self._listener = listener
+        self._pools = pools
+        self._listening = ListeningSockets()
+        self._wanted: dict[int, bool] = {}
+        self.refused: dict[str, str] = {}
+
+    def bind(self) -> list[str]:
+        """Bind what the started sites need; one line for each that cannot listen."""
+        sites = self._server.config.sites
+        for site in sites:
+            self._wanted.setdefault(site.id, site.server_auto_start)
+        self.refused = self._listening.apply([s for s in sites if self._wanted[s.id]])
+        return list(self.refused.values())
+
+    def rebind(self) -> None:
+        """Sites were started, stopped or changed: sockets and routes follow."""
+        for line in self.bind():
+            log("site_refused", error=line)
+        self.publish_routes()
+        self.publish_sockets()
+
+    def set_started(self, site: Site, *, started: bool) -> str:
+        """Start or stop a site; the reason if it cannot listen."""
+        self._wanted[site.id] = started
+        self.rebind()
+        return self.refused.get(site.name, "") if started else ""
+
+    def is_started(self, site: Site) -> bool:
+        """Whether the site is meant to answer and can."""
+        return self._wanted.get(site.id, False) and site.name not in self.refused
+
+    def publish_routes(self) -> None:
+        """Tell the listener all sites."""
+        self._listener.set_routes(
+            [
+                site_route(
+                    site, self._listening.real_port, self._pools, started=self.is_started(site)
+                )
+                for site in self._server.config.sites
+            ]
+        )
+
+    def publish_sockets(self) -> None:
+        """Tell the listener what to accept on."""
+        self._listener.set_sockets(self._listening.to_send())
+
+    def bindings(self, site: Site) -> list[str]:
+        """Its bindings as people write them, with real ports."""
+        return [
+            f"{binding.protocol}/{binding_text(binding, self._listening.real_port(key))}"
+            for key, binding in bindings_of(site)
+        ]
+
+    def urls(self) -> list[str]:
+        """Where the started sites answer."""
+        found: list[str] = []
+        for site in self._server.config.sites:
+            if self.is_started(site):
+                found += site_urls(site, self._listening.real_port)
+        return found
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._listening.close()

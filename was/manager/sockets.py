@@ -1,0 +1,100 @@
+"""The listening sockets. They live here as well as in the listener, so no port ever closes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from was.config.model import Site
+from was.ipc.messages import ListeningSocket
+from was.manager.routes import SocketKey, needed_sockets
+
+__all__ = ["ListeningSockets", "bind_socket"]
+
+BACKLOG = 4096
+
+
+def bind_socket(ip: str, port: int) -> socket.socket:
+    """A listening socket; "" is every address of both families. Raises OSError."""
+    if ip == "":
+        try:
+            return _bind(socket.AF_INET6, "::", port)
+        except OSError as error:
+            if not _has_no_ipv6(error):
+                raise
+            return _bind(socket.AF_INET, "0.0.0.0", port)
+    return _bind(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip, port)
+
+
+def _has_no_ipv6(error: OSError) -> bool:
+    import errno
+
+    return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+
+
+def _bind(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if ip == "::" else 1)
+        sock.bind((ip, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class ListeningSockets:
+    """All sockets that are bound now."""
+
+    def __init__(self) -> None:
+        self._bound: dict[SocketKey, tuple[socket.socket, str]] = {}
+
+    def apply(self, sites: Iterable[Site]) -> dict[str, str]:
+        """Bind what these sites need, close what none needs.
+
+        Gives the sites that cannot listen, by name, with one line that says why.
+        """
+        needed = needed_sockets(sites)
+        for key in [k for k in self._bound if k not in needed]:
+            self._bound.pop(key)[0].close()
+        refused: dict[str, str] = {}
+        for key, users in sorted(needed.items(), key=lambda item: item[0]):
+            if key in self._bound:
+                continue
+            try:
+                sock = bind_socket(key.ip, key.port)
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                for site, binding in users:
+                    refused[site.name] = (
+                        f"site '{site.name}' cannot listen on {binding.protocol} "
+                        f"{binding.binding_information}: {reason}"
+                    )
+                continue
+            self._bound[key] = (sock, users[0][1].protocol)
+        return refused
+
+    def real_port(self, key: SocketKey) -> int:
+        """The port of a binding's socket, the configured one when it is not bound."""
+        for candidate in (key, SocketKey("", key.port, key.owner)):
+            if candidate in self._bound:
+                return int(self._bound[candidate][0].getsockname()[1])
+        return key.port
+
+    def to_send(self) -> list[tuple[ListeningSocket, int]]:
+        """Descriptions and descriptors for the listener."""
+        listed: list[tuple[ListeningSocket, int]] = []
+        for key, (sock, scheme) in sorted(self._bound.items(), key=lambda item: item[0]):
+            port = int(sock.getsockname()[1])
+            listed.append((ListeningSocket(key.ip or "*", port, scheme), sock.fileno()))
+        return listed
+
+    def close(self) -> None:
+        """Close all."""
+        for sock, _ in self._bound.values():
+            sock.close()
+        self._bound.clear()

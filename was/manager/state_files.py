@@ -1,0 +1,103 @@
+"""Records of the processes in run/state: what the next manager finds them by.
+
+A record names a process by pid, start ticks and boot, which no other process ever shares. Written
+under a temporary name and renamed, so a reader sees the old record or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from was.ipc.endpoints import Home, pool_key
+from was.manager.process import boot_id, start_ticks
+
+__all__ = ["Counters", "StateFiles", "write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file as a whole."""
+    temporary = path.with_name(f".{path.name}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(fd, content)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+    temporary.rename(path)
+
+
+class StateFiles:
+    """run/state of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.state
+        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._boot_id = boot_id()
+
+    def write_process(self, name: str, pid: int, fields: Mapping[str, object]) -> None:
+        """The record of one process: "listener", "template" or "worker-ID"."""
+        identity = {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": self._boot_id}
+        self.write(name, {**identity, **fields})
+
+    def write_pool(self, pool: str, fields: Mapping[str, object]) -> None:
+        """The record of a pool."""
+        self.write(f"pool-{pool_key(pool)}", {"name": pool, **fields})
+
+    def write(self, name: str, record: Mapping[str, object]) -> None:
+        """Any record."""
+        content = json.dumps(record, indent=1).encode() + b"\n"
+        write_atomically(self._folder / f"{name}.json", content)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A record, empty when there is none that can be read."""
+        try:
+            found: object = json.loads((self._folder / f"{name}.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+    def remove(self, name: str) -> None:
+        """Forget a record."""
+        (self._folder / f"{name}.json").unlink(missing_ok=True)
+
+    def remove_processes(self) -> None:
+        """Forget every process and pool; the counters stay."""
+        for kind in ("listener", "template", "worker-*", "pool-*"):
+            for path in self._folder.glob(f"{kind}.json"):
+                path.unlink(missing_ok=True)
+
+
+class Counters:
+    """Worker ids and listener epochs: never given twice in a home's life."""
+
+    def __init__(self, files: StateFiles) -> None:
+        self._files = files
+        record = files.read("counters")
+        self._worker_id = _number(record.get("worker_id"))
+        self._epoch = _number(record.get("epoch"))
+
+    def __iter__(self) -> Counters:
+        return self
+
+    def __next__(self) -> int:
+        """The next worker id."""
+        self._worker_id += 1
+        self._save()
+        return self._worker_id
+
+    def next_epoch(self) -> int:
+        """The next listener's epoch."""
+        self._epoch += 1
+        self._save()
+        return self._epoch
+
+    def _save(self) -> None:
+        self._files.write("counters", {"worker_id": self._worker_id, "epoch": self._epoch})
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0

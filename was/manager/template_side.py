@@ -1,0 +1,123 @@
+"""The template as the manager holds it, and the forks it has been asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from was.ipc.messages import Fork
+from was.log import log
+from was.manager import process
+from was.manager.control import Peer
+from was.manager.health import Backoff
+from was.manager.inbox import ChildEnded
+from was.manager.server import Server
+
+__all__ = ["TemplateSide"]
+
+
+@dataclass(slots=True)
+class _Pending:
+    message: Fork
+    output: int
+    life: int
+
+
+class TemplateSide:
+    """Starts and replaces the template; asks it for workers, again when it died over it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._backoff = Backoff()
+        self._peer: Peer | None = None
+        self._pending: dict[int, _Pending] = {}
+        self.pid = 0
+        self.pidfd = -1
+        self.respawn_at: float | None = None
+        self.failed_starts = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be asked for a worker."""
+        return self._peer is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, noticed or not."""
+        return self.pidfd < 0 or process.has_ended(self.pidfd)
+
+    def spawn(self) -> None:
+        """Start a template."""
+        server = self._server
+        self.respawn_at = None
+        limit_s = server.clock.scaled(server.config.web_limits.managerless_limit_s)
+        arguments = [*server.options.programs.template]
+        arguments += ["--control", server.folder.control, "--home", str(server.home.path)]
+        arguments += ["--managerless", str(limit_s)]
+        self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
+        ended = ChildEnded("template", self.pidfd)
+        server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
+        server.files.write_process("template", self.pid, {})
+        log("template_started", pid=self.pid)
+
+    def welcome(self, peer: Peer) -> bool:
+        """Take it into service, unless it is not the process we started."""
+        if peer.pid != self.pid:
+            return False
+        self._peer = peer
+        self.failed_starts = 0
+        self._backoff.reset()
+        for worker_id in list(self._pending):
+            self._send(worker_id)
+        return True
+
+    def fork(self, message: Fork, output: int, life: int) -> None:
+        """Ask for a worker; takes over both descriptors."""
+        self._pending[message.worker_id] = _Pending(message, output, life)
+        self._send(message.worker_id)
+
+    def _send(self, worker_id: int) -> None:
+        if self._peer is None:
+            return
+        pending = self._pending[worker_id]
+        self._peer.send(pending.message, [pending.output, pending.life])
+        # From now on only the worker holds the pipe, so its end is the worker's end. Should the
+        # template die instead, the worker is asked for anew, with another pipe.
+        self._forget(worker_id)
+
+    def _forget(self, worker_id: int) -> None:
+        pending = self._pending.pop(worker_id, None)
+        if pending is not None:
+            os.close(pending.output)
+            os.close(pending.life)
+
+    def cancel(self, worker_id: int) -> bool:
+        """Take back a request that has not been sent; False when it has."""
+        known = worker_id in self._pending
+        self._forget(worker_id)
+        return known
+
+    def ended(self, now: float) -> None:
+        """The process has gone; `respawn_at` says when the next one may start."""
+        self._server.loop.remove_reader(self.pidfd)
+        if self._peer is None:
+            self.failed_starts += 1
+            self.respawn_at = now + self._backoff.take()
+        else:
+            self.respawn_at = now
+        self.close()
+        self._server.files.remove("template")
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._peer is not None:
+            self._peer.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        self._peer = None
+        self.pid, self.pidfd = 0, -1
+
+    def kill(self, number: int = 9) -> None:
+        """Signal it."""
+        if self.pidfd >= 0:
+            process.kill(self.pidfd, number)

@@ -1,0 +1,164 @@
+"""All worker processes: from the fork that was asked for to the exit that was reaped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+
+from was.config.model import AppPool
+from was.ipc.messages import Fork, WorkerHello, WorkerWelcome
+from was.ipc.scoreboard import make_scoreboard
+from was.manager import process
+from was.manager.control import Peer
+from was.manager.handle import WorkerHandle
+from was.manager.inbox import ChildEnded, HelloLost
+from was.manager.server import Server
+from was.manager.state_files import write_atomically
+from was.manager.template_side import TemplateSide
+
+__all__ = ["WorkerSet"]
+
+REMEMBERED_DEAD = 1000
+
+
+class WorkerSet:
+    """Handles by worker id; also remembers whose the last dead ones were."""
+
+    def __init__(self, server: Server, template: TemplateSide) -> None:
+        self._server = server
+        self._template = template
+        self._dead: OrderedDict[int, str] = OrderedDict()
+        self.handles: dict[int, WorkerHandle] = {}
+
+    def pool_of(self, worker_id: int) -> str:
+        """The pool of a worker that lives, or died lately; "" for an unknown one."""
+        handle = self.handles.get(worker_id)
+        return handle.pool if handle is not None else self._dead.get(worker_id, "")
+
+    def spawn(self, pool: AppPool, worker_id: int, generation: int) -> None:
+        """Ask for a worker process. Raises OSError when its files cannot be made."""
+        server = self._server
+        server.folder.queue_folder(pool.name).mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.write_config(pool.name)
+        threads = max(2, pool.python.threads)
+        handle = WorkerHandle(
+            id=worker_id,
+            pool=pool.name,
+            identity=os.urandom(16),
+            generation=generation,
+            slots=threads - 1,
+            threads=threads,
+            scoreboard_fd=make_scoreboard(threads - 1),
+            started_at=server.clock.monotonic(),
+            started_wall=server.clock.wall(),
+        )
+        self.handles[worker_id] = handle
+        try:
+            self.fork(handle, pool)
+        except OSError:
+            self.remove(handle)
+            raise
+
+    def fork(self, handle: WorkerHandle, pool: AppPool) -> None:
+        """Ask the template for the process (again, when a template died over it)."""
+        server = self._server
+        output = self._open_output(pool.name)
+        handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
+        server.loop.add_reader(handle.life_fd, self._life_ended, handle)
+        environment = {**server.environment, **pool.environment_variables}
+        message = Fork(
+            handle.id, pool.name, str(server.home.path), server.folder.control, environment
+        )
+        self._template.fork(message, output, life_end)
+
+    def _life_ended(self, handle: WorkerHandle) -> None:
+        self._close_life(handle)
+        self._server.inbox.put_nowait(HelloLost(handle.id))
+
+    def write_config(self, pool: str) -> None:
+        """The pool's reduced configuration."""
+        path = self._server.home.pool_config(pool)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_atomically(path, self._server.configuration.reduced(pool), 0o440)
+
+    def _open_output(self, pool: str) -> int:
+        if self._server.options.output_to_terminal:
+            return os.dup(sys.stdout.fileno())
+        path = self._server.home.pool_log(pool)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def welcome(
+        self, peer: Peer, hello: WorkerHello, descriptors: list[int], epoch: int
+    ) -> WorkerHandle | None:
+        """Recognise a worker and tell it what it is; None for an impostor."""
+        handle = self.handles.get(hello.worker_id)
+        if handle is None or handle.pid or len(descriptors) != 1 or peer.pid != hello.pid:
+            for fd in descriptors:
+                os.close(fd)
+            return None
+        server = self._server
+        peer.worker_id = handle.id
+        handle.peer = peer
+        handle.pid = hello.pid
+        handle.pidfd = descriptors[0]
+        handle.epoch = epoch
+        self._close_life(handle)
+        ended = ChildEnded("worker", handle.pidfd, handle.id)
+        server.loop.add_reader(handle.pidfd, server.inbox.put_nowait, ended)
+        peer.send(
+            WorkerWelcome(
+                worker_id=handle.id,
+                pool=handle.pool,
+                identity=handle.identity,
+                generation=handle.generation,
+                home=str(server.home.path),
+                config_file=str(server.home.pool_config(handle.pool)),
+                threads=handle.threads,
+                slots=handle.slots,
+                endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
+                time_scale=server.time_scale,
+            ),
+            [handle.scoreboard_fd],
+        )
+        record = {
+            "worker_id": handle.id,
+            "app_pool": handle.pool,
+            "identity": handle.identity.hex(),
+            "generation": handle.generation,
+            "slots": handle.slots,
+            "threads": handle.threads,
+            "started": handle.started_wall,
+        }
+        server.files.write_process(f"worker-{handle.id}", handle.pid, record)
+        return handle
+
+    def kill(self, worker_id: int) -> bool:
+        """SIGKILL; True when there was no process yet and the fork has been taken back."""
+        handle = self.handles.get(worker_id)
+        if handle is None:
+            return False
+        if handle.pidfd >= 0:
+            process.kill(handle.pidfd)
+            return False
+        handle.is_condemned = True
+        return self._template.cancel(worker_id)
+
+    def remove(self, handle: WorkerHandle) -> None:
+        """Forget a worker that has gone."""
+        self.handles.pop(handle.id, None)
+        self._dead[handle.id] = handle.pool
+        if len(self._dead) > REMEMBERED_DEAD:
+            self._dead.popitem(last=False)
+        if handle.pidfd >= 0:
+            self._server.loop.remove_reader(handle.pidfd)
+        self._close_life(handle)
+        handle.close()
+        self._server.files.remove(f"worker-{handle.id}")
+
+    def _close_life(self, handle: WorkerHandle) -> None:
+        if handle.life_fd >= 0:
+            self._server.loop.remove_reader(handle.life_fd)
+            os.close(handle.life_fd)
+            handle.life_fd = -1
