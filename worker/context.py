@@ -114,7 +114,6 @@ class HttpContext:
         "_named",
         "_physical_path",
         "_request",
-        "_variables",
         "application",
         "calls",
         "completion",
@@ -122,6 +121,7 @@ class HttpContext:
         "disabled",
         "exchange",
         "fields",
+        "is_body_touched",
         "is_cut",
         "is_handled",
         "log_text",
@@ -135,6 +135,7 @@ class HttpContext:
         "response",
         "resume_at",
         "user",
+        "variables",
     )
 
     def __init__(
@@ -157,6 +158,7 @@ class HttpContext:
         self.path_info_at = -1  # where PATH_INFO begins in path; -1: as the handler defines it
         self.is_handled = False
         self.is_cut = False
+        self.is_body_touched = False
         self.log_text = ""
         self.disabled: dict[int, tuple[int, int]] | None = None
         self._request: HttpRequest | None = None
@@ -164,7 +166,7 @@ class HttpContext:
         self._physical_path: str | None = None
         self._container: ModuleContextContainer | None = None
         self._named: NamedContextContainer | None = None
-        self._variables: dict[str, str | None] | None = None
+        self.variables: dict[str, str | None] | None = None  # those that modules have set
         self._connection: HttpConnection | None = None
         self._error_status = 0
         self.current_module = 0
@@ -185,11 +187,6 @@ class HttpContext:
         if request is None:
             request = self._request = HttpRequest(self)
         return request
-
-    @property
-    def has_touched_body(self) -> bool:
-        """Whether a module has read or changed the body."""
-        return self._request is not None and not self._request.is_untouched
 
     @property
     def connection(self) -> HttpConnection:
@@ -290,20 +287,15 @@ class HttpContext:
 
     def get_server_variable(self, name: str) -> str | None:
         """A server variable, None if there is none of that name."""
-        if self._variables is not None and name in self._variables:
-            return self._variables[name]
+        if self.variables is not None and name in self.variables:
+            return self.variables[name]
         return read_variable(self, name)
 
     def set_server_variable(self, name: str, value: str | None) -> None:
         """Set a server variable for all later readers; None removes it."""
-        if self._variables is None:
-            self._variables = {}
-        self._variables[name] = value
-
-    @property
-    def set_variables(self) -> dict[str, str | None] | None:
-        """The variables that modules have set."""
-        return self._variables
+        if self.variables is None:
+            self.variables = {}
+        self.variables[name] = value
 
     @property
     def module_context_container(self) -> ModuleContextContainer:

@@ -26,13 +26,12 @@ class ReadEntityProvider:
 class HttpRequest:
     """Method, URL, fields and body. Changes are seen by later modules, the handler and the log."""
 
-    __slots__ = ("_context", "_filtered", "_inserted", "_is_read", "_url_changed")
+    __slots__ = ("_context", "_filtered", "_inserted", "_url_changed")
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._inserted: list[bytes] = []
         self._filtered = b""  # what a filter made of a block beyond what was asked for
-        self._is_read = False
         self._url_changed = False
 
     @property
@@ -112,7 +111,7 @@ class HttpRequest:
 
         RQ_READ_ENTITY is raised after each read, also when nothing is left.
         """
-        self._is_read = True
+        self._context.is_body_touched = True
         data = self._filtered
         if not data:
             data = self._inserted.pop(0) if self._inserted else self._context.exchange.read(size)
@@ -133,13 +132,9 @@ class HttpRequest:
     def insert_entity_body(self, data: bytes) -> None:
         """Put bytes before the unread rest of the body."""
         if data:
+            self._context.is_body_touched = True
             self._inserted.insert(0, data)
 
     def detach(self) -> None:
         """The request is over."""
         del self._context
-
-    @property
-    def is_untouched(self) -> bool:
-        """Whether no module has read or changed the body."""
-        return not self._is_read and not self._inserted

@@ -23,6 +23,7 @@ ERROR_NETNAME_DELETED = 64
 
 _RESPONDING = int(RequestState.RESPONDING)
 _ENDED = int(RequestState.ENDED)
+_BODILESS = frozenset({*range(100, 200), 204, 304})
 
 
 def raise_send_response(context: HttpContext) -> None:
@@ -48,7 +49,7 @@ def flush(context: HttpContext) -> None:
             exchange.words[exchange.row] = context.proof | _RESPONDING
             first = b""
             if chunks and isinstance(chunks[0], bytes):
-                first = chunks.pop(0)  # type: ignore[assignment]
+                first, chunks = chunks[0], chunks[1:]
             length = response.content_length
             if _is_bodiless(context, response):
                 first, chunks = b"", []
@@ -114,9 +115,9 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
             return
     elif length < 0:
         length = 0
-    if _is_bodiless(context, response):
+    if response.status in _BODILESS or context.message.method == "HEAD":
         body, file = b"", None
-        if response.status in (204, 304) or response.status < 200:
+        if response.status in _BODILESS:
             length = 0
     exchange.words[exchange.row] = context.proof | _RESPONDING
     if file is None and not response.needs_disconnect:
@@ -183,7 +184,7 @@ def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None
         data = b""
         if not _is_bodiless(context, response):
             if chunks and isinstance(chunks[-1], bytes):
-                data = chunks.pop()  # type: ignore[assignment]
+                data, chunks = chunks[-1], chunks[:-1]
             _write_all(context, chunks)
     except (ClientGoneError, OSError):
         exchange.abort(log, ERROR_NETNAME_DELETED)
@@ -212,7 +213,7 @@ def _close_files(chunks: list[bytes | FileRegion]) -> None:
 def _is_bodiless(context: HttpContext, response: HttpResponse) -> bool:
     """RFC 9110: no body in answer to HEAD, nor with 1xx, 204 and 304."""
     status = response.status
-    return context.message.method == "HEAD" or status in (204, 304) or status < 200
+    return context.message.method == "HEAD" or status in _BODILESS
 
 
 def _replace_failed(context: HttpContext, error: BaseException) -> None:

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
-_FROM_FIELDS = {"UserAgent": "user-agent", "Cookie": "cookie", "Referer": "referer", "Host": "host"}
+# Log field -> (request field, its place among was.ipc.log_fields.WORKER_FIELDS)
+_FROM_FIELDS = {
+    "UserAgent": ("user-agent", 10),
+    "Cookie": ("cookie", 11),
+    "Referer": ("referer", 12),
+    "Host": ("host", 13),
+}
 
 
 class HttpLogging(HttpModule):
@@ -29,8 +35,8 @@ class HttpLogging(HttpModule):
         settings = application.settings.http_logging
         flags = frozenset(str(flag) for flag in log_file.log_ext_file_flags)
         self._compose = composer(flags)
-        self._site_name = f"W3SVC{application.site.site_id}"
-        self._computer_name = socket.gethostname() if "ComputerName" in flags else ""
+        site_name = f"W3SVC{application.site.site_id}"
+        computer_name = socket.gethostname() if "ComputerName" in flags else ""
         self._custom = log_file.custom_fields
         self._custom_limit = log_file.max_custom_field_length
         self._statuses = {
@@ -38,7 +44,10 @@ class HttpLogging(HttpModule):
             LogSelection.LOG_SUCCESSFUL: range(100, 400),
             LogSelection.LOG_ERROR: range(400, 1000),
         }[settings.selective_logging]
-        self._wanted = frozenset(n for flag, n in _FROM_FIELDS.items() if flag in flags)
+        # A line with what no request changes filled in; fields of the request by their place.
+        self._blank = [site_name, computer_name, *[""] * 12]
+        self._places: dict[str, int] = {}
+        self._wanted = {name: at for flag, (name, at) in _FROM_FIELDS.items() if flag in flags}
 
     def on_log_request(
         self, context: HttpContext, provider: HttpContext
@@ -47,36 +56,36 @@ class HttpLogging(HttpModule):
         if context.response.status not in self._statuses:
             return CONTINUE
         message = context.message
-        found = {"user-agent": "", "cookie": "", "referer": "", "host": ""}
-        wanted = self._wanted
+        values = self._blank.copy()
+        places = self._places
         for name, value in context.fields:
-            lower = _lower.get(name)
-            if lower is None:
-                lower = _remember(name)
-            if lower in wanted and not found[lower]:
-                found[lower] = value
+            at = places.get(name)
+            if at is None:
+                at = self._place_of(name)
+            if at:
+                values[at] = value
+        values[2] = message.local_addr
+        values[3] = context.method
+        values[4] = context.path
+        values[5] = context.query
+        values[6] = _ports.get(message.local_port) or _port(message.local_port)
         user = context.user
-        port = message.local_port
+        if user is not None:
+            values[7] = user.user_name
+        values[8] = message.remote_addr
+        values[9] = "HTTP/1.1" if message.version >= 11 else "HTTP/1.0"
         context.log_text = self._compose(
-            (
-                self._site_name,
-                self._computer_name,
-                message.local_addr,
-                context.method,
-                context.path,
-                context.query,
-                _ports.get(port) or _port(port),
-                user.user_name if user is not None else "",
-                message.remote_addr,
-                "HTTP/1.1" if message.version >= 11 else "HTTP/1.0",
-                found["user-agent"],
-                found["cookie"],
-                found["referer"],
-                found["host"],
-            ),
+            values,
             [self._custom_value(context, field) for field in self._custom] if self._custom else (),
         )
         return CONTINUE
+
+    def _place_of(self, name: str) -> int:
+        """The place of a request field in the line, 0 for one that has none."""
+        at = self._wanted.get(name.lower(), 0)
+        if len(self._places) < _LIMIT and len(name) <= 64:
+            self._places[name] = at
+        return at
 
     def _custom_value(self, context: HttpContext, field: CustomLogField) -> str:
         source = field.source_type
@@ -90,15 +99,7 @@ class HttpLogging(HttpModule):
 
 
 _LIMIT = 1024
-_lower: dict[str, str] = {}
 _ports: dict[int, str] = {}
-
-
-def _remember(name: str) -> str:
-    lower = name.lower()
-    if len(_lower) < _LIMIT and len(name) <= 64:
-        _lower[name] = lower
-    return lower
 
 
 def _port(port: int) -> str:

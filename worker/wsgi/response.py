@@ -67,10 +67,10 @@ class WsgiResponse:
                 line = _lines.get(field)
                 if line is None:
                     line = self._encode(field)
-                if line.__class__ is bytes:
+                if isinstance(line, bytes):
                     block += line
                 else:
-                    response.content_length = line  # type: ignore[assignment]
+                    response.content_length = line
             fields = headers.copy()
         except (TypeError, AttributeError):
             raise AssertionError(f"headers must be a list of pairs of str: {headers!r}") from None

@@ -33,6 +33,8 @@ def app(environ, start_response):
     return [b"hello"]
 """
 
+HELLO_HANDLER = WSGI.format("hello_app:app")
+
 
 class Recorder(HttpModule):
     """Writes down what it is called for; `plan` says what it answers where."""
@@ -80,7 +82,7 @@ class Factory:
 def record(tmp_path):
     """A server with a recording module, and the list of its calls."""
 
-    def make(plan=None, *, mask=ALL, priority=None, web_server=WSGI.format("hello_app:app")):
+    def make(plan=None, *, mask=ALL, priority=None, web_server=HELLO_HANDLER):
         calls = []
         image = types.ModuleType("recorder_image")
 
@@ -184,7 +186,7 @@ def test_in_log_and_end_only_the_rest_of_the_event_is_skipped(record, where, ans
     assert (exchange.status, exchange.body) == (200, b"hello")
     if where == "on_log_request":
         assert "on_post_log_request" not in calls
-    assert ("on_end_request" in calls) == (True)
+    assert "on_end_request" in calls
 
 
 def test_an_exception_at_send_response_is_500(record):
