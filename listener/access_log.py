@@ -15,7 +15,6 @@ from was.listener.request_logs import LogFileSettings, RequestLogs
 
 if TYPE_CHECKING:
     from was.listener.head_scanner import Head
-    from was.listener.request import ClientRequest
 
 __all__ = ["AccessLog"]
 
@@ -51,32 +50,12 @@ class AccessLog:
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._logs = RequestLogs(folder, {}, clock)
+        # One line in the site's log; called for every request, so without a layer in between.
+        self.request = self._logs.request
 
     def configure(self, sites: list[SiteRoute]) -> None:
         """Take the sites' logFile settings over."""
         self._logs.configure({site.id: _settings(site.id, site.log) for site in sites})
-
-    def request(
-        self,
-        request: ClientRequest,
-        line: str,
-        status: int,
-        substatus: int,
-        win32: int,
-        sent_bytes: int,
-        taken_ms: int,
-    ) -> None:
-        """One line in the site's log."""
-        self._logs.request(
-            request.site_id,
-            line,
-            status,
-            substatus,
-            win32,
-            sent_bytes,
-            request.received_bytes,
-            taken_ms,
-        )
 
     def error(
         self,
@@ -134,4 +113,6 @@ def _settings(site_id: int, settings: LogSettings) -> LogFileSettings:
         truncate_size=settings.truncate_size,
         local_time_rollover=settings.local_time_rollover,
         flags=frozenset(name for name, bit in FLAGS.items() if settings.fields & bit),
+        custom_columns=tuple(settings.custom_columns),
+        max_line_length=settings.max_line_length,
     )

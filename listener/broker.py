@@ -195,7 +195,8 @@ class PoolBroker:
         if not self.settings.accepting:
             self._fail(request, 503, self.settings.refusal or "Disabled")
             return
-        request.queued_at = self._service.time()
+        if request.spool is not None or request.body_length:
+            request.queued_at = self._service.time()  # else it came in this very turn
         request.progress = Progress.QUEUED
         if not self.queue.offer(request):
             self._fail(request, 503, "QueueFull")
@@ -216,6 +217,7 @@ class PoolBroker:
     def _dispatch(self) -> None:
         queue = self.queue
         ready = self._ready
+        now = self._service.time()
         held_back: list[ClientRequest] | None = None
         while True:
             # The least loaded worker that has credit.
@@ -239,7 +241,7 @@ class PoolBroker:
                         held_back = []
                     held_back.append(request)
                     continue
-            self._give(worker, request)
+            self._give(worker, request, now)
         if held_back:
             for request in held_back:
                 queue.give_back(request)
@@ -252,14 +254,14 @@ class PoolBroker:
                 return worker
         return None
 
-    def _give(self, worker: Incarnation, request: ClientRequest) -> None:
+    def _give(self, worker: Incarnation, request: ClientRequest, now: float) -> None:
         connection = request.connection
         if connection is None:
             return
         request.attempt += 1
         request.slot = worker.free_slots.pop()
         request.worker = worker
-        request.sent_at = self._service.time()
+        request.sent_at = now
         request.progress = Progress.SENT
         request.pull_granted = 0
         request.pull_offset = 0
@@ -613,13 +615,6 @@ class PoolBroker:
     def _fail(self, request: ClientRequest, status: int, reason: str) -> None:
         if request.connection is not None:
             request.connection.fail(request, status, reason)
-
-    def response_over(self, request: ClientRequest) -> None:
-        """The response has been sent in full."""
-        request.progress = Progress.ENDED
-        request.connection = None
-        if request.spool is not None:
-            request.release_body()
 
     def client_gone(self, request: ClientRequest) -> None:
         """The client left before its answer was complete."""

@@ -12,7 +12,7 @@ connection is kept, else closed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from was.errors import LocalProtocolError, RemoteProtocolError
 from was.ipc.messages import AbortResponse, Response, ResponseChunk, request_id_text
@@ -113,8 +113,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client was accepted."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        transport = self.transport
         service = self._service
         remote = transport.get_extra_info("peername") or ("", 0)
         local = transport.get_extra_info("sockname") or ("", 0)
@@ -244,14 +244,9 @@ class ClientConnection(asyncio.Protocol):
         if site is not self._site and not self._join_site(site, head):
             return
         pool = target.pool
+        service.last_request += 1
         request = ClientRequest(
-            service.next_request_id(),
-            self,
-            head,
-            pool,
-            site.id,
-            target.application,
-            service.time(),
+            service.last_request, self, head, pool, site.id, target.application, service.time()
         )
         self.request = request
         self.deadline = 0.0
@@ -269,8 +264,6 @@ class ClientConnection(asyncio.Protocol):
         self._begin_body(request, head, data[end:])
 
     def _incomplete_head(self, data: bytes) -> None:
-        if not data:
-            return
         service = self._service
         try:
             check_incomplete(data, service.limits)
@@ -435,30 +428,31 @@ class ClientConnection(asyncio.Protocol):
         """The worker's Response. Raises LocalProtocolError for one no client may see."""
         service = self._service
         head = request.head
+        version = head.version
         status = item.status
         if not 200 <= status <= 599:
             raise LocalProtocolError(f"status {status}")
         has_date, has_server = check_block(item.block)
+        more = item.more
+        body = item.body
         length = item.length
-        if length < 0 and not item.more:
-            length = len(item.body) + item.file_length
+        if length < 0 and not more:
+            length = len(body) + item.file_length
         has_body = head.method != "HEAD" and status != 204 and status != 304
         is_chunked = False
         close = self._close_after or item.close or not head.keep_alive or service.is_draining
         if not has_body:
-            if status == 204 or (length < 0 and status == 304):
+            if status == 204 or (status == 304 and item.length < 0):
                 length = -1
         elif length < 0:
-            if head.version == 11:
+            if version == 11:
                 is_chunked = True
             else:
                 close = True
         if not request.is_body_complete and not self._will_drain(request):
             close = True
-        self._close_after = close
-        self._status = status
         data = response_head(
-            head.version,
+            version,
             status,
             item.reason,
             item.block,
@@ -467,28 +461,30 @@ class ClientConnection(asyncio.Protocol):
             close,
             b"" if has_date else service.date,
             b"" if has_server else service.server,
-            head.version == 10 and not close,
+            version == 10 and not close,
         )
+        self._close_after = close
+        self._status = status
         request.progress = Progress.RESPONDING
-        body = item.body
-        if not item.more and not item.file_token and not self.is_paused:
+        if not (more or item.file_token or self.is_paused):
             if has_body:
                 if len(body) != length:
                     raise LocalProtocolError(f"{len(body)} bytes of body, {length} promised")
                 if body:
                     data += body
             self.transport.write(data)
-            self._log = item.log
-            self._substatus = item.substatus
-            self._win32 = item.win32
-            self._response_over(request, len(data))
+            if item.log:
+                service.log_request(
+                    request, item.log, status, item.substatus, item.win32, len(data)
+                )
+            self._over(request)
             return
         stream = self._stream = ResponseStream(
             self, request, length=length, is_chunked=is_chunked, has_body=has_body
         )
         stream.sent_bytes = len(data)
         self.transport.write(data)
-        self._feed_stream(request, body, item.more, fd, item.file_offset, item.file_length, item)
+        self._feed_stream(request, body, more, fd, item.file_offset, item.file_length, item)
 
     def on_chunk(self, request: ClientRequest, item: ResponseChunk, fd: int) -> None:
         """More of the response."""
@@ -559,19 +555,29 @@ class ClientConnection(asyncio.Protocol):
                 request, self._log, self._status, self._substatus, self._win32, sent
             )
             self._log = ""
+        self._over(request)
+
+    def _over(self, request: ClientRequest) -> None:
+        """The request is answered and logged: keep the connection, drain it, or close it."""
         self.request = None
-        request.pool.response_over(request)
+        request.progress = Progress.ENDED
+        request.connection = None
+        if request.spool is not None:
+            request.release_body()
         if self._close_after:
             self._close_gently()
         elif self._phase == BUSY:
             self._next_request()
         else:
             # BODY: the answer came before the body's end.
-            self._phase = DRAIN
-            self._discarded = 0
-            self.deadline = service.time() + DRAIN_S
-            self.deadline_reason = "Timer_EntityBody"
-            self._resume_reading()
+            self._start_drain()
+
+    def _start_drain(self) -> None:
+        self._phase = DRAIN
+        self._discarded = 0
+        self.deadline = self._service.time() + DRAIN_S
+        self.deadline_reason = "Timer_EntityBody"
+        self._resume_reading()
 
     def _next_request(self) -> None:
         self._phase = HEAD
@@ -662,11 +668,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._phase == BUSY:
             self._next_request()
         else:
-            self._phase = DRAIN
-            self._discarded = 0
-            self.deadline = service.time() + DRAIN_S
-            self.deadline_reason = "Timer_EntityBody"
-            self._resume_reading()
+            self._start_drain()
 
     def _on_drain(self, data: bytes) -> None:
         """The rest of a body nobody wants any more."""

@@ -49,7 +49,7 @@ class Routes:
 
     def configure(self, sites: list[SiteRoute], pools: dict[str, PoolBroker]) -> None:
         """Build the table anew and swap it."""
-        entries: list[tuple[UrlPrefix, Target]] = []
+        entries: dict[UrlPrefix, Target] = {}
         known: dict[int, SiteRuntime] = {}
         for route in sites:
             site = known[route.id] = self._sites.get(route.id) or SiteRuntime(route.id)
@@ -66,12 +66,11 @@ class Routes:
                 for application in route.applications:
                     pool = pools.get(application.pool)
                     if pool is not None:
-                        entries.append(
-                            (
-                                prefix.with_path(application.path),
-                                Target(site, application.path, pool),
-                            )
+                        # The first to ask for a prefix has it, as long as it is there.
+                        entries.setdefault(
+                            prefix.with_path(application.path),
+                            Target(site, application.path, pool),
                         )
         self._sites = known
-        self._table = RoutingTable(entries)
+        self._table = RoutingTable(entries.items())
         self.lookup = self._table.lookup

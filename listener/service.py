@@ -108,7 +108,8 @@ class ListenerService:
         self._is_turn_scheduled = False
         self._disconnects: dict[RouterChannel, set[int]] = {}
         self._access: AccessLog | None = None
-        self._next_request = 0
+        # Ids of requests count up within an epoch and never repeat between epochs.
+        self.last_request = 0
         self._next_connection = 0
         self._ticks = 0
         self._stopped = loop.create_future()
@@ -210,7 +211,7 @@ class ListenerService:
         if self.epoch:
             return  # a new manager greets a listener that it took over: its epoch stays
         self.epoch = command.epoch
-        self._next_request = command.epoch << 33
+        self.last_request = command.epoch << 33
         self._settings = settings
         self._sockets_folder = SocketFolder(Path(settings.sockets))
         self.spool_folder = Path(settings.home) / "run" / "spool"
@@ -228,6 +229,7 @@ class ListenerService:
         self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
         self.entity_body_s = self.scaled(settings.entity_body_s)
         self._access = AccessLog(Path(settings.logs), self._clock)
+        self._log_line = self._access.request
         set_process("listener")
 
     def scaled(self, seconds: float) -> float:
@@ -361,11 +363,6 @@ class ListenerService:
 
     # ── what the connections ask ────────────────────────────────────────────────────────────────
 
-    def next_request_id(self) -> int:
-        """Ids count up within an epoch and never repeat between epochs."""
-        self._next_request += 1
-        return self._next_request
-
     def next_connection_id(self) -> int:
         """Ids of connections count up from 1."""
         self._next_connection += 1
@@ -407,9 +404,16 @@ class ListenerService:
         sent_bytes: int,
     ) -> None:
         """A request that a worker answered, in its site's log."""
-        if self._access is not None:
-            taken_ms = int((self.time() - request.received_at) * 1000)
-            self._access.request(request, line, status, substatus, win32, sent_bytes, taken_ms)
+        self._log_line(
+            request.site_id,
+            line,
+            status,
+            substatus,
+            win32,
+            sent_bytes,
+            request.received_bytes,
+            int((self.time() - request.received_at) * 1000),
+        )
 
     def log_cut(
         self, request: ClientRequest, line: str, status: int, sent_bytes: int, why: str

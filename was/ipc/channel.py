@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -112,6 +113,8 @@ class RouterChannel:
         self._is_scheduled = False
         self._is_closed = False
         self._fd = self._getsockopt(zmq.FD)
+        self._fd_poll = select.poll()
+        self._fd_poll.register(self._fd, select.POLLIN)
         loop.add_reader(self._fd, self.pump)
         self.schedule()
 
@@ -155,12 +158,13 @@ class RouterChannel:
         """For the tick: a message waits that nothing was going to read. Reads it; must be False."""
         if self._is_scheduled or self._is_closed:
             return False
+        # In this order: asking for EVENTS consumes the descriptor's edge. A descriptor that has
+        # fired was going to be served in this very turn.
+        has_fired = bool(self._fd_poll.poll(0))
         if not self._getsockopt(_EVENTS) & _POLLIN:
             return False
-        # The descriptor may have fired in this very turn, its callback standing behind the tick's.
-        fired = _is_readable(self._fd)
         self.schedule()
-        return not fired
+        return not has_fired
 
     def has_message(self) -> bool:
         """Whether a message waits now."""
@@ -201,14 +205,6 @@ class RouterChannel:
         self._sock.disable_monitor()
         self._monitor.close(0)
         self._sock.close(LINGER_MS)
-
-
-def _is_readable(fd: int) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class DealerChannel:

@@ -348,7 +348,7 @@ class ListenerSettings(msgspec.Struct, frozen=True):
 
     home: str
     sockets: str  # folder of sockets
-    logs: str  # folder of the HTTPERR log
+    logs: str  # folder of all logs; HTTPERR is one below it
     engine: Literal["auto", "h11", "llhttp"] = "auto"
     connection_timeout_s: float = 120.0
     header_wait_s: float = 120.0
@@ -393,6 +393,8 @@ class LogSettings(msgspec.Struct, frozen=True):
     truncate_size: int
     local_time_rollover: bool
     fields: int  # logExtFileFlags
+    custom_columns: list[str] = []
+    max_line_length: int = 65536
 
 
 class SiteRoute(msgspec.Struct, frozen=True):
