@@ -37,6 +37,12 @@ DRAIN: Final = 3
 LINGER: Final = 4
 CLOSED: Final = 5
 
+# Looking a member up on its class is slow where it is done for every request.
+ENDED = Progress.ENDED
+QUEUED = Progress.QUEUED
+READING = Progress.READING
+RESPONDING = Progress.RESPONDING
+
 READ_AHEAD: Final = 64 * 1024
 DRAIN_BYTES: Final = 64 * 1024
 DRAIN_S: Final = 1.0
@@ -151,12 +157,12 @@ class ClientConnection(asyncio.Protocol):
     def _client_gone(self, request: ClientRequest) -> None:
         """The client left while a request of it was not over."""
         service = self._service
-        if request.progress is Progress.RESPONDING and self._log:
+        if request.progress is RESPONDING and self._log:
             # The worker has ended it already; only the last bytes did not reach the client.
             service.log_request(
                 request, self._log, self._status, self._substatus, 64, self._sent_bytes()
             )
-        elif request.progress <= Progress.QUEUED:
+        elif request.progress <= QUEUED:
             service.log_error(self.peer, request.head, 0, request.site_id, "Client_Reset", request)
         request.pool.client_gone(request)
 
@@ -359,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
                 self._read_ahead(rest)
             return
         self._restart_body_timer()
-        if request.progress is not Progress.READING:
+        if request.progress is not READING:
             request.pool.body_arrived(request)
             self._bound_stream(request)
         elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
@@ -388,9 +394,9 @@ class ClientConnection(asyncio.Protocol):
             request.body = parts[0] if len(parts) == 1 else b"".join(parts)
             request.body_length = len(request.body)
             self._body_parts = []
-        elif request.progress is Progress.READING:
+        elif request.progress is READING:
             request.body_length = request.spool.size
-        if request.progress is Progress.READING:
+        if request.progress is READING:
             request.pool.submit(request)
         else:
             request.pool.body_arrived(request)
@@ -415,7 +421,7 @@ class ClientConnection(asyncio.Protocol):
         self._service.log_error(
             self.peer, request.head, error.status, request.site_id, error.reason, request
         )
-        if request.progress is Progress.RESPONDING:
+        if request.progress is RESPONDING:
             self.abort("the body is not HTTP")
             return
         request.pool.abandon(request)
@@ -465,7 +471,7 @@ class ClientConnection(asyncio.Protocol):
         )
         self._close_after = close
         self._status = status
-        request.progress = Progress.RESPONDING
+        request.progress = RESPONDING
         if not (more or item.file_token or self.is_paused):
             if has_body:
                 if len(body) != length:
@@ -529,7 +535,7 @@ class ClientConnection(asyncio.Protocol):
     def on_abort(self, request: ClientRequest, item: AbortResponse) -> None:
         """The worker gave the response up."""
         self._log = item.log
-        if request.progress is Progress.RESPONDING:
+        if request.progress is RESPONDING:
             self._win32 = item.win32
             self.abort("the application gave up")
         else:
@@ -560,7 +566,7 @@ class ClientConnection(asyncio.Protocol):
     def _over(self, request: ClientRequest) -> None:
         """The request is answered and logged: keep the connection, drain it, or close it."""
         self.request = None
-        request.progress = Progress.ENDED
+        request.progress = ENDED
         request.connection = None
         if request.spool is not None:
             request.release_body()
@@ -706,7 +712,7 @@ class ClientConnection(asyncio.Protocol):
         request = self.request
         if request is not None:
             self.request = None
-            if self._log or request.progress is Progress.RESPONDING:
+            if self._log or request.progress is RESPONDING:
                 self._service.log_cut(request, self._log, self._status, self._sent_bytes(), why)
                 self._log = ""
             request.pool.abandon(request)
@@ -749,7 +755,7 @@ class ClientConnection(asyncio.Protocol):
             self._close_gently()
         elif reason == "Timer_EntityBody" and self.request is not None:
             request = self.request
-            if request.progress is Progress.RESPONDING:
+            if request.progress is RESPONDING:
                 self.abort(reason)
             else:
                 self._close_after = True

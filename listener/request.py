@@ -26,6 +26,10 @@ class Progress(IntEnum):
     ENDED = 4
 
 
+# Looking a member up on its class is slow where it is done for every request.
+_READING = Progress.READING
+
+
 class ClientRequest:
     """A request and what is needed to send it to another worker.
 
@@ -81,7 +85,7 @@ class ClientRequest:
         self.pool = pool
         self.site_id = site_id
         self.application = application
-        self.progress = Progress.READING
+        self.progress: Progress = _READING
         self.is_queued = False
         self.received_at = now
         self.queued_at = now
