@@ -45,7 +45,7 @@ class HttpLogging(HttpModule):
             LogSelection.LOG_ERROR: range(400, 1000),
         }[settings.selective_logging]
         # A line with what no request changes filled in; fields of the request by their place.
-        self._blank = [site_name, computer_name, *[""] * 12]
+        self._blank = [site_name, computer_name, *[""] * 13]
         self._places: dict[str, int] = {}
         self._wanted = {name: at for flag, (name, at) in _FROM_FIELDS.items() if flag in flags}
 
@@ -59,11 +59,11 @@ class HttpLogging(HttpModule):
         values = self._blank.copy()
         places = self._places
         for name, value in context.fields:
-            at = places.get(name)
-            if at is None:
-                at = self._place_of(name)
-            if at:
-                values[at] = value
+            # Place 14 is nobody's: what has no column needs no question here.
+            try:
+                values[places[name]] = value
+            except KeyError:
+                values[self._place_of(name)] = value
         values[2] = message.local_addr
         values[3] = context.method
         values[4] = context.path
@@ -81,8 +81,8 @@ class HttpLogging(HttpModule):
         return CONTINUE
 
     def _place_of(self, name: str) -> int:
-        """The place of a request field in the line, 0 for one that has none."""
-        at = self._wanted.get(name.lower(), 0)
+        """The place of a request field in the line, 14 for one that has none."""
+        at = self._wanted.get(name.lower(), 14)
         if len(self._places) < _LIMIT and len(name) <= 64:
             self._places[name] = at
         return at

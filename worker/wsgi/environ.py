@@ -102,14 +102,16 @@ class EnvironBuilder:
         environ["was.request_id"] = f"{message.id:016x}"
         environ["was.attempt"] = message.attempt
         environ["iis.context"] = context
-        for name, value in context.fields:
-            key = _keys.get(name)
-            if key is None:
-                key = _key_of(name)
-            if key:
-                if key in environ:
-                    value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{value}"
-                environ[key] = value
+        fields = context.fields
+        before = len(environ)
+        for name, value in fields:
+            try:
+                environ[_keys[name]] = value
+            except KeyError:
+                environ[_key_of(name)] = value
+        # Fewer keys than fields: a name came twice. The key "": a name was to be dropped.
+        if len(environ) - before != len(fields) or "" in environ:
+            _combine(environ, fields)
         host = environ.get("HTTP_HOST")
         if host:
             environ["SERVER_NAME"] = _hosts.get(host) or _host_of(host)
@@ -141,7 +143,20 @@ class EnvironBuilder:
         return environ
 
 
+def _combine(environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
+    """Put all values of a repeated name under its key, and leave out what has none."""
+    combined: dict[str, str] = {}
+    for name, value in fields:
+        key = _key_of(name)
+        if key in combined:
+            value = f"{combined[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{value}"
+        combined[key] = value
+    environ.update(combined)
+    environ.pop("", None)
+
+
 def _key_of(name: str) -> str:
+    """The key of a field, "" for one that gets none."""
     if "_" in name or name.lower() == "proxy":
         key = ""
     else:

@@ -3,7 +3,6 @@
 import os
 import sys
 import textwrap
-from wsgiref.validate import validator
 
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
@@ -390,12 +389,10 @@ def test_script_name_of_an_application_below_the_root(serve, tmp_path):
     ask(server, application="/Sub", path="/sub/x")
     name = f"sample{last() + 1}"
     (tmp_path / "sub" / f"{name}.py").write_text(ENVIRON)
+    handlers = WSGI.format(f"{name}:app").replace('add name="app"', 'add name="sub"')
     (tmp_path / "sub" / "web.config").write_text(
-        f"<configuration><system.webServer>{WSGI.format(name + ':app').replace('name=', 'name=')}"
-        "</system.webServer></configuration>".replace("app", "app")
+        f"<configuration><system.webServer>{handlers}</system.webServer></configuration>"
     )
-    text = (tmp_path / "sub" / "web.config").read_text().replace('add name="app"', 'add name="b"')
-    (tmp_path / "sub" / "web.config").write_text(text)
     server.configuration_changed()
     environ = environ_of(server, application="/Sub", path="/sub/x")
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/sub", "/x")
@@ -479,7 +476,6 @@ def test_a_good_application_satisfies_the_validator(serve):
         return [b"fine"]
     app = validator(plain)
     """)
-    assert validator
     for changes in ({}, {"method": "HEAD"}, {"method": "POST", "body": b"x\ny"}, {"secure": True}):
         exchange = ask(server, **changes)
         assert exchange.status == 200, exchange.body
