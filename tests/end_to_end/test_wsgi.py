@@ -167,11 +167,13 @@ def test_an_application_below_the_root(start_server):
         place("probe.py", folder="shop")(home)
 
     sites = Path("{home}") / "sites"
+    # The root's handlers are inherited, so a name of its own is needed.
+    shop = wsgi_handler("probe:application", name="shop")
     site = Site(
         "Site",
         (
             Application("/", sites / "root", "Pool", (wsgi_handler("hello:application"),)),
-            Application("/shop", sites / "shop", "Pool", (wsgi_handler("probe:application"),)),
+            Application("/shop", sites / "shop", "Pool", (shop,)),
         ),
     )
     running = start_server(application_host_config([Pool("Pool")], [site]), prepare)

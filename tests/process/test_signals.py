@@ -32,11 +32,11 @@ def _open(running: Running, gate: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_lets_running_requests_finish(gates, number):
-    """After SIGTERM or SIGINT a running request is answered, new connections are refused."""
+    """After SIGTERM or SIGINT a running request is answered."""
     with Wire(gates.port()) as wire:
         _reach(gates, wire, "a")
         gates.server.send(number)
-        wait_for("a refused connection", lambda: _is_refused(gates.port()))
+        wait_for("the stop", lambda: "manager_stopping" in gates.server.log_text())
         _open(gates, "a")
         assert wire.read("POST").status == 200
     assert gates.server.wait_exit() == 0
@@ -47,9 +47,22 @@ def test_a_second_signal_stops_at_once(gates):
     with Wire(gates.port()) as wire:
         _reach(gates, wire, "a")
         gates.server.send(signal.SIGTERM)
-        wait_for("a refused connection", lambda: _is_refused(gates.port()))
+        wait_for("the stop", lambda: "manager_stopping" in gates.server.log_text())
         gates.server.send(signal.SIGTERM)
         gates.server.wait_exit(limit_s=5)
+
+
+def test_a_stopping_server_refuses_connections(gates):
+    """While the last requests finish nobody new is let in to wait for nothing."""
+    port = gates.port()
+    with Wire(port) as wire:
+        _reach(gates, wire, "a")
+        gates.server.send(signal.SIGTERM)
+        try:
+            wait_for("a refused connection", lambda: _is_refused(port))
+        finally:
+            _open(gates, "a")
+        assert wire.read("POST").status == 200
 
 
 def _is_refused(port: int) -> bool:
