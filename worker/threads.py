@@ -115,11 +115,17 @@ class RequestThreads:
         self._ring()
         self._wake_monitor()
 
-    def join_leader(self, timeout_s: float) -> None:
-        """Wait until the leading thread has left its loop."""
+    def join_leader(self, timeout_s: float) -> bool:
+        """After stop(): wait until the leading thread has left its loop; whether it has."""
         leader = self._leader
-        if leader is not None and leader.thread is not None:
-            leader.thread.join(timeout_s)
+        if leader is None or leader.thread is None:
+            return True
+        leader.thread.join(timeout_s)
+        return not leader.thread.is_alive()
+
+    def close(self) -> None:
+        """Give the eventfd back; nobody may post any more."""
+        os.close(self._wake_fd)
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the leader call `function` between two turns: the way to touch the channels."""

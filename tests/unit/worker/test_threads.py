@@ -1,0 +1,188 @@
+"""Leader and followers: who receives, who runs, and that nobody is left waiting."""
+
+import threading
+from collections import deque
+
+import pytest
+
+from was.worker.threads import RequestThreads
+
+WAIT_S = 10.0
+
+
+class Job:
+    """Stands for an exchange: what it does when it is run, and that it was."""
+
+    def __init__(self, work=None):
+        self.work = work
+        self.is_done = threading.Event()
+        self.ran_in = None
+
+    def run(self):
+        self.ran_in = threading.current_thread()
+        if self.work is not None:
+            self.work()
+        self.is_done.set()
+
+
+class FakeClient:
+    """A queue client without channels: jobs are pushed in, posts are counted when flushed.
+
+    It asserts the one rule that protects the channels: never two threads in them at once.
+    """
+
+    def __init__(self):
+        self.inbox = deque()
+        self.incoming = deque()
+        self.posts = deque()
+        self.flushed = []
+        self._inside = threading.Lock()
+        self.faults = []
+
+    def _enter(self):
+        if not self._inside.acquire(blocking=False):
+            self.faults.append("two threads in the channels")
+            return False
+        return True
+
+    def flush(self):
+        if self._enter():
+            while self.posts:
+                self.flushed.append(self.posts.popleft())
+            self._inside.release()
+        return True
+
+    def receive(self):
+        received = False
+        if self._enter():
+            while self.incoming:
+                self.inbox.append(self.incoming.popleft())
+                received = True
+            self._inside.release()
+        return received
+
+    def has_posts(self):
+        return bool(self.posts)
+
+
+@pytest.fixture
+def pool():
+    made = []
+
+    def make(limit):
+        client = FakeClient()
+
+        def run(job):
+            job.run()
+            client.posts.append(job)
+            threads.posted()
+
+        threads = RequestThreads(client, run, limit, name="test")
+        threads.start()
+        made.append(threads)
+
+        def push(*jobs):
+            client.incoming.extend(jobs)
+            threads.call(lambda: None)
+
+        return client, threads, push
+
+    yield make
+    for threads in made:
+        threads.stop()
+        assert threads.join_leader(WAIT_S)
+        threads.close()
+
+
+def test_fast_requests_run_in_the_leader(pool):
+    """A fast handler pays for no hand-over: all run in one thread."""
+    client, _, push = pool(8)
+    jobs = [Job() for _ in range(50)]
+    push(*jobs)
+    for job in jobs:
+        assert job.is_done.wait(WAIT_S)
+    assert len({job.ran_in for job in jobs}) == 1
+    assert client.faults == []
+
+
+def test_a_slow_request_does_not_hold_up_the_next(pool):
+    """While one handler waits, another request is received and run."""
+    client, _, push = pool(8)
+    gate = threading.Event()
+    slow = Job(lambda: gate.wait(WAIT_S))
+    fast = Job()
+    push(slow, fast)
+    assert fast.is_done.wait(WAIT_S)
+    assert not slow.is_done.is_set()
+    gate.set()
+    assert slow.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_the_answer_of_a_lone_slow_request_is_sent_at_once(pool):
+    """A handler slower than the hand-over limit is answered though nothing else comes in."""
+    client, _, push = pool(4)
+    gate = threading.Event()
+    slow = Job(lambda: gate.wait(0.05))
+    push(slow)
+    assert slow.is_done.wait(WAIT_S)
+    for _ in range(1000):
+        if slow in client.flushed:
+            break
+        gate.wait(0.01)
+    assert slow in client.flushed
+
+
+def test_as_many_slow_requests_run_at_once_as_there_are_slots(pool):
+    """threads - 1 handlers can wait at the same time, and the last thread still leads."""
+    client, threads, push = pool(6)
+    gate = threading.Event()
+    barrier = threading.Barrier(6)
+
+    def work():
+        barrier.wait(WAIT_S)
+        gate.wait(WAIT_S)
+
+    jobs = [Job(work) for _ in range(5)]
+    push(*jobs)
+    barrier.wait(WAIT_S)  # all five are inside
+    led = threading.Event()
+    threads.call(led.set)
+    assert led.wait(WAIT_S)
+    gate.set()
+    for job in jobs:
+        assert job.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_a_waiting_leader_gives_the_lead_up(pool):
+    """A handler that needs what only the leader receives gets it, alone as it is."""
+    client, threads, push = pool(4)
+    arrived = threading.Event()
+
+    def work():
+        threads.give_up_lead()
+        threads.call(arrived.set)
+        assert arrived.wait(WAIT_S)
+
+    job = Job(work)
+    push(job)
+    assert job.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_many_mixed_requests_each_run_once(pool):
+    """Fast and slow ones in any mixture: each runs exactly once, each answer is sent."""
+    client, _, push = pool(8)
+    pause = threading.Event()
+    jobs = [Job((lambda: pause.wait(0.004)) if index % 7 == 0 else None) for index in range(400)]
+    for start in range(0, 400, 5):
+        push(*jobs[start : start + 5])
+    for job in jobs:
+        assert job.is_done.wait(WAIT_S)
+    for _ in range(1000):
+        if len(client.flushed) == 400:
+            break
+        pause.wait(0.01)
+    assert sorted(map(id, client.flushed)) == sorted(map(id, jobs))
+    assert client.faults == []
