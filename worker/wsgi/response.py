@@ -155,6 +155,8 @@ class WsgiResponse:
             if not self._is_begun:
                 raise AssertionError("a block of the body came before start_response was called")
             if self._context.message.method == "HEAD":
+                if self._left < 0:
+                    response.flush()  # says "length unknown", where an end at once would say 0
                 return
             is_over = self._left == 0
             block = self._cut_to_length(block)

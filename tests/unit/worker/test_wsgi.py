@@ -71,6 +71,17 @@ def test_head_keeps_the_length_and_sends_no_body(serve):
     assert (exchange.length, exchange.body) == (3, b"")
 
 
+def test_head_of_a_generator_does_not_claim_length_0(serve):
+    """The length is unknown, as it is for GET."""
+    server = serve("""
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"abc"
+    """)
+    exchange = ask(server, method="HEAD")
+    assert (exchange.length, exchange.body) == (-1, b"")
+
+
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_bodiless_statuses_have_no_body_and_length_0(serve, status):
     """RFC 9110: 204 and 304 carry none, whatever the application returns."""
