@@ -80,7 +80,7 @@ class ListenerSide:
             server.config,
             home=str(server.home.path),
             sockets=str(server.folder.path),
-            logs=str(server.home.logs / "HTTPERR"),
+            logs=str(server.home.logs),
             engine=server.options.engine,
             time_scale=server.time_scale,
         )

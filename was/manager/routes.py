@@ -22,6 +22,7 @@ from was.config.model import (
 )
 from was.ipc.messages import ListenerSettings, LogSettings, PoolQueue, PoolRoute, SiteRoute
 from was.manager.pool import ApplicationPool
+from was.manager.server import Engine
 
 __all__ = [
     "SocketKey",
@@ -176,7 +177,7 @@ def pool_queue(pool: ApplicationPool) -> PoolQueue:
 
 
 def listener_settings(
-    config: ServerConfig, *, home: str, sockets: str, logs: str, engine: str, time_scale: float
+    config: ServerConfig, *, home: str, sockets: str, logs: str, engine: Engine, time_scale: float
 ) -> ListenerSettings:
     """What is one for all sites."""
     limits = config.web_limits

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from was.clock import Clock
 from was.config.model import ServerConfig
@@ -14,7 +15,10 @@ from was.manager.events import EventLog
 from was.manager.inbox import Inbox
 from was.manager.state_files import Counters, StateFiles
 
-__all__ = ["Configuration", "Options", "Programs", "Server"]
+__all__ = ["Configuration", "Engine", "Options", "Programs", "Server"]
+
+
+Engine: TypeAlias = Literal["auto", "h11", "llhttp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Programs:
 class Options:
     """What the command line decides. `settings` replace fields of ListenerSettings."""
 
-    engine: str = "auto"
+    engine: Engine = "auto"
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     output_to_terminal: bool = False  # of the applications (`was run`)
     programs: Programs = Programs()

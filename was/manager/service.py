@@ -26,7 +26,7 @@ from was.manager.configuration import load_configuration
 from was.manager.control import ControlServer
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox, MessageArrived, PeerFaulty, PeerGone, SignalArrived
-from was.manager.server import Configuration, Options, Programs, Server
+from was.manager.server import Configuration, Engine, Options, Programs, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
 from was.manager.supervisor import Manager
 
@@ -67,7 +67,9 @@ def run_manager(
     try:
         scale = time_scale(home.path)
         configuration = load(home)
-        options = Options(engine, dict(settings or {}), output_to_terminal, programs or Programs())
+        options = Options(
+            _engine(engine), dict(settings or {}), output_to_terminal, programs or Programs()
+        )
         return asyncio.run(
             _serve(home, configuration, options, scale, output, reopen, lambda: load(home), tell)
         )
@@ -214,6 +216,14 @@ async def _serve(
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
         log("manager_stopped")
+
+
+def _engine(name: str) -> Engine:
+    match name:
+        case "auto" | "h11" | "llhttp":
+            return name
+        case _:
+            raise HomeError(f"there is no protocol engine '{name}'")
 
 
 def _clean_up(home: Home, folder: Path, files: StateFiles) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shutdown"]
 
-TEMPLATE_LIMIT_S = 1.0
+REST_LIMIT_S = 2.0
 KILL_LIMIT_S = 5.0
 
 
@@ -39,6 +39,7 @@ class Shutdown:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._step = _Step.NOT_BEGUN
+        self._was_asked = False  # the listener, to finish
         self.deadline: float | None = None
 
     @property
@@ -66,7 +67,10 @@ class Shutdown:
             return
         self._step = _Step.LISTENER
         self.deadline = now + self._limit_s()
+        self._was_asked = True
         self._manager.listener.send(StopListener(drain=True))
+        # Ours too, or a port without anybody behind it would go on taking connections.
+        self._manager.sites.close()
 
     def at_once(self, now: float) -> None:
         """Stop without regard for requests."""
@@ -87,6 +91,7 @@ class Shutdown:
         """See whether the present step is done or its time is up."""
         is_late = self.deadline is not None and now >= self.deadline
         if self._step is _Step.LISTENER and is_late:
+            self._manager.listener.kill()
             self._stop_workers(now)
         elif self._step is _Step.WORKERS and (is_late or not self._manager.workers.handles):
             self._rest(now)
@@ -114,8 +119,10 @@ class Shutdown:
     def _rest(self, now: float) -> None:
         manager = self._manager
         self._step = _Step.REST
-        self.deadline = now + TEMPLATE_LIMIT_S
-        manager.listener.kill(signal.SIGKILL)
+        # The listener that has drained writes its logs and goes; whoever stays is killed then.
+        self.deadline = now + REST_LIMIT_S
+        if not self._was_asked:
+            manager.listener.kill()
         manager.template.kill(signal.SIGTERM)
         for handle in manager.workers.handles.values():
             if handle.pidfd >= 0:

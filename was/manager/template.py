@@ -80,11 +80,12 @@ def _serve(end: ControlSocket) -> None:
         content, descriptors = received
         try:
             message = decode_manager_to_template(content)
-            _fork_twice(message, descriptors)
-        except IllFormedMessageError as error:
+            try:
+                _fork_twice(message, descriptors)
+            except OSError as error:
+                end.send(encode(ForkFailed(message.worker_id, str(error))))
+        except (IllFormedMessageError, OSError) as error:
             log_exception("unexpected_error", error)
-        except OSError as error:
-            end.send(encode(ForkFailed(message.worker_id, str(error))))
         finally:
             for fd in descriptors:
                 os.close(fd)

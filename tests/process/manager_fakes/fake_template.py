@@ -36,7 +36,6 @@ def run(fork: m.Fork) -> None:
                 if behaviour == "refuse":
                     end.send(encode(m.WorkerStartFailed(fork.worker_id, "no such module")))
                 elif behaviour != "silent":
-                    print("ready", flush=True)
                     end.send(encode(m.WorkerReady(fork.worker_id)))
             case m.Ping(nonce=nonce):
                 end.send(encode(m.Pong(nonce)))

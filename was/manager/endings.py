@@ -1,0 +1,113 @@
+"""Processes that end, fail to start, or are given up on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.ipc import messages as m
+from was.log import log
+from was.manager import process
+from was.manager.states import WorkerState
+
+if TYPE_CHECKING:
+    from was.manager.supervisor import Manager
+
+__all__ = ["Endings"]
+
+MOST_UNCLAIMED_EXITS = 1000
+
+
+class Endings:
+    """What the end of a process leads to."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    def child_ended(self, who: str, pidfd: int, worker_id: int) -> None:
+        """A pidfd fired."""
+        now = self._manager.now()
+        self._manager.exits.update(process.reap())
+        if who == "listener":
+            self._listener_ended(pidfd, now)
+        elif who == "template":
+            if pidfd == self._manager.template.pidfd:
+                if not self._manager.shutdown.is_stopping_workers:
+                    log("template_died", pid=self._manager.template.pid)
+                self._manager.template.ended(now)
+        else:
+            handle = self._manager.workers.handles.get(worker_id)
+            if handle is not None and handle.pidfd == pidfd:
+                how = process.describe_status(self._manager.exits.pop(handle.pid, None))
+                self._worker_ended(worker_id, how, now)
+        if len(self._manager.exits) > MOST_UNCLAIMED_EXITS:
+            self._manager.exits.clear()
+        self._manager.tick()
+
+    def _worker_ended(self, worker_id: int, how: str, now: float) -> None:
+        handle = self._manager.workers.handles.get(worker_id)
+        pool = self._manager.pool_of(worker_id)
+        if handle is None:
+            return
+        served = handle.finished() > 0
+        event = "worker_exited" if handle.is_draining and how == "exit 0" else "worker_died"
+        log(event, worker=worker_id, pid=handle.pid, app_pool=handle.pool, how=how)
+        if pool is not None:
+            if pool.workers[worker_id].state is WorkerState.STARTING:
+                self._manager.awaited.discard(handle.pool)
+            self._manager.performer.perform(
+                pool, pool.worker_exited(worker_id, now, served=served, how=how)
+            )
+        self._manager.workers.remove(handle)
+        self._manager.check_ready()
+
+    def hello_lost(self, worker_id: int) -> None:
+        """A worker ended before it said who it is, or before it was forked."""
+        handle = self._manager.workers.handles.get(worker_id)
+        pool = self._manager.pool_of(worker_id)
+        if handle is None or handle.pid or pool is None:
+            return
+        if (
+            self._manager.template.has_ended
+            and not handle.is_condemned
+            and not self._manager.shutdown.has_begun
+        ):
+            self._manager.workers.fork(handle, pool.settings)  # it died before it forked
+            return
+        self._worker_ended(worker_id, "ended before its first message", self._manager.now())
+
+    def fork_failed(self, worker_id: int, error: str) -> None:
+        """The template could not fork."""
+        log("worker_spawn_failed", worker=worker_id, error=error)
+        self._worker_ended(worker_id, f"could not be forked: {error}", self._manager.now())
+
+    def fail_worker(self, worker_id: int, event_id: int, **fields: object) -> None:
+        """A worker is not to be trusted, or cannot start: its pool gives it up."""
+        pool = self._manager.pool_of(worker_id)
+        if pool is None or worker_id not in pool.workers:
+            return
+        if pool.workers[worker_id].state is WorkerState.STARTING:
+            self._manager.awaited.discard(pool.settings.name)
+            log("worker_start_failed", worker=worker_id, app_pool=pool.settings.name, **fields)
+        else:
+            log("worker_faulty", worker=worker_id, app_pool=pool.settings.name, **fields)
+        self._manager.performer.perform(
+            pool, pool.worker_failed(worker_id, self._manager.now(), event_id, **fields)
+        )
+        self._manager.check_ready()
+
+    def _listener_ended(self, pidfd: int, now: float) -> None:
+        if pidfd != self._manager.listener.pidfd:
+            return
+        status = self._manager.exits.pop(self._manager.listener.pid, None)
+        expected = self._manager.shutdown.has_begun
+        log(
+            "listener_stopped" if expected else "listener_died",
+            pid=self._manager.listener.pid,
+            how=process.describe_status(status),
+        )
+        self._manager.listener.ended(now)
+        self._manager.queries.listener_gone()
+        for handle in self._manager.workers.handles.values():
+            if handle.is_draining and handle.peer is not None:
+                handle.peer.send(m.StopWorker(drain=True))
+        self._manager.shutdown.listener_drained(now)

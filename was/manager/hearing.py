@@ -1,0 +1,181 @@
+"""What the processes say, and who may say what.
+
+A peer is recognised by its first message and the pid the kernel vouches for; what does not fit is
+its fault, and it is treated accordingly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from was.config.model import RecycleReason
+from was.ipc import messages as m
+from was.log import log
+from was.manager.control import Peer
+
+if TYPE_CHECKING:
+    from was.manager.supervisor import Manager
+
+__all__ = ["Hearing"]
+
+
+class Hearing:
+    """The manager's ears."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+
+    def hear(self, peer: Peer, message: m.ToManager, descriptors: list[int]) -> None:
+        """One message."""
+        if isinstance(message, m.WorkerHello):
+            self._worker_hello(peer, message, descriptors)
+            return
+        for fd in descriptors:
+            os.close(fd)
+        if isinstance(message, m.TemplateHello):
+            self._greet(peer, "template", self._manager.template.welcome(peer))
+            self._manager.check_ready()
+        elif isinstance(message, m.ListenerHello):
+            self._greet(peer, "listener", self._manager.listener.welcome(peer))
+            if peer.kind == "listener":
+                self._tell_listener_all()
+        elif peer.kind == "listener":
+            self._hear_listener(message)
+        elif peer.kind == "worker":
+            self._hear_worker(peer, message)
+        elif isinstance(message, m.ForkFailed) and peer.kind == "template":
+            self._manager.endings.fork_failed(message.worker_id, message.error)
+        else:
+            self.peer_faulty(peer, f"{type(message).__name__} from nobody we know")
+
+    def _greet(self, peer: Peer, kind: str, is_ours: bool) -> None:
+        if is_ours:
+            peer.kind = kind
+        else:
+            log("admin_error", error=f"pid {peer.pid} says that it is our {kind}, and is not")
+            peer.close()
+
+    def _hear_listener(self, message: m.ToManager) -> None:
+        now = self._manager.now()
+        match message:
+            case m.ListenerReady(epoch, listening):
+                self._manager.listener.ready(epoch, listening)
+                self._endpoints_changed()
+                self._manager.check_ready()
+            case m.DemandStart(name, further):
+                pool = self._manager.pools.get(name)
+                if pool is not None:
+                    self._manager.performer.perform(pool, pool.demand(now, further=further))
+            case m.WorkerAttached(worker_id):
+                self._attached(worker_id, now)
+            case m.WorkerDrained(worker_id):
+                log("worker_drained", worker=worker_id)
+            case m.WorkerFaulty(worker_id, detail):
+                self._manager.endings.fail_worker(worker_id, 5127, detail=detail)
+            case m.WorkerDeathSettled(worker_id, requests, _):
+                self._settled(worker_id, requests, now)
+            case m.ListenerReport():
+                self._manager.queries.answered(message)
+            case m.ListenerDrained():
+                self._manager.shutdown.listener_drained(now)
+            case _:
+                self._manager.listener.kill()
+
+    def _hear_worker(self, peer: Peer, message: m.ToManager) -> None:
+        now = self._manager.now()
+        worker_id = peer.worker_id
+        pool = self._manager.pool_of(worker_id)
+        if pool is None:
+            return
+        match message:
+            case m.WorkerReady():
+                self._manager.performer.perform(pool, pool.worker_loaded(worker_id, now))
+                self._manager.check_ready()
+            case m.WorkerStartFailed(_, detail):
+                self._manager.endings.fail_worker(worker_id, 5059, detail=detail)
+            case m.RecycleRequested(_, reason):
+                known = {r.value: r for r in RecycleReason}
+                why = known.get(reason, RecycleReason.ON_DEMAND)
+                self._manager.performer.perform(pool, pool.recycle(why, now, only=worker_id))
+            case m.Pong(nonce):
+                pool.pong(worker_id, nonce, now)
+            case _:
+                self.peer_faulty(peer, f"{type(message).__name__} from a worker")
+
+    def _worker_hello(self, peer: Peer, hello: m.WorkerHello, descriptors: list[int]) -> None:
+        handle = self._manager.workers.welcome(
+            peer, hello, descriptors, self._manager.listener.epoch
+        )
+        self._greet(peer, "worker", handle is not None)
+        if handle is None:
+            return
+        log("worker_spawned", worker=handle.id, pid=handle.pid, app_pool=handle.pool)
+        if handle.is_condemned:
+            self._manager.workers.kill(handle.id)
+        else:
+            self._manager.listener.announce(handle)
+
+    def _tell_listener_all(self) -> None:
+        self._manager.performer.publish_pools()
+        self._manager.sites.publish_routes()
+        for handle in self._manager.workers.handles.values():
+            handle.is_announced = False
+            if not handle.is_draining and not handle.is_condemned:
+                self._manager.listener.announce(handle)
+        self._manager.sites.publish_sockets()
+
+    def _endpoints_changed(self) -> None:
+        epoch = self._manager.listener.epoch
+        for handle in self._manager.workers.handles.values():
+            if handle.peer is not None and handle.epoch != epoch:
+                handle.epoch = epoch
+                endpoint = self._manager.server.folder.queue_endpoint(handle.pool, epoch)
+                handle.peer.send(m.SetEndpoints([endpoint]))
+
+    def _attached(self, worker_id: int, now: float) -> None:
+        handle = self._manager.workers.handles.get(worker_id)
+        pool = self._manager.pool_of(worker_id)
+        if handle is None or pool is None:
+            return
+        if handle.is_active:  # it ran under an earlier listener
+            self._manager.listener.send(m.ActivateWorker(worker_id, []))
+        self._manager.performer.perform(pool, pool.worker_attached(worker_id, now))
+        self._manager.check_ready()
+
+    def _settled(self, worker_id: int, requests: Sequence[m.InFlight], now: float) -> None:
+        pool = self._manager.pools.get(self._manager.workers.pool_of(worker_id))
+        if pool is None:
+            return
+        clients = frozenset(r.client for r in requests if r.state in ("started", "responding"))
+        waiting = any(r.fate == "dispatched again" for r in requests)
+        self._manager.performer.perform(
+            pool, pool.death_settled(worker_id, now, clients, has_waiting=waiting)
+        )
+
+    def peer_faulty(self, peer: Peer, detail: str) -> None:
+        """A process said what it may not say, or what is no message."""
+        if peer.kind == "worker":
+            self._manager.endings.fail_worker(peer.worker_id, 5127, detail=detail)
+        elif peer.kind == "listener":
+            log("listener_error", error=detail)
+            self._manager.listener.kill()
+        elif peer.kind == "template":
+            self._manager.template.kill()
+        else:
+            log("admin_error", error=f"pid {peer.pid} on the control socket: {detail}")
+            peer.close()
+
+    def peer_gone(self, peer: Peer) -> None:
+        """A process closed its control connection."""
+        handle = (
+            self._manager.workers.handles.get(peer.worker_id) if peer.kind == "worker" else None
+        )
+        if handle is not None:
+            # A death closes the connection a moment before the pidfd fires; give it that moment.
+            handle.link_lost_at = self._manager.now()
+        elif peer.kind == "listener" and peer.pid == self._manager.listener.pid:
+            self._manager.listener.kill()
+        elif peer.kind == "template" and peer.pid == self._manager.template.pid:
+            self._manager.template.kill()
