@@ -36,7 +36,7 @@ from was.ipc.messages import (
     ToListener,
     ToListenerItem,
 )
-from was.ipc.scoreboard import ScoreboardWriter
+from was.ipc.scoreboard import FINISHED_WORD, ScoreboardWriter
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class QueueClient:
         self.inbox: deque[Exchange] = deque()
         self._exchanges: dict[int, Exchange] = {}
         self._tokens = count(1)
+        self._finished = count(1)
         self._on_stop_listening = on_stop_listening
         self._on_drained = on_drained
         self._on_fault = on_fault
@@ -120,6 +121,7 @@ class QueueClient:
         """The END of a request: it leaves the table, its row stays as it is."""
         channel.outbox.append(item)
         self._exchanges.pop(request_id, None)
+        self.words[FINISHED_WORD] = next(self._finished)
         self.threads.posted()
         if self._is_stopping:
             self._tell_when_drained()

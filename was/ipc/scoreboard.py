@@ -30,6 +30,7 @@ __all__ = ["RequestState", "Row", "ScoreboardReader", "ScoreboardWriter", "make_
 LAYOUT_VERSION = 1
 ROW_WORDS = 8
 HEADER_WORDS = 8
+FINISHED_WORD = 3
 NAME_BYTES = 48
 MAX_NAMES = 64
 
@@ -141,7 +142,7 @@ class ScoreboardReader:
 
     def finished(self) -> int:
         """Requests the worker says it has finished."""
-        return int(struct.unpack("=Q", os.pread(self._fd, 8, 3 * 8))[0])
+        return int(struct.unpack("=Q", os.pread(self._fd, 8, FINISHED_WORD * 8))[0])
 
     def alive_until_ns(self) -> int:
         """The stamp the worker's interpreter advances (time.monotonic_ns)."""
