@@ -17,14 +17,18 @@ STEPS = st.lists(
             [
                 "demand",
                 "further",
+                "further",
                 "loaded",
                 "attached",
-                "loaded",
-                "attached",
+                "run",
+                "run",
+                "run",
+                "run",
                 "exit",
                 "exit unserved",
                 "settle",
                 "fail",
+                "recycle",
                 "recycle",
                 "recycle one",
                 "stop",
@@ -37,6 +41,7 @@ STEPS = st.lists(
         st.integers(0, 5),
         st.sampled_from([0.0, 0.01, 0.2, 3.0, 31.0, 95.0]),
     ),
+    min_size=20,
     max_size=60,
 )
 
@@ -90,6 +95,11 @@ def step(world: World, name: str, index: int, now: float, tokens) -> None:
             world.do(pool.worker_loaded(one, now))
         case "attached":
             world.do(pool.worker_attached(one, now))
+        case "run":
+            starting = [w.id for w in pool.workers.values() if w.state is WorkerState.STARTING]
+            for worker_id in starting[:1]:
+                world.do(pool.worker_loaded(worker_id, now))
+                world.do(pool.worker_attached(worker_id, now))
         case "exit" | "exit unserved":
             if ids:
                 world.exit(one, now, served=name == "exit")

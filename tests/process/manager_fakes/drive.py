@@ -1,0 +1,50 @@
+"""Runs a manager whose listener and workers are the fakes: drive.py HOME POOL=BEHAVIOUR…"""
+
+import sys
+from pathlib import Path
+
+from was.config.model import (
+    Application,
+    AppPool,
+    Binding,
+    ServerConfig,
+    Site,
+    StartMode,
+    VirtualDirectory,
+)
+from was.ipc.endpoints import Home
+from was.manager.server import Configuration, Programs
+from was.manager.service import run_manager
+
+HERE = Path(__file__).parent
+home = Home(Path(sys.argv[1]))
+port = 0
+pools: dict[str, AppPool] = {}
+for argument in sys.argv[2:]:
+    name, _, behaviour = argument.partition("=")
+    if name == "port":
+        port = int(behaviour)
+        continue
+    mode = StartMode.ALWAYS_RUNNING if name.startswith("always") else StartMode.ON_DEMAND
+    pools[name] = AppPool(name=name, start_mode=mode, environment_variables={"FAKE": behaviour})
+root = VirtualDirectory(path="/", physical_path="/srv")
+site = Site(
+    name="site",
+    id=1,
+    bindings=(Binding(binding_information=f"127.0.0.1:{port}:", ip="127.0.0.1", port=port),),
+    applications=(
+        Application(path="/", application_pool=next(iter(pools)), virtual_directories=(root,)),
+    ),
+)
+config = ServerConfig(home=str(home.path), app_pools=pools, sites=(site,))
+python = (sys.executable, "-P")
+sys.exit(
+    run_manager(
+        home,
+        foreground=True,
+        load=lambda _home: Configuration(config, lambda _pool: b"<configuration/>"),
+        programs=Programs(
+            (*python, str(HERE / "fake_listener.py")), (*python, str(HERE / "fake_template.py"))
+        ),
+    )
+)

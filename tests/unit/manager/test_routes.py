@@ -1,0 +1,105 @@
+"""Configuration to sockets, routes and queues."""
+
+import socket
+
+import pytest
+
+from was.config.model import Application, AppPool, Binding, Site, VirtualDirectory
+from was.manager.pool import ApplicationPool
+from was.manager.routes import SocketKey, needed_sockets, pool_queue, site_route, site_urls
+from was.manager.sockets import ListeningSockets
+
+
+def binding(ip="", port=80, host="", protocol="http"):
+    text = f"{ip or '*'}:{port}:{host}"
+    return Binding(protocol=protocol, binding_information=text, ip=ip, port=port, host=host)
+
+
+def site(number, *bindings, pool="P"):
+    root = VirtualDirectory(path="/", physical_path="/srv")
+    application = Application(path="/", application_pool=pool, virtual_directories=(root,))
+    return Site(name=f"s{number}", id=number, bindings=bindings, applications=(application,))
+
+
+def test_sites_share_the_socket_of_an_address():
+    """Host names tell sites apart, not sockets."""
+    sites = [site(1, binding(host="a")), site(2, binding(host="b"))]
+    assert list(needed_sockets(sites)) == [SocketKey("", 80)]
+
+
+def test_a_socket_for_all_addresses_serves_each_of_them():
+    """The kernel would refuse a second socket for one address of the same port."""
+    sites = [site(1, binding("10.0.0.1")), site(2, binding()), site(3, binding("10.0.0.1", 81))]
+    assert set(needed_sockets(sites)) == {SocketKey("", 80), SocketKey("10.0.0.1", 81)}
+
+
+def test_port_0_is_a_port_of_its_own():
+    """Two bindings that ask for any port get two."""
+    sites = [site(1, binding(port=0), binding(port=0)), site(2, binding(port=0))]
+    assert len(needed_sockets(sites)) == 3
+
+
+def test_other_protocols_need_no_socket():
+    """net.tcp and the like are kept in the file and not listened on."""
+    assert not needed_sockets([site(1, Binding(protocol="net.pipe", binding_information="*"))])
+
+
+def test_routes_show_real_ports_and_leave_out_unknown_pools():
+    """The listener is told what was really bound."""
+    route = site_route(site(1, binding("::1", 0, "h")), lambda _: 4711, {"Q"}, started=True)
+    assert route.bindings == [("http", "[::1]:4711:h")]
+    assert route.applications == []
+
+
+def test_urls_can_be_opened_by_a_person():
+    """Host name or address, and the port unless it is the usual one."""
+    one = site(1, binding(), binding("::1", 8080), binding(host="a.example"), binding(host="*.b"))
+    assert site_urls(one, lambda key: key.port) == [
+        "http://localhost/",
+        "http://[::1]:8080/",
+        "http://a.example/",
+        "http://localhost/",
+    ]
+
+
+def test_a_stopped_pool_refuses():
+    """The queue's state is the pool's."""
+    pool = ApplicationPool(AppPool(name="P"), iter(range(9)), lambda s: s)
+    assert (pool_queue(pool).accepting, pool_queue(pool).refusal) == (False, "Disabled")
+    pool.start(0.0)
+    assert (pool_queue(pool).accepting, pool_queue(pool).refusal) == (True, "")
+
+
+def test_sockets_stay_while_they_are_needed():
+    """A second apply keeps the port; one without sites closes it."""
+    sockets = ListeningSockets()
+    one = site(1, binding("127.0.0.1", 0))
+    key = SocketKey("127.0.0.1", 0, "1/0")
+    try:
+        assert sockets.apply([one]) == {}
+        port = sockets.real_port(key)
+        assert port > 0
+        assert sockets.apply([one]) == {}
+        assert sockets.real_port(key) == port
+        sockets.apply([])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+    finally:
+        sockets.close()
+
+
+def test_a_taken_port_is_named_with_its_site_and_the_reason():
+    """One line a person can act on; the other sites are bound."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sockets = ListeningSockets()
+        try:
+            refused = sockets.apply(
+                [site(1, binding("127.0.0.1", port)), site(2, binding("127.0.0.1", 0))]
+            )
+            assert list(refused) == ["s1"]
+            assert f"127.0.0.1:{port}" in refused["s1"]
+            assert "in use" in refused["s1"]
+            assert len(sockets.to_send()) == 1
+        finally:
+            sockets.close()
