@@ -33,13 +33,21 @@ def always_running(name: str, workers: int) -> Pool:
     )
 
 
+# IIS refuses bodies of more than 30,000,000 bytes unless it is told otherwise.
+LARGE_BODIES = (
+    "<security><requestFiltering>"
+    '<requestLimits maxAllowedContentLength="1073741824" />'
+    "</requestFiltering></security>"
+)
+
+
 def wsgi_home(pool: Pool, application: str) -> Callable[[Path], None]:
     """Makes a home whose site `Bench` runs apps/APPLICATION.py in the pool."""
 
     def prepare(home: Path) -> None:
         folder = place_application(home / "sites" / application, APPS / f"{application}.py")
         handler = wsgi_handler(f"{application}:application")
-        site = Site("Bench", (Application("/", folder, pool.name, (handler,)),))
+        site = Site("Bench", (Application("/", folder, pool.name, (handler,), LARGE_BODIES),))
         make_home(home, application_host_config([pool], [site]))
 
     return prepare
