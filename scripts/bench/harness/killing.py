@@ -46,10 +46,12 @@ async def run_with_kills(
 ) -> tuple[Tally, list[int]]:
     """Run the load; every so often SIGKILL one worker of the pool. Returns whom it killed."""
     killed: list[int] = []
+    loop = asyncio.get_running_loop()
+    start = loop.time()
     task = asyncio.create_task(run_load_async(load))
     kills = max(1, round(load.duration_s / every_s) - 1)
-    for _ in range(kills):
-        await asyncio.sleep(every_s)
+    for number in range(1, kills + 1):
+        await asyncio.sleep(start + number * every_s - loop.time())
         if task.done():
             break
         workers = await asyncio.to_thread(server.workers, GARDEN.name)
