@@ -227,12 +227,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _on_head(self, data: bytes) -> None:
         service = self._service
-        if data[0] in b"\r\n":
+        if data[0] <= 13:
             data = data[skip_leading(data) :]
-        end = find_end(data, 0)
-        if end < 0:
-            self._incomplete_head(data)
-            return
+        end = data.find(b"\n\r\n") + 3
+        if end == 2:
+            end = find_end(data, 0)
+            if end < 0:
+                self._incomplete_head(data)
+                return
         raw = data if end == len(data) else data[:end]
         try:
             head = scan(raw, service.limits)
@@ -465,8 +467,7 @@ class ClientConnection(asyncio.Protocol):
             length,
             is_chunked,
             close,
-            b"" if has_date else service.date,
-            b"" if has_server else service.server,
+            service.standing[has_date, has_server],
             version == 10 and not close,
         )
         self._close_after = close
@@ -663,8 +664,7 @@ class ClientConnection(asyncio.Protocol):
             len(body),
             False,
             close,
-            service.date,
-            b"",
+            service.standing[False, True],
             version == 10 and not close,
         )
         self.transport.write(data if is_head else data + body)

@@ -132,36 +132,27 @@ def response_head(
     content_length: int,
     chunked: bool,
     close: bool,
-    date: bytes,
-    server: bytes,
+    standing: bytes,
     http10_keep_alive: bool,
 ) -> bytes:
     """The bytes of a response head. `block` has been checked; it decides nothing here.
 
     `version` is the client's: HTTP.SYS too answers 1.0 clients with HTTP/1.1, as RFC 9110 2.5
     wants, so it serves only as a reminder that `chunked` is not for them. `content_length` -1 =
-    none is said. `date` and `server` are values, b"" = leave the field out. Raises
-    LocalProtocolError for a status or reason that cannot be one.
+    none is said. `standing` is whole lines that are the same in every response (Date, Server).
+    Raises LocalProtocolError for a status or reason that cannot be one.
     """
     line = _STATUS_LINES.get((status, reason))
     if line is None:
         line = _status_line(status, reason)
+    end = _CLOSE if close else _KEEP_ALIVE if http10_keep_alive else _END
     if chunked:
         if version == 10:
             raise LocalProtocolError("an HTTP/1.0 client cannot read chunks")
-        framing = b"Transfer-Encoding: chunked\r\n"
-    elif content_length >= 0:
-        framing = b"Content-Length: %d\r\n" % content_length
-    else:
-        framing = b""
-    end = _CLOSE if close else _KEEP_ALIVE if http10_keep_alive else _END
-    if date and server:
-        return b"%b%b%bDate: %b\r\nServer: %b\r\n%b" % (line, block, framing, date, server, end)
-    if date:
-        return b"%b%b%bDate: %b\r\n%b" % (line, block, framing, date, end)
-    if server:
-        return b"%b%b%bServer: %b\r\n%b" % (line, block, framing, server, end)
-    return b"%b%b%b%b" % (line, block, framing, end)
+        return b"%b%bTransfer-Encoding: chunked\r\n%b%b" % (line, block, standing, end)
+    if content_length >= 0:
+        return b"%b%bContent-Length: %d\r\n%b%b" % (line, block, content_length, standing, end)
+    return b"%b%b%b%b" % (line, block, standing, end)
 
 
 def _status_line(status: int, reason: str) -> bytes:

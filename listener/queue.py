@@ -1,9 +1,9 @@
 """RequestQueue: the requests of one pool that no worker has been given. Pure.
 
-Oldest first, by arrival number. A request that comes back from a worker (it had not begun, or may
-be repeated) takes its old place and does not count against the limit: it was admitted once. A
-request that is withdrawn (client gone, time limit) stays where it lies and is skipped when its turn
-comes, so that withdrawing costs nothing however long the queue is.
+Oldest first, by id: ids count up as requests arrive. A request that comes back from a worker (it
+had not begun, or may be repeated) takes its old place and does not count against the limit: it was
+admitted once. A request that is withdrawn (client gone, time limit) stays where it lies and is
+skipped when its turn comes, so that withdrawing costs nothing however long the queue is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Queued", "RequestQueue"]
 class Queued(Protocol):
     """What the queue needs to know of a request."""
 
-    arrival: int
+    id: int
     is_queued: bool
 
 
@@ -34,7 +34,7 @@ class RequestQueue(Generic[R]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._waiting: deque[R] = deque()
-        # (arrival, request) of what came back; usually empty.
+        # (id, request) of what came back; usually empty.
         self._returned: list[tuple[int, R]] = []
         self._admitted = 0
 
@@ -54,7 +54,7 @@ class RequestQueue(Generic[R]):
     def give_back(self, request: R) -> None:
         """Take a request back to its place, whatever the limit says."""
         request.is_queued = True
-        heapq.heappush(self._returned, (request.arrival, request))
+        heapq.heappush(self._returned, (request.id, request))
 
     def withdraw(self, request: R) -> None:
         """Forget a waiting request; nothing happens when it does not wait."""
@@ -71,7 +71,7 @@ class RequestQueue(Generic[R]):
             heapq.heappop(returned)
         while waiting and not waiting[0].is_queued:
             waiting.popleft()
-        if returned and (not waiting or returned[0][0] < waiting[0].arrival):
+        if returned and (not waiting or returned[0][0] < waiting[0].id):
             return returned[0][1]
         return waiting[0] if waiting else None
 
@@ -105,7 +105,7 @@ class RequestQueue(Generic[R]):
         """Everything that waits, oldest first."""
         back = [request for _, request in self._returned if request.is_queued]
         rest = [request for request in self._waiting if request.is_queued]
-        return iter(sorted(back + rest, key=lambda request: request.arrival))
+        return iter(sorted(back + rest, key=lambda request: request.id))
 
     def drain(self) -> list[R]:
         """Take everything out, oldest first."""

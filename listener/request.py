@@ -39,7 +39,6 @@ class ClientRequest:
 
     __slots__ = (
         "application",
-        "arrival",
         "attempt",
         "blamed",
         "body",
@@ -77,8 +76,6 @@ class ClientRequest:
         now: float,
     ) -> None:
         self.id = request_id
-        # The arrival number is the id: both count up from the first request of this listener.
-        self.arrival = request_id
         self.attempt = 0
         self.connection: ClientConnection | None = connection
         self.head = head
@@ -105,7 +102,7 @@ class ClientRequest:
         self.blamed = 0
 
     def __lt__(self, other: ClientRequest) -> bool:
-        return self.arrival < other.arrival
+        return self.id < other.id
 
     def message(self, peer: tuple[str, int, str, int]) -> Request:
         """The request for a worker, as its present attempt in its present slot."""

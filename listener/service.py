@@ -75,6 +75,7 @@ LAST_ACCEPT_S = 0.05
 # A client that does not read is given at least this long, whatever the minimum rate.
 SEND_GRACE_S = 30.0
 BACKLOG = 4096
+SERVER = b"was"
 
 
 class ListenerService:
@@ -93,11 +94,12 @@ class ListenerService:
         self.connections: set[ClientConnection] = set()
         self.counters: Counter[str] = Counter()
         self.is_draining = False
-        self.server = b"was"
-        self.date = b""
+        # The lines every response brings, by (has a Date of its own, has a Server of its own).
+        self.standing: dict[tuple[bool, bool], bytes] = {}
         self.retry_after_s = 5
         self.routes = Routes()
         self._date_second = 0
+        self._set_date(int(time.time()))
         self._settings = ListenerSettings("", "", "")
         self._clock = SystemClock()
         self._sockets_folder = SocketFolder(Path("/nonexistent"))
@@ -455,6 +457,16 @@ class ListenerService:
         if self._access is not None:
             self._access.refusal(peer, raw, status, reason)
 
+    def _set_date(self, second: int) -> None:
+        date = b"Date: %b\r\n" % http_date(second)
+        server = b"Server: %b\r\n" % SERVER
+        self.standing = {
+            (False, False): date + server,
+            (False, True): date,
+            (True, False): server,
+            (True, True): b"",
+        }
+
     # ── the tick ────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
@@ -469,7 +481,7 @@ class ListenerService:
         second = int(time.time())
         if second != self._date_second:
             self._date_second = second
-            self.date = http_date(second)
+            self._set_date(second)
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
                 pool.expire(now)

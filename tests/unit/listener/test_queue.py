@@ -10,11 +10,11 @@ from was.listener.queue import RequestQueue
 
 @dataclass(eq=False)
 class Waiting:
-    arrival: int
+    id: int
     is_queued: bool = False
 
     def __lt__(self, other):
-        return self.arrival < other.arrival
+        return self.id < other.id
 
 
 def filled(count, limit=100):
@@ -92,21 +92,21 @@ def test_the_queue_agrees_with_a_sorted_list(steps):
             counted = sum(1 for _, c in waiting.values() if c)
             assert queue.offer(request) == (counted < 8)
             if counted < 8:
-                waiting[request.arrival] = (request, True)
+                waiting[request.id] = (request, True)
         elif step == "t":
             expected = waiting[min(waiting)][0] if waiting else None
             taken = queue.take()
             assert taken is expected
             if taken is not None:
-                del waiting[taken.arrival]
+                del waiting[taken.id]
                 out.append(taken)
         elif step == "g" and out:
             request = out.pop(number % len(out))
             queue.give_back(request)
-            waiting[request.arrival] = (request, False)
+            waiting[request.id] = (request, False)
         elif step == "w" and waiting:
             key = sorted(waiting)[number % len(waiting)]
             queue.withdraw(waiting.pop(key)[0])
         assert len(queue) == len(waiting)
-        assert [r.arrival for r in queue] == sorted(waiting)
+        assert [r.id for r in queue] == sorted(waiting)
         assert queue.has_waiting() == bool(waiting)
