@@ -121,7 +121,7 @@ class WorkerHost:
         client.threads = threads
         for endpoint in self._welcome.endpoints:
             self._connect(endpoint)
-        signal.signal(signal.SIGTERM, lambda *_: self._later(self._asked_to_go))
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
         threads.start()
         self._state = State.RUNNING
         self._send(WorkerReady(self._welcome.worker_id))
