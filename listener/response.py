@@ -116,6 +116,7 @@ class ResponseStream:
         if self._is_chunked:
             self._put(b"0\r\n\r\n")
         self.is_finished = True
+        self._request.pool.account.leave(self)
 
     def _count(self, size: int) -> None:
         if self._has_length:
@@ -145,13 +146,24 @@ class ResponseStream:
             self._segments.append(FileRegion(spool.file, offset, len(data), is_owned=False))
 
     def _acknowledge(self) -> None:
-        # A full account makes the worker wait, but not for what others hold once ours is out.
-        if self._unacknowledged < WINDOW_STEP:
+        # Without a spool the client keeps up, or nearly. With one the worker may go on only while
+        # it is this response's turn to run ahead, or when the client has taken everything.
+        if self._unacknowledged < WINDOW_STEP or self.is_finished:
             return
-        if self._segments and self._request.pool.account.is_full():
+        pool = self._request.pool
+        if self._spool is not None and self._segments and not pool.account.may_run_ahead(self):
             return
-        self._request.pool.widen_window(self._request, self._unacknowledged)
+        pool.widen_window(self._request, self._unacknowledged)
         self._unacknowledged = 0
+
+    @property
+    def order(self) -> int:
+        """Older requests run ahead first."""
+        return self._request.id
+
+    def may_run(self) -> None:
+        """Somebody left the line: perhaps it is our turn."""
+        self._acknowledge()
 
     # ── towards the client ──────────────────────────────────────────────────────────────────────
 
@@ -179,6 +191,7 @@ class ResponseStream:
             # The file held what is with the client now.
             self._spool.close()
             self._spool = None
+            self._request.pool.account.leave(self)
         self._acknowledge()
         if self.is_finished:
             self._connection.response_sent(self._request)
@@ -236,6 +249,7 @@ class ResponseStream:
         if self.is_closed:
             return
         self.is_closed = True
+        self._request.pool.account.leave(self)
         self._drop_writer()
         for segment in self._segments:
             if isinstance(segment, FileRegion):

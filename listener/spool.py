@@ -12,24 +12,63 @@ from __future__ import annotations
 
 import os
 import tempfile
+from bisect import insort
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Spool", "SpoolAccount"]
+__all__ = ["MAX_AHEAD", "Runner", "Spool", "SpoolAccount"]
+
+
+# How many responses of a pool may run ahead of their clients at once.
+MAX_AHEAD = 4
+
+
+class Runner(Protocol):
+    """A response that the worker could give faster than its client takes it."""
+
+    @property
+    def order(self) -> int:
+        """The older the smaller."""
+        ...
+
+    def may_run(self) -> None:
+        """It may have come to be among the first: look again."""
+        ...
 
 
 class SpoolAccount:
-    """What the spools of one pool hold, in memory and in files, and how much they may."""
+    """What the spools of one pool hold, in memory and in files, and how much they may.
 
-    __slots__ = ("folder", "held_bytes", "limit_bytes")
+    When many clients are slow at once their responses would fill the spools side by side, and no
+    worker's slot would come free before the last byte of all. So only the oldest few may run ahead
+    of their clients; the others go at their clients' pace until it is their turn.
+    """
+
+    __slots__ = ("_runners", "folder", "held_bytes", "limit_bytes")
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
+        self._runners: list[Runner] = []
 
     def is_full(self) -> bool:
         """Whether the other side should wait."""
         return self.held_bytes >= self.limit_bytes
+
+    def may_run_ahead(self, runner: Runner) -> bool:
+        """Whether this response may go on spooling; asking puts it in line."""
+        runners = self._runners
+        if runner not in runners:
+            insort(runners, runner, key=lambda other: other.order)
+        return not self.is_full() and runner in runners[:MAX_AHEAD]
+
+    def leave(self, runner: Runner) -> None:
+        """The worker has given all of it, or the client has caught up: the next one may run."""
+        if runner in self._runners:
+            self._runners.remove(runner)
+            for other in self._runners[:MAX_AHEAD]:
+                other.may_run()
 
 
 class Spool:

@@ -71,7 +71,7 @@ class WorkerHost:
         self._events: deque[Callable[[], None]] = deque()
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_drained = False
-        self._is_bye_said = False
+        self._is_bye_wanted = True
         self._exit_code = 0
         self._manager_lost_at = 0.0
         self._scoreboard = ScoreboardWriter(scoreboard_fd)
@@ -191,6 +191,8 @@ class WorkerHost:
             case ConfigurationChanged():
                 self._reload()
             case StopWorker():
+                # There is no listener to hear a Bye.
+                self._is_bye_wanted = False
                 self._stop_listening(command.drain)
             case DumpStacks():
                 faulthandler.dump_traceback(2, all_threads=True)
@@ -286,18 +288,23 @@ class WorkerHost:
         if not self._is_drained and client.active == 0 and self._state is State.DRAINING:
             self._is_drained = True
             self._server.stop()
-            client.say_bye()
-            deadline = time.monotonic() + BYE_WAIT_S
-            while (
-                not all(channel.is_acknowledged for channel in client.channels)
-                and time.monotonic() < deadline
-            ):
-                self._wait(0.1)
+            if self._is_bye_wanted:
+                self._say_bye(client)
             self._threads.stop()
             self._threads.join_leader(1.0)
             for channel in client.channels:
                 channel.close(linger=True)
             self._state = State.STOPPED
+
+    def _say_bye(self, client: QueueClient) -> None:
+        """Bye on every channel, and wait until it is acknowledged: all before it has arrived."""
+        client.say_bye()
+        deadline = time.monotonic() + BYE_WAIT_S
+        while (
+            not all(channel.is_acknowledged for channel in client.channels)
+            and time.monotonic() < deadline
+        ):
+            self._wait(0.1)
 
 
 def say_hello(control: ControlSocket, worker_id: int) -> None:

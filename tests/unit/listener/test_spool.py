@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from was.listener.spool import Spool, SpoolAccount
+from was.listener.spool import MAX_AHEAD, Spool, SpoolAccount
 
 
 def test_small_bodies_stay_in_memory(tmp_path):
@@ -54,3 +54,39 @@ def test_restart_lets_everything_go(tmp_path):
     spool.append(b"abcdefgh")
     assert spool.read(0, 100) == b"abcdefgh"
     spool.close()
+
+
+class Response:
+    """Stands for a response that could run ahead of its client."""
+
+    def __init__(self, order):
+        self.order = order
+        self.told = 0
+
+    def may_run(self):
+        self.told += 1
+
+
+def test_only_the_oldest_few_run_ahead(tmp_path):
+    """Many slow clients at once: the oldest responses spool first, so that slots come free."""
+    account = SpoolAccount(tmp_path, 1 << 20)
+    responses = [Response(order) for order in range(MAX_AHEAD + 3)]
+    for response in reversed(responses):
+        account.may_run_ahead(response)
+    allowed = [response.order for response in responses if account.may_run_ahead(response)]
+    assert allowed == list(range(MAX_AHEAD))
+    account.leave(responses[0])
+    assert responses[MAX_AHEAD].told
+    assert account.may_run_ahead(responses[MAX_AHEAD])
+    assert not account.may_run_ahead(responses[MAX_AHEAD + 1])
+
+
+def test_nobody_runs_ahead_of_a_full_account(tmp_path):
+    """Above the cap even the oldest waits for its client."""
+    account = SpoolAccount(tmp_path, 10)
+    spool = Spool(account, 100)
+    spool.append(b"0123456789")
+    first = Response(1)
+    assert not account.may_run_ahead(first)
+    spool.close()
+    assert account.may_run_ahead(first)
