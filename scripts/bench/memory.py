@@ -24,7 +24,7 @@ GROWTH_BAR = 16 * MIB
 SLOW = Pace(rate=10_000_000, pacing_s=5.0, pause_s=10.0)
 FULL_SPEED = Pace()
 CLIENTS = 40
-CLIENT_MIB = 20  # 40 of these stay within maxSpool, 1 GiB a pool by default
+CLIENT_MIB = BODY_MIB  # 40 of these are four times maxSpool, 1 GiB a pool by default
 # The other client: what it may lose through the slow ones.
 PROBE_P99_BAR_MS = 50.0
 
@@ -101,13 +101,12 @@ def _crowd(report: Report) -> None:
 async def _measure_crowd(server: WasServer) -> tuple[Tally, Tally, list[int]]:
     probe = Load("127.0.0.1", server.port("Bench"), "/hello", rate=50, connections=4, duration_s=5)
     alone = await run_load_async(probe)
-    pace = Pace(rate=200_000, pacing_s=8.0, pause_s=4.0)
     target = f"/download?mb={CLIENT_MIB}"
-    crowd = [asyncio.create_task(download(probe.port, target, pace)) for _ in range(CLIENTS)]
+    crowd = [asyncio.create_task(download(probe.port, target, SLOW)) for _ in range(CLIENTS)]
     try:
         async with asyncio.timeout(120):
-            # By then every response has left the worker, or its window has closed on it.
-            await asyncio.sleep(4)
+            # By then every client has stopped reading, in the middle of its response.
+            await asyncio.sleep(SLOW.pacing_s + 2)
             beside = await run_load_async(probe)
             received = await asyncio.gather(*crowd)
     finally:
