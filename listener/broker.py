@@ -269,8 +269,9 @@ class PoolBroker:
         request.worker = worker
         request.sent_at = now
         request.progress = SENT
-        request.pull_granted = 0
-        request.pull_offset = 0
+        if request.spool is not None:
+            request.pull_granted = 0
+            request.pull_offset = 0
         if request.is_suspect:
             worker.suspect = request
         worker.outstanding[request.id] = request

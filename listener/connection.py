@@ -253,8 +253,17 @@ class ClientConnection(asyncio.Protocol):
             return
         pool = target.pool
         service.last_request += 1
+        now = service.time()
         request = ClientRequest(
-            service.last_request, self, head, pool, site.id, target.application, service.time()
+            service.last_request,
+            self,
+            head,
+            pool,
+            site.id,
+            target.application,
+            now,
+            now,
+            head.size,
         )
         self.request = request
         self.deadline = 0.0

@@ -10,7 +10,8 @@ from was.listener.request import ClientRequest, Progress
 
 def request(method="GET", *, progress=Progress.SENT, replay="safe", attempt=1, blamed=0):
     pool = SimpleNamespace(settings=SimpleNamespace(replay=replay, max_replays=1, poison_crashes=2))
-    made = ClientRequest(1, object(), SimpleNamespace(method=method, size=50), pool, 1, "/", 0.0)
+    head = SimpleNamespace(method=method, size=50)
+    made = ClientRequest(1, object(), head, pool, 1, "/", 0.0, 0.0, 50)
     made.progress = progress
     made.attempt = attempt
     made.blamed = blamed
