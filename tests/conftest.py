@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # The harness is one with the benchmarks' own; `support` is the tests' part.
@@ -17,6 +18,10 @@ from harness.meter import descriptors  # noqa: E402 after the path
 from support.running import Running, run_server  # noqa: E402
 
 ENGINES = ["h11", "llhttp"]
+
+# Time is never asserted: a busy machine must not fail a property.
+settings.register_profile("was", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("was")
 
 
 def pytest_configure() -> None:

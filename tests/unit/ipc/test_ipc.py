@@ -1,4 +1,4 @@
-"""Codec, scoreboard and control sockets: what one process says the other reads, and nothing else."""
+"""Codec, scoreboard and control sockets: what one process says the other reads, no more."""
 
 import faulthandler
 import fcntl
