@@ -349,7 +349,9 @@ class ClientConnection(asyncio.Protocol):
             self._restart_body_timer()
 
     def _restart_body_timer(self) -> None:
-        self.deadline = self._service.time() + self._service.entity_body_s
+        site = self._site
+        limit_s = self._service.entity_body_s if site is None else site.connection_timeout_s
+        self.deadline = self._service.time() + limit_s
         self.deadline_reason = "Timer_EntityBody"
 
     def _on_body(self, data: bytes) -> None:
@@ -598,7 +600,10 @@ class ClientConnection(asyncio.Protocol):
     def _next_request(self) -> None:
         self._phase = HEAD
         service = self._service
-        self.deadline = service.time() + service.connection_timeout_s
+        site = self._site
+        self.deadline = service.time() + (
+            service.connection_timeout_s if site is None else site.connection_timeout_s
+        )
         self.deadline_reason = "Timer_ConnectionIdle"
         if self._is_reading_paused:
             self._resume_reading()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.ipc.messages import SiteRoute
@@ -19,13 +20,14 @@ __all__ = ["Routes", "SiteRuntime", "Target"]
 class SiteRuntime:
     """A site's state that lives on when routes are swapped."""
 
-    __slots__ = ("connections", "id", "max_connections", "name")
+    __slots__ = ("connection_timeout_s", "connections", "id", "max_connections", "name")
 
     def __init__(self, site_id: int) -> None:
         self.id = site_id
         self.name = ""
         self.connections = 0
         self.max_connections = 0xFFFFFFFF
+        self.connection_timeout_s = 120.0
 
 
 class Target:
@@ -47,14 +49,20 @@ class Routes:
         self._table: RoutingTable[Target] = RoutingTable([])
         self.lookup = self._table.lookup
 
-    def configure(self, sites: list[SiteRoute], pools: dict[str, PoolBroker]) -> None:
-        """Build the table anew and swap it."""
+    def configure(
+        self,
+        sites: list[SiteRoute],
+        pools: dict[str, PoolBroker],
+        scaled: Callable[[float], float],
+    ) -> None:
+        """Build the table anew and swap it; `scaled` turns a configured time into a real one."""
         entries: dict[UrlPrefix, Target] = {}
         known: dict[int, SiteRuntime] = {}
         for route in sites:
             site = known[route.id] = self._sites.get(route.id) or SiteRuntime(route.id)
             site.name = route.name
             site.max_connections = route.max_connections
+            site.connection_timeout_s = scaled(route.connection_timeout_s)
             if not route.started:
                 continue
             for scheme, information in route.bindings:

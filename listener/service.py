@@ -181,7 +181,7 @@ class ListenerService:
             case SetPools():
                 self._set_pools(command.pools)
             case SetRoutes():
-                self.routes.configure(command.sites, self.pools)
+                self.routes.configure(command.sites, self.pools, self.scaled)
                 if self._access is not None:
                     self._access.configure(command.sites)
             case SetSockets():
