@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Routes", "SiteRuntime", "Target"]
 
+FOREVER_S = 1e9
+
 
 class SiteRuntime:
     """A site's state that lives on when routes are swapped."""
@@ -62,7 +64,8 @@ class Routes:
             site = known[route.id] = self._sites.get(route.id) or SiteRuntime(route.id)
             site.name = route.name
             site.max_connections = route.max_connections
-            site.connection_timeout_s = scaled(route.connection_timeout_s)
+            # 0 switches the limit off.
+            site.connection_timeout_s = scaled(route.connection_timeout_s or FOREVER_S)
             if not route.started:
                 continue
             for scheme, information in route.bindings:

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["RequestThreads"]
 
 HAND_OVER_S = 0.002
-MONITOR_INTERVAL_S = 0.001
+MONITOR_INTERVAL_S = 0.002
 # The monitor goes to sleep after this many looks without a running request.
-MONITOR_IDLE_LOOKS = 50
+MONITOR_IDLE_LOOKS = 25
 
 # Above: the lead is handed over before a call; below: it is not any more. Seconds.
 USUALLY_SLOW_S = 0.001
