@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from was.errors import RemoteProtocolError
 
 __all__ = ["Head", "Limits", "refusal"]
@@ -44,44 +46,29 @@ class Limits:
         )
 
 
-class Head:
-    """What the scanner found. Made by `scan` only, which sets every attribute."""
+class Head(msgspec.Struct, gc=False, eq=False):
+    """What the scanner found. Made by `scan` only.
 
-    __slots__ = (
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "fields",
-        "has_query",
-        "host",
-        "is_plain",
-        "keep_alive",
-        "method",
-        "path",
-        "query",
-        "raw_path",
-        "size",
-        "target",
-        "upgrade",
-        "version",
-    )
+    A Struct because one is made for every request, and this way it is made in C; the defaults are
+    those of a request without body and options.
+    """
 
-    method: str
-    target: str  # as sent, Latin-1
-    path: str  # canonical; begins with "/"
-    raw_path: str  # the target's path, undecoded; "*" for OPTIONS *
-    query: str
-    has_query: bool
-    version: int  # 10 or 11
-    fields: list[tuple[str, str]]  # names as sent, values Latin-1 without surrounding blanks
-    host: str  # lower-case, without port; "" = none (HTTP/1.0)
-    content_length: int  # -1 = no field
-    chunked: bool
-    keep_alive: bool
-    expect_continue: bool
-    upgrade: str  # the Upgrade field where Connection names it, else ""
-    size: int  # of the head, the empty line included
-    is_plain: bool  # any engine can be handed the bytes as they are
+    method: str = ""
+    target: str = ""  # as sent, Latin-1
+    path: str = ""  # canonical; begins with "/"
+    raw_path: str = ""  # the target's path, undecoded; "*" for OPTIONS *
+    query: str = ""
+    has_query: bool = False
+    version: int = 11  # 10 or 11
+    is_plain: bool = False  # any engine can be handed the bytes as they are
+    size: int = 0  # of the head, the empty line included
+    fields: list[tuple[str, str]] = []  # names as sent, Latin-1 values without blanks around
+    host: str = ""  # lower-case, without port; "" = none (HTTP/1.0)
+    content_length: int = -1  # -1 = no field
+    chunked: bool = False
+    keep_alive: bool = True
+    expect_continue: bool = False
+    upgrade: str = ""  # the Upgrade field where Connection names it, else ""
 
     def __repr__(self) -> str:
         return f"<Head {self.method} {self.target} {self.size} bytes>"

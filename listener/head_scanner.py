@@ -125,25 +125,29 @@ def scan(head: bytes, limits: Limits) -> Head:
     if size > limits.max_request_bytes:
         check_incomplete(head, limits)
     text = head.decode("latin-1")
-    found = Head()
     line = _PLAIN_LINE.match(text)
     if line is not None and line.end(3) - line.start(3) <= limits.plain_path_length:
-        found.method, found.target, path, query, minor = line.groups()
-        found.path = found.raw_path = path
-        found.has_query = query is not None
-        found.query = query or ""
-        found.version = 11 if minor == "1" else 10
-        found.is_plain = found.method in PLAIN_METHODS
+        method, target, path, query, minor = line.groups()
+        is_plain = method in PLAIN_METHODS
+        found = Head(
+            method,
+            target,
+            path,
+            path,
+            query or "",
+            query is not None,
+            11 if minor == "1" else 10,
+            is_plain,
+            size,
+        )
         authority = None
         fields_start = line.end()
-        if (not found.is_plain and found.method == "CONNECT") or (
-            line.end(2) - line.start(2) > limits.max_url_length
-        ):
+        if (not is_plain and method == "CONNECT") or len(target) > limits.max_url_length:
             match_line(text, limits)
     else:
         _check_line_ends(head)
+        found = Head(size=size)
         authority, fields_start = read_line(found, text, limits)
-    found.size = size
     found.fields = fields = _FIELD_LINES.findall(text, fields_start)
     lines = text.count("\n")
     if (
@@ -199,7 +203,6 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         # RFC 9112 3.2: a 1.1 request without exactly one Host is answered 400.
         if found.version == 11:
             raise refusal("no Host field", "Hostname")
-        found.host = ""
     else:
         known = _hosts.get(host)
         found.host = known if known is not None else _read_host(host)
@@ -207,8 +210,10 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         # RFC 9112 3.2.2: the target's authority replaces the Host field.
         found.host = _read_host(authority)
 
-    found.content_length = -1 if length is None else _read_length(length)
-    found.chunked = coding is not None and _read_coding(coding, length is not None, found.version)
+    if length is not None:
+        found.content_length = _read_length(length)
+    if coding is not None:
+        found.chunked = _read_coding(coding, length is not None, found.version)
     if connection:
         options = [option.strip(" \t").lower() for option in connection.split(",")]
         found.keep_alive = "close" not in options and (
@@ -218,15 +223,13 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
             found.is_plain = False
         if upgrade and found.version == 11 and "upgrade" in options:
             found.upgrade = upgrade
-        else:
-            found.upgrade = ""
-    else:
-        found.keep_alive = found.version == 11
-        found.upgrade = ""
+    elif found.version != 11:
+        found.keep_alive = False
     if upgrade:
         found.is_plain = False
     # RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored.
-    found.expect_continue = expect is not None and found.version == 11 and _read_expectation(expect)
+    if expect is not None and found.version == 11:
+        found.expect_continue = _read_expectation(expect)
 
 
 def _memorise(name: str) -> int:
