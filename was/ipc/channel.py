@@ -21,7 +21,6 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
 import zmq
@@ -54,10 +53,13 @@ class Context:
 
     def socket(self, kind: int) -> zmq.Socket[bytes]:
         """A socket with the settings both ends share."""
-        sock = self._context.socket(kind)
-        if not self._has_threads:
+        if self._has_threads:
+            sock = self._context.socket(kind)
+        else:
             self._has_threads = True
-            _let_loop_go_first()
+            before = _threads()
+            sock = self._context.socket(kind)  # the first one starts ZeroMQ's threads
+            _let_others_go_first(_threads() - before)
         sock.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         sock.setsockopt(zmq.SNDHWM, HIGH_WATER_BATCHES)
         sock.setsockopt(zmq.RCVHWM, HIGH_WATER_BATCHES)
@@ -70,17 +72,20 @@ class Context:
         self._context.term()
 
 
-def _let_loop_go_first() -> None:
+def _threads() -> set[int]:
+    return {int(task) for task in os.listdir("/proc/self/task")}
+
+
+def _let_others_go_first(threads: set[int]) -> None:
     """Keep ZeroMQ's threads from preempting the thread that gives them work.
 
     A batch that is handed over wakes the I/O thread, which would push the sender off its processor
     in the middle of its turn. SCHED_BATCH threads wake without preempting (measured: 4 to 5 % more
     requests on two processors). ZeroMQ could set this itself, but aborts where it is refused.
     """
-    for task in Path("/proc/self/task").iterdir():
+    for thread in threads:
         with suppress(OSError):
-            if (task / "comm").read_text().startswith("ZMQbg"):
-                os.sched_setscheduler(int(task.name), os.SCHED_BATCH, os.sched_param(0))
+            os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
 
 
 class Sent(Enum):
