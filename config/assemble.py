@@ -37,6 +37,7 @@ from was.config.semantics import (
     KnownModules,
     check_sites,
     handler_works,
+    unserved_bindings,
     windows_paths,
 )
 from was.config.typed import Typer
@@ -103,7 +104,7 @@ def build_server(
         log=typer.make(CentralLog, view(_HOST + "log")),
         global_modules=known.usable,
         modules=modules_in_use(view(MODULES), known, typer),
-        warnings=tuple(windows_paths(sites)),
+        warnings=(*windows_paths(sites), *unserved_bindings(sites)),
     )
 
 

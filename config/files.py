@@ -20,7 +20,14 @@ from was.config.model import Application, PathSettings, SectionView, ServerConfi
 from was.config.parse import Node, parse
 from was.config.reduce import reduce_server
 from was.config.schema import ElementSchema, build_schema
-from was.config.semantics import GLOBAL_MODULES, HOME, SITES, check_modules, warnings_of
+from was.config.semantics import (
+    GLOBAL_MODULES,
+    HOME,
+    SITES,
+    check_modules,
+    idle_locations,
+    warnings_of,
+)
 from was.config.typed import Typer
 from was.config.validate import Declaration, Level, Scope, read_level
 from was.config.values import fill_defaults
@@ -143,7 +150,9 @@ def _load(
     check_modules(level, known, errors)
     _check_locations(level, sections, errors)
     config = build_server(sections, schema, host_viewer, known, errors)
-    config = replace(config, warnings=(*warnings_of(level, known), *config.warnings))
+    sites = host_viewer.section(sections.get(SITES), schema[SITES])
+    idle = idle_locations(level, sites)
+    config = replace(config, warnings=(*warnings_of(level, known), *idle, *config.warnings))
     return LoadedServer(path, config, level, sections, viewer)
 
 
@@ -317,6 +326,11 @@ class LoadedServer:
         check_modules(level, self._known, errors)
         return level
 
+    def web_warnings(self, file: Path) -> list[str]:
+        """What one web.config says that has no effect here; its errors are not ours."""
+        level = self._web_config(file, [])
+        return [] if level is None else warnings_of(level, self._known)
+
     def reduced(self, pool_name: str) -> bytes:
         """See the function of this name."""
         kept: dict[str, list[str]] = {}
@@ -357,8 +371,12 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
     if loaded is None:
         return Report(errors, [])
     seen: set[tuple[str, int, int, str]] = set()
+    warned: dict[Path, list[str]] = {}
     for site in loaded.config.sites:
         for application in site.applications:
+            for file in loaded.files(site, application):
+                if file not in warned:
+                    warned[file] = loaded.web_warnings(file)
             try:
                 loaded.settings(site, application)
             except ConfigErrors as error:
@@ -367,7 +385,8 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
                     if key not in seen:
                         seen.add(key)
                         errors.append(one)
-    return Report(errors, list(loaded.config.warnings))
+    below = [warning for warnings in warned.values() for warning in warnings]
+    return Report(errors, [*loaded.config.warnings, *below])
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

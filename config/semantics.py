@@ -29,6 +29,8 @@ __all__ = [
     "check_modules",
     "check_sites",
     "handler_works",
+    "idle_locations",
+    "unserved_bindings",
     "warnings_of",
     "windows_paths",
 ]
@@ -124,6 +126,37 @@ def windows_paths(sites: SectionView) -> list[str]:
         for directory in application.items
         if "\\" in (path := str(directory["physicalPath"])) or "%" in path
     ]
+
+
+def unserved_bindings(sites: SectionView) -> list[str]:
+    """A line for each binding that nobody listens on."""
+    return [
+        f"{binding.file}:{binding.line}: binding {binding['protocol']} "
+        f"{binding['bindingInformation']} of site '{site['name']}': not served, only http is"
+        for site in sites.items
+        for binding in site.elements["bindings"].items
+        if str(binding["protocol"]).lower() != "http"
+    ]
+
+
+def idle_locations(level: Level, sites: SectionView) -> list[str]:
+    """A line for each location tag that no application's settings come from."""
+    known = {
+        f"{site['name']}{application['path']}".rstrip("/").lower()
+        for site in sites.items
+        for application in site.items
+    }
+    return [
+        f"{level.file}:{scope.line}: location '{scope.path}': no effect here, "
+        "it is neither a site nor an application"
+        for path, scopes in level.scopes.items()
+        for scope in scopes
+        if scope.is_location and path and path not in known and not _leads_to(path, known)
+    ]
+
+
+def _leads_to(path: str, known: Collection[str]) -> bool:
+    return any(other.startswith(path + "/") for other in known)
 
 
 def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) -> None:

@@ -125,7 +125,7 @@ def test_a_taken_port_fails_the_start(drive):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         driven = drive("P=", f"port={taken.getsockname()[1]}")
         assert driven.process.wait(20) == 1
-    assert "site 'site' cannot listen on http 127.0.0.1" in driven.text()
+    assert "site 'site' cannot listen on 127.0.0.1:" in driven.text()
 
 
 def test_a_killed_worker_that_had_served_is_replaced(drive):

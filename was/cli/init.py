@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import click
 from was.cli.home import ROOT_HOME, home_option, home_path
 from was.errors import HomeError
 
-__all__ = ["command", "move_taken_ports", "write_home"]
+__all__ = ["command", "move_taken_ports", "program", "write_home"]
 
 _SAMPLE_BINDING = re.compile(r'(?<=bindingInformation="127\.0\.0\.1:)\d+(?=:")')
 _ELSEWHERE = {"run": Path("/run/was"), "logs": Path("/var/log/was")}  # of the machine's home
@@ -41,7 +42,7 @@ def command(folder: Path | None, move_ports: bool) -> None:
     click.echo(f"made a home in {home}")
     _say_moved(moved)
     click.echo(f"edit   {config}")
-    click.echo(f"start  was start --home {home}")
+    click.echo(f"start  {program()} start --home {home}")
 
 
 def write_home(home: Path) -> None:
@@ -93,6 +94,14 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def program() -> str:
+    """What a person types to get this program again: `was` where that is it, else its path."""
+    own = os.path.abspath(sys.argv[0])
+    if os.path.basename(own) != "was" or shutil.which("was") == own:
+        return "was"
+    return own
 
 
 def _say_moved(moved: list[tuple[int, int]]) -> None:

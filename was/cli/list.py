@@ -24,5 +24,5 @@ def command(kind: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    for line in aligned(rows):
+    for line in aligned(rows) if rows else [f"no {kind}s"]:
         click.echo(line)

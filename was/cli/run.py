@@ -27,12 +27,11 @@ TEMPLATE = """\
   <system.applicationHost>
     <applicationPools>
       <add name="run" startMode="AlwaysRunning">
-        <processModel identityType="LocalSystem" idleTimeout="00:00:00" maxProcesses={processes} />
+        <processModel idleTimeout="00:00:00" maxProcesses={processes} />
         <recycling>
           <periodicRestart time="00:00:00" />
         </recycling>
         <python threads={threads} />
-        <isolation sandbox="false" />
       </add>
     </applicationPools>
     <sites>

@@ -31,7 +31,7 @@ class Endings:
             self._listener_ended(pidfd, now)
         elif who == "template":
             if pidfd == self._manager.template.pidfd:
-                if not self._manager.shutdown.is_stopping_workers:
+                if not self._manager.shutdown.has_begun:
                     log("template_died", pid=self._manager.template.pid)
                 self._manager.template.ended(now)
         else:

@@ -2,20 +2,44 @@
 
 Rapid-fail protection uses a sliding window. A death is laid to a client when every request it met
 half-way came from that one; all deaths laid to one client count once, so one visitor cannot take a
-pool away from the others. Who was there is known only after the listener has settled the death, so
+pool away from the others. Addresses of this machine stand for nobody: a reverse proxy has one for
+all its visitors. Who was there is known only after the listener has settled the death, so
 a failure is counted then, or after SETTLE_LIMIT_S when the listener says nothing.
 """
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-__all__ = ["SETTLE_LIMIT_S", "Backoff", "FailureWindow", "PingWatch"]
+__all__ = [
+    "BACKOFF_WAITING_S",
+    "SETTLE_LIMIT_S",
+    "Backoff",
+    "FailureWindow",
+    "PingWatch",
+    "culprit",
+]
 
 SETTLE_LIMIT_S = 1.0
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MOST_S = 5.0
+BACKOFF_WAITING_S = 1.0  # the most when somebody waits for an answer
+
+
+def culprit(clients: AbstractSet[str]) -> str:
+    """The address that a death is laid to, "" for nobody; `clients` are those it met half-way."""
+    if len(clients) != 1:
+        return ""
+    (client,) = clients
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return "" if mapped.is_loopback else client
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ active, when the old worker leaves it. So at most `max_processes` workers are ev
 no more than twice as many exist.
 
 Workers that nobody has asked to go are replaced at once if they had finished a request, else after
-a delay that doubles, and then only if the pool is AlwaysRunning or somebody waits.
+a delay that doubles, and then only if the pool is AlwaysRunning or somebody waits, for whom the
+delay is never more than BACKOFF_WAITING_S.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from was.manager.actions import (
     Spawn,
     Stop,
 )
-from was.manager.health import Backoff, FailureWindow, PingWatch
+from was.manager.health import BACKOFF_WAITING_S, Backoff, FailureWindow, PingWatch, culprit
 from was.manager.record import Worker
 from was.manager.recycle import EVENT_OF_REASON, WorkerSample, due_reason
 from was.manager.states import DISPATCHING, PoolState, WorkerEvent, WorkerState, after
@@ -186,6 +187,7 @@ class ApplicationPool:
         if not self.is_accepting:
             return []
         self._has_demand = True
+        self._not_before = min(self._not_before, now + BACKOFF_WAITING_S)
         self.wanted = max(self.wanted, 1)
         starting = any(w.state is WorkerState.STARTING for w in self.workers.values())
         if further and not starting:
@@ -272,7 +274,7 @@ class ApplicationPool:
         self, worker_id: int, now: float, clients: frozenset[str], *, has_waiting: bool
     ) -> list[Action]:
         """The listener has dealt with a dead worker's requests, which came from `clients`."""
-        self.failures.settle(worker_id, next(iter(clients)) if len(clients) == 1 else "")
+        self.failures.settle(worker_id, culprit(clients))
         actions = self._protect(now)
         return [*actions, *self.demand(now, further=False)] if has_waiting else actions
 

@@ -35,7 +35,7 @@ __all__ = [
     "site_urls",
 ]
 
-_PROTOCOLS = ("http", "https")
+_PROTOCOLS = ("http",)  # https would need TLS; was.config warns
 
 # The bits of logExtFileFlags as IIS's schema numbers them.
 _LOG_BITS: dict[LogField, int] = {

@@ -55,12 +55,14 @@ def run_manager(
     `settings` replace fields of ListenerSettings; `output_to_terminal` is for the applications.
     """
     tell = _Teller(foreground=foreground, notify_fd=detach_notify_fd, on_ready=on_ready)
-    for folder in (home.run, home.logs, home.state):
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
+        for folder in (home.run, home.logs, home.state):
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         lock = process.ManagerLock(home.lock_file)
     except HomeError as error:
         return tell.failed([str(error)])
+    except OSError as error:
+        return tell.failed([_reason(error)])
     output, reopen = _open_output(home, foreground=foreground)
     set_process("manager", fd=output)
     setproctitle.setproctitle(f"was: manager {home.path}")
@@ -75,7 +77,11 @@ def run_manager(
         )
     except ConfigErrors as errors:
         return tell.failed([str(error) for error in errors.errors])
-    except (HomeError, OSError, ValueError) as error:
+    except HomeError as error:
+        return tell.failed([str(error)])
+    except OSError as error:
+        return tell.failed([_reason(error)])
+    except ValueError as error:
         log_exception("manager_failed", error)
         return tell.failed([str(error)])
     finally:
@@ -106,10 +112,12 @@ class _Teller:
 
     def failed(self, errors: list[str]) -> int:
         """It did not start."""
-        for line in errors:
-            log("manager_failed", error=line)
-        if self._notify_fd is None:
-            _write(2, errors)
+        if self._foreground:
+            # Here the log is the terminal too: a person needs each error once, and plain.
+            _write(2, [f"was: {error}" for error in errors])
+        else:
+            for line in errors:
+                log("manager_failed", error=line)
         self._notify({"ok": False, "errors": errors})
         return 1
 
@@ -118,6 +126,11 @@ class _Teller:
             _write(self._notify_fd, [json.dumps(message)])
             os.close(self._notify_fd)
             self._notify_fd = None
+
+
+def _reason(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _write(fd: int, lines: list[str]) -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from was.config.model import Site
+from was.config.model import Binding, Site
 from was.ipc.messages import ListeningSocket
 from was.manager.routes import SocketKey, needed_sockets
 
@@ -25,6 +25,11 @@ def bind_socket(ip: str, port: int) -> socket.socket:
                 raise
             return _bind(socket.AF_INET, "0.0.0.0", port)
     return _bind(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip, port)
+
+
+def _address(binding: Binding) -> str:
+    host = f"[{binding.ip}]" if ":" in binding.ip else binding.ip or "*"
+    return f"{host}:{binding.port}"
 
 
 def _has_no_ipv6(error: OSError) -> bool:
@@ -71,8 +76,7 @@ class ListeningSockets:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 for site, binding in users:
                     refused[site.name] = (
-                        f"site '{site.name}' cannot listen on {binding.protocol} "
-                        f"{binding.binding_information}: {reason}"
+                        f"site '{site.name}' cannot listen on {_address(binding)}: {reason}"
                     )
                 continue
             self._bound[key] = (sock, users[0][1].protocol)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from was.config.files import load_server
+from was.config.files import load_server, validate
 from was.config.model import CpuAction, IdentityType, Replay, StartMode
 from was.errors import ConfigErrors
 
@@ -304,6 +304,67 @@ def test_settings_without_effect_are_kept_and_reported(home):
     ]
     section = loaded.section("system.applicationHost/applicationPools")
     assert section.items[0]["managedRuntimeVersion"] == "v4.0"
+
+
+@pytest.mark.parametrize(
+    ("inside", "what"),
+    [
+        ('<cpu limit="50000" action="KillW3wp" />', "cpu"),
+        ('<isolation sandbox="true" />', "isolation"),
+        ('<failure orphanWorkerProcess="true" />', "failure/@orphanWorkerProcess"),
+        ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
+        ('<processModel identityType="NetworkService" />', "processModel/@identityType"),
+        ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
+        (
+            '<recycling><periodicRestart privateMemory="1000" /></recycling>',
+            "periodicRestart/@privateMemory",
+        ),
+        (
+            '<recycling><periodicRestart><schedule><add value="03:00:00" /></schedule>'
+            "</periodicRestart></recycling>",
+            "schedule",
+        ),
+    ],
+)
+def test_what_this_version_does_not_act_on_is_reported(home, inside, what):
+    """Nobody may believe in a limit or a fence that is not there."""
+    loaded = home.server(pools=f'<add name="p">{inside}</add>')
+    assert [w.partition(": ")[2] for w in loaded.config.warnings] == [f"{what}: no effect here"]
+
+
+def test_a_section_that_nothing_here_reads_is_reported_wherever_it_stands(home):
+    """Rules of access above all: in the server's file and in a web.config."""
+    rules = (
+        '<security><authorization><add accessType="Deny" users="*" /></authorization></security>'
+    )
+    home.web_config("www", rules)
+    home.server(web=rules)
+    warnings = validate(home.file).warnings
+    assert len(warnings) == 2
+    assert all("security/authorization: no effect here" in w for w in warnings)
+
+
+def test_a_location_that_no_application_has_is_reported(home, xml):
+    """Settings of a folder that is no application are not in force; a mistyped site neither."""
+    tags = "".join(
+        f'<location path="{path}"><system.webServer><directoryBrowse enabled="true" />'
+        "</system.webServer></location>"
+        for path in ("S", "s/app", "S/app/below", "S/sub/folder", "S/sub", "Nobody")
+    )
+    sites = xml.site(xml.application("/app", "a") + xml.application("/sub/deep", "b"))
+    warnings = home.server(sites=sites, more=tags).config.warnings
+    named = [w.split("'")[1] for w in warnings]
+    assert named == ["S/app/below", "S/sub/folder", "Nobody"]
+    assert all("neither a site nor an application" in w for w in warnings)
+
+
+def test_a_binding_that_needs_tls_is_not_served_and_reported(home, xml):
+    """An https binding is never answered in plain text."""
+    sites = xml.site().replace(
+        "</bindings>", '<binding protocol="https" bindingInformation="*:8443:" /></bindings>'
+    )
+    (warning,) = home.server(sites=sites).config.warnings
+    assert "binding https *:8443: of site 'S': not served" in warning
 
 
 def test_a_folder_of_windows_is_reported(home, xml):

@@ -140,6 +140,33 @@ def test_deaths_laid_to_one_client_count_once():
     assert pool.failure_count(20.0) == 1
 
 
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_a_client_on_this_machine_may_be_a_proxy_and_is_nobody(client):
+    """Behind a reverse proxy all visitors have its address: each death counts."""
+    pool = make_pool()
+    pool.demand(0.0, further=False)
+    for worker_id in range(1, 6):
+        _fail(pool, worker_id, 1.0 * worker_id, client)
+    assert pool.state is PoolState.DISABLED
+
+
+def test_who_waits_does_not_wait_long_for_a_pool_that_keeps_dying():
+    """The delay grows to its limit, and a waiting request cuts it to a second."""
+    pool = make_pool(failure=Failure(rapid_fail_protection=False))
+    now = 0.0
+    pool.demand(now, further=False)
+    for worker_id in range(1, 12):
+        run_worker(pool, worker_id, now)
+        pool.worker_exited(worker_id, now, served=False, how="SIGKILL")
+        pool.death_settled(worker_id, now, frozenset(), has_waiting=True)
+        due = pool.next_deadline()
+        assert due is not None
+        assert due - now <= 1.0
+        now += 1.0
+        pool.tick(now)
+    assert pool.failure_count(now) == 11
+
+
 def test_failures_outside_the_window_are_forgotten():
     """The window slides: four old failures and one new one are one."""
     pool = make_pool()
