@@ -15,7 +15,7 @@ dt {{ margin-top: .6em }}</style></head>
 page to see another one in its place. The other sites do not notice.</p>
 <dl>
 <dt><a href="/kill">/kill</a>
-<dd>SIGKILL. A GET is tried once more, so this takes two workers, then you get 502.
+<dd>SIGKILL. A GET is tried again, so this takes more than one worker, then you get 502.
 <dt><a href="/flaky">/flaky</a>
 <dd>The first attempt kills its worker, the second one answers: you see 200, attempt 2.
 <dt><a href="/exit">/exit</a>
@@ -30,7 +30,7 @@ page to see another one in its place. The other sites do not notice.</p>
 <form method="post" action="/kill"><button>POST /kill</button>
 is never repeated: one worker, 502.</form>
 <p>Twenty deaths within a minute stop the pool: 503, until <code>was start apppool crash</code>.
-A worker that dies with its very first request is replaced after a pause, longer each time; load
+A worker that dies with its very first request is replaced after a pause of up to a second; load
 this page in between and the next one comes at once.
 <code>was list apppools</code> shows its state, logs/events.log each death.</p>
 </body></html>
