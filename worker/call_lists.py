@@ -29,7 +29,12 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.preconditions import is_satisfied
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistration
+from was.worker.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistration,
+    method_of,
+)
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
@@ -91,9 +96,10 @@ class CallLists:
                     shared = registration.factory.get_application_module(application)
                 self._modules.append((registration, shared))
         self.closing = self._events((RQ.LOG_REQUEST, RQ.END_REQUEST))
-        self.send_response = tuple(
-            step.call for step in reversed(self._event(RQ.SEND_RESPONSE, False))
-        )
+        sending = list(reversed(self._event(RQ.SEND_RESPONSE, False)))
+        self.send_response = tuple(step.call for step in sending)
+        # Without those that say they have nothing to do below 400.
+        self.send_success = tuple(step.call for step in sending if not _wants_errors_only(step))
         self.read_entity = tuple(step.call for step in self._event(RQ.READ_ENTITY, False))
         self.map_path = tuple(step.call for step in self._event(RQ.MAP_PATH, False))
         self.custom = tuple(step.call for step in self._event(RQ.CUSTOM_NOTIFICATION, False))
@@ -274,6 +280,11 @@ def _refuse_missing_module(context: HttpContext, _: object) -> RequestNotificati
     return FINISH_REQUEST
 
 
+def _wants_errors_only(step: Step) -> bool:
+    module = getattr(step.call, "__self__", None)
+    return isinstance(module, HttpModule) and module.wants_errors_only
+
+
 def _bind(
     registration: ModuleRegistration,
     shared: HttpModule | None,
@@ -317,8 +328,9 @@ class _RequestModuleCall:
         exchange.words[exchange.row + 1] = self._hint
         before, context.current_module = context.current_module, module_id
         try:
-            method = getattr(context.module_object(self._registration), self._method)
-            status: RequestNotificationStatus = method(context, provider)
+            status = method_of(context.module_object(self._registration), self._method)(
+                context, provider
+            )
         finally:
             context.current_module = before
         return status

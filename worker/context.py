@@ -11,6 +11,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from was.ipc.messages import request_id_text
 from was.worker.connection import HttpConnection, is_local_request
 from was.worker.notifications import RequestNotificationStatus
@@ -103,75 +105,62 @@ class AsyncCompletion:
         self.completion_status = completion_status
 
 
-class HttpContext:
-    """One request, from GL_PRE_BEGIN_REQUEST to the disposal of its modules."""
+class HttpContext(msgspec.Struct, eq=False):
+    """One request, from GL_PRE_BEGIN_REQUEST to the disposal of its modules.
 
-    __slots__ = (
-        "_connection",
-        "_container",
-        "_error_status",
-        "_modules",
-        "_named",
-        "_physical_path",
-        "_request",
-        "application",
-        "calls",
-        "completion",
-        "current_module",
-        "disabled",
-        "exchange",
-        "fields",
-        "is_body_touched",
-        "is_cut",
-        "is_handled",
-        "log_text",
-        "message",
-        "method",
-        "path",
-        "path_info_at",
-        "plan",
-        "proof",
-        "query",
-        "response",
-        "resume_at",
-        "user",
-        "variables",
-    )
+    A Struct because one is made for every request, and this way it is made in C.
+    """
 
-    def __init__(
-        self, exchange: RequestExchange, application: HttpApplication, calls: CallLists, proof: int
-    ) -> None:
+    exchange: RequestExchange
+    message: Request
+    application: HttpApplication
+    calls: CallLists  # those of the request's beginning, whatever changes meanwhile
+    proof: int  # id and attempt as the scoreboard has them
+    # HttpRequest changes these four; readers on the hot path take them from here.
+    method: str
+    path: str
+    query: str
+    fields: list[tuple[str, str]]
+    response: HttpResponse
+    user: HttpUser | None = None
+    plan: HandlerPlan | None = None
+    path_info_at: int = -1  # where PATH_INFO begins in path; -1: as the handler defines it
+    is_handled: bool = False
+    is_cut: bool = False
+    is_body_touched: bool = False
+    log_text: str = ""
+    disabled: dict[int, tuple[int, int]] | None = None
+    _request: HttpRequest | None = None
+    _modules: dict[int, HttpModule] | None = None
+    _physical_path: str | None = None
+    _container: ModuleContextContainer | None = None
+    _named: NamedContextContainer | None = None
+    variables: dict[str, str | None] | None = None  # those that modules have set
+    _connection: HttpConnection | None = None
+    error_status: int = 0
+    current_module: int = 0
+    resume_at: tuple[int, tuple[Step, ...], Step] | None = None
+    completion: AsyncCompletion | RequestNotificationStatus | None = None
+
+    @classmethod
+    def of(cls, exchange: RequestExchange, application: HttpApplication, proof: int) -> HttpContext:
+        """A new context for a request that was taken."""
         message = exchange.request
-        self.exchange: RequestExchange = exchange
-        self.message: Request = message
-        self.application: HttpApplication = application
-        self.calls = calls  # those of the request's beginning, whatever changes meanwhile
-        self.proof = proof
-        # HttpRequest changes these four; readers on the hot path take them from here.
-        self.method: str = message.method
-        self.path: str = message.path
-        self.query: str = message.query
-        self.fields = message.fields
-        self.response = HttpResponse(self)
-        self.user: HttpUser | None = None
-        self.plan: HandlerPlan | None = None
-        self.path_info_at = -1  # where PATH_INFO begins in path; -1: as the handler defines it
-        self.is_handled = False
-        self.is_cut = False
-        self.is_body_touched = False
-        self.log_text = ""
-        self.disabled: dict[int, tuple[int, int]] | None = None
-        self._request: HttpRequest | None = None
-        self._modules: dict[int, HttpModule] | None = None
-        self._physical_path: str | None = None
-        self._container: ModuleContextContainer | None = None
-        self._named: NamedContextContainer | None = None
-        self.variables: dict[str, str | None] | None = None  # those that modules have set
-        self._connection: HttpConnection | None = None
-        self._error_status = 0
-        self.current_module = 0
-        self.resume_at: tuple[int, tuple[Step, ...], Step] | None = None
-        self.completion: AsyncCompletion | RequestNotificationStatus | None = None
+        response = HttpResponse()
+        context = cls(
+            exchange,
+            message,
+            application,
+            application.calls,
+            proof,
+            message.method,
+            message.path,
+            message.query,
+            message.fields,
+            response,
+        )
+        response.attach(context)
+        return context
 
     # ── owners and halves ───────────────────────────────────────────────────────────────────────
 
@@ -227,7 +216,7 @@ class HttpContext:
 
     def set_error_status(self, hresult: int) -> None:
         """Record an error of the running notification (IHttpEventProvider)."""
-        self._error_status = hresult
+        self.error_status = hresult
 
     def set_request_handled(self) -> None:
         """The handler has answered: no further module of the mapping is tried."""
@@ -350,8 +339,8 @@ class HttpContext:
         error = self.response.error
         if error is not None and error.hresult:
             return win32_of(error.hresult)
-        if self._error_status:
-            return win32_of(self._error_status)
+        if self.error_status:
+            return win32_of(self.error_status)
         return ERROR_NETNAME_DELETED if self.exchange.gone else 0
 
     def dispose(self) -> tuple[HttpModule, ...]:
@@ -368,8 +357,11 @@ class HttpContext:
             self._container.cleanup()
         if self._named is not None:
             self._named.cleanup()
-        modules, self._modules = self._modules, None
-        return tuple(modules.values()) if modules else ()
+        modules = self._modules
+        if modules is None:
+            return ()
+        self._modules = None
+        return tuple(modules.values())
 
 
 class MapPathProvider:

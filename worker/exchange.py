@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from was.errors import WasError
 from was.ipc.messages import (
     CHUNK_BYTES,
@@ -40,42 +42,27 @@ class ClientGoneError(WasError):
     """The client disconnected, or was answered by the listener: nobody reads what you write."""
 
 
-class Exchange:
-    """A request taken from the queue, until its END has been posted."""
+class Exchange(msgspec.Struct, eq=False):
+    """A request taken from the queue, until its END has been posted.
 
-    __slots__ = (
-        "_arrival",
-        "_chunks",
-        "_client",
-        "_granted",
-        "_is_body_complete",
-        "_is_ended",
-        "_rest",
-        "_window",
-        "channel",
-        "gone",
-        "request",
-        "row",
-        "started",
-        "words",
-    )
+    A Struct because one is made for every request, and this way it is made in C.
+    """
 
-    def __init__(self, client: QueueClient, channel: Channel, request: Request) -> None:
-        self._client = client
-        self.channel = channel
-        self.request = request
-        self.words = client.words
-        self.row = client.row_of(request.slot)
-        self.gone = False
-        self.started = False
-        self._is_ended = False
-        self._rest = request.body
-        self._is_body_complete = not request.pull
-        # The rest is made when it is needed: most requests have neither pulled body nor window.
-        self._chunks: deque[tuple[bytes, bool]] | None = None
-        self._granted = 0
-        self._window = RESPONSE_WINDOW_BYTES
-        self._arrival: threading.Event | None = None
+    _client: QueueClient
+    channel: Channel
+    request: Request
+    words: memoryview[int]  # the scoreboard
+    row: int  # index of the request's first word in it
+    _rest: bytes  # of the body, what has come and was not read
+    _is_body_complete: bool
+    gone: bool = False  # nobody reads the answer
+    started: bool = False
+    _is_ended: bool = False
+    _window: int = RESPONSE_WINDOW_BYTES
+    _granted: int = 0
+    # Made when they are needed: most requests have neither pulled body nor closed window.
+    _chunks: deque[tuple[bytes, bool]] | None = None
+    _arrival: threading.Event | None = None
 
     # ── request body ────────────────────────────────────────────────────────────────────────────
 
@@ -198,7 +185,10 @@ class Exchange:
         """
         request = self.request
         if len(body) <= CHUNK_BYTES and file is None:
-            self._end(
+            if self._is_ended:
+                raise RuntimeError("a second END of one request")
+            self._is_ended = True
+            self.channel.outbox.append(
                 Response(
                     request.id,
                     request.attempt,
@@ -217,6 +207,7 @@ class Exchange:
                     close,
                 )
             )
+            self._client.ended(request.id)
             return
         try:
             if file is not None and len(body) <= CHUNK_BYTES:
@@ -270,7 +261,8 @@ class Exchange:
         if self._is_ended:
             raise RuntimeError("a second END of one request")
         self._is_ended = True
-        self._client.post_end(self.channel, self.request.id, item)
+        self.channel.outbox.append(item)
+        self._client.ended(self.request.id)
 
     def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
         self._client.post(self.channel, item)

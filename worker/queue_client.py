@@ -19,8 +19,8 @@ from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES, Context, DealerChannel
 from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import (
+    CHUNK_BYTES,
     PROTOCOL_VERSION,
-    AbortResponse,
     AcknowledgeBye,
     BodyChunk,
     Bye,
@@ -36,13 +36,22 @@ from was.ipc.messages import (
     ToListener,
     ToListenerItem,
 )
-from was.ipc.scoreboard import FINISHED_WORD, ScoreboardWriter
+from was.ipc.scoreboard import (
+    FINISHED_WORD,
+    HEADER_WORDS,
+    ROW_WORDS,
+    ScoreboardWriter,
+)
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:
     from was.worker.threads import RequestThreads
 
 __all__ = ["Channel", "QueueClient"]
+
+# So many items fit into a batch whatever they are: each has at most CHUNK_BYTES of body, and a
+# block of fields and a log line that together are less than that.
+FEW_ITEMS = BATCH_BYTES // (2 * CHUNK_BYTES)
 
 # A Unix datagram of (request id, token), with the descriptor beside it.
 DESCRIPTOR_NOTE = struct.Struct("=QQ")
@@ -101,7 +110,6 @@ class QueueClient:
     ) -> None:
         self._context = context
         self.words = scoreboard.words
-        self.row_of = scoreboard.row
         self.channels: list[Channel] = []
         self.inbox: deque[Exchange] = deque()
         self._exchanges: dict[int, Exchange] = {}
@@ -115,11 +123,8 @@ class QueueClient:
 
     # ── from any thread ─────────────────────────────────────────────────────────────────────────
 
-    def post_end(
-        self, channel: Channel, request_id: int, item: Response | ResponseChunk | AbortResponse
-    ) -> None:
-        """The END of a request: it leaves the table, its row stays as it is."""
-        channel.outbox.append(item)
+    def ended(self, request_id: int) -> None:
+        """The END of a request was posted: it leaves the table, its row stays as it is."""
         self._exchanges.pop(request_id, None)
         self.words[FINISHED_WORD] = next(self._finished)
         self.threads.posted()
@@ -178,9 +183,11 @@ class QueueClient:
                 continue
             inbox = self.inbox
             exchanges = self._exchanges
+            words = self.words
             for item in batch.items:
                 if type(item) is Request:
-                    exchange = Exchange(self, channel, item)
+                    row = HEADER_WORDS + item.slot * ROW_WORDS
+                    exchange = Exchange(self, channel, item, words, row, item.body, not item.pull)
                     exchanges[item.id] = exchange
                     inbox.append(exchange)
                 else:
@@ -254,7 +261,7 @@ class QueueClient:
                 # Exactly as many as there are now: a thread that posts without end does not hold
                 # the leader here.
                 items = [outbox.popleft() for _ in range(len(outbox))]
-                if len(items) == 1 or _size(items) <= BATCH_BYTES:
+                if len(items) <= FEW_ITEMS or _size(items) <= BATCH_BYTES:
                     channel.unsent.append(codec.encode(ToListener(channel.epoch, items)))
                 else:
                     for part in _split(items):

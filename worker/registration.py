@@ -22,9 +22,6 @@ from was.log import log
 from was.worker.notifications import (
     CONTINUE,
     GL_CONTINUE,
-    GLOBAL_METHODS,
-    METHODS,
-    POST_METHODS,
     GlobalNotification,
     GlobalNotificationStatus,
     Priority,
@@ -46,7 +43,9 @@ __all__ = [
     "ModuleError",
     "ModuleRegistration",
     "ModuleRegistrationInfo",
+    "global_method_of",
     "load_global_module",
+    "method_of",
 ]
 
 SERVER_VERSION = 10
@@ -66,12 +65,8 @@ class HttpModule:
     answers for the notification that was PENDING. `dispose` is called once at the request's end.
     """
 
-    def __getattr__(self, name: str) -> Callable[..., RequestNotificationStatus]:
-        # Asked for only when the class lacks it: IIS's base class breaks into the debugger here.
-        if name in _REQUEST_METHODS:
-            _warn_once(type(self), name)
-            return _continue
-        raise AttributeError(name)
+    # SEND_RESPONSE is raised to this module only for a status of 400 and above.
+    wants_errors_only = False
 
     def on_async_completion(
         self,
@@ -90,12 +85,6 @@ class HttpModule:
 
 class GlobalModule:
     """Base of global modules: override the `on_global_…` methods you registered for."""
-
-    def __getattr__(self, name: str) -> Callable[..., GlobalNotificationStatus]:
-        if name in _GLOBAL_METHODS:
-            _warn_once(type(self), name)
-            return _global_continue
-        raise AttributeError(name)
 
     def terminate(self) -> None:
         """The worker ends; last call."""
@@ -220,9 +209,31 @@ def load_global_module(
     return registration
 
 
-_REQUEST_METHODS = frozenset(METHODS.values()) | frozenset(POST_METHODS.values())
-_GLOBAL_METHODS = frozenset(GLOBAL_METHODS.values())
 _warned: set[tuple[type, str]] = set()
+
+
+def method_of(module: HttpModule, name: str) -> Callable[..., RequestNotificationStatus]:
+    """The module's method for a notification; one that says CONTINUE where it has none.
+
+    IIS's base class breaks into the debugger there. Not by `__getattr__`: a class that has it pays
+    for it at every attribute its methods read.
+    """
+    found = getattr(module, name, None)
+    if found is None:
+        _warn_once(type(module), name)
+        return _continue
+    method: Callable[..., RequestNotificationStatus] = found
+    return method
+
+
+def global_method_of(module: GlobalModule, name: str) -> Callable[..., GlobalNotificationStatus]:
+    """The same for a global module."""
+    found = getattr(module, name, None)
+    if found is None:
+        _warn_once(type(module), name)
+        return _global_continue
+    method: Callable[..., GlobalNotificationStatus] = found
+    return method
 
 
 def _warn_once(cls: type, name: str) -> None:

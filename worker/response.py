@@ -11,6 +11,8 @@ import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields
@@ -71,41 +73,32 @@ class ErrorDetail:
         self.notification = ""
 
 
-class HttpResponse:
-    """The response of one request."""
+class HttpResponse(msgspec.Struct, eq=False):
+    """The response of one request. A Struct: one is made for every request, and this way in C."""
 
-    __slots__ = (
-        "_block",
-        "_context",
-        "_fields",
-        "chunks",
-        "content_length",
-        "error",
-        "flags",
-        "headers_being_sent",
-        "is_buffering",
-        "needs_disconnect",
-        "ready_to_log_data",
-        "reason",
-        "status",
-        "sub_status",
-    )
+    _context: HttpContext | None = None
+    status: int = 200
+    reason: str = "OK"
+    sub_status: int = 0
+    _fields: list[tuple[str, str]] = []
+    _block: bytes | None = b""
+    chunks: list[bytes | FileRegion] = []
+    content_length: int = -1  # declared by the handler; -1: what the chunks come to
+    error: ErrorDetail | None = None
+    is_buffering: bool = True
+    needs_disconnect: bool = False
+    headers_being_sent: bool = False
+    ready_to_log_data: bool = False
+    flags: int = 0
 
-    def __init__(self, context: HttpContext) -> None:
+    def attach(self, context: HttpContext) -> None:
+        """Belong to a request; the two point to each other until `detach`."""
         self._context = context
-        self.status = 200
-        self.reason = "OK"
-        self.sub_status = 0
-        self._fields: list[tuple[str, str]] = []
-        self._block: bytes | None = b""
-        self.chunks: list[bytes | FileRegion] = []
-        self.content_length = -1  # declared by the handler; -1: what the chunks come to
-        self.error: ErrorDetail | None = None
-        self.is_buffering = True
-        self.needs_disconnect = False
-        self.headers_being_sent = False
-        self.ready_to_log_data = False
-        self.flags = 0
+
+    def _owner(self) -> HttpContext:
+        if self._context is None:
+            raise LookupError("the request is over")
+        return self._context
 
     # ── status ──────────────────────────────────────────────────────────────────────────────────
 
@@ -205,7 +198,7 @@ class HttpResponse:
     def write_entity_chunks(self, chunks: list[bytes | FileRegion], more_data: bool = True) -> None:
         """Add to the body. Sends what there is without buffering, or past the handler's limit."""
         self.chunks += chunks
-        plan = self._context.plan
+        plan = self._owner().plan
         limit = plan.response_buffer_limit if plan is not None else 4194304
         if more_data and (not self.is_buffering or self.buffered_bytes() > limit):
             self.flush()
@@ -227,20 +220,26 @@ class HttpResponse:
         self.chunks.clear()
         self.content_length = -1
 
+    def release(self) -> None:
+        """The body has gone, or never will: close its files."""
+        for chunk in self.chunks:
+            if chunk.__class__ is FileRegion:
+                chunk.close()
+
     def disable_buffering(self) -> None:
         """From now on every write is sent at once."""
         self.is_buffering = False
 
     def flush(self) -> None:
         """Raise RQ_SEND_RESPONSE and send what there is; more will follow."""
-        sending.flush(self._context)
+        sending.flush(self._owner())
 
     # ── the rest ────────────────────────────────────────────────────────────────────────────────
 
     @property
     def headers_sent(self) -> bool:
         """Whether status and fields have gone: changing them has no effect any more."""
-        return self._context.exchange.started
+        return self._owner().exchange.started
 
     def clear(self) -> None:
         """Back to an empty 200."""
@@ -259,11 +258,11 @@ class HttpResponse:
 
     def detach(self) -> None:
         """The request is over: status, fields and error can still be read, nothing be sent."""
-        del self._context
+        self._context = None
 
     def reset_connection(self) -> None:
         """Give the response up: the connection is cut when the request ends."""
-        self._context.is_cut = True
+        self._owner().is_cut = True
 
     def redirect(self, url: str, status: int = 302) -> None:
         """Answer with a Location and a small body that says so; follow with FINISH_REQUEST."""

@@ -22,14 +22,14 @@ __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
 ERROR_NETNAME_DELETED = 64
 
 _RESPONDING = int(RequestState.RESPONDING)
-_ENDED = int(RequestState.ENDED)
 _BODILESS = frozenset({*range(100, 200), 204, 304})
 
 
 def raise_send_response(context: HttpContext) -> None:
     """Call the modules subscribed to RQ_SEND_RESPONSE, reverse priority first."""
     response = context.response
-    for call in context.calls.send_response:
+    calls = context.calls
+    for call in calls.send_success if response.status < 400 else calls.send_response:
         if call(context, response):
             break
 
@@ -68,18 +68,17 @@ def finish(context: HttpContext) -> None:
     log = context.log_text
     try:
         if context.is_cut or exchange.gone:
-            exchange.words[exchange.row] = context.proof | _RESPONDING
             exchange.abort(log, context.win32_status())
             return
         response.headers_being_sent = not exchange.started
         response.ready_to_log_data = True
-        if context.calls.send_response:
+        calls = context.calls
+        if calls.send_success or (response.status >= 400 and calls.send_response):
             try:
                 raise_send_response(context)
             except BaseException as error:  # noqa: BLE001 a module's fault, whatever it is
                 _replace_failed(context, error)
                 if context.is_cut:
-                    exchange.words[exchange.row] = context.proof | _RESPONDING
                     exchange.abort(log, context.win32_status())
                     return
         if exchange.started:
@@ -87,9 +86,8 @@ def finish(context: HttpContext) -> None:
         else:
             _finish_whole(context, response, log)
     finally:
-        exchange.words[exchange.row] = context.proof | _ENDED
         if response.chunks:
-            response.discard_body()
+            response.release()
 
 
 def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> None:
@@ -119,7 +117,6 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
         body, file = b"", None
         if response.status in _BODILESS:
             length = 0
-    exchange.words[exchange.row] = context.proof | _RESPONDING
     if file is None and not response.needs_disconnect:
         exchange.finish(
             response.status,
@@ -129,7 +126,7 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
             body,
             log,
             response.sub_status,
-            context.win32_status(),
+            context.win32_status() if response.error is not None or context.error_status else 0,
         )
         return
     exchange.finish(
@@ -151,7 +148,6 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int,
     response.content_length = length
     chunks, response.chunks = response.chunks, []
     exchange = context.exchange
-    exchange.words[exchange.row] = context.proof | _RESPONDING
     bodiless = _is_bodiless(context, response)
     if bodiless:
         exchange.finish(

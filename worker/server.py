@@ -30,7 +30,7 @@ from was.worker.notifications import (
 )
 from was.worker.pipeline import make_completer, run_request
 from was.worker.preconditions import is_satisfied
-from was.worker.registration import ModuleRegistration, load_global_module
+from was.worker.registration import ModuleRegistration, global_method_of, load_global_module
 
 if TYPE_CHECKING:
     from was.worker.context import RequestExchange
@@ -40,8 +40,7 @@ __all__ = ["WorkerServer"]
 GL = GlobalNotification
 
 _STARTED = int(RequestState.STARTED)
-_RESPONDING = int(RequestState.RESPONDING)
-_ENDED = int(RequestState.ENDED)
+OUR_MODULES = "was.worker.modules."
 
 
 class WorkerServer:
@@ -86,6 +85,9 @@ class WorkerServer:
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
                 self._registrations[entry.name] = load_global_module(entry, number, self)
+        self._has_foreign_modules = not all(
+            entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
+        )
         self._global_calls = self._sort_global_calls()
         self._pre_begin = self._global_calls.get(GL.PRE_BEGIN_REQUEST, ())
         self._build(loaded)
@@ -98,7 +100,11 @@ class WorkerServer:
             of_bit = [r for r in self._registrations.values() if r.global_mask & bit]
             of_bit.sort(key=lambda r: r.global_priorities.get(bit, 2))
             if of_bit:
-                calls[bit] = tuple(getattr(r.global_module, GLOBAL_METHODS[bit]) for r in of_bit)
+                calls[bit] = tuple(
+                    global_method_of(r.global_module, GLOBAL_METHODS[bit])
+                    for r in of_bit
+                    if r.global_module is not None
+                )
         return calls
 
     def _build(self, loaded: LoadedServer) -> None:
@@ -151,14 +157,17 @@ class WorkerServer:
         request = exchange.request
         words, row = exchange.words, exchange.row
         proof = request.id << 11 | request.attempt << 3
-        words[row + 1] = 0
-        words[row + 2] = time.monotonic_ns()
-        words[row] = proof | _STARTED
+        if self._has_foreign_modules:
+            # Before the first notification that may run code not ours. With our own modules alone
+            # that is the handler's call of the application: WsgiModule stores it there.
+            words[row + 1] = 0
+            words[row + 2] = time.monotonic_ns()
+            words[row] = proof | _STARTED
         application = self._applications.get((request.site_id, request.application))
         if application is None:
-            _refuse_unknown(exchange, proof)
+            _refuse_unknown(exchange)
             return
-        context = HttpContext(exchange, application, application.calls, proof)
+        context = HttpContext.of(exchange, application, proof)
         if self._pre_begin:
             provider = providers.PreBeginRequestProvider(context)
             self._raise_global(GL.PRE_BEGIN_REQUEST, provider)
@@ -239,7 +248,7 @@ def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificatio
     return FINISH_REQUEST
 
 
-def _refuse_unknown(exchange: RequestExchange, proof: int) -> None:
+def _refuse_unknown(exchange: RequestExchange) -> None:
     """The listener's routes are newer than this worker's configuration."""
     request = exchange.request
     log("request_failed", error="unknown application", url=request.target)
@@ -253,7 +262,6 @@ def _refuse_unknown(exchange: RequestExchange, proof: int) -> None:
         "Content-Type: text/html; charset=us-ascii\r\n"
         f"X-Request-ID: {request_id}\r\nRetry-After: 1\r\n"
     ).encode()
-    exchange.words[exchange.row] = proof | _RESPONDING
     exchange.finish(
         503,
         "Service Unavailable",
@@ -264,4 +272,3 @@ def _refuse_unknown(exchange: RequestExchange, proof: int) -> None:
         0,
         0,
     )
-    exchange.words[exchange.row] = proof | _ENDED

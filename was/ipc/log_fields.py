@@ -14,6 +14,7 @@ text is printable: the listener, which trusts no worker, asks `str.isprintable` 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 __all__ = ["TAIL_MARK", "W3C_FIELDS", "WORKER_FIELDS", "Column", "compose", "composer", "escape"]
@@ -80,13 +81,19 @@ def composer(flags: Collection[str]) -> Callable[[Sequence[str], Sequence[str]],
     """
     chosen = [index for index, column in enumerate(WORKER_FIELDS) if column.flag in flags]
     breaks = len(chosen) - 1
+    pick: Callable[[Sequence[str]], tuple[str, ...]] = (
+        itemgetter(*chosen) if breaks > 0 else lambda values: tuple(values[i] for i in chosen)
+    )
 
     def compose_line(values: Sequence[str], custom: Sequence[str] = ()) -> str:
-        # All columns at once: LF holds the place of the separator while blanks become "+".
-        joined = "\n".join([values[index] or "-" for index in chosen])
+        # All columns at once: LF holds the place of the separator while blanks become "+", and
+        # what has nothing between two separators gets its "-".
+        joined = "\n".join(pick(values))
+        if "\n\n" in joined or joined[:1] == "\n" or joined[-1:] == "\n" or not joined:
+            joined = "\n".join([value or "-" for value in pick(values)])
         prefix = joined.replace(" ", "+").replace("\n", " ")
         if not prefix.isprintable() or prefix.count(" ") != breaks:
-            prefix = " ".join([escape(values[index]) for index in chosen]) or "-"
+            prefix = " ".join([escape(value) for value in pick(values)]) or "-"
         if custom:
             return prefix + TAIL_MARK + " ".join([escape(value) for value in custom])
         return prefix

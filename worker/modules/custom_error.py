@@ -27,6 +27,8 @@ _PAGE_LIMIT = 1 << 20
 class CustomErrors(HttpModule):
     """The error pages of one application."""
 
+    wants_errors_only = True
+
     def __init__(self, application: HttpApplication) -> None:
         settings = application.settings.http_errors
         self._mode = settings.error_mode

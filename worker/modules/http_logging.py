@@ -45,7 +45,8 @@ class HttpLogging(HttpModule):
             LogSelection.LOG_ERROR: range(400, 1000),
         }[settings.selective_logging]
         # A line with what no request changes filled in; fields of the request by their place.
-        self._blank = [site_name, computer_name, *[""] * 13]
+        # "-" stands for what there is none of, as it will in the line.
+        self._blank = [site_name, computer_name, *["-"] * 13]
         self._places: dict[str, int] = {}
         self._wanted = {name: at for flag, (name, at) in _FROM_FIELDS.items() if flag in flags}
 
@@ -67,10 +68,10 @@ class HttpLogging(HttpModule):
         values[2] = message.local_addr
         values[3] = context.method
         values[4] = context.path
-        values[5] = context.query
+        values[5] = context.query or "-"
         values[6] = _ports.get(message.local_port) or _port(message.local_port)
         user = context.user
-        if user is not None:
+        if user is not None and user.user_name:
             values[7] = user.user_name
         values[8] = message.remote_addr
         values[9] = "HTTP/1.1" if message.version >= 11 else "HTTP/1.0"

@@ -7,8 +7,10 @@ Content-Length. `close()` of the iterable is called once, whatever happens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.exchange import ClientGoneError
@@ -25,9 +27,15 @@ from was.worker.wsgi.response import WsgiResponse
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
+    from was.worker.call_lists import HandlerPlan
     from was.worker.context import HttpContext
 
 E_FAIL = 0x80004005
+
+# A module may make a mapping, and so a plan, for every request.
+READY_LIMIT = 256
+
+_STARTED = int(RequestState.STARTED)
 
 
 class WsgiHandler(HttpModule):
@@ -36,6 +44,8 @@ class WsgiHandler(HttpModule):
     def __init__(self, application: HttpApplication) -> None:
         self._environ = EnvironBuilder(application)
         self._loaders = application.loaders
+        # What runs for a plan, once it has loaded; plans are made anew with the configuration.
+        self._ready: dict[HandlerPlan | None, Callable[..., Any]] = {}
         for handler in application.settings.handlers.entries:
             if "WsgiModule" in handler.modules:
                 self._loader(handler.script_processor, application.physical_path).load()
@@ -51,24 +61,30 @@ class WsgiHandler(HttpModule):
     ) -> RequestNotificationStatus:
         """Run the application and send what it answers."""
         plan = context.plan
-        reference = plan.script_map.script_processor if plan is not None else ""
-        loader = self._loaders.get(reference) or self._loader(
-            reference, context.application.physical_path
-        )
-        application = loader.load()
-        if isinstance(application, Failure):
-            return _refuse(context, application)
+        application = self._ready.get(plan)
+        if application is None:
+            reference = plan.script_map.script_processor if plan is not None else ""
+            loader = self._loader(reference, context.application.physical_path)
+            outcome = loader.load()
+            if isinstance(outcome, Failure):
+                return _refuse(context, outcome)
+            application = outcome
+            if len(self._ready) < READY_LIMIT:
+                self._ready[plan] = application
         response = WsgiResponse(context)
+        environ = self._environ.build(context)
+        # From here on code that is not ours runs: only now can a second run do harm.
+        exchange = context.exchange
+        exchange.words[exchange.row] = context.proof | _STARTED
         try:
-            result = application(self._environ.build(context), response.start_response)
-            response.send(result)
+            response.send(application(environ, response.start_response))
         except ClientGoneError:
             context.is_cut = True
         except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
             log_exception(
                 "application_error",
                 error,
-                application=reference,
+                application=plan.script_map.script_processor if plan is not None else "",
                 request=context.request_id,
                 url=context.message.target,
             )

@@ -116,12 +116,13 @@ class WsgiResponse:
 
     def send(self, result: Iterable[bytes]) -> None:
         """Send the body, and call close() whatever happens."""
+        kind = type(result)
+        if kind is list or kind is tuple:  # which have no close()
+            blocks: Any = result
+            self._send_whole(blocks[0] if len(blocks) == 1 else b"".join(blocks))
+            return
         try:
-            kind = type(result)
-            if kind is list or kind is tuple:
-                blocks: Any = result
-                self._send_whole(blocks[0] if len(blocks) == 1 else b"".join(blocks))
-            elif kind is FileWrapper:
+            if kind is FileWrapper:
                 self._send_file(result)  # type: ignore[arg-type]
             else:
                 self._send_blocks(result)
