@@ -1,5 +1,7 @@
 """Each error that a person can make is answered with a clear line, not with a traceback."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
 from harness.server import WasServer
 from support.running import place, run_server, simple_config
+from support.wire import get
 
 
 @pytest.fixture
@@ -48,6 +51,35 @@ def test_a_second_start_says_that_one_is_running():
         assert "already" in result.stderr
         assert str(running.server.pid) in result.stderr
         assert _is_plain(result)
+
+
+def test_a_start_error_is_said_once(home):
+    """Not a second time as a line of the log."""
+    result = _start(home, "<configuration>")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("was: ")
+
+
+def test_start_after_a_killed_manager_ends_what_it_left(home):
+    """Its listener still holds the port; it goes first, and the new server answers there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place("hello.py")(home / "sites" / "app")
+    application = Application("/", home / "sites" / "app", "Pool")
+    site = Site("Site", (application,), (f"127.0.0.1:{port}:",))
+    make_home(home, application_host_config([Pool("Pool")], [site]))
+    server = WasServer(home)
+    try:
+        assert server.command("start", "--detach", limit_s=20).returncode == 0
+        os.kill(int((home / "run" / "manager.pid").read_text()), signal.SIGKILL)
+        again = server.command("start", "--detach", limit_s=40)
+        assert again.returncode == 0, again.stderr
+        assert "ended what a dead manager had left" in again.stderr
+        assert get(port).status in (200, 404, 403)
+    finally:
+        assert server.command("stop", limit_s=40).returncode == 0
 
 
 def test_broken_xml_is_reported_with_its_place(home):

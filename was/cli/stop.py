@@ -21,7 +21,7 @@ from was.errors import HomeError
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
-__all__ = ["command", "stop_home"]
+__all__ = ["command", "stop_home", "stop_orphans"]
 
 ASK_TIMEOUT_S = 5.0
 UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
@@ -51,7 +51,7 @@ def stop_home(home: Home, *, drain: bool) -> bool:
     """
     manager = open_manager(home)
     if manager is None:
-        return _stop_orphans(home)
+        return stop_orphans(home)
     try:
         try:
             ask(home, "shutdown", timeout_s=ASK_TIMEOUT_S, drain=drain)
@@ -65,11 +65,11 @@ def stop_home(home: Home, *, drain: bool) -> bool:
         manager.wait(None)
     finally:
         manager.close()
-    _stop_orphans(home)
+    stop_orphans(home)
     return True
 
 
-def _stop_orphans(home: Home) -> bool:
+def stop_orphans(home: Home) -> bool:
     """End what a dead manager left: ask by SIGTERM, wait, kill."""
     note = remove_stale_pid_file(home)
     if note:
