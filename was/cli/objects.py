@@ -14,15 +14,14 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 def kind_argument(*names: str, required: bool = True) -> Callable[[Decorated], Decorated]:
     """An argument `kind`: one of `names`, handed on in the singular and in lower case."""
-    return click.argument(
-        "kind",
-        type=click.Choice([*names, *(f"{name}s" for name in names)], case_sensitive=False),
-        metavar="|".join(names),
-        callback=_to_singular,
-        required=required,
-    )
 
+    def to_singular(
+        ctx: click.Context, parameter: click.Parameter, value: str | None
+    ) -> str | None:
+        singular = None if value is None else value.lower().removesuffix("s")
+        if singular is not None and singular not in names:
+            text = f"{value!r} is none of {', '.join(names)}"
+            raise click.BadParameter(text, ctx, parameter)
+        return singular
 
-def _to_singular(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    del ctx, parameter
-    return None if value is None else value.lower().removesuffix("s")
+    return click.argument("kind", metavar="|".join(names), callback=to_singular, required=required)

@@ -64,6 +64,7 @@ class ListenerSide:
         self.respawn_at = None
         self.epoch = server.counters.next_epoch()
         arguments = [*server.options.programs.listener, "--control", server.folder.control]
+        arguments += ["--home", str(server.home.path)]
         self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
         ended = ChildEnded("listener", self.pidfd)
         server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
