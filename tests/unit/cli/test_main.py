@@ -79,3 +79,10 @@ def test_all_errors_of_a_configuration_are_shown(run, home):
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
     assert [line.split(":")[2] for line in lines if line.startswith("error")] == ["4", "5"]
+
+
+def test_an_empty_list_says_so(manager, run):
+    """No line of nothing: `no requests`, and [] with --json."""
+    manager.answers["list"] = {"ok": True, "result": []}
+    assert run("list", "requests").stdout == "no requests\n"
+    assert run("list", "request", "--json").stdout == "[]\n"
