@@ -64,6 +64,8 @@ class EnvironBuilder:
             "wsgi.multithread": application.is_multithread,
             "wsgi.multiprocess": application.is_multiprocess,
             "wsgi.run_once": False,
+            # Our input ends where the body ends, however that was framed.
+            "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
             "was.app_pool": application.pool,
             # A place for what each request fills in: a copy that already has its keys, and the
@@ -120,7 +122,6 @@ class EnvironBuilder:
             environ["HTTPS"] = "on"
         length = message.body_length
         if length < 0:
-            environ["wsgi.input_terminated"] = True
             environ.pop("CONTENT_LENGTH", None)
         elif length and "CONTENT_LENGTH" not in environ:
             # It came in chunks and is here as a whole.
