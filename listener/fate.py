@@ -14,6 +14,9 @@ from was.listener.request import ClientRequest, Progress
 __all__ = ["Fate", "decide_fate", "take_blame"]
 
 MAX_DISPATCHES = 4
+# A request that is never begun and yet meets death after death ends somewhere: the scoreboard's
+# proof has eight bits for the attempt.
+MAX_UNBEGUN_DISPATCHES = 100
 
 
 class Fate(Enum):
@@ -43,7 +46,9 @@ def decide_fate(request: ClientRequest, *, has_started: bool) -> Fate:
         return Fate.CUT
     if not has_started:
         # Any method; what a worker pulled of a body it did not begin with is still held.
-        return Fate.AGAIN if request.is_body_held() else Fate.BAD_GATEWAY
+        if request.is_body_held() and request.attempt < MAX_UNBEGUN_DISPATCHES:
+            return Fate.AGAIN
+        return Fate.BAD_GATEWAY
     if request.blamed >= settings.poison_crashes:
         return Fate.POISONED
     if (

@@ -88,3 +88,9 @@ def test_a_body_that_was_let_go_cannot_be_repeated():
     lost = request()
     lost.is_body_lost = True
     assert decide_fate(lost, has_started=False) is Fate.BAD_GATEWAY
+
+
+def test_even_an_unbegun_request_ends_somewhere():
+    """Whatever kills its workers before it begins, it is not dispatched for ever."""
+    assert decide_fate(request("POST", attempt=99), has_started=False) is Fate.AGAIN
+    assert decide_fate(request("POST", attempt=100), has_started=False) is Fate.BAD_GATEWAY
