@@ -14,7 +14,7 @@ from was.log import log_exception
 from was.worker.exchange import ClientGoneError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.context import HttpContext, RequestExchange
     from was.worker.response import FileRegion, HttpResponse
 
 __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
@@ -65,7 +65,43 @@ def finish(context: HttpContext) -> None:
     """Send what is left and end the exchange. Never raises."""
     exchange = context.exchange
     response = context.response
-    log = context.log_text
+    chunks = response.chunks
+    if (
+        len(chunks) == 1
+        and chunks[0].__class__ is bytes
+        and response.status < 300
+        and response.status not in _BODILESS
+        and not (
+            exchange.started
+            or exchange.gone
+            or context.is_cut
+            or context.calls.send_success
+            or response.needs_disconnect
+            or context.error_status
+            or response.error is not None
+            or context.message.method == "HEAD"
+        )
+    ):
+        # The usual response, in one message and nothing to ask anybody.
+        body: bytes = chunks[0]
+        length = response.content_length
+        exchange.finish(
+            response.status,
+            response.reason,
+            response.block(),
+            length if length >= 0 else len(body),
+            body,
+            context.log_text,
+            response.sub_status,
+            0,
+        )
+        return
+    _finish_unusual(context, exchange, response, context.log_text)
+
+
+def _finish_unusual(
+    context: HttpContext, exchange: RequestExchange, response: HttpResponse, log: str
+) -> None:
     try:
         if context.is_cut or exchange.gone:
             exchange.abort(log, context.win32_status())

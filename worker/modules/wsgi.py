@@ -71,7 +71,7 @@ class WsgiHandler(HttpModule):
             application = outcome
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = application
-        response = WsgiResponse(context)
+        response = WsgiResponse(context, context.response)
         environ = self._environ.build(context)
         # From here on code that is not ours runs: only now can a second run do harm.
         exchange = context.exchange

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.log import log
 from was.worker.fields import HOP_BY_HOP, encode_field
@@ -15,6 +17,7 @@ from was.worker.wsgi.files import FileWrapper
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
+    from was.worker.response import HttpResponse
 
 __all__ = ["WsgiResponse"]
 
@@ -31,16 +34,13 @@ _lines: dict[tuple[str, str], bytes | int] = {}
 _statuses: dict[str, tuple[int, str]] = {}
 
 
-class WsgiResponse:
+class WsgiResponse(msgspec.Struct, eq=False):
     """What one call of a WSGI application says and returns."""
 
-    __slots__ = ("_context", "_is_begun", "_left", "_response")
-
-    def __init__(self, context: HttpContext) -> None:
-        self._context = context
-        self._response = context.response
-        self._is_begun = False
-        self._left = -1  # bytes still to come of a declared Content-Length
+    _context: HttpContext
+    _response: HttpResponse
+    _is_begun: bool = False
+    _left: int = -1  # bytes still to come of a declared Content-Length
 
     # ── PEP 3333: start_response and write ──────────────────────────────────────────────────────
 
