@@ -105,13 +105,17 @@ def _fail(
     return FINISH_REQUEST
 
 
-def refuse_failed(context: HttpContext, error: BaseException) -> None:
-    """500.0 with the traceback for those who may see it."""
+def refuse_failed(
+    context: HttpContext, error: BaseException, module: str = "", notification: str = ""
+) -> None:
+    """500.0 with the traceback for those who may see it; `module` where its step will not say."""
     response = context.response
     response.clear()
     response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
     if response.error is not None:
         response.error.traceback = "".join(traceback.format_exception(error))
+        response.error.module_name = module
+        response.error.notification = notification
 
 
 def _note_origin(context: HttpContext, step: Step) -> None:

@@ -91,7 +91,7 @@ class WsgiHandler(HttpModule):
             if context.exchange.started:
                 context.is_cut = True
             else:
-                refuse_failed(context, error)
+                refuse_failed(context, error, "WsgiModule", "EXECUTE_REQUEST_HANDLER")
         context.is_handled = True
         return CONTINUE
 

@@ -552,3 +552,15 @@ def test_frameworks_run(tmp_path, framework):
     server = make_server(tmp_path, WSGI.format(f"{name}:app"))
     exchange = ask(server, method="POST", path="/echo/x", body=b"y")
     assert (exchange.status, exchange.body) == (200, b"x y")
+
+
+def test_the_error_page_names_the_module(serve):
+    """An exception inside the application is WsgiModule's, at EXECUTE_REQUEST_HANDLER."""
+    server = serve("""
+    def app(environ, start_response):
+        raise ValueError("boom")
+    """)
+    page = ask(server).body
+    assert b"WsgiModule" in page
+    assert b"EXECUTE_REQUEST_HANDLER" in page
+    assert b"boom" in page
