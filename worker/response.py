@@ -223,7 +223,7 @@ class HttpResponse(msgspec.Struct, eq=False):
     def release(self) -> None:
         """The body has gone, or never will: close its files."""
         for chunk in self.chunks:
-            if chunk.__class__ is FileRegion:
+            if isinstance(chunk, FileRegion):
                 chunk.close()
 
     def disable_buffering(self) -> None:
