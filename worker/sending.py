@@ -66,9 +66,9 @@ def finish(context: HttpContext) -> None:
     exchange = context.exchange
     response = context.response
     chunks = response.chunks
+    body = chunks[0] if len(chunks) == 1 else None
     if (
-        len(chunks) == 1
-        and chunks[0].__class__ is bytes
+        isinstance(body, bytes)
         and response.status < 300
         and response.status not in _BODILESS
         and not (
@@ -83,7 +83,6 @@ def finish(context: HttpContext) -> None:
         )
     ):
         # The usual response, in one message and nothing to ask anybody.
-        body: bytes = chunks[0]
         length = response.content_length
         exchange.finish(
             response.status,
