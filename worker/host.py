@@ -7,6 +7,7 @@ signals: one queue, one thing at a time. That it answers pings proves that the i
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -106,6 +107,9 @@ class WorkerHost:
                 WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}")
             )
             return 71
+        # What has been loaded stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         self._scoreboard.write_names(self._server.module_names)
         context = self._context = Context()
         client = self._client = QueueClient(
