@@ -14,19 +14,21 @@ can take a live worker's identity over.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 from zmq.constants import POLLIN, SocketOption
 
 from was.ipc.messages import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    import asyncio  # a worker has no use for it
 
 __all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller"]
 
@@ -96,6 +98,20 @@ class Sent(Enum):
     NOT_THERE = 3  # EHOSTUNREACH: no such identity connected; wait for the pidfd to tell
 
 
+def _monitor(context: Context, sock: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """The end at which ZeroMQ tells of ended connections.
+
+    Without a high-water mark: ZeroMQ's I/O thread, the only one, *waits* while its monitor's queue
+    is full, and a stranger who connects and leaves often enough would stop every pool's messages.
+    """
+    address = f"inproc://monitor-{id(sock)}"
+    sock.monitor(address, zmq.EVENT_DISCONNECTED)
+    end = context.socket(zmq.PAIR)
+    end.setsockopt(zmq.RCVHWM, 0)
+    end.connect(address)
+    return end
+
+
 class RouterChannel:
     """The listener's end for one pool: a ROUTER bound at `endpoint`, pumped on the loop.
 
@@ -121,11 +137,13 @@ class RouterChannel:
         sock = context.socket(zmq.ROUTER)
         sock.setsockopt(zmq.ROUTER_MANDATORY, 1)
         sock.setsockopt(zmq.ROUTER_HANDOVER, 0)
-        self._monitor = sock.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = _monitor(context, sock)
+        self._disconnected: set[int] = set()
         try:
             sock.bind(endpoint)
         except BaseException:
             sock.disable_monitor()
+            self._monitor.close(0)
             sock.close(0)
             raise
         self._sock = sock
@@ -210,14 +228,22 @@ class RouterChannel:
             self.schedule()
         return result
 
-    def read_disconnects(self) -> list[int]:
-        """Descriptors of the connections that ended since the last call."""
-        ended: list[int] = []
-        while int(self._monitor.getsockopt(_EVENTS)) & _POLLIN:
-            frames = self._monitor.recv_multipart()
+    def read_disconnects(self) -> None:
+        """Take notice of the connections that ended; call it now and then, or memory fills."""
+        monitor = self._monitor
+        while int(monitor.getsockopt(_EVENTS)) & _POLLIN:
+            frames = monitor.recv_multipart()
             _event, value = struct.unpack("=hi", frames[0][:6])
-            ended.append(value)
-        return ended
+            self._disconnected.add(value)
+
+    def has_disconnected(self, source: int) -> bool:
+        """Whether the connection with this descriptor was seen to end since `forget_disconnect`."""
+        return source in self._disconnected
+
+    def forget_disconnect(self, source: int) -> None:
+        """The descriptor is a new connection's: what was noted of it speaks of a former one."""
+        self.read_disconnects()
+        self._disconnected.discard(source)
 
     def close(self) -> None:
         """Unbind and forget what was not sent (but for LINGER_MS)."""

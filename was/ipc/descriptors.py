@@ -11,13 +11,16 @@ when the content turns out to be ill-formed.
 from __future__ import annotations
 
 import array
-import asyncio
 import os
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio  # a worker has no use for it
 
 __all__ = ["ControlLink", "ControlSocket", "listen_control"]
 
