@@ -14,6 +14,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from was.errors import IllFormedMessageError, LocalProtocolError
 from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES, RouterChannel, Sent
@@ -46,6 +48,7 @@ from was.listener.request import ClientRequest, Progress
 from was.listener.spool import SpoolAccount
 
 if TYPE_CHECKING:
+    from was.listener.connection import ClientConnection
     from was.listener.service import ListenerService
 
 __all__ = ["Incarnation", "PoolBroker"]
@@ -61,6 +64,10 @@ SETTLE_STEP_S = 0.002
 FURTHER_S = 0.05
 READ_AHEAD_BYTES = 64 * 1024
 RETRY_SEND_S = 0.005
+MAX_FILE_OFFSET = (1 << 63) - 1
+# A worker's connection ends with its process. If it has ended and this much later the pidfd has not
+# fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).
+CONNECTION_LOST_S = 1.0
 
 
 class Incarnation:
@@ -70,6 +77,7 @@ class Incarnation:
         "active_requests",
         "finished",
         "free_slots",
+        "has_left",
         "identity",
         "is_activated",
         "is_attached",
@@ -77,7 +85,9 @@ class Incarnation:
         "is_dead",
         "is_draining",
         "is_faulty",
+        "is_retrying",
         "is_stop_sent",
+        "lost_at",
         "out",
         "out_bytes",
         "outstanding",
@@ -114,8 +124,11 @@ class Incarnation:
         self.is_draining = False
         self.is_stop_sent = False
         self.is_blocked = False
+        self.is_retrying = False
         self.is_dead = False
         self.is_faulty = False
+        self.has_left = False
+        self.lost_at = 0.0
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -178,9 +191,17 @@ class PoolBroker:
         self._service.channels.append(self._router)
 
     def close(self) -> None:
-        """The pool is gone, or the listener leaves."""
+        """The pool is gone, or the listener leaves: nobody is left waiting."""
+        self.settings = structs.replace(self.settings, accepting=False, refusal="Disabled")
         for request in self.queue.drain():
             self._fail(request, 503, "Disabled")
+        for worker in self.workers.values():
+            for request in list(worker.outstanding.values()):
+                if request.connection is not None and request.progress is RESPONDING:
+                    request.connection.abort("its pool is gone")
+                else:
+                    self._fail(request, 503, "Disabled")
+            worker.outstanding.clear()
         if self._further_timer is not None:
             self._further_timer.cancel()
             self._further_timer = None
@@ -323,13 +344,16 @@ class PoolBroker:
             # Not reading, or not connected though its pidfd has not fired: no more dispatch, keep
             # everything, and look again soon. Its death, if it is one, settles the rest.
             worker.is_blocked = True
-            self._service.loop.call_later(RETRY_SEND_S, self._unblock, worker)
+            if not worker.is_retrying:
+                worker.is_retrying = True
+                self._service.loop.call_later(RETRY_SEND_S, self._unblock, worker)
             return
         if worker.is_blocked:
             worker.is_blocked = False
             self.turn()
 
     def _unblock(self, worker: Incarnation) -> None:
+        worker.is_retrying = False
         if not worker.is_dead and worker.is_blocked:
             self._send_unsent(worker)
 
@@ -462,50 +486,76 @@ class PoolBroker:
     def _ended(self, worker: Incarnation, request_id: int, attempt: int) -> ClientRequest:
         """The END of a request: its row is free again."""
         request = self._owned(worker, request_id, attempt)
-        del worker.outstanding[request_id]
+        self._end(worker, request)
+        return request
+
+    def _end(self, worker: Incarnation, request: ClientRequest) -> None:
+        del worker.outstanding[request.id]
         worker.free_slots.append(request.slot)
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None
-        return request
+
+    # What is found ill-formed leaves its request with the worker, so that the worker's death
+    # decides its fate: only a message that is good as far as it goes takes a request away.
 
     def _on_response(self, worker: Incarnation, item: Response) -> None:
-        if item.more:
-            request = self._owned(worker, item.id, item.attempt)
-        else:
-            # _ended, spelled out: this is the one path every small response takes.
-            request = worker.outstanding.pop(item.id, _NOBODY)
-            if request.attempt != item.attempt:
-                raise IllFormedMessageError(f"request {item.id:x} is not its own")
-            worker.free_slots.append(request.slot)
-            worker.finished += 1
-            if worker.suspect is request:
-                worker.suspect = None
-        fd = self._take_file(worker, item) if item.file_token else -1
-        connection = request.connection
-        if connection is None:
-            self._drop_late(request, item, fd)
+        if item.more or item.file_token:
+            self._on_longer_response(worker, item)
             return
+        # _owned and _end, spelled out: this is the one path every small response takes.
+        request = worker.outstanding.pop(item.id, _NOBODY)
+        connection = request.connection
+        if request.attempt != item.attempt or request.progress is RESPONDING:
+            if request is not _NOBODY:
+                worker.outstanding[item.id] = request
+            raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
+        worker.free_slots.append(request.slot)
+        worker.finished += 1
+        if worker.suspect is request:
+            worker.suspect = None
+        if connection is None:
+            self._drop_late(request, item, -1)
+            return
+        self._respond(connection, request, item, -1)
+
+    def _on_longer_response(self, worker: Incarnation, item: Response) -> None:
+        request = self._owned(worker, item.id, item.attempt)
         if request.progress is RESPONDING:
             raise IllFormedMessageError("a second response")
+        fd = self._take_file(worker, item) if item.file_token else -1
+        if not item.more:
+            self._end(worker, request)
+        if request.connection is None:
+            self._drop_late(request, item, fd)
+            return
+        self._respond(request.connection, request, item, fd)
+
+    def _respond(
+        self, connection: ClientConnection, request: ClientRequest, item: Response, fd: int
+    ) -> None:
         try:
             connection.on_response(request, item, fd)
         except LocalProtocolError:
+            if fd >= 0:
+                os.close(fd)
             # What it wanted to say cannot be said; whoever waits gets a 502 instead.
             if request.connection is not None:
                 connection.fail(request, 502, "Connection_Abandoned_By_AppPool")
             raise
 
     def _on_chunk(self, worker: Incarnation, item: ResponseChunk) -> None:
-        if item.more:
-            request = self._owned(worker, item.id, item.attempt)
-        else:
-            request = self._ended(worker, item.id, item.attempt)
+        request = self._owned(worker, item.id, item.attempt)
+        connection = request.connection
+        if connection is not None and request.progress is not RESPONDING:
+            raise IllFormedMessageError("a chunk before its response")
         fd = self._take_file(worker, item) if item.file_token else -1
-        if request.connection is None:
+        if not item.more:
+            self._end(worker, request)
+        if connection is None:
             self._drop_late(request, item, fd)
             return
-        request.connection.on_chunk(request, item, fd)
+        connection.on_chunk(request, item, fd)
 
     def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
         """The descriptor that goes with a message.
@@ -516,9 +566,10 @@ class PoolBroker:
         fd = self._door.take(worker.pid, item.id, item.file_token)
         if fd < 0:
             raise IllFormedMessageError(f"descriptor {item.file_token} did not come")
-        if item.file_offset < 0 or item.file_length < 0:
+        offset, length = item.file_offset, item.file_length
+        if offset < 0 or length < 0 or offset + length > MAX_FILE_OFFSET:
             os.close(fd)
-            raise IllFormedMessageError("a negative region")
+            raise IllFormedMessageError(f"{length} bytes at {offset} of a file")
         return fd
 
     def _drop_late(self, request: ClientRequest, item: Response | ResponseChunk, fd: int) -> None:
@@ -537,8 +588,10 @@ class PoolBroker:
     def _on_hello(self, worker: Incarnation, item: Hello, source: int) -> None:
         if item.protocol != PROTOCOL_VERSION or item.worker_id != worker.worker_id:
             raise IllFormedMessageError(f"protocol {item.protocol} worker {item.worker_id}")
+        if worker.is_attached:
+            raise IllFormedMessageError("a second Hello")
         if self._router is not None:
-            self._router.read_disconnects()  # those of former connections with this descriptor
+            self._router.forget_disconnect(source)  # of a former connection with this descriptor
         worker.source = source
         worker.is_attached = True
         self._service.attached(worker.worker_id)
@@ -546,14 +599,26 @@ class PoolBroker:
     def _on_bye(self, worker: Incarnation) -> None:
         if worker.outstanding:
             raise IllFormedMessageError("Bye with requests still owed")
+        if worker.has_left:
+            raise IllFormedMessageError("a second Bye")
+        worker.has_left = True
+        worker.is_draining = True
+        if worker in self._ready:
+            self._ready.remove(worker)
         self._post(worker, AcknowledgeBye())
         self._service.drained(worker.worker_id)
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
         if not worker.is_stop_sent:
             raise IllFormedMessageError("requests given back without StopListening")
+        rows = worker.scoreboard.read_rows()
         for request_id, attempt in item.requests:
-            request = self._ended(worker, request_id, attempt)
+            request = self._owned(worker, request_id, attempt)
+            if request.progress is RESPONDING or _has_started(request, rows):
+                raise IllFormedMessageError(f"request {request_id:x} given back after it began")
+            if request.connection is not None and not request.is_body_held():
+                raise IllFormedMessageError(f"request {request_id:x} given back without its body")
+            self._end(worker, request)
             worker.finished -= 1
             if request.connection is not None:
                 self._queue_again(request)
@@ -572,16 +637,26 @@ class PoolBroker:
 
     def _on_pull(self, worker: Incarnation, item: BodyPull) -> None:
         request = self._owned(worker, item.id, item.attempt)
-        if item.count <= 0 or request.spool is None:
+        if item.count <= 0:
+            raise IllFormedMessageError(f"a pull of {item.count} bytes")
+        if request.connection is None:
+            return  # the client went while the worker asked: it is told already
+        if request.spool is None:
             raise IllFormedMessageError("a pull without a body to pull")
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
-        if request.connection is not None:
-            self.body_arrived(request)
+        self._send_body(request)
 
     def body_arrived(self, request: ClientRequest) -> None:
+        """More of a streamed body came."""
+        if request.pull_granted > 0:
+            # The worker has waited for it: the time that it may take begins again.
+            request.sent_at = self._service.time()
+        self._send_body(request)
+
+    def _send_body(self, request: ClientRequest) -> None:
         """Send as much of the body as the worker has asked for and has come."""
         worker, spool = request.worker, request.spool
-        if worker is None or spool is None:
+        if worker is None or spool is None or worker.is_dead:
             return
         while request.pull_granted > 0:
             left = spool.size - request.pull_offset
@@ -646,6 +721,7 @@ class PoolBroker:
             self._fail(request, 503, self.settings.refusal or "Disabled")
             return
         self._service.count("requests_taken_back")
+        request.queued_at = self._service.time()  # the time it ran is not time it waited
         self.queue.give_back(request)
 
     def expire(self, now: float) -> None:
@@ -654,9 +730,10 @@ class PoolBroker:
         scaled = self._service.scaled
         if settings.queue_time_limit_s > 0:
             limit = scaled(settings.queue_time_limit_s)
-            while (oldest := self.queue.peek()) is not None and now - oldest.queued_at > limit:
-                self.queue.withdraw(oldest)
-                self._fail(oldest, 503, "Timer_AppPool")
+            for request in self.queue.waiting_since(now - limit):
+                self.queue.withdraw(request)
+                self._fail(request, 503, "Timer_AppPool")
+        self._look_for_lost(now)
         if settings.time_limit_s <= 0:
             return
         limit = scaled(settings.time_limit_s)
@@ -669,13 +746,28 @@ class PoolBroker:
             if late:
                 self._time_out(worker, late)
 
+    def _look_for_lost(self, now: float) -> None:
+        """Workers whose connection has ended though they live: what they sent last is lost."""
+        router = self._router
+        if router is None:
+            return
+        router.read_disconnects()
+        for worker in list(self.workers.values()):
+            if worker.is_dead or worker.is_faulty or worker.has_left or worker.source < 0:
+                continue
+            if worker.lost_at:
+                if now - worker.lost_at > CONNECTION_LOST_S:
+                    self._faulty(worker, "its connection ended")
+            elif router.has_disconnected(worker.source):
+                worker.lost_at = now
+
     def _time_out(self, worker: Incarnation, late: list[ClientRequest]) -> None:
         """504 for what has run too long; a request that has not even begun waits on."""
         rows = worker.scoreboard.read_rows()
         for request in late:
             if request.connection is None or not _has_started(request, rows):
                 continue
-            if request.spool is not None and not request.is_body_complete:
+            if request.pull_granted > 0 and not request.is_body_complete:
                 continue  # the worker waits for the client
             self._service.count("requests_timed_out")
             request.connection.fail(request, 504, "Timer_Response")
@@ -701,7 +793,8 @@ class PoolBroker:
             return
         ended = not worker.outstanding or worker.is_faulty
         if not ended and worker.source >= 0:
-            ended = self._service.saw_disconnect(router, worker.source)
+            router.read_disconnects()
+            ended = router.has_disconnected(worker.source)
         router.pump()
         if not ended and self._service.loop.time() < deadline:
             self._service.loop.call_later(SETTLE_STEP_S, self._settle_later, worker, deadline)
@@ -765,6 +858,8 @@ class _Nobody:
     """Stands in for a request the worker does not have: its attempt fits no message."""
 
     attempt = -1
+    connection = None
+    progress = SENT
 
 
 _NOBODY: Any = _Nobody()

@@ -12,10 +12,11 @@ connection is kept, else closed.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from was.errors import LocalProtocolError, RemoteProtocolError
-from was.ipc.messages import AbortResponse, Response, ResponseChunk, request_id_text
+from was.ipc.messages import CHUNK_BYTES, AbortResponse, Response, ResponseChunk, request_id_text
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.headers import check_block, response_head
 from was.listener.http_pages import page
@@ -66,6 +67,7 @@ class ClientConnection(asyncio.Protocol):
         "_engine",
         "_is_eof",
         "_is_reading_paused",
+        "_left_bytes",
         "_log",
         "_phase",
         "_scheme",
@@ -106,6 +108,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_reading_paused = False
         self.is_paused = False
         self._wants_empty = False
+        self._left_bytes = -1
         self._log = ""
         self._status = 0
         self._substatus = 0
@@ -189,9 +192,13 @@ class ClientConnection(asyncio.Protocol):
         """The client closed its half: what it asked for is still answered (RFC 9112, 9.6)."""
         self._is_eof = True
         phase = self._phase
-        if phase == BUSY or (phase == DRAIN and self._stream is not None):
+        if phase == BUSY:
             return True
-        if phase == BODY and self.request is not None:
+        if phase == HEAD and self._buffer:
+            # A pipelined request may wait for this turn's end; half a head is dropped there.
+            self.loop.call_soon(self._read_pipelined)
+            return True
+        if phase == BODY and self.request is not None and self.request.progress > QUEUED:
             self._service.log_error(
                 self.peer, self.request.head, 0, self.request.site_id, "Client_Reset", self.request
             )
@@ -273,10 +280,14 @@ class ClientConnection(asyncio.Protocol):
                 self._read_ahead(data[end:])
             pool.submit(request)
             return
+        self._phase = BODY
+        request.is_body_complete = False
+        request.body_length = head.content_length
         refusal = pool.refusal()
         if refusal:
             # Nothing of a body is taken for a queue that will not have the request.
             self.fail(request, 503, refusal)
+            self._drain_rest(data[end:])
             return
         self._begin_body(request, head, data[end:])
 
@@ -330,16 +341,14 @@ class ClientConnection(asyncio.Protocol):
     # ── its body ────────────────────────────────────────────────────────────────────────────────
 
     def _begin_body(self, request: ClientRequest, head: Head, data: bytes) -> None:
-        self._phase = BODY
         self._body_size = 0
         self._body_parts = []
         settings = request.pool.settings
-        request.is_body_complete = False
-        request.body_length = head.content_length
         if settings.streaming or head.content_length > settings.max_spool:
             request.spool = Spool(request.pool.account, settings.body_spool)
             request.pool.submit(request)
             if self.request is not request:
+                self._drain_rest(data)
                 return
         if head.expect_continue and not data:
             self.transport.write(CONTINUE)
@@ -353,6 +362,13 @@ class ClientConnection(asyncio.Protocol):
         limit_s = self._service.entity_body_s if site is None else site.connection_timeout_s
         self.deadline = self._service.time() + limit_s
         self.deadline_reason = "Timer_EntityBody"
+
+    def _stop_body_timer(self) -> None:
+        """Nothing is awaited from the client; what it is being sent it must still take."""
+        if self._stream is None:
+            self.deadline = 0.0
+        else:
+            self._watch_sending()
 
     def _on_body(self, data: bytes) -> None:
         request = self.request
@@ -368,14 +384,18 @@ class ClientConnection(asyncio.Protocol):
                 self._keep_body(request, piece)
         except OSError as error:
             self._service.spool_failed(error)
+            if is_complete:
+                request.is_body_complete = True
+                self._phase = BUSY
+                self._buffer = rest
             self.fail(request, 503, "N/A")
             return
         if is_complete:
-            self.deadline = 0.0
+            self._stop_body_timer()
             self._phase = BUSY
-            self._body_complete(request)
             if rest:
                 self._read_ahead(rest)
+            self._body_complete(request)
             return
         self._restart_body_timer()
         if request.progress is not READING:
@@ -394,8 +414,10 @@ class ClientConnection(asyncio.Protocol):
             return
         self._body_size += len(piece)
         self._body_parts.append(piece)
-        if self._body_size > request.pool.settings.body_spool:
-            request.spool = spool = Spool(request.pool.account, request.pool.settings.body_spool)
+        limit = request.pool.settings.body_spool
+        if self._body_size > limit or self._body_size > CHUNK_BYTES:
+            # Beyond a chunk it would not travel in one message with its head.
+            request.spool = spool = Spool(request.pool.account, limit)
             for part in self._body_parts:
                 spool.append(part)
             self._body_parts = []
@@ -424,11 +446,13 @@ class ClientConnection(asyncio.Protocol):
             limit = request.pool.settings.max_spool
             if spool.size >= limit or request.pool.settings.streaming:
                 self._pause_reading()
+                self._stop_body_timer()  # it is not the client who is slow
 
     def body_pulled(self) -> None:
         """The worker has taken some of a streamed body: read on."""
-        if self._phase == BODY:
+        if self._phase == BODY and self._is_reading_paused:
             self._resume_reading()
+            self._restart_body_timer()
 
     def _body_refused(self, request: ClientRequest, error: RemoteProtocolError) -> None:
         self._service.log_error(
@@ -501,6 +525,8 @@ class ClientConnection(asyncio.Protocol):
             self, request, length=length, is_chunked=is_chunked, has_body=has_body
         )
         stream.sent_bytes = len(data)
+        if self.deadline == 0.0:  # else a body still arrives, and has its own timer
+            self._watch_sending()
         self.transport.write(data)
         self._feed_stream(request, body, more, fd, item.file_offset, item.file_length, item)
 
@@ -527,27 +553,29 @@ class ClientConnection(asyncio.Protocol):
         try:
             stream.add(data)
             if fd >= 0:
-                stream.add_file(fd, file_offset, file_length)
+                file, fd = fd, -1
+                stream.add_file(file, file_offset, file_length)
             if not more:
                 self._log = item.log
                 self._substatus = item.substatus
                 self._win32 = item.win32
                 stream.finish()
         except (ValueError, OSError) as error:
+            if fd >= 0:
+                os.close(fd)
             self.abort(str(error))
             return
-        self._restart_send_timer(stream)
         stream.advance()
 
-    def _restart_send_timer(self, stream: ResponseStream) -> None:
+    def _watch_sending(self) -> None:
         """MinBytesPerSecond bounds a client that does not read; checked by the sweep."""
         self.deadline_reason = "Timer_MinBytesPerSecond"
-        self.deadline = self._service.send_deadline(stream.sent_bytes)
+        self.deadline = self._service.send_deadline()
 
     def on_abort(self, request: ClientRequest, item: AbortResponse) -> None:
         """The worker gave the response up."""
-        self._log = item.log
         if request.progress is RESPONDING:
+            self._log = item.log
             self._win32 = item.win32
             self.abort("the application gave up")
         else:
@@ -690,6 +718,11 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._start_drain()
 
+    def _drain_rest(self, data: bytes) -> None:
+        """What came with the head of a request that was refused belongs to its body."""
+        if data and self._phase == DRAIN:
+            self._on_drain(data)
+
     def _on_drain(self, data: bytes) -> None:
         """The rest of a body nobody wants any more."""
         self._discarded += len(data)
@@ -709,6 +742,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _close_gently(self) -> None:
         """Close our half after what was written; read on a while, so that no reset overtakes it."""
+        self._left_bytes = -1
+        self.deadline = self._service.time() + LINGER_S
+        self.deadline_reason = "Linger"
         if self._is_eof or not self.transport.can_write_eof():
             self._phase = CLOSED
             self.transport.close()
@@ -716,8 +752,6 @@ class ClientConnection(asyncio.Protocol):
         self._phase = LINGER
         self._discarded = 0
         self._buffer = b""
-        self.deadline = self._service.time() + LINGER_S
-        self.deadline_reason = "Linger"
         self._resume_reading()
         self.transport.write_eof()
 
@@ -744,7 +778,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._close_after = True
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """The deadline has passed."""
         reason = self.deadline_reason
         service = self._service
@@ -753,9 +787,8 @@ class ClientConnection(asyncio.Protocol):
             if stream is None:
                 self.deadline = 0.0
                 return
-            later = service.send_deadline_of(self, stream)
-            if later > now:
-                self.deadline = later
+            if stream.keeps_up(self.transport.get_write_buffer_size(), service.least_bytes):
+                self.deadline = service.send_deadline()
                 return
             request = self.request
             if request is not None:
@@ -764,7 +797,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self.deadline = 0.0
         if reason == "Linger":
-            self.transport.abort()
+            self._linger_on()
         elif self._phase == DRAIN:
             self._close_gently()
         elif reason == "Timer_EntityBody" and self.request is not None:
@@ -780,6 +813,16 @@ class ClientConnection(asyncio.Protocol):
                 self.answer(408, reason, close=True)
             else:
                 self._close_gently()
+
+    def _linger_on(self) -> None:
+        """The time to linger is over; it begins again while a client is still taking the answer."""
+        left = self.transport.get_write_buffer_size()
+        before = self._left_bytes
+        if left == 0 or (before >= 0 and left > max(0, before - self._service.least_bytes)):
+            self.transport.abort()
+            return
+        self._left_bytes = left
+        self.deadline = self._service.send_deadline()
 
     def fail_body_timeout(self, request: ClientRequest) -> None:
         """The body came too slowly: 408, and close."""

@@ -3,7 +3,8 @@
 Oldest first, by id: ids count up as requests arrive. A request that comes back from a worker (it
 had not begun, or may be repeated) takes its old place and does not count against the limit: it was
 admitted once. A request that is withdrawn (client gone, time limit) stays where it lies and is
-skipped when its turn comes, so that withdrawing costs nothing however long the queue is.
+skipped when its turn comes, so that withdrawing costs nothing however long the queue is; when
+withdrawn ones outnumber the waiting, they are swept out together.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from typing import Generic, Protocol, TypeVar
 __all__ = ["Queued", "RequestQueue"]
 
 
+# How many withdrawn requests may lie in the queue whatever its limit.
+SLACK = 64
+
+
 class Queued(Protocol):
     """What the queue needs to know of a request."""
 
     id: int
     is_queued: bool
+    queued_at: float
 
 
 R = TypeVar("R", bound=Queued)
@@ -63,6 +69,9 @@ class RequestQueue(Generic[R]):
         request.is_queued = False
         if not any(returned is request for _, returned in self._returned):
             self._admitted -= 1
+            if len(self._waiting) > 2 * self.limit + SLACK:
+                # Clients that come and go behind one that waits must not fill the memory.
+                self._waiting = deque(r for r in self._waiting if r.is_queued)
 
     def peek(self) -> R | None:
         """The oldest request, left where it is."""
@@ -74,6 +83,19 @@ class RequestQueue(Generic[R]):
         if returned and (not waiting or returned[0][0] < waiting[0].id):
             return returned[0][1]
         return waiting[0] if waiting else None
+
+    def waiting_since(self, limit: float) -> list[R]:
+        """Those that have waited since before `limit`; they are left where they are.
+
+        Admitted ones lie in the order in which they began to wait, given-back ones do not.
+        """
+        found = [r for _, r in self._returned if r.is_queued and r.queued_at < limit]
+        for request in self._waiting:
+            if request.is_queued:
+                if request.queued_at >= limit:
+                    break
+                found.append(request)
+        return found
 
     def take(self) -> R | None:
         """The oldest request, taken out."""

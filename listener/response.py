@@ -27,6 +27,8 @@ __all__ = ["FileRegion", "ResponseStream"]
 FILE_BYTES = 256 * 1024
 # Windows are given back in steps of at least this many bytes.
 WINDOW_STEP = 64 * 1024
+# Files are not counted against the window, and each holds a descriptor of the listener's.
+MAX_SEGMENTS_WITH_FILES = 1024
 
 
 class FileRegion:
@@ -77,7 +79,9 @@ class ResponseStream:
         self._has_writer = False
         self.is_finished = False
         self.sent_bytes = 0
-        self.taken_bytes = 0  # as the sweep last saw it
+        # As the last look at the client's pace found them.
+        self._taken_bytes = 0
+        self._offered_bytes = 0
         self.is_closed = False
 
     # ── from the worker ─────────────────────────────────────────────────────────────────────────
@@ -95,6 +99,9 @@ class ResponseStream:
     def add_file(self, fd: int, offset: int, length: int) -> None:
         """A region of a regular file; the descriptor is ours from here on."""
         region = FileRegion(fd, offset, length, is_owned=True)
+        if len(self._segments) >= MAX_SEGMENTS_WITH_FILES:
+            region.close()
+            raise ValueError("too many files at once for a client that does not read")
         if not self._has_body or length <= 0:
             region.close()
             return
@@ -164,6 +171,20 @@ class ResponseStream:
     def may_run(self) -> None:
         """Somebody left the line: perhaps it is our turn."""
         self._acknowledge()
+
+    def keeps_up(self, buffered_bytes: int, least_bytes: int) -> bool:
+        """Whether since the last look the client took all it was offered then, or the least.
+
+        `buffered_bytes` are with the transport still.
+        """
+        taken = self.sent_bytes - buffered_bytes
+        is_fast_enough = taken >= min(self._offered_bytes, self._taken_bytes + least_bytes)
+        self._taken_bytes = taken
+        self._offered_bytes = self.sent_bytes + sum(
+            segment.length if isinstance(segment, FileRegion) else len(segment)
+            for segment in self._segments
+        )
+        return is_fast_enough
 
     # ── towards the client ──────────────────────────────────────────────────────────────────────
 
@@ -237,7 +258,11 @@ class ResponseStream:
         self._is_writing_file = False
         self._segments.popleft()
         region.close()
-        self.advance()
+        if self._segments:
+            # Not from here: many small files must not become a deep recursion, nor hold the loop.
+            loop.call_soon(self.advance)
+        else:
+            self.advance()
 
     def _drop_writer(self) -> None:
         if self._has_writer:

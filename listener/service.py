@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from was.ipc.messages import PoolQueue
     from was.listener.engines import Engine
     from was.listener.request import ClientRequest
-    from was.listener.response import ResponseStream
 
 __all__ = ["ListenerService", "SiteRuntime"]
 
@@ -72,7 +71,7 @@ RECONNECT_S = 0.5
 # Accepting goes on this long after the order to stop, so that no connection that waits in the
 # kernel's queue is reset.
 LAST_ACCEPT_S = 0.05
-# A client that does not read is given at least this long, whatever the minimum rate.
+# How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
 BACKLOG = 4096
 SERVER = b"was"
@@ -108,7 +107,6 @@ class ListenerService:
         self._incoming_sockets: list[tuple[ListeningSocket, int]] = []
         self._marked: list[PoolBroker] = []
         self._is_turn_scheduled = False
-        self._disconnects: dict[RouterChannel, set[int]] = {}
         self._access: AccessLog | None = None
         # Ids of requests count up within an epoch and never repeat between epochs.
         self.last_request = 0
@@ -354,15 +352,6 @@ class ListenerService:
         """A death is settled."""
         self._tell(WorkerDeathSettled(worker_id, requests, finished))
 
-    def saw_disconnect(self, router: RouterChannel, source: int) -> bool:
-        """Whether the connection with this descriptor has ended since it said Hello."""
-        seen = self._disconnects.setdefault(router, set())
-        seen.update(router.read_disconnects())
-        if source in seen:
-            seen.discard(source)
-            return True
-        return False
-
     # ── what the connections ask ────────────────────────────────────────────────────────────────
 
     def next_connection_id(self) -> int:
@@ -379,20 +368,15 @@ class ListenerService:
         self.count("spool_failures")
         log("listener_error", detail=f"spool: {error}")
 
-    def send_deadline(self, sent_bytes: int) -> float:
-        """When a client that reads at the minimum rate must have taken so much."""
-        rate = self._settings.min_bytes_per_second
-        if rate <= 0 or rate == 0xFFFFFFFF:
-            return self.time() + 3600.0
-        return self.time() + self.scaled(max(SEND_GRACE_S, sent_bytes / rate))
+    def send_deadline(self) -> float:
+        """When to look (again) whether a client takes its response."""
+        return self.time() + self.scaled(SEND_GRACE_S)
 
-    def send_deadline_of(self, connection: ClientConnection, stream: ResponseStream) -> float:
-        """The deadline again, when the client has taken something since it was set."""
-        taken = stream.sent_bytes - connection.transport.get_write_buffer_size()
-        if taken > stream.taken_bytes:
-            stream.taken_bytes = taken
-            return self.send_deadline(0)
-        return 0.0
+    @property
+    def least_bytes(self) -> int:
+        """What a client must take between two looks, as far as there is so much for it."""
+        rate = self._settings.min_bytes_per_second
+        return 0 if rate in {0, 0xFFFFFFFF} else int(rate * SEND_GRACE_S)
 
     # ── logs ────────────────────────────────────────────────────────────────────────────────────
 
@@ -487,7 +471,11 @@ class ListenerService:
                 pool.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
-                connection.expire(now)
+                connection.expire()
+            if self.is_draining and not self._servers:
+                # Some were accepted in the very turn in which accepting ended.
+                for connection in list(self.connections):
+                    connection.shut_down()
         if self._access is not None:
             self._access.flush()
         if self.is_draining and not self._servers and not self.connections:

@@ -57,9 +57,6 @@ class FakeService:
     def scaled(self, seconds):
         return seconds
 
-    def saw_disconnect(self, *_):
-        return True
-
     def attached(self, _worker_id):
         pass
 
@@ -150,7 +147,10 @@ class World:
         return False
 
     def read_disconnects(self):
-        return []
+        pass
+
+    def has_disconnected(self, _source):
+        return True
 
     # what can happen
 
