@@ -154,6 +154,9 @@ class WorkerHost:
             self._wait(1.0)
             while self._events:
                 self._events.popleft()()
+            if self._state is State.DRAINING:
+                # Also when a request came between the last END and the notice of it.
+                self._drained()
             if self._control is None:
                 self._look_for_manager()
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -89,7 +90,7 @@ class RequestThreads:
         self._is_sleeping = False
         self._usual_s = 0.0
         self._is_usually_slow = False
-        self._calls: list[Callable[[], None]] = []
+        self._calls: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.poller = WorkerPoller(self._wake_fd)
         self._monitor_wake = threading.Lock()
@@ -152,9 +153,8 @@ class RequestThreads:
                     self._is_running = False
             if leads:
                 self._client.flush()
-                with self._mutex:
-                    self._since = time.perf_counter()
-                    self._is_running = True
+                # `_since` stays: one that posts often would else lead, and not receive, for ever.
+                self._is_running = True
                 return
         self.posted()
 
@@ -222,9 +222,7 @@ class RequestThreads:
         while True:
             is_empty = client.flush()
             if self._calls:
-                calls, self._calls = self._calls, []
-                for function in calls:
-                    function()
+                self._calls.popleft()()
                 continue
             received = client.receive()
             if inbox and self._can_promote():
@@ -241,7 +239,8 @@ class RequestThreads:
                 return
             self._is_sleeping = True
             # A post between the flush above and this line did not ring: look once more.
-            if not (client.has_posts() or self._calls):
+            # So does a request that waits for a thread which has just become idle.
+            if not (client.has_posts() or self._calls or (inbox and self._can_promote())):
                 self.poller.wait(WAIT_MS if is_empty else UNSENT_WAIT_MS)
             self._is_sleeping = False
 

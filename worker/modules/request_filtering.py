@@ -41,6 +41,8 @@ class RequestFilter(HttpModule):
         self._max_url = limits.max_url
         self._max_query = limits.max_query_string
         self._max_content = limits.max_allowed_content_length
+        # The site's, not the section's; 0 = no limit.
+        self._max_segments = application.site.config.limits.max_url_segments or 1 << 30
         self._allows_double_escaping = settings.allow_double_escaping
         # "/name" occurs in every path that has the segment: a quick look before the thorough one.
         self._hidden = tuple(f"/{segment.lower()}" for segment in settings.hidden_segments)
@@ -57,6 +59,8 @@ class RequestFilter(HttpModule):
             return _refuse(context, 404, 14)
         if len(context.query) > self._max_query:
             return _refuse(context, 404, 15)
+        if path.count("/") > self._max_segments and _segments(path) > self._max_segments:
+            return _refuse(context, 404, 20)
         if "%" in path and not self._allows_double_escaping and _ESCAPE.search(path):
             return _refuse(context, 404, 11)
         lower = path.lower()
@@ -68,6 +72,10 @@ class RequestFilter(HttpModule):
             if refusal is not None:
                 return _refuse(context, *refusal)
         return CONTINUE
+
+
+def _segments(path: str) -> int:
+    return path.strip("/").count("/") + 1
 
 
 def _byte_length(path: str) -> int:

@@ -315,6 +315,19 @@ def test_request_filtering(site, tmp_path, inner, changes, expected):
     assert outcome(get(tmp_path, **changes)) != expected
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/" + "a/" * 31 + "a", "404.0"),
+        ("/" + "a/" * 32, "404.0"),
+        ("/" + "a/" * 32 + "a", "404.20"),
+    ],
+)
+def test_more_segments_than_the_site_allows_are_404_20(site, tmp_path, path, expected):
+    """limits/maxUrlSegments of the site, 32 by default; a slash at the end begins none."""
+    assert outcome(get(tmp_path, path)) == expected
+
+
 def test_double_escaping_may_be_allowed(site, tmp_path):
     """allowDoubleEscaping lets a path through that is still escaped after decoding."""
     allowed = filtering("", allowDoubleEscaping="true")
