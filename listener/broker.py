@@ -40,9 +40,10 @@ from was.ipc.messages import (
     ToWorker,
     ToWorkerItem,
 )
-from was.ipc.scoreboard import RequestState, Row, ScoreboardReader
+from was.ipc.scoreboard import RequestState, Row
 from was.listener.descriptors import DescriptorDoor
 from was.listener.fate import Fate, decide_fate, take_blame
+from was.listener.incarnation import Incarnation
 from was.listener.queue import RequestQueue
 from was.listener.request import ClientRequest, Progress
 from was.listener.spool import SpoolAccount
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from was.listener.connection import ClientConnection
     from was.listener.service import ListenerService
 
-__all__ = ["Incarnation", "PoolBroker"]
+__all__ = ["PoolBroker"]
 
 # Looking a member up on its class is slow where it is done for every request.
 ENDED = Progress.ENDED
@@ -68,74 +69,6 @@ MAX_FILE_OFFSET = (1 << 63) - 1
 # A worker's connection ends with its process. If it has ended and this much later the pidfd has not
 # fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).
 CONNECTION_LOST_S = 1.0
-
-
-class Incarnation:
-    """One life of one worker, as the listener sees it."""
-
-    __slots__ = (
-        "active_requests",
-        "finished",
-        "free_slots",
-        "has_left",
-        "identity",
-        "is_activated",
-        "is_attached",
-        "is_blocked",
-        "is_dead",
-        "is_draining",
-        "is_faulty",
-        "is_retrying",
-        "is_stop_sent",
-        "lost_at",
-        "out",
-        "out_bytes",
-        "outstanding",
-        "pid",
-        "pidfd",
-        "scoreboard",
-        "slots",
-        "source",
-        "suspect",
-        "unsent",
-        "worker_id",
-    )
-
-    def __init__(
-        self, worker_id: int, pid: int, identity: bytes, slots: int, pidfd: int, scoreboard_fd: int
-    ) -> None:
-        self.worker_id = worker_id
-        self.pid = pid
-        self.identity = identity
-        self.slots = slots
-        self.pidfd = pidfd
-        self.scoreboard = ScoreboardReader(scoreboard_fd)
-        # A stack: the row used last is in the worker's caches.
-        self.free_slots = list(range(min(slots, self.scoreboard.rows) - 1, -1, -1))
-        self.outstanding: dict[int, ClientRequest] = {}
-        self.out: list[ToWorkerItem] = []
-        self.out_bytes = 0
-        self.unsent: list[bytes] = []
-        self.suspect: ClientRequest | None = None
-        self.source = -1
-        self.finished = 0
-        self.is_attached = False
-        self.is_activated = False
-        self.is_draining = False
-        self.is_stop_sent = False
-        self.is_blocked = False
-        self.is_retrying = False
-        self.is_dead = False
-        self.is_faulty = False
-        self.has_left = False
-        self.lost_at = 0.0
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
-            self.scoreboard.close()
 
 
 class PoolBroker:
@@ -187,8 +120,11 @@ class PoolBroker:
             wants_source=self._wants_source,
             after_pump=self.turn,
         )
-        self._door = DescriptorDoor(endpoint.descriptors)
+        self._door = DescriptorDoor(endpoint.descriptors, self._is_worker)
         self._service.channels.append(self._router)
+
+    def _is_worker(self, pid: int) -> bool:
+        return any(worker.pid == pid for worker in self.workers.values())
 
     def close(self) -> None:
         """The pool is gone, or the listener leaves: nobody is left waiting."""

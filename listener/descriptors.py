@@ -4,6 +4,7 @@ A worker passes a descriptor before it posts the message that names it, and a Un
 readable as soon as it was sent. So when the message is here the descriptor is too: it is fetched
 when it is asked for, and no event loop watches the door. What a worker passes and never names
 costs it its own: the kernel bounds what lies in a socket, `take` bounds what is kept per worker.
+Processes that are no workers of the pool are shown out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 from was.ipc.descriptors import ControlSocket, listen_control
@@ -24,8 +26,9 @@ MAX_KEPT = 1024
 class DescriptorDoor:
     """Connections of workers, by pid, and the descriptors they passed and have not named yet."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, is_worker: Callable[[int], bool]) -> None:
         self._path = path
+        self._is_worker = is_worker
         self._listening = listen_control(path, 0o666)
         self._listening.setblocking(False)
         self._ends: dict[int, ControlSocket] = {}
@@ -56,6 +59,10 @@ class DescriptorDoor:
             sock.setblocking(False)
             end = ControlSocket(sock)
             pid = end.peer()[0]
+            if not self._is_worker(pid):
+                # A child of an application, say: nobody would ever close what it passes.
+                end.close()
+                continue
             old = self._ends.pop(pid, None)
             if old is not None:
                 self._read_end(old, self._kept.setdefault(pid, {}))
@@ -70,7 +77,7 @@ class DescriptorDoor:
     def _read_end(self, end: ControlSocket, kept: dict[tuple[int, int], int]) -> None:
         while len(kept) < MAX_KEPT:
             try:
-                message = end.recv()
+                message = end.recv(limit_bytes=NOTE.size)
             except (BlockingIOError, OSError):
                 return
             if message is None:

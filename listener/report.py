@@ -8,7 +8,8 @@ from was.ipc.messages import ListenerReport, PoolCounters, RequestRow, WorkerCou
 from was.ipc.scoreboard import RequestState, Row
 
 if TYPE_CHECKING:
-    from was.listener.broker import Incarnation, PoolBroker
+    from was.listener.broker import PoolBroker
+    from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
     from was.listener.service import ListenerService
 

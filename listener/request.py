@@ -10,9 +10,10 @@ import msgspec
 from was.ipc.messages import Request
 
 if TYPE_CHECKING:
-    from was.listener.broker import Incarnation, PoolBroker
+    from was.listener.broker import PoolBroker
     from was.listener.connection import ClientConnection
     from was.listener.head_scanner import Head
+    from was.listener.incarnation import Incarnation
     from was.listener.spool import Spool
 
 __all__ = ["ClientRequest", "Progress"]

@@ -48,11 +48,12 @@ from was.ipc.messages import (
     WorkerFaulty,
 )
 from was.listener.access_log import AccessLog
-from was.listener.broker import Incarnation, PoolBroker
+from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
 from was.listener.engines import select
 from was.listener.head_scanner import Head, Limits
 from was.listener.headers import http_date
+from was.listener.incarnation import Incarnation
 from was.listener.report import make_report
 from was.listener.routes import Routes, SiteRuntime
 from was.log import log, set_process

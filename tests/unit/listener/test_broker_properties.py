@@ -12,7 +12,8 @@ from was.ipc import codec
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
-from was.listener.broker import Incarnation, PoolBroker
+from was.listener.broker import PoolBroker
+from was.listener.incarnation import Incarnation
 from was.listener.request import ClientRequest, Progress
 
 SLOTS = 3

@@ -1,0 +1,82 @@
+"""Incarnation: one life of one worker as the listener sees it. State, and no decisions."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from was.ipc.scoreboard import ScoreboardReader
+
+if TYPE_CHECKING:
+    from was.ipc.messages import ToWorkerItem
+    from was.listener.request import ClientRequest
+
+__all__ = ["Incarnation"]
+
+
+class Incarnation:
+    """One life of one worker, as the listener sees it."""
+
+    __slots__ = (
+        "active_requests",
+        "finished",
+        "free_slots",
+        "has_left",
+        "identity",
+        "is_activated",
+        "is_attached",
+        "is_blocked",
+        "is_dead",
+        "is_draining",
+        "is_faulty",
+        "is_retrying",
+        "is_stop_sent",
+        "lost_at",
+        "out",
+        "out_bytes",
+        "outstanding",
+        "pid",
+        "pidfd",
+        "scoreboard",
+        "slots",
+        "source",
+        "suspect",
+        "unsent",
+        "worker_id",
+    )
+
+    def __init__(
+        self, worker_id: int, pid: int, identity: bytes, slots: int, pidfd: int, scoreboard_fd: int
+    ) -> None:
+        self.worker_id = worker_id
+        self.pid = pid
+        self.identity = identity
+        self.slots = slots
+        self.pidfd = pidfd
+        self.scoreboard = ScoreboardReader(scoreboard_fd)
+        # A stack: the row used last is in the worker's caches.
+        self.free_slots = list(range(min(slots, self.scoreboard.rows) - 1, -1, -1))
+        self.outstanding: dict[int, ClientRequest] = {}
+        self.out: list[ToWorkerItem] = []
+        self.out_bytes = 0
+        self.unsent: list[bytes] = []
+        self.suspect: ClientRequest | None = None
+        self.source = -1
+        self.finished = 0
+        self.is_attached = False
+        self.is_activated = False
+        self.is_draining = False
+        self.is_stop_sent = False
+        self.is_blocked = False
+        self.is_retrying = False
+        self.is_dead = False
+        self.is_faulty = False
+        self.has_left = False
+        self.lost_at = 0.0
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+            self.scoreboard.close()
