@@ -79,9 +79,10 @@ class ResponseStream:
         self._has_writer = False
         self.is_finished = False
         self.sent_bytes = 0
-        # As the last look at the client's pace found them.
+        # As the last look at the client's pace found them; the first look finds no fault. Bytes
+        # of former responses may be with the transport, so "taken" may begin below 0.
         self._taken_bytes = 0
-        self._offered_bytes = 0
+        self._offered_bytes = -(1 << 62)
         self.is_closed = False
 
     # ── from the worker ─────────────────────────────────────────────────────────────────────────

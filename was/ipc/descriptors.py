@@ -11,6 +11,7 @@ when the content turns out to be ill-formed.
 from __future__ import annotations
 
 import array
+import fcntl
 import os
 import socket
 import struct
@@ -96,8 +97,12 @@ class ControlSocket:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
         self.sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
 
-    def recv(self) -> tuple[bytes, list[int]] | None:
-        """The next message and its descriptors, None at the end; raises OSError."""
+    def recv(self, limit_bytes: int = MAX_MESSAGE_BYTES) -> tuple[bytes, list[int]] | None:
+        """The next message and its descriptors, None at the end; raises OSError.
+
+        Content beyond `limit_bytes`, or in what is no memfd, comes as b"": reading from whatever a
+        peer calls a message could block, or fill the memory.
+        """
         space = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
         data, ancillary, _flags, _ = self.sock.recvmsg(
             INLINE_BYTES + 1, space, socket.MSG_CMSG_CLOEXEC
@@ -115,9 +120,14 @@ class ControlSocket:
             return data[1:], descriptors
         if not descriptors:
             return b"", []
+        content = b""
         try:
-            size = min(os.fstat(descriptors[0]).st_size, MAX_MESSAGE_BYTES)
-            content = os.pread(descriptors[0], size, 0)
+            fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)  # refused but for memory
+            size = os.fstat(descriptors[0]).st_size
+            if size <= limit_bytes:
+                content = os.pread(descriptors[0], size, 0)
+        except OSError:
+            pass
         finally:
             os.close(descriptors[0])
         return content, descriptors[1:]
