@@ -167,7 +167,7 @@ def test_a_descriptor_is_closed_with_its_bad_message(held, tmp_path, changes, mo
 
 def test_what_has_begun_cannot_be_given_back(held):
     """A request that STARTED, or whose response began, is not given to another worker."""
-    rig, worker, client, request = held
+    rig, worker, _, request = held
     second = rig.client()
     second.get()
     begun = worker.requests()[1]

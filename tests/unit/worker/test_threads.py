@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from functools import partial
 
 import pytest
 
@@ -186,3 +187,42 @@ def test_many_mixed_requests_each_run_once(pool):
         pause.wait(0.01)
     assert sorted(map(id, client.flushed)) == sorted(map(id, jobs))
     assert client.faults == []
+
+
+def test_one_that_posts_often_does_not_hold_the_lead(pool):
+    """Sending a part makes a handler no younger: the monitor counts from its beginning."""
+    client, threads, push = pool(4)
+    looks = []
+
+    def stream():
+        for _ in range(100):
+            client.posts.append("block")
+            before = threads._since
+            threads.posted_partial()
+            looks.append(threads._since == before)
+
+    job = Job(stream)
+    push(job)
+    assert job.is_done.wait(WAIT_S)
+    assert all(looks)
+    assert client.faults == []
+
+
+def test_what_others_ask_of_the_leader_is_done_once_and_in_order(pool):
+    """However many threads ask at once, no call is lost."""
+    _, threads, _ = pool(2)
+    done = []
+    is_last = threading.Event()
+
+    def ask(asker):
+        for number in range(200):
+            threads.call(partial(done.append, (asker, number)))
+
+    askers = [threading.Thread(target=ask, args=(asker,)) for asker in range(4)]
+    for thread in askers:
+        thread.start()
+    for thread in askers:
+        thread.join()
+    threads.call(is_last.set)
+    assert is_last.wait(WAIT_S)
+    assert len(done) == 800

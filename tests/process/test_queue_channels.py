@@ -1,0 +1,217 @@
+"""A listener's broker with real channels: what other processes can do to it by way of ZeroMQ."""
+
+import asyncio
+import os
+import select
+import socket
+import stat
+import struct
+
+import pytest
+import zmq
+from harness.meter import descriptors
+from support.listener_rig import SLOTS
+
+from was.ipc import codec
+from was.ipc import messages as m
+from was.ipc.descriptors import ControlSocket
+from was.ipc.scoreboard import make_scoreboard
+from was.listener.broker import Incarnation
+from was.listener.descriptors import NOTE
+from was.listener.service import ListenerService
+
+LIMIT_S = 10.0
+
+
+class Queue:
+    """A listener with one pool on a real endpoint; its loop runs while a test waits."""
+
+    def __init__(self, folder):
+        self.loop = asyncio.new_event_loop()
+        self.notices = []
+        self.service = service = ListenerService(self.loop, "nowhere")
+        service._tell = self.notices.append
+        service._welcome(
+            m.ListenerWelcome(1, m.ListenerSettings(str(folder), str(folder), str(folder)))
+        )
+        service._set_pools([m.PoolQueue("Pool", True)])
+        self.pool = service.pools["Pool"]
+        self.endpoint = service.queue_endpoint("Pool")
+        self.context = zmq.Context()
+        self.dealers = []
+        self.add_worker(1)
+
+    def add_worker(self, number):
+        """Announce a worker, connect as it, and wait until it is attached."""
+        identity = number.to_bytes(16, "big")
+        pidfd = os.pidfd_open(os.getpid())
+        incarnation = Incarnation(
+            number, os.getpid(), identity, SLOTS, pidfd, make_scoreboard(SLOTS)
+        )
+        self.pool.add_worker(incarnation)
+        dealer = self.dealer(identity)
+        self.send(dealer, m.Hello(m.PROTOCOL_VERSION, number, os.getpid(), SLOTS))
+        self.wait(lambda: incarnation.is_attached)
+        return incarnation, dealer
+
+    def dealer(self, identity):
+        dealer = self.context.socket(zmq.DEALER)
+        dealer.setsockopt(zmq.IDENTITY, identity)
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.connect(self.endpoint.queue)
+        self.dealers.append(dealer)
+        return dealer
+
+    def send(self, dealer, *items):
+        dealer.send(codec.encode(m.ToListener(1, list(items))))
+
+    def wait(self, is_so):
+        """Run the listener until something is so."""
+
+        async def look():
+            deadline = self.loop.time() + LIMIT_S
+            while not is_so():
+                assert self.loop.time() < deadline
+                self.pool.expire(self.loop.time())
+                await asyncio.sleep(0.005)
+
+        self.loop.run_until_complete(look())
+
+    def faults(self):
+        return [n.worker_id for n in self.notices if isinstance(n, m.WorkerFaulty)]
+
+    def close(self):
+        for dealer in self.dealers:
+            dealer.close()
+        self.context.term()
+        self.pool.close()
+        self.service._access.close()
+        self.service.context.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    short = tmp_path / "q"
+    short.mkdir()
+    # A Unix socket's path is short; the test's folder need not be.
+    monkeypatch.chdir(short)
+    made = Queue(short)
+    yield made
+    made.close()
+
+
+def works(queue, number):
+    """Another worker of the pool comes and is heard."""
+    queue.add_worker(number)
+    return True
+
+
+def test_visitors_that_come_and_go_stop_nobody(queue):
+    """ZeroMQ tells of each ended connection: however many there are, its thread never waits."""
+    path = queue.endpoint.queue.removeprefix("ipc://")
+    for _ in range(6000):
+        with socket.socket(socket.AF_UNIX) as visitor:
+            # Not settimeout(): a full backlog is to be waited for.
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
+            visitor.connect(path)
+    assert works(queue, 2)
+    assert queue.faults() == []
+
+
+def test_a_message_beyond_the_limit_is_a_fault(queue):
+    """3 MiB in one message end the connection; the worker that lives on without it is replaced."""
+    _, dealer = queue.add_worker(2)
+    dealer.send(bytes(3 << 20))
+    queue.wait(lambda: queue.faults() == [2])
+    assert works(queue, 3)
+
+
+def test_a_message_of_many_frames_is_a_fault(queue):
+    """Nobody of ours sends more than one frame."""
+    _, dealer = queue.add_worker(2)
+    dealer.send_multipart([codec.encode(m.ToListener(1, [])), b"more", b"and more"])
+    queue.wait(lambda: queue.faults() == [2])
+    assert works(queue, 3)
+
+
+def test_strangers_are_counted_and_forgotten(queue):
+    """An identity that nobody announced has no say."""
+    stranger = queue.dealer(b"nobody knows me!")
+    queue.send(stranger, m.Hello(m.PROTOCOL_VERSION, 1, os.getpid(), SLOTS))
+    queue.wait(lambda: queue.service.counters["messages_from_strangers"] == 1)
+    assert queue.faults() == []
+
+
+def test_a_flood_is_taken_in_turns(queue):
+    """While one worker floods its channel, the loop turns and another worker is heard."""
+    _, dealer = queue.add_worker(2)
+    dealer.setsockopt(zmq.SNDHWM, 0)
+    for _ in range(20_000):
+        queue.send(dealer)
+    assert works(queue, 3)
+
+
+def test_a_new_connection_is_not_taken_for_an_old_one(queue):
+    """That a former connection with the same descriptor ended says nothing of the present one."""
+    former, dealer = queue.add_worker(2)
+    dealer.close()
+    router = queue.pool._router
+    queue.wait(lambda: router.has_disconnected(former.source))
+    former.has_left = True
+    # Which descriptor the next one gets is the kernel's affair: let all have been used before.
+    router._disconnected.update(range(1000))
+    present, _ = queue.add_worker(3)
+    assert not router.has_disconnected(present.source)
+
+
+def test_what_is_passed_aside_is_a_regular_file_or_nothing(queue, tmp_path):
+    """Pipes, devices, folders, sockets and notes that are no notes are closed."""
+    door = queue.pool._door
+    side = ControlSocket.connect(queue.endpoint.descriptors)
+    (tmp_path / "file").write_bytes(b"content")
+    read_end, write_end = os.pipe()
+    names = [os.open(name, os.O_RDONLY) for name in ("/dev/null", "/", str(tmp_path / "file"))]
+    before = descriptors(os.getpid())
+    for token, fd in enumerate([read_end, *names], 1):
+        side.send(NOTE.pack(9, token), [fd])
+    side.send(b"no note", [read_end])
+    side.send(NOTE.pack(9, 8), [read_end, read_end])
+    side._send(b"\1", [read_end, read_end])  # content in a "memfd" that is none
+    side.send(bytes(1 << 20), [read_end])
+    got = [door.take(os.getpid(), 9, token) for token in (1, 2, 3, 4, 5, 8)]
+    assert [fd >= 0 for fd in got] == [False, False, False, True, False, False]
+    assert stat.S_ISREG(os.fstat(got[3]).st_mode)
+    os.close(got[3])
+    door.forget(os.getpid())
+    side.close()
+    now = descriptors(os.getpid())
+    assert {fd for fd in now if fd not in before and "/proc/" not in now[fd]} == set()
+    for fd in (read_end, write_end, *names):
+        os.close(fd)
+
+
+def test_only_workers_come_in_by_the_side_door(queue):
+    """A process that is no worker of the pool costs the listener no descriptor."""
+    door = queue.pool._door
+    queue.pool.workers[1].pid = 1
+    before = len(descriptors(os.getpid()))
+    sides = [ControlSocket.connect(queue.endpoint.descriptors) for _ in range(5)]
+    assert door.take(1, 9, 1) == -1
+    assert len(descriptors(os.getpid())) == before + len(sides)
+    for side in sides:
+        side.close()
+
+
+def test_the_tick_finds_what_was_forgotten_and_nothing_else(queue):
+    """A message that no event will tell of is found, and read, by the second tick at the latest."""
+    incarnation, dealer = queue.add_worker(2)
+    router = queue.pool._router
+    assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]
+    queue.loop.remove_reader(router._fd)
+    queue.send(dealer, m.Hello(9, 9, 9, 9))
+    queue.wait(lambda: select.select([router._fd], [], [], 0)[0])
+    assert router.has_message()  # which takes the edge away
+    assert router.missed_an_edge()
+    queue.wait(lambda: queue.faults() == [incarnation.worker_id])
+    assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]
