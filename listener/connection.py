@@ -399,7 +399,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._restart_body_timer()
         if request.progress is not READING:
-            request.pool.body_arrived(request)
+            request.pool.bodies.arrived(request)
             self._bound_stream(request)
         elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
             # Too long to wait for its end: the worker gets it while it arrives.
@@ -434,14 +434,14 @@ class ClientConnection(asyncio.Protocol):
         if request.progress is READING:
             request.pool.submit(request)
         else:
-            request.pool.body_arrived(request)
+            request.pool.bodies.arrived(request)
 
     def _bound_stream(self, request: ClientRequest) -> None:
         """While a body streams, the client waits when the worker is more than a spool behind."""
         spool = request.spool
         if spool is None:
             return
-        unread = request.pool.unread_body(request)
+        unread = request.pool.bodies.unread(request)
         if unread > max(request.pool.settings.body_spool, READ_AHEAD):
             limit = request.pool.settings.max_spool
             if spool.size >= limit or request.pool.settings.streaming:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from was.ipc.scoreboard import RequestState, Row
 from was.listener.request import ClientRequest, Progress
 
-__all__ = ["Fate", "decide_fate", "take_blame"]
+__all__ = ["Fate", "decide_fate", "has_started", "take_blame"]
 
 MAX_DISPATCHES = 4
 # A request that is never begun and yet meets death after death ends somewhere: the scoreboard's
@@ -58,3 +59,15 @@ def decide_fate(request: ClientRequest, *, has_started: bool) -> Fate:
     ):
         return Fate.AGAIN
     return Fate.BAD_GATEWAY
+
+
+def has_started(request: ClientRequest, rows: list[Row]) -> bool:
+    """The proof: the row the request was given says that this attempt of it began."""
+    if not 0 <= request.slot < len(rows):
+        return True  # no proof against it
+    row = rows[request.slot]
+    return (
+        row.id == request.id
+        and row.attempt == request.attempt & 0xFF
+        and row.state >= RequestState.STARTED
+    )

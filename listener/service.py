@@ -469,7 +469,7 @@ class ListenerService:
             self._set_date(second)
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
-                pool.expire(now)
+                pool.limits.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 connection.expire()

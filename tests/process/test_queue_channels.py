@@ -72,7 +72,7 @@ class Queue:
             deadline = self.loop.time() + LIMIT_S
             while not is_so():
                 assert self.loop.time() < deadline
-                self.pool.expire(self.loop.time())
+                self.pool.limits.expire(self.loop.time())
                 await asyncio.sleep(0.005)
 
         self.loop.run_until_complete(look())
@@ -156,7 +156,7 @@ def test_a_new_connection_is_not_taken_for_an_old_one(queue):
     """That a former connection with the same descriptor ended says nothing of the present one."""
     former, dealer = queue.add_worker(2)
     dealer.close()
-    router = queue.pool._router
+    router = queue.pool.router
     queue.wait(lambda: router.has_disconnected(former.source))
     former.has_left = True
     # Which descriptor the next one gets is the kernel's affair: let all have been used before.
@@ -167,7 +167,7 @@ def test_a_new_connection_is_not_taken_for_an_old_one(queue):
 
 def test_what_is_passed_aside_is_a_regular_file_or_nothing(queue, tmp_path):
     """Pipes, devices, folders, sockets and notes that are no notes are closed."""
-    door = queue.pool._door
+    door = queue.pool.door
     side = ControlSocket.connect(queue.endpoint.descriptors)
     (tmp_path / "file").write_bytes(b"content")
     read_end, write_end = os.pipe()
@@ -193,7 +193,7 @@ def test_what_is_passed_aside_is_a_regular_file_or_nothing(queue, tmp_path):
 
 def test_only_workers_come_in_by_the_side_door(queue):
     """A process that is no worker of the pool costs the listener no descriptor."""
-    door = queue.pool._door
+    door = queue.pool.door
     queue.pool.workers[1].pid = 1
     before = len(descriptors(os.getpid()))
     sides = [ControlSocket.connect(queue.endpoint.descriptors) for _ in range(5)]
@@ -206,7 +206,7 @@ def test_only_workers_come_in_by_the_side_door(queue):
 def test_the_tick_finds_what_was_forgotten_and_nothing_else(queue):
     """A message that no event will tell of is found, and read, by the second tick at the latest."""
     incarnation, dealer = queue.add_worker(2)
-    router = queue.pool._router
+    router = queue.pool.router
     assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]
     queue.loop.remove_reader(router._fd)
     queue.send(dealer, m.Hello(9, 9, 9, 9))

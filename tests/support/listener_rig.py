@@ -9,8 +9,8 @@ from was.ipc import codec
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
-from was.listener.broker import Incarnation
 from was.listener.connection import ClientConnection
+from was.listener.incarnation import Incarnation
 from was.listener.service import ListenerService
 
 SLOTS = 4
@@ -179,7 +179,7 @@ class FakeWorker:
         self.tell_raw(codec.encode(m.ToListener(1, list(items))), source)
 
     def tell_raw(self, data, source=-1):
-        self.rig.pool._on_message(self.identity, data, source)
+        self.rig.pool.hearing.on_message(self.identity, data, source)
         self.rig.pool.turn()
         self.rig.turn()
 
@@ -194,7 +194,7 @@ class FakeWorker:
 
     def die(self):
         self.rig.router.ended.add(self.incarnation.source)
-        self.rig.pool._on_death(self.incarnation)
+        self.rig.pool.deaths.on_death(self.incarnation)
         self.rig.turn()
 
     @property
@@ -217,8 +217,8 @@ class Rig:
         )
         service._set_pools([m.PoolQueue("Pool", True, **pool)])
         self.pool = service.pools["Pool"]
-        self.router = self.pool._router = FakeRouter()
-        self.door = self.pool._door = FakeDoor()
+        self.router = self.pool.router = FakeRouter()
+        self.door = self.pool.door = FakeDoor()
         service.channels.append(self.router)
         log = m.LogSettings(False, str(folder), "Daily", 0, False, 0)
         site = m.SiteRoute(1, "Site", True, [("http", "*:80:")], [m.PoolRoute("/", "Pool")], log)
@@ -244,7 +244,7 @@ class Rig:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 1.0)
-            self.pool.expire(self.now)
+            self.pool.limits.expire(self.now)
             for connection in list(self.service.connections):
                 if 0.0 < connection.deadline < self.now:
                     connection.expire()

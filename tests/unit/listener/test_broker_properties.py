@@ -121,7 +121,7 @@ class World:
     def __init__(self, replay):
         self.service = FakeService()
         self.pool = PoolBroker(self.service, m.PoolQueue("p", True, queue_length=20, replay=replay))
-        self.pool._router = self
+        self.pool.router = self
         self.workers = {}
         self.connections = []
         self.runs = Counter()
@@ -169,7 +169,7 @@ class World:
         worker = FakeWorker(incarnation, ScoreboardWriter(fd))
         self.workers[self.next_worker] = worker
         self.pool.workers[self.next_worker] = incarnation
-        self.pool._by_identity[incarnation.identity] = incarnation
+        self.pool.by_identity[incarnation.identity] = incarnation
         incarnation.is_attached = True
         incarnation.source = 5
         self.pool.activate(self.next_worker, [])
@@ -195,7 +195,7 @@ class World:
         self.pool.submit(request)
 
     def tell(self, worker, item):
-        self.pool._on_message(
+        self.pool.hearing.on_message(
             worker.incarnation.identity, codec.encode(m.ToListener(1, [item])), -1
         )
         self.pool.turn()
@@ -222,7 +222,7 @@ class World:
     def die(self, worker):
         del self.workers[worker.incarnation.worker_id]
         worker.board.close()
-        self.pool._on_death(worker.incarnation)
+        self.pool.deaths.on_death(worker.incarnation)
 
     def drain(self, worker):
         self.pool.drain(worker.incarnation.worker_id, graceful=True)
@@ -315,7 +315,7 @@ def test_every_request_ends_once_and_none_runs_twice_unasked(steps, replay):
         assert worker.incarnation.suspect is None
     for worker in list(world.workers.values()):
         worker.board.close()
-        world.pool._forget(worker.incarnation)
+        world.pool.forget(worker.incarnation)
 
 
 def finish_all(world):

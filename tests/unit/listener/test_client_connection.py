@@ -250,7 +250,7 @@ def test_an_end_between_two_pipelined_requests_loses_none(make_rig):
     worker, client = rig.worker(), rig.client()
     client.send(GET + GET)
     (first,) = worker.requests()
-    rig.pool._on_response(
+    rig.pool.hearing._on_response(
         worker.incarnation, m.Response(first.id, 1, 200, "OK", b"", 0, b"", False)
     )
     client.end()

@@ -1,0 +1,110 @@
+"""The death of a worker: what it had is read to its end, then taken back, answered or cut.
+
+The order (DESIGN, section 5): the pidfd has fired; no more sends; read its queue until its
+connection is seen to end, at most SETTLE_S; read the scoreboard; only then take back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.ipc.messages import InFlight
+from was.listener.fate import Fate, decide_fate, has_started, take_blame
+from was.listener.request import Progress
+
+if TYPE_CHECKING:
+    from was.listener.broker import PoolBroker
+    from was.listener.incarnation import Incarnation
+    from was.listener.request import ClientRequest
+
+__all__ = ["WorkerDeaths"]
+
+RESPONDING = Progress.RESPONDING
+
+SETTLE_S = 0.05
+SETTLE_STEP_S = 0.002
+
+
+class WorkerDeaths:
+    """What one pool's broker does when a worker has died."""
+
+    def __init__(self, pool: PoolBroker) -> None:
+        self._pool = pool
+
+    def on_death(self, worker: Incarnation) -> None:
+        """(1) The pidfd has fired. (2) No more sends. (3) Read on until its connection ended."""
+        if worker.is_dead:
+            return
+        self._pool.service.loop.remove_reader(worker.pidfd)
+        worker.is_dead = True
+        worker.out = []
+        worker.out_bytes = 0
+        worker.unsent.clear()
+        self._pool.take_from_dispatch(worker)
+        self._settle_later(worker, self._pool.service.loop.time() + SETTLE_S)
+
+    def _settle_later(self, worker: Incarnation, deadline: float) -> None:
+        router = self._pool.router
+        if router is None:
+            return
+        ended = not worker.outstanding or worker.is_faulty
+        if not ended and worker.source >= 0:
+            router.read_disconnects()
+            ended = router.has_disconnected(worker.source)
+        router.pump()
+        if not ended and self._pool.service.loop.time() < deadline:
+            self._pool.service.loop.call_later(SETTLE_STEP_S, self._settle_later, worker, deadline)
+            return
+        # One pump takes at most 64 messages: what the connection left behind is all read first.
+        while router.has_message():
+            router.pump()
+        self._settle(worker)
+
+    def _settle(self, worker: Incarnation) -> None:
+        """(4) Read the scoreboard. (5) Decide each request's fate, then act."""
+        rows = worker.scoreboard.read_rows()
+        held = list(worker.outstanding.values())
+        worker.outstanding.clear()
+        started = [request for request in held if has_started(request, rows)]
+        take_blame(worker.suspect, started)
+        facts: list[InFlight] = []
+        for request in held:
+            fate = decide_fate(request, has_started=request in started)
+            facts.append(self._carry_out(request, fate, request in started))
+        finished = worker.finished
+        self._pool.forget(worker)
+        self._pool.service.settled(worker.worker_id, facts, finished)
+        if not self._pool.has_ready:
+            self._pool.forget_demand()
+        self._pool.turn()
+
+    def _carry_out(self, request: ClientRequest, fate: Fate, has_started: bool) -> InFlight:
+        connection = request.connection
+        state = "responding" if request.progress is RESPONDING else "sent"
+        if state == "sent" and has_started:
+            state = "started"
+        fact = InFlight(
+            request.id,
+            request.head.method,
+            request.head.target[:2048],
+            connection.peer[0] if connection is not None else "",
+            state,
+            fate.value,
+        )
+        match fate:
+            case Fate.NOBODY_WAITS:
+                pass
+            case Fate.AGAIN:
+                self._pool.queue_again(request)
+            case Fate.CUT:
+                assert connection is not None
+                connection.abort("its worker died")
+            case Fate.BAD_GATEWAY:
+                self._pool.service.count("requests_failed")
+                request.worker = None
+                self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
+            case Fate.POISONED:
+                self._pool.service.count("requests_poisoned")
+                request.worker = None
+                self._pool.fail(request, 502, "Poisoned")
+        return fact

@@ -1,0 +1,263 @@
+"""What workers say to a pool's broker, and what of it is believed.
+
+No field of a worker's message is trusted. What is found ill-formed leaves its request with the
+worker, so that the worker's death decides its fate: only a message that is good as far as it goes
+takes a request away.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from was.errors import IllFormedMessageError, LocalProtocolError
+from was.ipc import codec
+from was.ipc.messages import (
+    CHUNK_BYTES,
+    PROTOCOL_VERSION,
+    AbortResponse,
+    AcknowledgeBye,
+    BodyPull,
+    Bye,
+    GivenBack,
+    Hello,
+    Response,
+    ResponseChunk,
+    ToListenerItem,
+)
+from was.listener.fate import has_started
+from was.listener.incarnation import Incarnation
+from was.listener.request import ClientRequest, Progress
+
+if TYPE_CHECKING:
+    from was.listener.broker import PoolBroker
+    from was.listener.connection import ClientConnection
+
+__all__ = ["WorkerMessages"]
+
+# Looking a member up on its class is slow where it is done for every request.
+RESPONDING = Progress.RESPONDING
+SENT = Progress.SENT
+
+MAX_FILE_OFFSET = (1 << 63) - 1
+
+
+class WorkerMessages:
+    """The ears of one pool's broker."""
+
+    def __init__(self, pool: PoolBroker) -> None:
+        self._pool = pool
+
+    def wants_source(self, identity: bytes) -> bool:
+        """Whether the connection that a message came by is to be known: for the first one."""
+        worker = self._pool.by_identity.get(identity)
+        return worker is not None and not worker.is_attached
+
+    def on_message(self, identity: bytes, data: Any, source: int) -> None:  # noqa: ANN401 buffer
+        """A batch from one of the workers."""
+        worker = self._pool.by_identity.get(identity)
+        if worker is None:
+            self._pool.service.count("messages_from_strangers")
+            return
+        if worker.is_faulty:
+            return
+        try:
+            batch = codec.decode_to_listener(data)
+            if batch.epoch != self._pool.service.epoch:
+                raise IllFormedMessageError(f"epoch {batch.epoch}")  # noqa: TRY301 one way out
+            for item in batch.items:
+                kind = type(item)
+                if kind is Response:
+                    self._on_response(worker, item)  # type: ignore[arg-type]
+                else:
+                    self._on_item(worker, item, source)
+        except (IllFormedMessageError, LocalProtocolError) as error:
+            self._pool.faulty(worker, str(error))
+
+    def _on_item(self, worker: Incarnation, item: ToListenerItem, source: int) -> None:
+        match item:
+            case Response():
+                self._on_response(worker, item)
+            case ResponseChunk():
+                self._on_chunk(worker, item)
+            case BodyPull():
+                self._pull(worker, item)
+            case AbortResponse():
+                request = self._ended(worker, item.id, item.attempt)
+                if request.connection is not None:
+                    request.connection.on_abort(request, item)
+                else:
+                    self._late_log(request, item.log, 500)
+            case GivenBack():
+                self._on_given_back(worker, item)
+            case Hello():
+                self._on_hello(worker, item, source)
+            case Bye():
+                self._on_bye(worker)
+
+    def _owned(self, worker: Incarnation, request_id: int, attempt: int) -> ClientRequest:
+        request = worker.outstanding.get(request_id)
+        if request is None or request.attempt != attempt:
+            raise IllFormedMessageError(f"request {request_id:x} attempt {attempt} is not its own")
+        return request
+
+    def _ended(self, worker: Incarnation, request_id: int, attempt: int) -> ClientRequest:
+        """The END of a request: its row is free again."""
+        request = self._owned(worker, request_id, attempt)
+        self._end(worker, request)
+        return request
+
+    def _end(self, worker: Incarnation, request: ClientRequest) -> None:
+        del worker.outstanding[request.id]
+        worker.free_slots.append(request.slot)
+        worker.finished += 1
+        if worker.suspect is request:
+            worker.suspect = None
+
+    def _on_response(self, worker: Incarnation, item: Response) -> None:
+        if item.more or item.file_token:
+            self._on_longer_response(worker, item)
+            return
+        # _owned and _end, spelled out: this is the one path every small response takes.
+        request = worker.outstanding.pop(item.id, _NOBODY)
+        connection = request.connection
+        if request.attempt != item.attempt or request.progress is RESPONDING:
+            if request is not _NOBODY:
+                worker.outstanding[item.id] = request
+            raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
+        worker.free_slots.append(request.slot)
+        worker.finished += 1
+        if worker.suspect is request:
+            worker.suspect = None
+        if connection is None:
+            self._drop_late(request, item, -1)
+            return
+        self._respond(connection, request, item, -1)
+
+    def _on_longer_response(self, worker: Incarnation, item: Response) -> None:
+        request = self._owned(worker, item.id, item.attempt)
+        if request.progress is RESPONDING:
+            raise IllFormedMessageError("a second response")
+        fd = self._take_file(worker, item) if item.file_token else -1
+        if not item.more:
+            self._end(worker, request)
+        if request.connection is None:
+            self._drop_late(request, item, fd)
+            return
+        self._respond(request.connection, request, item, fd)
+
+    def _respond(
+        self, connection: ClientConnection, request: ClientRequest, item: Response, fd: int
+    ) -> None:
+        try:
+            connection.on_response(request, item, fd)
+        except LocalProtocolError:
+            if fd >= 0:
+                os.close(fd)
+            # What it wanted to say cannot be said; whoever waits gets a 502 instead.
+            if request.connection is not None:
+                connection.fail(request, 502, "Connection_Abandoned_By_AppPool")
+            raise
+
+    def _on_chunk(self, worker: Incarnation, item: ResponseChunk) -> None:
+        request = self._owned(worker, item.id, item.attempt)
+        connection = request.connection
+        if connection is not None and request.progress is not RESPONDING:
+            raise IllFormedMessageError("a chunk before its response")
+        fd = self._take_file(worker, item) if item.file_token else -1
+        if not item.more:
+            self._end(worker, request)
+        if connection is None:
+            self._drop_late(request, item, fd)
+            return
+        connection.on_chunk(request, item, fd)
+
+    def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
+        """The descriptor that goes with a message.
+
+        The worker passed it before it posted the message, so it is there already: nothing waits.
+        """
+        assert self._pool.door is not None
+        fd = self._pool.door.take(worker.pid, item.id, item.file_token)
+        if fd < 0:
+            raise IllFormedMessageError(f"descriptor {item.file_token} did not come")
+        offset, length = item.file_offset, item.file_length
+        if offset < 0 or length < 0 or offset + length > MAX_FILE_OFFSET:
+            os.close(fd)
+            raise IllFormedMessageError(f"{length} bytes at {offset} of a file")
+        return fd
+
+    def _drop_late(self, request: ClientRequest, item: Response | ResponseChunk, fd: int) -> None:
+        """For a request whose client has gone or was answered: count, and keep the flow going."""
+        if fd >= 0:
+            os.close(fd)
+        self._pool.service.count("late_messages")
+        if not item.more:
+            self._late_log(request, item.log, item.status if isinstance(item, Response) else 200)
+
+    def _late_log(self, request: ClientRequest, log: str, status: int) -> None:
+        # One that was answered by the listener (504) is in HTTPERR already.
+        if log and request.is_client_gone:
+            self._pool.service.log_request(request, log, status, 0, 64, 0)
+
+    def _on_hello(self, worker: Incarnation, item: Hello, source: int) -> None:
+        if item.protocol != PROTOCOL_VERSION or item.worker_id != worker.worker_id:
+            raise IllFormedMessageError(f"protocol {item.protocol} worker {item.worker_id}")
+        if worker.is_attached:
+            raise IllFormedMessageError("a second Hello")
+        if self._pool.router is not None:
+            self._pool.router.forget_disconnect(
+                source
+            )  # of a former connection with this descriptor
+        worker.source = source
+        worker.is_attached = True
+        self._pool.service.attached(worker.worker_id)
+
+    def _on_bye(self, worker: Incarnation) -> None:
+        if worker.outstanding:
+            raise IllFormedMessageError("Bye with requests still owed")
+        if worker.has_left:
+            raise IllFormedMessageError("a second Bye")
+        worker.has_left = True
+        worker.is_draining = True
+        self._pool.take_from_dispatch(worker)
+        self._pool.outbox.post(worker, AcknowledgeBye())
+        self._pool.service.drained(worker.worker_id)
+
+    def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
+        if not worker.is_stop_sent:
+            raise IllFormedMessageError("requests given back without StopListening")
+        rows = worker.scoreboard.read_rows()
+        for request_id, attempt in item.requests:
+            request = self._owned(worker, request_id, attempt)
+            if request.progress is RESPONDING or has_started(request, rows):
+                raise IllFormedMessageError(f"request {request_id:x} given back after it began")
+            if request.connection is not None and not request.is_body_held():
+                raise IllFormedMessageError(f"request {request_id:x} given back without its body")
+            self._end(worker, request)
+            worker.finished -= 1
+            if request.connection is not None:
+                self._pool.queue_again(request)
+        self._pool.turn()
+
+    def _pull(self, worker: Incarnation, item: BodyPull) -> None:
+        request = self._owned(worker, item.id, item.attempt)
+        if item.count <= 0:
+            raise IllFormedMessageError(f"a pull of {item.count} bytes")
+        if request.connection is None:
+            return  # the client went while the worker asked: it is told already
+        if request.spool is None:
+            raise IllFormedMessageError("a pull without a body to pull")
+        request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
+        self._pool.bodies.send(request)
+
+
+class _Nobody:
+    """Stands in for a request the worker does not have: its attempt fits no message."""
+
+    attempt = -1
+    connection = None
+    progress = SENT
+
+
+_NOBODY: Any = _Nobody()
