@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,9 @@ from was.ipc.messages import (
     AddWorker,
     DemandStart,
     DrainWorker,
+    HeldEverything,
+    HeldSockets,
+    HeldWorker,
     InFlight,
     ListenerDrained,
     ListenerHello,
@@ -68,7 +71,8 @@ __all__ = ["ListenerService", "SiteRuntime"]
 TICK_S = 0.05
 SWEEP_TICKS = 5
 EXPIRE_TICKS = 2
-RECONNECT_S = 0.5
+RECONNECT_S = 0.2
+SOCKETS_A_MESSAGE = 200
 # Accepting goes on this long after the order to stop, so that no connection that waits in the
 # kernel's queue is reset.
 LAST_ACCEPT_S = 0.05
@@ -128,7 +132,32 @@ class ListenerService:
     def _connect_control(self) -> None:
         end = ControlSocket.connect(self._control_path, timeout_s=5.0)
         self._control = ControlLink(self.loop, end, self._on_control, self._manager_lost)
-        self._tell(ListenerHello(os.getpid()))
+        self._tell(ListenerHello(os.getpid(), self.epoch))
+        if self.epoch:
+            self._tell_what_is_held()
+
+    def _tell_what_is_held(self) -> None:
+        """A new manager takes us over: what it must know, and the descriptors it lacks."""
+        servers = list(self._servers.items())
+        for at in range(0, len(servers), SOCKETS_A_MESSAGE):
+            part = servers[at : at + SOCKETS_A_MESSAGE]
+            self._tell(
+                HeldSockets([ListeningSocket(*key) for key, _ in part]),
+                [server.sockets[0].fileno() for _, server in part],
+            )
+        for pool in self.pools.values():
+            for worker in pool.workers.values():
+                held = HeldWorker(
+                    worker.worker_id,
+                    pool.settings.name,
+                    worker.is_attached,
+                    worker.is_activated,
+                    worker.is_draining,
+                    worker.is_faulty,
+                )
+                if not worker.is_dead:
+                    self._tell(held, [worker.scoreboard.fd])
+        self._tell(HeldEverything())
 
     def _manager_lost(self) -> None:
         self._control = None
@@ -137,8 +166,8 @@ class ListenerService:
 
     def _look_for_manager(self) -> None:
         """Serve on without a manager for a while; a new one is greeted as soon as it is there."""
-        if self._stopped.done():
-            return
+        if self._stopped.done() or self.is_draining:
+            return  # nobody takes over a listener that ends
         try:
             self._connect_control()
         except OSError:
@@ -147,9 +176,9 @@ class ListenerService:
                 self._stop(drain=True)
             self.loop.call_later(RECONNECT_S, self._look_for_manager)
 
-    def _tell(self, notice: object) -> None:
+    def _tell(self, notice: object, descriptors: Sequence[int] = ()) -> None:
         if self._control is not None:
-            self._control.send(codec.encode(notice))
+            self._control.send(codec.encode(notice), descriptors)
 
     def _finish(self) -> None:
         if self._stopped.done():

@@ -37,6 +37,7 @@ EVENTS: dict[str, str] = {
     "worker_ready": "info",
     "worker_stopping": "info",
     "worker_drained": "info",
+    "manager_took_over": "info",
     "worker_exited": "info",
     "worker_died": "warning",
     "worker_killed": "warning",

@@ -46,7 +46,7 @@ __all__ = ["WorkerHost"]
 
 # How long the worker waits for the listener to acknowledge its Bye, seconds.
 BYE_WAIT_S = 2.0
-RECONNECT_S = 0.5
+RECONNECT_S = 0.2
 MANAGERLESS_LIMIT_S = 300.0
 
 
@@ -151,7 +151,7 @@ class WorkerHost:
 
     def _serve(self) -> None:
         while self._state is not State.STOPPED:
-            self._wait(1.0)
+            self._wait(1.0 if self._control is not None else RECONNECT_S)
             while self._events:
                 self._events.popleft()()
             if self._state is State.DRAINING:

@@ -18,6 +18,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from was.recorded import open_recorded
+
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
@@ -95,41 +97,18 @@ def live_processes(home: Home) -> list[LiveProcess]:
     """Listener, template and workers with a record that are alive. The caller closes them."""
     found: list[LiveProcess] = []
     with contextlib.suppress(OSError):
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for path in sorted(home.state.glob("*.json")):
             if path.stem in ("listener", "template") or path.stem.startswith("worker-"):
-                process = _open_recorded(path, boot_id)
-                if process is not None:
-                    found.append(process)
+                record = _read(path)
+                pidfd = open_recorded(record)
+                if pidfd is not None:
+                    found.append(LiveProcess(path.stem, cast("int", record["pid"]), pidfd))
     return found
 
 
-def _open_recorded(path: Path, boot_id: str) -> LiveProcess | None:
+def _read(path: Path) -> dict[str, object]:
     try:
         parsed: object = json.loads(path.read_text())
     except (OSError, ValueError):
-        return None
-    if not isinstance(parsed, dict):
-        return None
-    record = cast("dict[str, object]", parsed)
-    pid, ticks = record.get("pid"), record.get("start_ticks")
-    if record.get("boot_id") != boot_id or not isinstance(pid, int) or pid <= 0:
-        return None
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return None
-    if _start_ticks(pid) == ticks:
-        return LiveProcess(path.stem, pid, pidfd)
-    os.close(pidfd)
-    return None
-
-
-def _start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and brackets."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    after_name = stat.rpartition(")")[2].split()
-    return None if after_name[0] in "ZX" else int(after_name[19])
+        return {}
+    return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else {}

@@ -54,8 +54,6 @@ def command(
         click.echo(f"started {kind} {name}")
         return
     home = open_home()
-    if ready_fd is None:
-        _end_what_is_left(home)
     if detach:
         print_ready(start_detached(home, engine))
         return
@@ -65,18 +63,6 @@ def command(
         ctx.exit(run_manager(home, foreground=True, engine=engine))
     os.set_inheritable(ready_fd, False)
     ctx.exit(run_manager(home, foreground=False, detach_notify_fd=ready_fd, engine=engine))
-
-
-def _end_what_is_left(home: Home) -> None:
-    """A manager that was killed left its listener on our ports; requests finish, then it goes."""
-    from was.cli.processes import open_manager
-    from was.cli.stop import stop_orphans
-
-    manager = open_manager(home)
-    if manager is not None:
-        manager.close()  # it will refuse to be started twice
-    elif stop_orphans(home):
-        click.echo("was: ended what a dead manager had left", err=True)
 
 
 def print_ready(urls: Sequence[str]) -> None:

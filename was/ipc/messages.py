@@ -329,18 +329,45 @@ class DumpStacks(_Control, frozen=True):
 # ── control: manager ↔ listener ─────────────────────────────────────────────────────────────────
 
 
-class ListenerHello(_Control, frozen=True):
-    """First message of a listener."""
-
-    pid: int
-
-
 class ListeningSocket(msgspec.Struct, frozen=True):
     """One bound socket; its descriptor travels beside the message, in the same order."""
 
     ip: str
     port: int
     scheme: str
+
+
+class ListenerHello(_Control, frozen=True):
+    """First message of a listener.
+
+    One that was there before this manager names its epoch and goes on to say what it holds:
+    HeldSockets, a HeldWorker for each worker, then HeldEverything.
+    """
+
+    pid: int
+    epoch: int = 0  # 0: it has none yet
+    protocol: int = PROTOCOL_VERSION
+
+
+class HeldSockets(_Control, frozen=True):
+    """Sockets it accepts on. Descriptors: the same, in order."""
+
+    sockets: list[ListeningSocket]
+
+
+class HeldWorker(_Control, frozen=True):
+    """A worker it knows. Descriptor: [scoreboard memfd]."""
+
+    worker_id: int
+    pool: str
+    is_attached: bool
+    is_activated: bool
+    is_draining: bool
+    is_faulty: bool
+
+
+class HeldEverything(_Control, frozen=True):
+    """That was all."""
 
 
 class ListenerSettings(msgspec.Struct, frozen=True):
@@ -601,6 +628,9 @@ ToManager: TypeAlias = (
     | RecycleRequested
     | Pong
     | ListenerHello
+    | HeldSockets
+    | HeldWorker
+    | HeldEverything
     | ListenerReady
     | DemandStart
     | WorkerAttached

@@ -115,7 +115,7 @@ class ScoreboardReader:
     """Anybody else's side: reads only, never maps."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         size = os.fstat(fd).st_size
         rows = (size - MAX_NAMES * NAME_BYTES) // 8 - HEADER_WORDS
         self.rows = max(0, rows // ROW_WORDS)
@@ -123,7 +123,7 @@ class ScoreboardReader:
 
     def read_rows(self) -> list[Row]:
         """Every row, as one consistent copy of a dead worker's, a recent one of a live one's."""
-        raw = os.pread(self._fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
+        raw = os.pread(self.fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
         step = ROW_WORDS * 8
         return [
             Row(struct.unpack_from("=3Q", raw, at)) for at in range(0, len(raw) - step + 1, step)
@@ -131,7 +131,7 @@ class ScoreboardReader:
 
     def read_names(self) -> list[str]:
         """Module names, as far as they were published."""
-        raw = os.pread(self._fd, MAX_NAMES * NAME_BYTES, self._names_at)
+        raw = os.pread(self.fd, MAX_NAMES * NAME_BYTES, self._names_at)
         names: list[str] = []
         for at in range(0, len(raw), NAME_BYTES):
             name = raw[at : at + NAME_BYTES].split(b"\0", 1)[0]
@@ -142,12 +142,12 @@ class ScoreboardReader:
 
     def finished(self) -> int:
         """Requests the worker says it has finished."""
-        return int(struct.unpack("=Q", os.pread(self._fd, 8, FINISHED_WORD * 8))[0])
+        return int(struct.unpack("=Q", os.pread(self.fd, 8, FINISHED_WORD * 8))[0])
 
     def alive_until_ns(self) -> int:
         """The stamp the worker's interpreter advances (time.monotonic_ns)."""
-        return int(struct.unpack("=Q", os.pread(self._fd, 8, 2 * 8))[0])
+        return int(struct.unpack("=Q", os.pread(self.fd, 8, 2 * 8))[0])
 
     def close(self) -> None:
         """Close the descriptor."""
-        os.close(self._fd)
+        os.close(self.fd)

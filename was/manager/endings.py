@@ -49,7 +49,8 @@ class Endings:
         if handle is None:
             return
         served = handle.finished() > 0
-        event = "worker_exited" if handle.is_draining and how == "exit 0" else "worker_died"
+        is_well = how == "exit 0" or (handle.is_adopted and how == "unknown")
+        event = "worker_exited" if handle.is_draining and is_well else "worker_died"
         log(event, worker=worker_id, pid=handle.pid, app_pool=handle.pool, how=how)
         if pool is not None:
             if pool.workers[worker_id].state is WorkerState.STARTING:

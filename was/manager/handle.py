@@ -34,6 +34,7 @@ class WorkerHandle:
     is_announced: bool = False  # the present listener has got AddWorker
     is_active: bool = False
     is_draining: bool = False
+    is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
 
     def finished(self) -> int:
         """Requests it says it has finished."""

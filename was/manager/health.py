@@ -10,6 +10,7 @@ a failure is counted then, or after SETTLE_LIMIT_S when the listener says nothin
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -81,6 +82,14 @@ class FailureWindow:
         """When a failure that nobody has settled will count all the same."""
         times = [f.at + SETTLE_LIMIT_S for f in self._failures if not f.is_settled]
         return min(times, default=None)
+
+    def to_record(self) -> list[tuple[float, int, bool, str]]:
+        """What a later manager restores: times are of the monotonic clock."""
+        return [(f.at, f.worker_id, f.is_settled, f.client) for f in self._failures]
+
+    def restore(self, record: Iterable[tuple[float, int, bool, str]]) -> None:
+        """Go on counting where an earlier manager was."""
+        self._failures = [_Failure(*failure) for failure in record]
 
     def clear(self) -> None:
         """Forget all: an administrator has started the pool."""

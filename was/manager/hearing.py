@@ -57,6 +57,11 @@ class Hearing:
             log("admin_error", error=f"pid {peer.pid} says that it is our {kind}, and is not")
             peer.close()
 
+    def greet_adopted(self, peer: Peer) -> None:
+        """The listener of an earlier manager is ours now: tell it everything."""
+        self._greet(peer, "listener", self._manager.listener.welcome(peer))
+        self._tell_listener_all()
+
     def _hear_listener(self, message: m.ToManager) -> None:
         now = self._manager.now()
         match message:
@@ -111,9 +116,12 @@ class Hearing:
         self._greet(peer, "worker", handle is not None)
         if handle is None:
             return
-        log("worker_spawned", worker=handle.id, pid=handle.pid, app_pool=handle.pool)
+        if not handle.is_adopted:
+            log("worker_spawned", worker=handle.id, pid=handle.pid, app_pool=handle.pool)
         if handle.is_condemned:
             self._manager.workers.kill(handle.id)
+        elif handle.is_draining and self._manager.shutdown.is_stopping_workers:
+            peer.send(m.StopWorker(drain=True))  # it was not there when the others were told
         else:
             self._manager.listener.announce(handle)
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from was.ipc.messages import (
+    PROTOCOL_VERSION,
     AddWorker,
     ListenerWelcome,
     ListeningSocket,
@@ -68,8 +69,16 @@ class ListenerSide:
         self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
         ended = ChildEnded("listener", self.pidfd)
         server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
-        server.files.write_process("listener", self.pid, {"epoch": self.epoch})
+        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION}
+        server.files.write_process("listener", self.pid, record)
         log("listener_started", pid=self.pid, epoch=self.epoch)
+
+    def adopt(self, pid: int, pidfd: int, epoch: int) -> None:
+        """Take over the listener of an earlier manager; takes over its pidfd too."""
+        server = self._server
+        self.pid, self.pidfd, self.epoch = pid, pidfd, epoch
+        ended = ChildEnded("listener", pidfd)
+        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
 
     def welcome(self, peer: Peer) -> bool:
         """Greet it, unless it is not the process we started."""

@@ -23,6 +23,7 @@ from was.manager.actions import (
 )
 from was.manager.listener_side import ListenerSide
 from was.manager.pool import ApplicationPool
+from was.manager.pool_record import to_record
 from was.manager.routes import pool_queue
 from was.manager.server import Server
 from was.manager.workers import WorkerSet
@@ -58,6 +59,7 @@ class Performer:
         left = deque(actions)
         while left:
             left.extend(self._one(pool, left.popleft()))
+        self._server.files.write_pool(pool.settings.name, to_record(pool))
 
     def _one(self, pool: ApplicationPool, action: Action) -> Sequence[Action]:
         match action:
@@ -140,7 +142,6 @@ class Performer:
     def _publish(self, pool: ApplicationPool) -> None:
         name = pool.settings.name
         log("pool_state", app_pool=name, state=pool.state.value)
-        self._server.files.write_pool(name, {"state": pool.state.value})
         self.publish_pools()
 
     def publish_pools(self) -> None:

@@ -56,7 +56,7 @@ class ApplicationPool:
         self.wanted = 0
         self._has_demand = False
         self._ids = ids
-        self._scaled = scaled
+        self.scaled = scaled
         self._backoff = Backoff()
         self._not_before = 0.0
         self._rotations: dict[int, set[int]] = {}
@@ -87,7 +87,7 @@ class ApplicationPool:
 
     def failure_count(self, now: float) -> int:
         """Failures in the current window."""
-        interval_s = self._scaled(self.settings.failure.rapid_fail_protection_interval_s)
+        interval_s = self.scaled(self.settings.failure.rapid_fail_protection_interval_s)
         return self.failures.count(now, interval_s)
 
     def _places(self) -> int:
@@ -137,7 +137,7 @@ class ApplicationPool:
         self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
         self.wanted = 0
         actions: list[Action] = []
-        limit_s = self._scaled(self.settings.process_model.shutdown_time_limit_s)
+        limit_s = self.scaled(self.settings.process_model.shutdown_time_limit_s)
         for worker in self.workers.values():
             if worker.state in _PLACED:
                 worker.state = after(worker.state, WorkerEvent.STOP)
@@ -219,7 +219,7 @@ class ApplicationPool:
         worker.state = after(worker.state, WorkerEvent.STARTED)
         worker.deadline = None
         worker.idle_since = now
-        worker.ping.next_at = now + self._scaled(self.settings.process_model.ping_interval_s)
+        worker.ping.next_at = now + self.scaled(self.settings.process_model.ping_interval_s)
         self._has_demand = False
         replaces: tuple[int, ...] = ()
         if old is not None:
@@ -282,7 +282,7 @@ class ApplicationPool:
         """The worker answered a ping."""
         worker = self.workers.get(worker_id)
         if worker is not None:
-            interval_s = self._scaled(self.settings.process_model.ping_interval_s)
+            interval_s = self.scaled(self.settings.process_model.ping_interval_s)
             worker.ping.answered(nonce, now, interval_s)
 
     def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
@@ -296,14 +296,14 @@ class ApplicationPool:
         if sample.active or sample.finished != worker.finished:
             worker.idle_since = now
         worker.finished = sample.finished
-        idle_s = self._scaled(self.settings.process_model.idle_timeout_s)
+        idle_s = self.scaled(self.settings.process_model.idle_timeout_s)
         if 0 < idle_s <= now - worker.idle_since and not worker.stale:
             if not self.is_always_running:
                 self.wanted = max(0, self.wanted - 1)
             return [Report(5186, worker_id), *self._drain(worker, now), *self._fill(now)]
         if worker.stale:
             return []
-        reason = due_reason(sample, self.settings.recycling.periodic_restart, self._scaled)
+        reason = due_reason(sample, self.settings.recycling.periodic_restart, self.scaled)
         return [] if reason is None else self.recycle(reason, now, only=worker_id)
 
     def tick(self, now: float) -> list[Action]:
@@ -318,7 +318,7 @@ class ApplicationPool:
                 if worker.ping.is_missed(now):
                     actions += self.worker_failed(worker.id, now, 5010)
                     continue
-                nonce = worker.ping.send(now, self._scaled(limits.ping_response_time_s))
+                nonce = worker.ping.send(now, self.scaled(limits.ping_response_time_s))
                 if nonce is not None:
                     actions.append(SendPing(worker.id, nonce))
         return [*actions, *self._protect(now), *self._fill(now)]
@@ -385,7 +385,7 @@ class ApplicationPool:
 
     def _leave(self, worker: Worker, now: float) -> None:
         worker.state = after(worker.state, WorkerEvent.STOP)
-        worker.deadline = now + self._scaled(self.settings.process_model.shutdown_time_limit_s)
+        worker.deadline = now + self.scaled(self.settings.process_model.shutdown_time_limit_s)
 
     def _has_room(self) -> bool:
         return len(self.workers) < 2 * self.max_processes
@@ -410,7 +410,7 @@ class ApplicationPool:
         return actions
 
     def _spawn(self, now: float, replaces: int) -> Spawn:
-        limit_s = self._scaled(self.settings.process_model.startup_time_limit_s)
+        limit_s = self.scaled(self.settings.process_model.startup_time_limit_s)
         worker = Worker(
             next(self._ids), self.generation, now, now + limit_s, replaces, PingWatch(now)
         )

@@ -22,7 +22,6 @@ from was.errors import HomeError
 __all__ = [
     "ManagerLock",
     "become_subreaper",
-    "boot_id",
     "child_environment",
     "children_of",
     "describe_status",
@@ -31,7 +30,6 @@ __all__ = [
     "raise_descriptor_limit",
     "reap",
     "spawn",
-    "start_ticks",
 ]
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -163,21 +161,6 @@ def describe_status(status: int | None) -> str:
         except ValueError:
             return f"signal {number}"
     return f"exit {os.waitstatus_to_exitcode(status)}"
-
-
-def start_ticks(pid: int) -> int:
-    """When a process started, in ticks since boot: with its pid, who it is. 0 = it has gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    # The name in parentheses may hold anything; field 22 counts from 1 with the name as 2.
-    return int(text.rpartition(")")[2].split()[19])
-
-
-def boot_id() -> str:
-    """Which boot of this machine it is."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 class ManagerLock:

@@ -173,7 +173,6 @@ async def _serve(
     loop = asyncio.get_running_loop()
     inbox: Inbox = asyncio.Queue()
     files = StateFiles(home)
-    files.remove_processes()
     server = Server(
         home=home,
         folder=home.make_sockets(),
@@ -194,10 +193,6 @@ async def _serve(
     manager = Manager(server, load, lambda m: tell.ready(m.sites.urls()))
     manager.answer_admin = answer
     manager.reopen_log = reopen
-    refused = manager.sites.bind()
-    if refused:
-        manager.sites.close()
-        return tell.failed(refused)
     for warning in configuration.config.warnings:
         log("config_no_effect", warning=warning)
     for number in _SIGNALS:
@@ -214,6 +209,12 @@ async def _serve(
         await admin.open()
         write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
         log("manager_started", home=home.path)
+        await manager.adoption.take_over()
+        refused = manager.sites.bind()
+        if refused and manager.adoption.peer is None:
+            return tell.failed(refused)
+        for line in refused:  # what ran before goes on
+            log("site_refused", error=line)
         manager.begin()
         status = await manager.run()
         if not manager.is_ready:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 
 from was.config.model import Site
+from was.ipc.messages import ListeningSocket
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.pool import ApplicationPool
-from was.manager.routes import binding_text, bindings_of, site_route, site_urls
+from was.manager.routes import SocketKey, binding_text, bindings_of, site_route, site_urls
 from was.manager.server import Server
 from was.manager.sockets import ListeningSockets
 
@@ -36,6 +38,24 @@ class SiteSet:
         self.refused = self._listening.apply([s for s in sites if self._wanted[s.id]])
         return list(self.refused.values())
 
+    def adopt(self, held: Iterable[tuple[ListeningSocket, int]]) -> None:
+        """Take over sockets of an earlier manager, and what it was told of its sites."""
+        files = self._server.files
+        keys = {
+            (ip or "*", real): SocketKey(ip, port, owner)
+            for ip, port, owner, real in files.read("sockets").get("sockets", [])
+        }
+        known: list[tuple[SocketKey, str, int]] = []
+        for item, fd in held:
+            key = keys.get((item.ip, item.port))
+            if key is None:
+                os.close(fd)
+            else:
+                known.append((key, item.scheme, fd))
+        self._listening.adopt(known)
+        wanted = files.read("sites").get("wanted", {})
+        self._wanted = {int(site_id): bool(started) for site_id, started in wanted.items()}
+
     def rebind(self) -> None:
         """Sites were started, stopped or changed: sockets and routes follow."""
         for line in self.bind():
@@ -46,6 +66,7 @@ class SiteSet:
     def set_started(self, site: Site, *, started: bool) -> str:
         """Start or stop a site; the reason if it cannot listen."""
         self._wanted[site.id] = started
+        self._server.files.write("sites", {"wanted": self._wanted})
         self.rebind()
         return self.refused.get(site.name, "") if started else ""
 
@@ -66,6 +87,7 @@ class SiteSet:
 
     def publish_sockets(self) -> None:
         """Tell the listener what to accept on."""
+        self._server.files.write("sockets", {"sockets": self._listening.to_record()})
         self._listener.set_sockets(self._listening.to_send())
 
     def bindings(self, site: Site) -> list[str]:

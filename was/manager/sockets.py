@@ -82,6 +82,18 @@ class ListeningSockets:
             self._bound[key] = (sock, users[0][1].protocol)
         return refused
 
+    def adopt(self, held: Iterable[tuple[SocketKey, str, int]]) -> None:
+        """Take over sockets of an earlier manager: (key, scheme, descriptor)."""
+        for key, scheme, fd in held:
+            self._bound[key] = (socket.socket(fileno=fd), scheme)
+
+    def to_record(self) -> list[tuple[str, int, str, int]]:
+        """(ip, configured port, owner, real port) of each: what a later manager adopts by."""
+        return [
+            (key.ip, key.port, key.owner, int(sock.getsockname()[1]))
+            for key, (sock, _) in self._bound.items()
+        ]
+
     def real_port(self, key: SocketKey) -> int:
         """The port of a binding's socket, the configured one when it is not bound."""
         for candidate in (key, SocketKey("", key.port, key.owner)):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from was.ipc.endpoints import Home, pool_key
-from was.manager.process import boot_id, start_ticks
+from was.recorded import boot_id, start_ticks
 
 __all__ = ["Counters", "StateFiles", "write_atomically"]
 
@@ -37,6 +37,7 @@ class StateFiles:
         self._folder = home.state
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._boot_id = boot_id()
+        self._pools: dict[str, dict[str, object]] = {}
 
     def write_process(self, name: str, pid: int, fields: Mapping[str, object]) -> None:
         """The record of one process: "listener", "template" or "worker-ID"."""
@@ -44,13 +45,27 @@ class StateFiles:
         self.write(name, {**identity, **fields})
 
     def write_pool(self, pool: str, fields: Mapping[str, object]) -> None:
-        """The record of a pool."""
-        self.write(f"pool-{pool_key(pool)}", {"name": pool, **fields})
+        """The record of a pool; written only when it says something new."""
+        record = {"name": pool, "boot_id": self._boot_id, **fields}
+        if self._pools.get(pool) != record:
+            self._pools[pool] = record
+            self.write(f"pool-{pool_key(pool)}", record)
+
+    def read_pool(self, pool: str) -> dict[str, Any]:
+        """The record of a pool of this boot; its times are of the monotonic clock."""
+        record = self.read(f"pool-{pool_key(pool)}")
+        return record if record.get("boot_id") == self._boot_id else {}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The records of all workers."""
+        found = [self.read(path.stem) for path in sorted(self._folder.glob("worker-*.json"))]
+        return [record for record in found if record]
 
     def write(self, name: str, record: Mapping[str, object]) -> None:
         """Any record."""
         content = json.dumps(record, indent=1).encode() + b"\n"
-        write_atomically(self._folder / f"{name}.json", content)
+        # Ours alone: a worker's record holds the identity it proves itself with.
+        write_atomically(self._folder / f"{name}.json", content, 0o600)
 
     def read(self, name: str) -> dict[str, Any]:
         """A record, empty when there is none that can be read."""
@@ -65,8 +80,8 @@ class StateFiles:
         (self._folder / f"{name}.json").unlink(missing_ok=True)
 
     def remove_processes(self) -> None:
-        """Forget every process and pool; the counters stay."""
-        for kind in ("listener", "template", "worker-*", "pool-*"):
+        """Forget every process, pool and site; the counters stay."""
+        for kind in ("listener", "template", "worker-*", "pool-*", "sites", "sockets"):
             for path in self._folder.glob(f"{kind}.json"):
                 path.unlink(missing_ok=True)
 

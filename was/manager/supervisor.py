@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
 
 from was.config.model import RecycleReason, StartMode
 from was.errors import ConfigErrors
 from was.ipc import messages as m
 from was.log import log, log_exception
 from was.manager import process
+from was.manager.adoption import Adoption
 from was.manager.endings import Endings
 from was.manager.hearing import Hearing
 from was.manager.inbox import (
@@ -33,6 +34,7 @@ from was.manager.inbox import (
 from was.manager.listener_side import ListenerSide
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
+from was.manager.pool_record import fingerprint, restore
 from was.manager.queries import Queries
 from was.manager.recycle import WorkerSample
 from was.manager.reload import compare_pools
@@ -71,6 +73,7 @@ class Manager:
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
         self.endings = Endings(self)
+        self.adoption = Adoption(self)
         self.config_errors: list[str] = []
         self.config_since = server.clock.wall()
         self.started_wall = server.clock.wall()
@@ -87,13 +90,50 @@ class Manager:
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
     def begin(self) -> None:
-        """Start template and listener, then the pools."""
+        """Start template and listener, then the pools; go on with what was taken over."""
         now = self.now()
         self._sample_at = now + self.server.clock.scaled(SAMPLE_EVERY_S)
         self.template.spawn()
-        self.listener.spawn()
-        for settings in self.server.config.app_pools.values():
-            self._add_pool(settings.name, now)
+        peer = self.adoption.peer
+        if peer is None:
+            self.listener.spawn()
+            for name in self.server.config.app_pools:
+                self._add_pool(name, now)
+            return
+        # The listener is told of pools and workers only when all of them are known again: it
+        # gives up what it is not told of.
+        files = self.server.files
+        records = {name: files.read_pool(name) for name in self.server.config.app_pools}
+        restored = {name: record for name, record in records.items() if "settings" in record}
+        for name, record in restored.items():
+            self._restore_pool(name, record, now)
+        for name in self.server.config.app_pools:
+            if name not in self.pools:
+                self._add_pool(name, now)
+        self.hearing.greet_adopted(peer)
+        for name, record in restored.items():
+            pool = self.pools[name]
+            keeps = pool.settings.recycling.disallow_rotation_on_config_change
+            if record["settings"] != fingerprint(pool.settings) and not keeps:
+                self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
+            self.performer.perform(pool, pool.tick(now))
+
+    def _restore_pool(self, name: str, record: Mapping[str, Any], now: float) -> None:
+        """Go on with a pool where the last manager was."""
+        settings = self.server.config.app_pools[name]
+        pool = ApplicationPool(settings, self.server.counters, self.server.clock.scaled)
+        self.pools[name] = pool
+        workers = self.adoption.workers.get(name, [])
+        restore(pool, record, workers, now)
+        self.workers.write_config(name)
+        for owner, worker_id in self.adoption.dead:
+            if owner == name and pool.is_accepting:
+                about = {"app_pool": name, "worker_id": worker_id}
+                self.server.events.report(5009, **about, how="died while there was no manager")
+                pool.failures.record(now, worker_id, is_settled=True)
+        if pool.is_always_running and pool.is_accepting:
+            pool.wanted = pool.max_processes
+            self.awaited.add(name)
 
     def _add_pool(self, name: str, now: float) -> None:
         settings = self.server.config.app_pools[name]

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from was.config.model import AppPool
-from was.ipc.messages import Fork, WorkerHello, WorkerWelcome
+from was.ipc.messages import (
+    ConfigurationChanged,
+    Fork,
+    SetEndpoints,
+    WorkerHello,
+    WorkerWelcome,
+)
 from was.ipc.scoreboard import make_scoreboard
 from was.manager import process
 from was.manager.control import Peer
@@ -20,6 +28,9 @@ from was.manager.template_side import TemplateSide
 __all__ = ["WorkerSet"]
 
 REMEMBERED_DEAD = 1000
+
+# How long a worker that was taken over may take to say Hello, seconds; it looks every second.
+RECONNECT_LIMIT_S = 4.0
 
 
 class WorkerSet:
@@ -89,11 +100,59 @@ class WorkerSet:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
+    def adopt(self, record: Mapping[str, Any], pidfd: int, scoreboard_fd: int) -> WorkerHandle:
+        """Take over a worker of an earlier manager, and both descriptors.
+
+        It will connect and say Hello again; one that does not is given up.
+        """
+        server = self._server
+        handle = WorkerHandle(
+            id=record["worker_id"],
+            pool=record["app_pool"],
+            identity=bytes.fromhex(record["identity"]),
+            generation=record["generation"],
+            slots=record["slots"],
+            threads=record["threads"],
+            scoreboard_fd=scoreboard_fd,
+            started_at=record["started_at"],
+            started_wall=record["started"],
+            pid=record["pid"],
+            pidfd=pidfd,
+            link_lost_at=server.clock.monotonic() + RECONNECT_LIMIT_S,
+            is_announced=True,
+            is_adopted=True,
+        )
+        self.handles[handle.id] = handle
+        ended = ChildEnded("worker", pidfd, handle.id)
+        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
+        return handle
+
+    def _welcome_back(
+        self, handle: WorkerHandle, peer: Peer, descriptors: list[int], epoch: int
+    ) -> WorkerHandle:
+        for fd in descriptors:
+            os.close(fd)  # its pidfd, which we have
+        peer.worker_id = handle.id
+        handle.peer = peer
+        handle.link_lost_at = None
+        handle.epoch = epoch
+        peer.send(SetEndpoints([self._server.folder.queue_endpoint(handle.pool, epoch)]))
+        # Its files may have been changed while nobody was there to notice.
+        peer.send(ConfigurationChanged())
+        return handle
+
     def welcome(
         self, peer: Peer, hello: WorkerHello, descriptors: list[int], epoch: int
     ) -> WorkerHandle | None:
         """Recognise a worker and tell it what it is; None for an impostor."""
         handle = self.handles.get(hello.worker_id)
+        if (
+            handle is not None
+            and handle.is_adopted
+            and handle.peer is None
+            and handle.pid == hello.pid == peer.pid
+        ):
+            return self._welcome_back(handle, peer, descriptors, epoch)
         if handle is None or handle.pid or len(descriptors) != 1 or peer.pid != hello.pid:
             for fd in descriptors:
                 os.close(fd)
@@ -107,6 +166,18 @@ class WorkerSet:
         self._close_life(handle)
         ended = ChildEnded("worker", handle.pidfd, handle.id)
         server.loop.add_reader(handle.pidfd, server.inbox.put_nowait, ended)
+        # Before the welcome: whoever serves is found by the next manager.
+        record = {
+            "worker_id": handle.id,
+            "app_pool": handle.pool,
+            "identity": handle.identity.hex(),
+            "generation": handle.generation,
+            "slots": handle.slots,
+            "threads": handle.threads,
+            "started": handle.started_wall,
+            "started_at": handle.started_at,
+        }
+        server.files.write_process(f"worker-{handle.id}", handle.pid, record)
         peer.send(
             WorkerWelcome(
                 worker_id=handle.id,
@@ -122,16 +193,6 @@ class WorkerSet:
             ),
             [handle.scoreboard_fd],
         )
-        record = {
-            "worker_id": handle.id,
-            "app_pool": handle.pool,
-            "identity": handle.identity.hex(),
-            "generation": handle.generation,
-            "slots": handle.slots,
-            "threads": handle.threads,
-            "started": handle.started_wall,
-        }
-        server.files.write_process(f"worker-{handle.id}", handle.pid, record)
         return handle
 
     def kill(self, worker_id: int) -> bool:

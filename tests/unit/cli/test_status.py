@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from was.cli import processes
+from was.recorded import start_ticks
 
 KEYS = {
     "state",
@@ -43,7 +44,7 @@ def sleeper():
 
 def write_record(home, name, pid, /, **changes):
     home.state.mkdir(parents=True, exist_ok=True)
-    record = {"pid": pid, "start_ticks": processes._start_ticks(pid), "boot_id": BOOT_ID}
+    record = {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": BOOT_ID}
     (home.state / f"{name}.json").write_text(json.dumps(record | changes))
 
 
@@ -130,8 +131,8 @@ def test_a_name_with_brackets_does_not_shift_the_fields(tmp_path):
     script.write_text("#!/bin/sh\nread line\n")
     script.chmod(0o755)
     with subprocess.Popen([script], stdin=subprocess.PIPE) as child:
-        ticks = processes._start_ticks(child.pid)
-        own = processes._start_ticks(os.getpid())
+        ticks = start_ticks(child.pid)
+        own = start_ticks(os.getpid())
         child.stdin.close()
     assert isinstance(ticks, int)
     assert ticks >= own > 1
