@@ -226,13 +226,13 @@ class WorkerHost:
         """Reconnect to the manager that comes next; without one, serve on a while, then drain."""
         try:
             control = ControlSocket.connect(self._control_path, timeout_s=1.0)
+            say_hello(control, self._welcome.worker_id)  # it may be killed at this very moment
         except OSError:
             limit = MANAGERLESS_LIMIT_S / self._welcome.time_scale
             if time.monotonic() - self._manager_lost_at > limit and self._state is State.RUNNING:
                 self._stop_listening(True)
             return
         self._control = control
-        say_hello(control, self._welcome.worker_id)
         if self._state is State.RUNNING:
             self._send(WorkerReady(self._welcome.worker_id))
 
