@@ -5,7 +5,8 @@ listener picks the row, and a row is free again only with the request's END or t
 So at a death the scoreboard speaks truly of every request the worker still held.
 
 Its parts: `hearing` is what workers say, `outbox` what they are told, `bodies` what they pull,
-`limits` the clock, `deaths` what becomes of a dead worker's requests.
+`limits` the clock, `deaths` what becomes of a dead worker's requests, `quarantine` what is known of
+requests that have been near deaths.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from was.ipc.channel import BATCH_BYTES, RouterChannel
 from was.ipc.messages import CHUNK_BYTES, CancelRequest, PoolQueue, ResponseWindow, StopListening
 from was.listener.descriptors import DescriptorDoor
 from was.listener.incarnation import Incarnation
+from was.listener.ledger import Standing
 from was.listener.outbox import WorkerOutbox
 from was.listener.pulled_bodies import PulledBodies
+from was.listener.quarantine import Quarantine
 from was.listener.queue import RequestQueue
 from was.listener.request import ClientRequest, Progress
 from was.listener.spool import SpoolAccount
@@ -58,6 +61,7 @@ class PoolBroker:
         self._is_demanded = False
         self._further_timer: asyncio.TimerHandle | None = None
         self.is_marked = False
+        self.quarantine = Quarantine(self)
         self.outbox = WorkerOutbox(self)
         self.hearing = WorkerMessages(self)
         self.bodies = PulledBodies(self)
@@ -71,6 +75,7 @@ class PoolBroker:
         self.settings = settings
         self.queue.limit = settings.queue_length
         self.account.limit_bytes = max(settings.max_spool, 1 << 20)
+        self.quarantine.configure()
         if not settings.accepting:
             for request in self.queue.drain():
                 self.fail(request, 503, settings.refusal or "Disabled")
@@ -135,6 +140,9 @@ class PoolBroker:
             return
         if request.spool is not None or request.body_length:
             request.queued_at = self.service.time()  # else it came in this very turn
+        if self.quarantine.keys and self.quarantine.judge(request) is Standing.QUARANTINED:
+            self.quarantine.refuse(request)
+            return
         request.progress = QUEUED
         if not self.queue.offer(request):
             self.fail(request, 503, "QueueFull")
@@ -155,8 +163,8 @@ class PoolBroker:
     def _dispatch(self) -> None:
         queue = self.queue
         ready = self._ready
+        quarantine = self.quarantine
         now = self.service.time()
-        held_back: list[ClientRequest] | None = None
         while True:
             # The least loaded worker that has credit.
             worker = None
@@ -168,23 +176,31 @@ class PoolBroker:
                     free = credit
             if worker is None:
                 break
-            request = queue.take()
+            request = self._take_suspect() if queue.has_aside else None
             if request is None:
-                break
-            if request.is_suspect and worker.suspect is not None:
-                # A worker runs at most one request that has seen a death.
-                worker = self._without_suspect()
-                if worker is None:
-                    if held_back is None:
-                        held_back = []
-                    held_back.append(request)
+                request = queue.take()
+                if request is None:
+                    break
+            if request.is_suspect or quarantine.keys:
+                standing = quarantine.judge(request)
+                if standing is Standing.QUARANTINED:
+                    quarantine.refuse(request)
                     continue
+                if standing is Standing.SUSPECT:
+                    # A worker runs at most one of them.
+                    if worker.suspect is not None:
+                        worker = self._without_suspect()
+                        if worker is None:
+                            queue.set_aside(request)
+                            continue
+                    worker.suspect = request
             self._give(worker, request, now)
-        if held_back:
-            for request in held_back:
-                queue.give_back(request)
         if queue.has_waiting():
             self._demand()
+
+    def _take_suspect(self) -> ClientRequest | None:
+        """One of those that wait for a worker without a suspect, if there is such a worker."""
+        return None if self._without_suspect() is None else self.queue.take_aside()
 
     def _without_suspect(self) -> Incarnation | None:
         for worker in self._ready:
@@ -194,8 +210,7 @@ class PoolBroker:
 
     def _give(self, worker: Incarnation, request: ClientRequest, now: float) -> None:
         connection = request.connection
-        if connection is None:
-            return
+        assert connection is not None  # else it would have been withdrawn
         request.attempt += 1
         request.slot = worker.free_slots.pop()
         request.worker = worker
@@ -204,8 +219,6 @@ class PoolBroker:
         if request.spool is not None:
             request.pull_granted = 0
             request.pull_offset = 0
-        if request.is_suspect:
-            worker.suspect = request
         worker.outstanding[request.id] = request
         out = worker.out
         if not out:
@@ -325,7 +338,9 @@ class PoolBroker:
     def abandon(self, request: ClientRequest) -> None:
         """The client needs no answer from a worker any more; one that has it owes an END."""
         self.queue.withdraw(request)
-        request.connection = None
+        if request.connection is not None:
+            request.gone_client = request.connection.peer[0]
+            request.connection = None
         request.progress = ENDED
         request.release_body()
         worker = request.worker

@@ -64,9 +64,15 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     is_body_complete: bool = True
     is_body_lost: bool = False
     is_client_gone: bool = False
+    gone_client: str = ""  # its address, once `connection` is None
 
     def __lt__(self, other: ClientRequest) -> bool:
         return self.id < other.id
+
+    @property
+    def client(self) -> str:
+        """The client's address, also after it has gone."""
+        return self.gone_client if self.connection is None else self.connection.peer[0]
 
     def message(self, peer: tuple[str, int, str, int]) -> Request:
         """The request for a worker, as its present attempt in its present slot."""

@@ -37,6 +37,7 @@ class TimeLimits:
                 self._pool.queue.withdraw(request)
                 self._pool.fail(request, 503, "Timer_AppPool")
         self._look_for_lost(now)
+        self._pool.quarantine.look_again(now)
         if settings.time_limit_s <= 0:
             return
         limit = scaled(settings.time_limit_s)

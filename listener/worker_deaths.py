@@ -67,6 +67,9 @@ class WorkerDeaths:
         worker.outstanding.clear()
         started = [request for request in held if has_started(request, rows)]
         take_blame(worker.suspect, started)
+        if not worker.is_draining:
+            # One that was told to finish and is killed for taking too long has not crashed.
+            self._pool.quarantine.died(started, worker.suspect)
         facts: list[InFlight] = []
         for request in held:
             fate = decide_fate(request, has_started=request in started)
@@ -87,7 +90,7 @@ class WorkerDeaths:
             request.id,
             request.head.method,
             request.head.target[:2048],
-            connection.peer[0] if connection is not None else "",
+            request.client,
             state,
             fate.value,
         )
@@ -104,7 +107,6 @@ class WorkerDeaths:
                 request.worker = None
                 self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
             case Fate.POISONED:
-                self._pool.service.count("requests_poisoned")
                 request.worker = None
-                self._pool.fail(request, 502, "Poisoned")
+                self._pool.quarantine.poisoned(request)
         return fact

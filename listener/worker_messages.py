@@ -47,6 +47,7 @@ class WorkerMessages:
 
     def __init__(self, pool: PoolBroker) -> None:
         self._pool = pool
+        self._quarantine = pool.quarantine
 
     def wants_source(self, identity: bytes) -> bool:
         """Whether the connection that a message came by is to be known: for the first one."""
@@ -108,6 +109,11 @@ class WorkerMessages:
         return request
 
     def _end(self, worker: Incarnation, request: ClientRequest) -> None:
+        self._release(worker, request)
+        if self._quarantine.keys:
+            self._quarantine.answered(request)
+
+    def _release(self, worker: Incarnation, request: ClientRequest) -> None:
         del worker.outstanding[request.id]
         worker.free_slots.append(request.slot)
         worker.finished += 1
@@ -129,6 +135,8 @@ class WorkerMessages:
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None
+        if self._quarantine.keys:
+            self._quarantine.answered(request)
         if connection is None:
             self._drop_late(request, item, -1)
             return
@@ -234,7 +242,7 @@ class WorkerMessages:
                 raise IllFormedMessageError(f"request {request_id:x} given back after it began")
             if request.connection is not None and not request.is_body_held():
                 raise IllFormedMessageError(f"request {request_id:x} given back without its body")
-            self._end(worker, request)
+            self._release(worker, request)
             worker.finished -= 1
             if request.connection is not None:
                 self._pool.queue_again(request)

@@ -56,6 +56,7 @@ EVENTS: dict[str, str] = {
     "request_taken_back": "info",
     "request_failed": "warning",
     "request_poisoned": "error",
+    "request_quarantined": "error",
     "log_dropped": "error",
     "logs_reopened": "info",
     "application_loaded": "info",

@@ -51,8 +51,10 @@ class Answer:
 class Wire:
     """One connection. What was read beyond a response is kept for the next."""
 
-    def __init__(self, port: int, *, limit_s: float = LIMIT_S) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=limit_s)
+    def __init__(self, port: int, *, limit_s: float = LIMIT_S, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=limit_s, source_address=(source, 0)
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = port
         self._rest = b""

@@ -467,6 +467,7 @@ class PoolQueue(msgspec.Struct, frozen=True):
     tcp_level: bool = False  # loadBalancerCapabilities=TcpLevel: cut instead of 503
     uid: int = -1  # who may reach the queue's folder; -1 = the listener's own
     gid: int = -1
+    failure_interval_s: float = 300.0  # the window in which deaths are remembered
 
 
 class SetPools(_Control, frozen=True):

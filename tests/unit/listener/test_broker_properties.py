@@ -1,4 +1,7 @@
-"""Queue and broker through any interleaving: every request ends once, none runs twice unasked."""
+"""Queue and broker through any interleaving: every request ends once, none runs twice unasked.
+
+Some requests are for a URL that kills, so that suspects, poison and quarantine come about.
+"""
 
 import os
 from collections import Counter
@@ -32,7 +35,9 @@ class FakeLoop:
         return SimpleNamespace(cancel=lambda: None)
 
     def time(self):
-        return 1000.0
+        return self.now
+
+    now = 1000.0
 
 
 class FakeService:
@@ -120,7 +125,10 @@ class World:
 
     def __init__(self, replay):
         self.service = FakeService()
-        self.pool = PoolBroker(self.service, m.PoolQueue("p", True, queue_length=20, replay=replay))
+        self.pool = PoolBroker(
+            self.service,
+            m.PoolQueue("p", True, queue_length=20, replay=replay, failure_interval_s=60.0),
+        )
         self.pool.router = self
         self.workers = {}
         self.connections = []
@@ -136,6 +144,7 @@ class World:
         for item in codec.decode_to_worker(batch).items:
             if isinstance(item, m.Request):
                 assert item.slot not in worker.slots_in_use()
+                self.check_suspects(worker.incarnation)
                 worker.held[item.id] = item
             elif isinstance(item, m.StopListening):
                 worker.is_stopped = True
@@ -150,8 +159,15 @@ class World:
     def read_disconnects(self):
         pass
 
-    def has_disconnected(self, _source):
-        return True
+    def has_disconnected(self, source):
+        return source not in self.workers  # its number; a dead one is taken out first
+
+    def check_suspects(self, incarnation):
+        """A request that has seen a death is the only such one of its worker."""
+        held = incarnation.outstanding.values()
+        suspects = [request for request in held if request.is_suspect]
+        assert len(suspects) <= 1
+        assert not suspects or incarnation.suspect is suspects[0]
 
     # what can happen
 
@@ -171,16 +187,16 @@ class World:
         self.pool.workers[self.next_worker] = incarnation
         self.pool.by_identity[incarnation.identity] = incarnation
         incarnation.is_attached = True
-        incarnation.source = 5
+        incarnation.source = self.next_worker
         self.pool.activate(self.next_worker, [])
 
-    def submit(self, method):
+    def submit(self, method, path="/"):
         self.next_id += 1
         connection = FakeConnection(self.next_id)
         head = SimpleNamespace(
             method=method,
-            target="/",
-            path="/",
+            target=path,
+            path=path,
             query="",
             version=11,
             fields=[("Host", "a")],
@@ -224,6 +240,15 @@ class World:
         worker.board.close()
         self.pool.deaths.on_death(worker.incarnation)
 
+    def crashing(self, worker):
+        """A request that kills the worker once it runs, None if it has none."""
+        held = (item for item in worker.held.values() if item.path == "/crash")
+        return next(held, None)
+
+    def wait(self, seconds):
+        self.service.loop.now += seconds
+        self.pool.limits.expire(self.service.loop.now)
+
     def drain(self, worker):
         self.pool.drain(worker.incarnation.worker_id, graceful=True)
         self.pool.turn()
@@ -257,7 +282,11 @@ class FakeWorker:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["submit"] * 4 + ["start"] * 5 + ["end"] * 2 + ["respond", "die", "drain", "leave"]
+            ["submit"] * 4
+            + ["start"] * 5
+            + ["end"] * 2
+            + ["crash"] * 2
+            + ["respond", "die", "drain", "leave", "wait"]
         ),
         st.integers(0, 50),
         st.sampled_from(["GET", "POST"]),
@@ -283,7 +312,9 @@ def test_every_request_ends_once_and_none_runs_twice_unasked(steps, replay):
         worker = pick(world.workers.values(), number)
         held = pick(worker.held.values(), number) if worker else None
         if step == "submit":
-            world.submit(method)
+            world.submit(method, "/crash" if number % 5 == 0 else "/")
+        elif step == "wait":
+            world.wait(number)
         elif step == "leave" and world.connections:
             world.leave(pick(world.connections, number))
         elif worker is None:
@@ -294,6 +325,14 @@ def test_every_request_ends_once_and_none_runs_twice_unasked(steps, replay):
             world.begin_response(worker, held)
         elif step == "end" and held and held.id in worker.started:
             world.end(worker, held)
+        elif step == "crash":
+            crashing = world.crashing(worker)
+            if crashing is None:
+                continue
+            if crashing.id not in worker.started:
+                world.start(worker, crashing)
+            world.die(worker)
+            world.add_worker()
         elif step == "die":
             world.die(worker)
             world.add_worker()

@@ -110,3 +110,41 @@ def test_the_queue_agrees_with_a_sorted_list(steps):
         assert len(queue) == len(waiting)
         assert [r.id for r in queue] == sorted(waiting)
         assert queue.has_waiting() == bool(waiting)
+
+
+def test_what_is_set_aside_lets_others_pass():
+    """A request set aside waits where it is taken from on purpose, oldest first."""
+    queue, requests = filled(4)
+    for _ in range(2):
+        queue.set_aside(queue.take())
+    assert queue.has_aside
+    assert len(queue) == 4
+    assert list(queue) == requests
+    assert [queue.take(), queue.take(), queue.take()] == [requests[2], requests[3], None]
+    assert queue.has_waiting()
+    assert [queue.take_aside() for _ in range(3)] == [requests[0], requests[1], None]
+    assert not queue.has_waiting()
+
+
+def test_what_is_set_aside_comes_back_to_its_place():
+    """A request that may pass after all is taken before those that came later."""
+    queue, requests = filled(3)
+    for _ in range(2):
+        queue.set_aside(queue.take())
+    queue.bring_back(lambda request: request is requests[1])
+    assert [queue.take(), queue.take(), queue.take()] == [requests[1], requests[2], None]
+    assert queue.take_aside() is requests[0]
+
+
+def test_what_is_set_aside_can_be_withdrawn_and_drained():
+    """Waiting aside is waiting: a client may leave, a queue may close."""
+    queue, requests = filled(3)
+    for _ in range(2):
+        queue.set_aside(queue.take())
+    queue.withdraw(requests[0])
+    assert len(queue) == 2
+    assert queue.take_aside() is requests[1]
+    queue.set_aside(requests[1])
+    assert queue.drain() == requests[1:]
+    assert len(queue) == 0
+    assert not queue.has_waiting()
