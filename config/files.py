@@ -38,7 +38,7 @@ __all__ = [
     "LoadedServer",
     "Report",
     "load_server",
-    "preload",
+    "load_text",
     "reduced",
     "validate",
     "write_atomic",
@@ -87,21 +87,6 @@ def _foundation() -> _Foundation:
     return _Foundation(schema, level.declarations, sections, images)
 
 
-def preload() -> None:
-    """Read the schema and the built-in level, so that forked children need not."""
-    foundation = _foundation()
-    # One made and dropped: it leaves its views of the built-in level and the plans of the types.
-    known = known_modules(
-        Viewer("/", {}).section(
-            foundation.sections[GLOBAL_MODULES], foundation.schema[GLOBAL_MODULES]
-        ),
-        foundation.images,
-    )
-    viewer, typer = Viewer("/", {}), Typer()
-    build_settings(foundation.sections, foundation.schema, viewer, typer, known)
-    build_server(foundation.sections, foundation.schema, viewer, known, [])
-
-
 def read_file(path: Path) -> Node:
     """The parsed file; what keeps it from being read is a ConfigErrors like any other fault."""
     try:
@@ -128,15 +113,34 @@ def load_server(
     return loaded
 
 
+def load_text(content: bytes, home: Path) -> LoadedServer:
+    """The configuration that `content` is, or ConfigErrors with all faults in it."""
+    errors: list[ConfigError] = []
+    loaded = _load_tree(parse(content, "(text)"), home / "(text)", home, {}, errors)
+    if errors:
+        raise ConfigErrors(errors)
+    return loaded
+
+
 def _load(
     path: Path, home: Path | None, environment: Mapping[str, str], errors: list[ConfigError]
 ) -> LoadedServer | None:
-    foundation = _foundation()
     try:
         root = read_file(path)
     except ConfigErrors as error:
         errors.extend(error.errors)
         return None
+    return _load_tree(root, path, home, environment, errors)
+
+
+def _load_tree(
+    root: Node,
+    path: Path,
+    home: Path | None,
+    environment: Mapping[str, str],
+    errors: list[ConfigError],
+) -> LoadedServer:
+    foundation = _foundation()
     level = read_level(root, foundation.schema, foundation.declarations, errors, is_server=True)
     own = level.scopes_at("")
     folder = _home_of(path, home, own)

@@ -1,4 +1,4 @@
-"""All measurements, or those named: throughput, memory, idle, kill, recycle.
+"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -11,11 +11,12 @@ from pathlib import Path
 import idle
 import kill
 import memory
+import pools
 import recycle
 import throughput
 from harness.table import Report
 
-NAMES = ("throughput", "memory", "idle", "kill", "recycle")
+NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools")
 
 
 def main() -> int:
@@ -38,6 +39,8 @@ def main() -> int:
                 idle.run(report)
             case "kill":
                 kill.run(report)
+            case "pools":
+                pools.run(report)
             case _:
                 recycle.run(report)
     return report.exit_code

@@ -22,12 +22,12 @@ from typing import NoReturn
 import setproctitle
 
 import was.worker.main as worker_main
-from was.config import files
 from was.errors import IllFormedMessageError
 from was.ipc.codec import decode_manager_to_template, encode
 from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import Fork, ForkFailed, TemplateHello
 from was.log import log_exception, set_process
+from was.worker.rehearsal import rehearse
 
 __all__ = ["main"]
 
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    files.preload()
+    rehearse()
     gc.collect()
     gc.freeze()  # the collector must not write to pages that workers share with us
     while True:

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from was.config import model
-from was.config.files import preload
 from was.config.model import AppPool, Binding, PathSettings
 
 
@@ -74,7 +73,8 @@ def test_every_name_of_the_model_is_there():
 def test_loading_configuration_imports_the_standard_library_only():
     """It is in every worker: nothing of ours but errors, nothing of anyone else, no asyncio."""
     code = (
-        "import sys; before = set(sys.modules); from was.config.files import preload; preload();"
+        "import sys, pathlib; before = set(sys.modules); from was.config.files import load_text;"
+        "load_text(b'<configuration/>', pathlib.Path('/nonexistent'));"
         "print(*sorted(set(sys.modules) - before))"
     )
     run = [sys.executable, "-I", "-c", code]
@@ -83,9 +83,3 @@ def test_loading_configuration_imports_the_standard_library_only():
     assert all(name == "was.errors" or name.startswith("was.config") for name in ours)
     for heavy in ("asyncio", "socket", "subprocess", "zmq", "msgspec", "xml", "ipaddress"):
         assert heavy not in loaded
-
-
-def test_preload_may_be_called_at_any_time():
-    """Once or twice, it leaves the same."""
-    preload()
-    preload()
