@@ -34,7 +34,9 @@ from was.manager.actions import (
 )
 from was.manager.health import BACKOFF_WAITING_S, Backoff, FailureWindow, PingWatch, culprit
 from was.manager.record import Worker
-from was.manager.recycle import EVENT_OF_REASON, WorkerSample, due_reason
+from was.manager.recycle import EVENT_OF_REASON, Wear, WorkerSample, early_share
+from was.manager.rotations import Rotations
+from was.manager.schedule import ScheduleWatch
 from was.manager.states import DISPATCHING, PoolState, WorkerEvent, WorkerState, after
 
 __all__ = ["ApplicationPool"]
@@ -59,7 +61,8 @@ class ApplicationPool:
         self.scaled = scaled
         self._backoff = Backoff()
         self._not_before = 0.0
-        self._rotations: dict[int, set[int]] = {}
+        self._rotations = Rotations()
+        self._schedule = ScheduleWatch()
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +174,7 @@ class ApplicationPool:
             return [RecycleSettled(token, "")] if token else []
         self.generation += 1
         if token:
-            self._rotations[token] = {w.id for w in targets}
+            self._rotations.begin(token, (w.id for w in targets))
         actions: list[Action] = []
         if reason in self.settings.recycling.log_event_on_recycle:
             actions.append(Report(EVENT_OF_REASON[reason], only or 0))
@@ -259,12 +262,8 @@ class ApplicationPool:
         if before in _PLACED:
             actions.append(Report(5009, worker_id, {"how": how}))
             actions += self._lost(worker, before, now)
-        for token, waiting in list(self._rotations.items()):
-            waiting.discard(worker_id)
-            if not waiting:
-                del self._rotations[token]
-                actions.append(RecycleSettled(token, ""))
-                actions.append(Note("recycle_completed"))
+        for token in self._rotations.gone(worker_id):
+            actions += [RecycleSettled(token, ""), Note("recycle_completed")]
         if self.state is PoolState.STOPPING and not self.workers:
             self.state = PoolState.STOPPED
             actions.append(Publish())
@@ -301,10 +300,24 @@ class ApplicationPool:
             if not self.is_always_running:
                 self.wanted = max(0, self.wanted - 1)
             return [Report(5186, worker_id), *self._drain(worker, now), *self._fill(now)]
-        if worker.stale:
+        reason = worker.wear.due(sample, self.settings.recycling.periodic_restart, self.scaled)
+        if reason is None or now < worker.wear.not_before or self._is_replacing():
             return []
-        reason = due_reason(sample, self.settings.recycling.periodic_restart, self.scaled)
-        return [] if reason is None else self.recycle(reason, now, only=worker_id)
+        return self.recycle(reason, now, only=worker_id)
+
+    def look_at_clock(self, wall: float) -> None:
+        """Has a scheduled time come? The workers that run are then due at their next sample."""
+        if self._schedule.has_come(self.settings.recycling.periodic_restart.schedule, wall):
+            for worker in self.workers.values():
+                if worker.state in DISPATCHING:
+                    worker.wear.is_scheduled = True
+
+    def _is_replacing(self) -> bool:
+        """Whether a worker is being replaced: periodic restarts go one at a time."""
+        return any(
+            (w.stale and w.state in DISPATCHING) or w.state is WorkerState.STARTING
+            for w in self.workers.values()
+        )
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: limits, pings, delayed starts."""
@@ -332,7 +345,7 @@ class ApplicationPool:
         actions: list[Action] = []
         old = self.workers.get(worker.replaces)
         if not ran and old is not None and old.state in DISPATCHING:
-            actions += self._give_up_rotation(old, "the new worker did not become ready")
+            actions += self._give_up_rotation(old, now)
         elif ran and worker.has_served:
             self._backoff.reset()
             self._not_before = now
@@ -342,13 +355,14 @@ class ApplicationPool:
                 self.wanted = max(0, self.wanted - 1)
         return [*actions, *self._protect(now), *self._fill(now)]
 
-    def _give_up_rotation(self, old: Worker, error: str) -> list[Action]:
+    def _give_up_rotation(self, old: Worker, now: float) -> list[Action]:
         old.stale = ""
+        # So that a worker that works is not lost to rapid-fail protection over its replacement.
+        interval_s = self.scaled(self.settings.failure.rapid_fail_protection_interval_s)
+        old.wear.not_before = now + interval_s
+        error = "the new worker did not become ready"
         actions: list[Action] = [Report(5093, old.id), Note("recycle_failed", old.id)]
-        for token, waiting in list(self._rotations.items()):
-            if old.id in waiting:
-                del self._rotations[token]
-                actions.append(RecycleSettled(token, error))
+        actions += [RecycleSettled(token, error) for token in self._rotations.given_up(old.id)]
         return actions
 
     def _protect(self, now: float) -> list[Action]:
@@ -361,9 +375,8 @@ class ApplicationPool:
         self.state = PoolState.DISABLED
         actions: list[Action] = [
             RecycleSettled(token, "the pool was disabled after a series of failures")
-            for token in self._rotations
+            for token in self._rotations.all_given_up()
         ]
-        self._rotations.clear()
         return [*actions, Report(5002), Note("pool_disabled"), Publish(), *self._empty(now)]
 
     def _is_protected(self) -> bool:
@@ -411,8 +424,8 @@ class ApplicationPool:
 
     def _spawn(self, now: float, replaces: int) -> Spawn:
         limit_s = self.scaled(self.settings.process_model.startup_time_limit_s)
-        worker = Worker(
-            next(self._ids), self.generation, now, now + limit_s, replaces, PingWatch(now)
-        )
-        self.workers[worker.id] = worker
+        worker_id = next(self._ids)
+        worker = Worker(worker_id, self.generation, now, now + limit_s, replaces, PingWatch(now))
+        worker.wear = Wear(early_share(worker_id, self.max_processes))
+        self.workers[worker_id] = worker
         return Spawn(worker.id, self.generation)

@@ -16,6 +16,7 @@ from was.config.model import AppPool
 from was.manager.health import PingWatch
 from was.manager.pool import ApplicationPool
 from was.manager.record import Worker
+from was.manager.recycle import Wear, early_share
 from was.manager.states import PoolState, WorkerState
 
 __all__ = ["AdoptedWorker", "fingerprint", "restore", "to_record"]
@@ -78,6 +79,7 @@ def restore(
             stale="" if found.is_draining else stale.get(str(found.id), ""),
             finished=found.finished,
             idle_since=now,
+            wear=Wear(early_share(found.id, pool.max_processes)),
         )
     running = sum(1 for w in pool.workers.values() if w.state is WorkerState.RUNNING)
     pool.wanted = max(min(record["wanted"], pool.max_processes), running)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from was.manager.health import PingWatch
+from was.manager.recycle import Wear
 from was.manager.states import WorkerState
 
 __all__ = ["Worker"]
@@ -27,3 +28,4 @@ class Worker:
     stale: str = ""  # why it must be replaced; "" = it need not be
     finished: int = 0
     idle_since: float = 0.0
+    wear: Wear = field(default_factory=Wear)

@@ -32,6 +32,7 @@ from was.manager.inbox import (
     TimeCame,
 )
 from was.manager.listener_side import ListenerSide
+from was.manager.memory import measure
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import fingerprint, restore
@@ -229,6 +230,8 @@ class Manager:
         self.queries.tick(now)
         if now >= self._sample_at:
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
+            for pool in self.pools.values():
+                pool.look_at_clock(self.server.clock.wall())
             self.queries.ask(self._sampled)
         for name in [n for n, p in self.pools.items() if self._is_dropped(n, p)]:
             del self.pools[name]
@@ -261,7 +264,17 @@ class Manager:
             handle = self.workers.handles.get(counters.worker_id)
             if pool is not None and handle is not None:
                 age_s = now - handle.started_at
-                sample = WorkerSample(age_s, counters.finished, counters.active)
+                limits = pool.settings.recycling.periodic_restart
+                memory = measure(
+                    handle.pid, virtual=limits.memory > 0, private=limits.private_memory > 0
+                )
+                sample = WorkerSample(
+                    age_s,
+                    counters.finished,
+                    counters.active,
+                    memory.virtual_kb,
+                    memory.private_kb,
+                )
                 self.performer.perform(pool, pool.sample(handle.id, sample, now))
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────

@@ -25,11 +25,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One application pool; `elements` are its child elements, by name."""
+    """One pool; `elements` are its child elements, by name; `inside` is further XML as it is."""
 
     name: str
     attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     elements: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _attributes(values: Mapping[str, str]) -> str:
 def _pool_lines(pool: Pool) -> list[str]:
     lines = [f"      <add name={quoteattr(pool.name)}{_attributes(pool.attributes)}>"]
     lines += [f"        <{name}{_attributes(values)} />" for name, values in pool.elements.items()]
-    lines.append("      </add>")
+    lines += [f"        {pool.inside}", "      </add>"] if pool.inside else ["      </add>"]
     return lines
 
 

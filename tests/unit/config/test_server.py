@@ -315,15 +315,6 @@ def test_settings_without_effect_are_kept_and_reported(home):
         ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
         ('<processModel identityType="NetworkService" />', "processModel/@identityType"),
         ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
-        (
-            '<recycling><periodicRestart privateMemory="1000" /></recycling>',
-            "periodicRestart/@privateMemory",
-        ),
-        (
-            '<recycling><periodicRestart><schedule><add value="03:00:00" /></schedule>'
-            "</periodicRestart></recycling>",
-            "schedule",
-        ),
     ],
 )
 def test_what_this_version_does_not_act_on_is_reported(home, inside, what):

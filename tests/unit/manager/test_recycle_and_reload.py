@@ -1,5 +1,7 @@
 """Recycling rules, and what a changed configuration does to a pool."""
 
+import itertools
+
 import pytest
 
 from was.config.model import (
@@ -13,7 +15,7 @@ from was.config.model import (
     Recycling,
     ServerConfig,
 )
-from was.manager.recycle import WorkerSample, due_reason
+from was.manager.recycle import Wear, WorkerSample, early_share
 from was.manager.reload import compare_pools, needs_recycle
 
 
@@ -29,13 +31,49 @@ from was.manager.reload import compare_pools, needs_recycle
 )
 def test_a_rule_is_due_at_its_limit_and_off_at_zero(sample, limits, reason):
     """Time and requests; 0 switches either off."""
-    assert due_reason(sample, limits, lambda s: s) is reason
+    assert Wear().due(sample, limits, lambda s: s) is reason
 
 
 def test_durations_are_scaled():
     """A testing home's hours pass in seconds."""
     sample = WorkerSample(60.0, 0, 0)
-    assert due_reason(sample, PeriodicRestart(time_s=3600.0), lambda s: s / 60)
+    assert Wear().due(sample, PeriodicRestart(time_s=3600.0), lambda s: s / 60)
+
+
+@pytest.mark.parametrize(
+    ("limits", "over", "reason"),
+    [
+        (PeriodicRestart(memory=500), WorkerSample(1.0, 0, 0, 500, 0), RecycleReason.MEMORY),
+        (
+            PeriodicRestart(private_memory=50),
+            WorkerSample(1.0, 0, 0, 500, 50),
+            RecycleReason.PRIVATE_MEMORY,
+        ),
+    ],
+)
+def test_memory_counts_when_two_samples_in_a_row_are_over(limits, over, reason):
+    """One sample over the limit is a peak; a sample below it begins the count anew."""
+    wear = Wear()
+    below = WorkerSample(1.0, 0, 0, 10, 10)
+    looks = [wear.due(sample, limits, lambda s: s) for sample in (over, below, over, over)]
+    assert looks == [None, None, None, reason]
+
+
+def test_what_was_not_measured_is_under_every_limit():
+    """A worker whose memory cannot be read is left alone."""
+    wear = Wear()
+    limits = PeriodicRestart(memory=1, private_memory=1)
+    assert [wear.due(WorkerSample(1.0, 0, 0), limits, lambda s: s) for _ in range(3)] == [None] * 3
+
+
+def test_the_workers_of_a_web_garden_are_due_at_different_times():
+    """Each comes early by a share of its own, at most a tenth; one that is alone is punctual."""
+    assert early_share(7, 1) == 0.0
+    shares = sorted(early_share(worker_id, 4) for worker_id in range(1, 5))
+    assert 0.0 <= shares[0] <= shares[-1] < 0.1
+    assert min(b - a for a, b in itertools.pairwise(shares)) > 0.01
+    wear = Wear(early=0.1)
+    assert wear.due(WorkerSample(1.0, 90, 0), PeriodicRestart(requests=100), lambda s: s)
 
 
 @pytest.mark.parametrize(
