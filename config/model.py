@@ -239,6 +239,7 @@ class PoolPython:
     interpreter: str = ""
     threads: int = 32
     concurrency: int = 256
+    reload_on_change: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

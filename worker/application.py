@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.worker.stored_contexts import ModuleContextContainer
@@ -49,6 +50,8 @@ class HttpApplication:
         # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
         self.loaders: dict[str, ApplicationLoader] = {}
         self.errors: ConfigErrors | None = None  # why its configuration is not in force
+        # IHttpServer::ReportUnhealthy of the worker that it runs in.
+        self.report_unhealthy: Callable[[str], None] = lambda _reason: None
         self.is_multiprocess = False
         self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from was.config.model import RecycleReason
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.channel import Context
@@ -38,6 +39,7 @@ from was.ipc.messages import (
 )
 from was.ipc.scoreboard import ScoreboardWriter
 from was.log import log, log_exception
+from was.worker.module_files import ModuleFiles
 from was.worker.queue_client import Channel, QueueClient, hello
 from was.worker.server import WorkerServer
 from was.worker.threads import RequestThreads
@@ -88,6 +90,7 @@ class WorkerHost:
         self._client: QueueClient | None = None
         self._threads: RequestThreads | None = None
         self._context: Context | None = None
+        self._files: ModuleFiles | None = None
 
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
@@ -127,6 +130,9 @@ class WorkerHost:
             self._connect(endpoint)
         signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
         threads.start()
+        self._server.ask_for_recycle = self._ask_for_recycle
+        if self._server.reload_on_change:
+            self._files = ModuleFiles(self._server.application_folders)
         self._state = State.RUNNING
         self._send(WorkerReady(self._welcome.worker_id))
         self._serve()
@@ -159,6 +165,8 @@ class WorkerHost:
                 self._drained()
             if self._control is None:
                 self._look_for_manager()
+            elif self._files is not None and self._state is State.RUNNING:
+                self._look_at_files(self._files)
 
     def _wait(self, timeout_s: float) -> None:
         poll = select.poll()
@@ -243,6 +251,17 @@ class WorkerHost:
             self._server.configuration_changed()
         except Exception as error:  # noqa: BLE001 the last good configuration stays in force
             log_exception("reload_failed", error, pool=self._welcome.pool)
+
+    def _look_at_files(self, files: ModuleFiles) -> None:
+        """Changed files of the applications: the code that runs is no longer what is there."""
+        changed = files.changed(time.monotonic())
+        if changed:
+            self._ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, f"{changed} has changed")
+
+    def _ask_for_recycle(self, reason: str, detail: str) -> None:
+        """From any thread: ask the manager for a successor."""
+        request = RecycleRequested(self._welcome.worker_id, reason, detail)
+        self._later(lambda: self._send(request))
 
     def _set_endpoints(self, endpoints: list[QueueEndpoint]) -> None:
         """Connect to listeners that are new, cancel what dead ones had."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.config.files import LoadedServer, load_server
-from was.config.model import Application, PathSettings, Site
+from was.config.model import Application, PathSettings, RecycleReason, Site
 from was.errors import ConfigErrors
 from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import RequestState
@@ -64,6 +64,9 @@ class WorkerServer:
         self.threads = threads
         self.max_processes = max_processes
         self.module_names: list[str] = []
+        # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
+        self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
+        self.reload_on_change = False
         self._config_file = config_file
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._complete = make_completer(post or _run_on_new_thread)
@@ -85,6 +88,8 @@ class WorkerServer:
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
                 self._registrations[entry.name] = load_global_module(entry, number, self)
+        pool = loaded.config.app_pools.get(self.pool)
+        self.reload_on_change = pool is not None and pool.python.reload_on_change
         self._has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )
@@ -130,6 +135,7 @@ class WorkerServer:
         is_new = application is None or application.config != config
         if application is None or is_new:
             application = HttpApplication(site, config, self.pool)
+            application.report_unhealthy = self.report_unhealthy
             application.is_multithread = self.threads > 2
             application.is_multiprocess = self.max_processes > 1
         try:
@@ -218,6 +224,22 @@ class WorkerServer:
         self._build(loaded)
         provider = providers.ConfigurationChangeProvider("MACHINE/WEBROOT/APPHOST")
         self._raise_global(GL.CONFIGURATION_CHANGE, provider)
+
+    # ── its end, asked for from within ──────────────────────────────────────────────────────────
+
+    def report_unhealthy(self, reason: str = "") -> None:
+        """GL_HEALTH_CHECK, then the worker is replaced; what runs here goes on to its end."""
+        self._raise_global(GL.HEALTH_CHECK, None)
+        self.ask_for_recycle(RecycleReason.ISAPI_UNHEALTHY.value, str(reason))
+
+    def recycle_process(self, reason: str = "") -> None:
+        """The worker is replaced."""
+        self.ask_for_recycle(RecycleReason.ON_DEMAND.value, str(reason))
+
+    @property
+    def application_folders(self) -> list[str]:
+        """The folders of this worker's applications."""
+        return [application.physical_path for application in self._applications.values()]
 
     # ── what modules may ask ────────────────────────────────────────────────────────────────────
 

@@ -1,6 +1,6 @@
 """Wears its worker out: /map?mb=N takes address space, /fill?mb=N takes memory and keeps it.
 
-Tells its pid otherwise.
+/unhealthy reports so, to be replaced. Tells its pid otherwise.
 """
 
 import mmap
@@ -17,6 +17,8 @@ def application(environ, start_response):
         _kept.append(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     elif environ["PATH_INFO"] == "/fill":
         _kept.append(b"x" * size)
+    elif environ["PATH_INFO"] == "/unhealthy":
+        environ["was.report_unhealthy"]("the pool of connections is broken")
     body = f"{os.getpid()}\n".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]

@@ -135,6 +135,42 @@ def test_disallow_rotation_on_config_change(start_server, kept):
     assert (5080 in event_ids(running)) is not kept
 
 
+def test_an_application_that_reports_itself_unhealthy_is_replaced(start_server):
+    """The request that reports is answered; event 5078 tells the reason that it gave."""
+    running = start(start_server, calm_pool(recycling()))
+    old = pid_of(running)
+    assert pid_of(running, "/unhealthy") == old
+    wait_for_another(running, old)
+    (event,) = [e for e in read_events(running) if e["id"] == 5078]
+    assert (event["pid"], event["detail"]) == (old, "the pool of connections is broken")
+
+
+@pytest.mark.parametrize(
+    ("reload", "attributes", "replaced"),
+    [
+        ("true", "", True),
+        ("true", 'disallowOverlappingRotation="true"', True),
+        ("true", 'disallowRotationOnConfigChange="true"', False),
+        ("false", "", False),
+    ],
+)
+def test_changed_files_of_the_application(start_server, reload, attributes, replaced):
+    """With python/reloadOnChange a changed module replaces the worker, and its new code answers."""
+    inside = f'{recycling(attributes)}<python reloadOnChange="{reload}" />'
+    running = start(start_server, calm_pool(inside))
+    old = pid_of(running)
+    module = running.folder() / "wear.py"
+    module.write_text(module.read_text().replace("os.getpid()}", "-os.getpid()}"))
+    if replaced:
+        wait_for("the new code", lambda: pid_of(running) < 0, limit_s=20)
+        assert pid_of(running) != -old
+        assert any(str(module) in str(e.get("detail")) for e in read_events(running))
+    else:
+        time.sleep(2.5)  # what must not happen happens within two looks, if it does
+        assert pid_of(running) == old
+    assert (5080 in event_ids(running)) is replaced
+
+
 def test_the_workers_of_a_web_garden_are_replaced_one_at_a_time(start_server):
     """Though all are due at once, a second one is replaced only when the first one has been."""
     inside = recycling(schedule='<add value="03:00:00" />')

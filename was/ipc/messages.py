@@ -294,10 +294,11 @@ class WorkerStartFailed(_Control, frozen=True):
 
 
 class RecycleRequested(_Control, frozen=True):
-    """The worker asks to be replaced; `reason` is a RecycleReason."""
+    """The worker asks to be replaced; `reason` is a RecycleReason, `detail` for people."""
 
     worker_id: int
     reason: str
+    detail: str = ""
 
 
 class ConfigurationChanged(_Control, frozen=True):

@@ -100,10 +100,10 @@ class Hearing:
                 self._manager.check_ready()
             case m.WorkerStartFailed(_, detail):
                 self._manager.endings.fail_worker(worker_id, 5059, detail=detail)
-            case m.RecycleRequested(_, reason):
+            case m.RecycleRequested(_, reason, detail):
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)
-                self._manager.performer.perform(pool, pool.recycle(why, now, only=worker_id))
+                self._manager.performer.perform(pool, pool.worker_asks(worker_id, why, now, detail))
             case m.Pong(nonce):
                 pool.pong(worker_id, nonce, now)
             case _:

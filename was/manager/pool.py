@@ -166,7 +166,12 @@ class ApplicationPool:
         return [*actions, *self._fill(now)]
 
     def recycle(
-        self, reason: RecycleReason, now: float, token: int = 0, only: int | None = None
+        self,
+        reason: RecycleReason,
+        now: float,
+        token: int = 0,
+        only: int | None = None,
+        detail: str = "",
     ) -> list[Action]:
         """Replace all workers, or one. RecycleSettled(token) follows, at once if there is none."""
         targets = [w for w in self.workers.values() if w.state in _PLACED and only in (None, w.id)]
@@ -177,7 +182,8 @@ class ApplicationPool:
             self._rotations.begin(token, (w.id for w in targets))
         actions: list[Action] = []
         if reason in self.settings.recycling.log_event_on_recycle:
-            actions.append(Report(EVENT_OF_REASON[reason], only or 0))
+            about: dict[str, object] = {"detail": detail} if detail else {}
+            actions.append(Report(EVENT_OF_REASON[reason], only or 0, about))
         actions.append(Note("recycle_started", fields={"reason": reason.value}))
         for worker in targets:
             worker.stale = reason.value
@@ -276,6 +282,20 @@ class ApplicationPool:
         self.failures.settle(worker_id, culprit(clients))
         actions = self._protect(now)
         return [*actions, *self.demand(now, further=False)] if has_waiting else actions
+
+    def worker_asks(
+        self, worker_id: int, reason: RecycleReason, now: float, detail: str
+    ) -> list[Action]:
+        """A worker asks to be replaced; to ask again changes nothing."""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker.stale or now < worker.wear.not_before:
+            return []
+        if (
+            reason is RecycleReason.CONFIG_CHANGE
+            and self.settings.recycling.disallow_rotation_on_config_change
+        ):
+            return []
+        return self.recycle(reason, now, only=worker_id, detail=detail)
 
     def pong(self, worker_id: int, nonce: int, now: float) -> None:
         """The worker answered a ping."""

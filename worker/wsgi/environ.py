@@ -68,6 +68,7 @@ class EnvironBuilder:
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
             "was.app_pool": application.pool,
+            "was.report_unhealthy": application.report_unhealthy,
             # A place for what each request fills in: a copy that already has its keys, and the
             # room for those of the fields, is never resized (measured: 1.5 µs a request).
             **dict.fromkeys(_FILLED, ""),
