@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.ipc.messages import ListenerReport, PoolCounters, RequestRow, WorkerCounters
-from was.ipc.scoreboard import RequestState, Row
+from was.ipc.scoreboard import Row, describe_row
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -16,22 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["make_report"]
 
 MAX_ROWS = 10_000
-
-# The deterministic notifications by their bits, as `list requests` shows them.
-NOTIFICATIONS = {
-    0x1: "BEGIN_REQUEST",
-    0x2: "AUTHENTICATE_REQUEST",
-    0x4: "AUTHORIZE_REQUEST",
-    0x8: "RESOLVE_REQUEST_CACHE",
-    0x10: "MAP_REQUEST_HANDLER",
-    0x20: "ACQUIRE_REQUEST_STATE",
-    0x40: "PRE_EXECUTE_REQUEST_HANDLER",
-    0x80: "EXECUTE_REQUEST_HANDLER",
-    0x100: "RELEASE_REQUEST_STATE",
-    0x200: "UPDATE_REQUEST_CACHE",
-    0x400: "LOG_REQUEST",
-    0x800: "END_REQUEST",
-}
 
 
 def make_report(service: ListenerService, query_id: int, *, with_requests: bool) -> ListenerReport:
@@ -90,11 +74,9 @@ def _row(
     state, notification, module = "queued", "", ""
     if worker is not None:
         state = "sent"
-        if board is not None and board.id == request.id and board.state <= RequestState.ENDED:
-            state = RequestState(board.state).name.lower()
-            notification = NOTIFICATIONS.get(board.notification, "")
-            if 1 <= board.module <= len(names):
-                module = names[board.module - 1]
+        if board is not None and board.id == request.id:
+            known, notification, module = describe_row(board, names)
+            state = known or state
     connection = request.connection
     return RequestRow(
         request.id,

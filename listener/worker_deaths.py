@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.ipc.messages import InFlight
+from was.ipc.scoreboard import Row, describe_row
 from was.listener.fate import Fate, decide_fate, has_started, take_blame
 from was.listener.request import Progress
 
@@ -63,6 +64,7 @@ class WorkerDeaths:
     def _settle(self, worker: Incarnation) -> None:
         """(4) Read the scoreboard. (5) Decide each request's fate, then act."""
         rows = worker.scoreboard.read_rows()
+        names = worker.scoreboard.read_names()
         held = list(worker.outstanding.values())
         worker.outstanding.clear()
         started = [request for request in held if has_started(request, rows)]
@@ -73,7 +75,8 @@ class WorkerDeaths:
         facts: list[InFlight] = []
         for request in held:
             fate = decide_fate(request, has_started=request in started)
-            facts.append(self._carry_out(request, fate, request in started))
+            where = _where(request, rows, names)
+            facts.append(self._carry_out(request, fate, request in started, where))
         finished = worker.finished
         self._pool.forget(worker)
         self._pool.service.settled(worker.worker_id, facts, finished)
@@ -81,7 +84,9 @@ class WorkerDeaths:
             self._pool.forget_demand()
         self._pool.turn()
 
-    def _carry_out(self, request: ClientRequest, fate: Fate, has_started: bool) -> InFlight:
+    def _carry_out(
+        self, request: ClientRequest, fate: Fate, has_started: bool, where: tuple[str, str]
+    ) -> InFlight:
         connection = request.connection
         state = "responding" if request.progress is RESPONDING else "sent"
         if state == "sent" and has_started:
@@ -93,6 +98,8 @@ class WorkerDeaths:
             request.client,
             state,
             fate.value,
+            request.attempt,
+            *where,
         )
         match fate:
             case Fate.NOBODY_WAITS:
@@ -110,3 +117,11 @@ class WorkerDeaths:
                 request.worker = None
                 self._pool.quarantine.poisoned(request)
         return fact
+
+
+def _where(request: ClientRequest, rows: list[Row], names: list[str]) -> tuple[str, str]:
+    """Notification and module that the dead worker had come to with a request."""
+    if not 0 <= request.slot < len(rows) or rows[request.slot].id != request.id:
+        return "", ""
+    _, notification, module = describe_row(rows[request.slot], names)
+    return notification, module

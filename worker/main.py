@@ -16,6 +16,7 @@ from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import Fork, WorkerWelcome
+from was.ipc.stacks import write_stacks_to
 from was.log import log, log_exception, set_process
 from was.worker.host import WorkerHost, say_hello
 
@@ -51,11 +52,13 @@ def _run(fork: Fork) -> int:
         return 72
     content, descriptors = received
     welcome = codec.decode_manager_to_worker(content)
-    if not isinstance(welcome, WorkerWelcome) or len(descriptors) != 1:
+    if not isinstance(welcome, WorkerWelcome) or len(descriptors) != 2:
         raise IllFormedMessageError("the manager did not begin with a welcome")
     if welcome.umask >= 0:
         os.umask(welcome.umask)
-    host = WorkerHost(control, fork.control, welcome, descriptors[0])
+    scoreboard, stacks = descriptors
+    write_stacks_to(stacks)
+    host = WorkerHost(control, fork.control, welcome, scoreboard)
     return host.run()
 
 

@@ -88,6 +88,10 @@ class Home:
         """State records of the processes."""
         return self.run / "state"
 
+    def stacks(self, worker_id: int) -> Path:
+        """Where a worker's stacks are written when something is wrong with it."""
+        return self.state / f"worker-{worker_id}.stacks"
+
     def pool_config(self, pool: str) -> Path:
         """The pool's reduced applicationHost.config."""
         return self.run / "pools" / pool_key(pool) / "applicationHost.config"

@@ -259,7 +259,7 @@ class QueueEndpoint(msgspec.Struct, frozen=True):
 
 
 class WorkerWelcome(_Control, frozen=True):
-    """What a worker is. Descriptors: [scoreboard memfd]."""
+    """What a worker is. Descriptors: [scoreboard memfd, file for stacks]."""
 
     worker_id: int
     pool: str
@@ -560,6 +560,9 @@ class InFlight(msgspec.Struct, frozen=True):
     client: str
     state: str  # "sent", "started", "responding"
     fate: str  # "dispatched again", "502", "cut", "poisoned"
+    attempt: int = 0
+    notification: str = ""  # where it was, as far as the scoreboard tells
+    module: str = ""
 
 
 class WorkerDeathSettled(_Control, frozen=True):

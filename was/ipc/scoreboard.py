@@ -25,7 +25,14 @@ import os
 import struct
 from enum import IntEnum
 
-__all__ = ["RequestState", "Row", "ScoreboardReader", "ScoreboardWriter", "make_scoreboard"]
+__all__ = [
+    "RequestState",
+    "Row",
+    "ScoreboardReader",
+    "ScoreboardWriter",
+    "describe_row",
+    "make_scoreboard",
+]
 
 LAYOUT_VERSION = 1
 ROW_WORDS = 8
@@ -33,6 +40,22 @@ HEADER_WORDS = 8
 FINISHED_WORD = 3
 NAME_BYTES = 48
 MAX_NAMES = 64
+
+# The deterministic notifications by their bits, as people see them.
+NOTIFICATIONS = {
+    0x1: "BEGIN_REQUEST",
+    0x2: "AUTHENTICATE_REQUEST",
+    0x4: "AUTHORIZE_REQUEST",
+    0x8: "RESOLVE_REQUEST_CACHE",
+    0x10: "MAP_REQUEST_HANDLER",
+    0x20: "ACQUIRE_REQUEST_STATE",
+    0x40: "PRE_EXECUTE_REQUEST_HANDLER",
+    0x80: "EXECUTE_REQUEST_HANDLER",
+    0x100: "RELEASE_REQUEST_STATE",
+    0x200: "UPDATE_REQUEST_CACHE",
+    0x400: "LOG_REQUEST",
+    0x800: "END_REQUEST",
+}
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -60,6 +83,13 @@ class Row:
         self.notification = words[1] >> 16
         self.module = words[1] & 0xFFFF
         self.started_ns = words[2]
+
+
+def describe_row(row: Row, names: list[str]) -> tuple[str, str, str]:
+    """State, notification and module of a row in words; "" for what is unknown."""
+    state = RequestState(row.state).name.lower() if row.state <= RequestState.ENDED else ""
+    module = names[row.module - 1] if 1 <= row.module <= len(names) else ""
+    return state, NOTIFICATIONS.get(row.notification, ""), module
 
 
 def scoreboard_bytes(rows: int) -> int:

@@ -113,6 +113,8 @@ def _status(manager: Manager) -> dict[str, Any]:
         "sites": len(server.config.sites),
         "app_pools": len(manager.pools),
         "workers": sum(1 for h in manager.workers.handles.values() if h.pid),
+        "events_dropped": server.events.dropped,
+        "dossiers_dropped": manager.deaths.dossiers.dropped,
     }
 
 

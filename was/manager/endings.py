@@ -37,8 +37,10 @@ class Endings:
         else:
             handle = self._manager.workers.handles.get(worker_id)
             if handle is not None and handle.pidfd == pidfd:
-                how = process.describe_status(self._manager.exits.pop(handle.pid, None))
-                self._worker_ended(worker_id, how, now)
+                handle.has_ended = True
+                handle.exit = self._manager.exits.pop(handle.pid, None)
+                status = handle.exit.status if handle.exit is not None else None
+                self._worker_ended(worker_id, process.describe_status(status), now)
         if len(self._manager.exits) > MOST_UNCLAIMED_EXITS:
             self._manager.exits.clear()
         self._manager.tick()
@@ -52,6 +54,9 @@ class Endings:
         is_well = how == "exit 0" or (handle.is_adopted and how == "unknown")
         event = "worker_exited" if handle.is_draining and is_well else "worker_died"
         log(event, worker=worker_id, pid=handle.pid, app_pool=handle.pool, how=how)
+        if pool is not None and handle.is_draining and not handle.is_killed and not is_well:
+            self._manager.performer.report(pool, 5009, worker_id, {"how": how})
+        self._manager.deaths.ended(handle)
         if pool is not None:
             if pool.workers[worker_id].state is WorkerState.STARTING:
                 self._manager.awaited.discard(handle.pool)
@@ -99,12 +104,12 @@ class Endings:
     def _listener_ended(self, pidfd: int, now: float) -> None:
         if pidfd != self._manager.listener.pidfd:
             return
-        status = self._manager.exits.pop(self._manager.listener.pid, None)
+        end = self._manager.exits.pop(self._manager.listener.pid, None)
         expected = self._manager.shutdown.has_begun
         log(
             "listener_stopped" if expected else "listener_died",
             pid=self._manager.listener.pid,
-            how=process.describe_status(status),
+            how=process.describe_status(end.status if end is not None else None),
         )
         self._manager.listener.ended(now)
         self._manager.queries.listener_gone()

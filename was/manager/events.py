@@ -1,7 +1,9 @@
 """The event log: what administrators of IIS find in the system log, under the same ids.
 
-logs/events.jsonl is for programs (one flat object a line), logs/events.log for people. Both are
-written with one O_APPEND write a line; a full disk loses a line and nothing else.
+logs/events.jsonl is for programs (one object a line), logs/events.log for people. The lines stand
+in the order in which things happened: an entry whose facts are still being found out (a death)
+holds up those after it, and whoever opened it closes it within a second or two. A full disk or a
+folder that may not be written to costs lines, which are counted, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,9 +11,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["EVENTS", "EventLog"]
+from was.log import log
+
+__all__ = ["EVENTS", "REASONS", "Entry", "EventLog", "text_line", "utc_ms"]
 
 # id -> (level, text); {fields} are filled in, those that are missing stay empty.
 EVENTS: dict[int, tuple[str, str]] = {
@@ -21,6 +27,11 @@ EVENTS: dict[int, tuple[str, str]] = {
     5011: ("warning", "Worker {pid} of application pool '{app_pool}' broke its connection."),
     5012: ("warning", "Worker {pid} of application pool '{app_pool}' did not start in time."),
     5013: ("warning", "Worker {pid} of application pool '{app_pool}' did not stop in time."),
+    5021: (
+        "warning",
+        "The identity of application pool '{app_pool}' is invalid: {detail} "
+        "Unless that is put right, the pool is disabled at its first request.",
+    ),
     5022: ("error", "A worker of application pool '{app_pool}' could not start: {detail}"),
     5057: ("warning", "Application pool '{app_pool}' has an identity that cannot be used."),
     5059: ("error", "A worker of application pool '{app_pool}' failed to start: {detail}"),
@@ -34,11 +45,44 @@ EVENTS: dict[int, tuple[str, str]] = {
     ),
     5079: ("information", "The workers of '{app_pool}' are recycled: asked for."),
     5080: ("information", "The workers of '{app_pool}' are recycled: the configuration changed."),
+    5081: (
+        "information",
+        "The workers of '{app_pool}' are recycled: the configuration can be read again.",
+    ),
     5093: ("warning", "Recycling of '{app_pool}' failed; worker {pid} goes on."),
     5117: ("information", "Worker {pid} of '{app_pool}' is recycled: private memory limit."),
     5127: ("warning", "Worker {pid} of '{app_pool}' is no longer trusted: {detail}"),
+    5172: ("error", "The configuration cannot be used; the last good one stays: {detail}"),
     5186: ("information", "Worker {pid} of '{app_pool}' was shut down for inactivity."),
     5189: ("error", "The configuration file of '{app_pool}' could not be written: {detail}"),
+}
+
+# id -> `reason`, for programs; a recycling's is IIS's own name of it.
+REASONS: dict[int, str] = {
+    5002: "rapid-fail protection",
+    5009: "ended unexpectedly",
+    5010: "ping missed",
+    5011: "connection broken",
+    5012: "start-up time limit",
+    5013: "shutdown time limit",
+    5021: "invalid identity",
+    5022: "could not be created",
+    5057: "invalid identity",
+    5059: "failed to start",
+    5074: "Time",
+    5075: "Requests",
+    5076: "Schedule",
+    5077: "Memory",
+    5078: "IsapiUnhealthy",
+    5079: "OnDemand",
+    5080: "ConfigChange",
+    5081: "configuration recovered",
+    5093: "recycling failed",
+    5117: "PrivateMemory",
+    5127: "ill-formed data",
+    5172: "configuration error",
+    5186: "idle timeout",
+    5189: "configuration not written",
 }
 
 
@@ -47,30 +91,120 @@ class _Blanks(dict[str, object]):
         return ""
 
 
+class Entry:
+    """One line to be: open until its facts are known."""
+
+    def __init__(self, event_id: int, fields: dict[str, object]) -> None:
+        self.event_id = event_id
+        self.wall = time.time()
+        self.fields = fields
+        self.is_open = True
+
+    def to_record(self) -> dict[str, object]:
+        """The object of events.jsonl."""
+        level, form = EVENTS[self.event_id]
+        fields = {"reason": REASONS.get(self.event_id, ""), **self.fields}
+        return {
+            "time": utc_ms(self.wall),
+            "id": self.event_id,
+            "level": level,
+            **fields,
+            "text": form.format_map(_Blanks(fields)),
+        }
+
+
 class EventLog:
     """Writes both files."""
 
     def __init__(self, logs: Path) -> None:
-        self._json = logs / "events.jsonl"
-        self._text = logs / "events.log"
+        self._files = (_LineFile(logs / "events.jsonl"), _LineFile(logs / "events.log"))
+        self._entries: deque[Entry] = deque()
+        self.dropped = 0  # entries that one file or both have not got
 
     def report(self, event_id: int, **fields: object) -> str:
         """Write one event; its text."""
-        level, form = EVENTS[event_id]
-        text = form.format_map(_Blanks(fields))
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        entry = {"time": now, "id": event_id, "level": level, **fields, "text": text}
-        _append(self._json, json.dumps(entry, default=str))
-        _append(self._text, f"{now} {level} {event_id} {text}")
-        return text
+        entry = self.open(event_id, fields)
+        self.close(entry)
+        return str(entry.to_record()["text"])
+
+    def open(self, event_id: int, fields: Mapping[str, object]) -> Entry:
+        """An event that happened now and of which more is to be learnt."""
+        entry = Entry(event_id, dict(fields))
+        self._entries.append(entry)
+        return entry
+
+    def close(self, entry: Entry, **fields: object) -> None:
+        """All there is to know about it."""
+        entry.fields |= fields
+        entry.is_open = False
+        while self._entries and not self._entries[0].is_open:
+            self._write(self._entries.popleft())
+
+    def _write(self, entry: Entry) -> None:
+        record = entry.to_record()
+        json_file, text_file = self._files
+        written = json_file.append(json.dumps(record, default=str))
+        written = text_file.append(text_line(record)) and written
+        if not written:
+            self.dropped += 1
+            if self.dropped & (self.dropped - 1) == 0:  # at 1, 2, 4, 8 …: the log stays readable
+                log("log_dropped", file=str(text_file.path), entries=self.dropped)
 
 
-def _append(path: Path, line: str) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+def text_line(record: Mapping[str, object]) -> str:
+    """The line for people: time, level, id, text, and what else is known about a death."""
+    words = [str(record["time"]), str(record["level"]), str(record["id"]), str(record["text"])]
+    details: list[str] = []
+    if record.get("how") and f"{record['how']}" not in str(record["text"]):
+        details.append(f"ended: {record['how']}")
+    peak = record.get("peak_memory_kb")
+    if isinstance(peak, int):
+        details.append(f"peak memory {peak / 1024:.1f} MB")
+    requests = record.get("requests")
+    if isinstance(requests, list) and requests:
+        details.append("in flight: " + ", ".join(_request_text(r) for r in requests))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if record.get("dossier"):
+        details.append(f"dossier {record['dossier']}")
+    if details:
+        words.append(f"({'; '.join(details)})")
+    line = " ".join(words)
+    # What applications and clients have put in must not forge a line.
+    return line if line.isprintable() else line.encode("unicode_escape").decode("ascii")
+
+
+def _request_text(request: Mapping[str, object]) -> str:
+    where = [str(request[key]) for key in ("notification", "module") if request.get(key)]
+    what = f"{request.get('verb') or '?'} {request.get('url') or '?'}"
+    return f"{what} [{' '.join(where)}]" if where else what
+
+
+def utc_ms(wall: float) -> str:
+    """ISO 8601 with milliseconds."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall))
+    return f"{stamp}.{int(wall % 1 * 1000):03d}Z"
+
+
+class _LineFile:
+    """A file that gets whole lines; opened for each, so that it may be moved away at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._is_torn = False  # the last line got in only partly
+
+    def append(self, line: str) -> bool:
+        """Write one line; False when it, or its end, could not be written."""
+        raw = line.encode("utf-8", "backslashreplace") + b"\n"
+        if self._is_torn:
+            raw = b"\n" + raw
         try:
-            os.write(fd, line.encode("utf-8", "backslashreplace") + b"\n")
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError:
+            return False
+        try:
+            written = os.write(fd, raw)
+        except OSError:
+            return False
         finally:
             os.close(fd)
-    except OSError:
-        pass
+        self._is_torn = written < len(raw)
+        return not self._is_torn

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from was.ipc.scoreboard import ScoreboardReader
 from was.manager.control import Peer
+from was.manager.process import Exit
 
 __all__ = ["WorkerHandle"]
 
@@ -35,6 +36,16 @@ class WorkerHandle:
     is_active: bool = False
     is_draining: bool = False
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
+    is_killed: bool = False  # by us
+    stacks_asked: bool = False  # it is writing them: not to be killed this very moment
+    log_begin: int = 0  # how long the pool's log was when it began
+    has_ended: bool = False
+    exit: Exit | None = None  # how it ended, if that was to be learnt
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a process, as far as has been noticed."""
+        return self.pidfd >= 0 and not self.has_ended
 
     def finished(self) -> int:
         """Requests it says it has finished."""

@@ -153,6 +153,7 @@ class Hearing:
         self._manager.check_ready()
 
     def _settled(self, worker_id: int, requests: Sequence[m.InFlight], now: float) -> None:
+        self._manager.deaths.settled(worker_id, requests)
         pool = self._manager.pools.get(self._manager.workers.pool_of(worker_id))
         if pool is None:
             return

@@ -21,6 +21,7 @@ from was.manager.actions import (
     Spawn,
     Stop,
 )
+from was.manager.deaths import DEATHS, STACKS_S, Deaths
 from was.manager.listener_side import ListenerSide
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import to_record
@@ -40,11 +41,13 @@ class Performer:
         listener: ListenerSide,
         workers: WorkerSet,
         pools: Mapping[str, ApplicationPool],
+        deaths: Deaths,
     ) -> None:
         self._server = server
         self._listener = listener
         self._workers = workers
         self._pools = pools
+        self._deaths = deaths
         self._waiters: dict[int, Callable[[str], None]] = {}
         self._last_token = 0
 
@@ -67,6 +70,10 @@ class Performer:
                 return self._spawn(pool, worker_id, generation)
             case Kill(worker_id):
                 log("worker_killed", worker=worker_id, app_pool=pool.settings.name)
+                handle = self._workers.handles.get(worker_id)
+                if handle is not None and handle.stacks_asked:
+                    self._server.loop.call_later(STACKS_S, self._workers.kill, worker_id)
+                    return ()
                 if self._workers.kill(worker_id):
                     self._workers.remove(self._workers.handles[worker_id])
                     return self._exited(pool, worker_id)
@@ -91,7 +98,7 @@ class Performer:
             case Publish():
                 self._publish(pool)
             case Report(event_id, worker_id, fields):
-                self._report(pool, event_id, worker_id, fields)
+                self.report(pool, event_id, worker_id, fields)
             case Note(event, worker_id, fields):
                 named: dict[str, object] = {"app_pool": pool.settings.name}
                 if worker_id:
@@ -110,7 +117,7 @@ class Performer:
             self._workers.spawn(pool.settings, worker_id, generation)
         except OSError as error:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
-            self._report(pool, 5022, worker_id, {"detail": str(error)})
+            self.report(pool, 5022, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)
         return ()
 
@@ -130,13 +137,24 @@ class Performer:
         if handle is not None and handle.peer is not None:
             handle.peer.send(StopWorker(drain))
 
-    def _report(
+    def report(
         self, pool: ApplicationPool, event_id: int, worker_id: int, fields: Mapping[str, object]
     ) -> None:
+        """An entry for the event log; that of a death waits until all is known about it."""
         handle = self._workers.handles.get(worker_id)
         about: dict[str, object] = {"app_pool": pool.settings.name}
         if handle is not None:
             about |= {"pid": handle.pid, "worker_id": worker_id}
+            if event_id == 5009 and handle.is_killed:
+                return  # by us, at a shutdown that waits for nobody
+            if event_id in DEATHS:
+                is_met = self._listener.is_connected
+                self._deaths.report(event_id, handle, {**about, **fields}, is_met=is_met)
+                return
+        else:
+            of_pool = [h for h in self._workers.handles.values() if h.pool == pool.settings.name]
+            serving = [h for h in of_pool if h.is_alive and not (h.is_draining or h.is_killed)]
+            about |= {"pids": [h.pid for h in serving]}
         self._server.events.report(event_id, **about, **fields)
 
     def _publish(self, pool: ApplicationPool) -> None:

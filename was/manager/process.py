@@ -16,10 +16,12 @@ import select
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from was.errors import HomeError
 
 __all__ = [
+    "Exit",
     "ManagerLock",
     "become_subreaper",
     "child_environment",
@@ -27,6 +29,7 @@ __all__ = [
     "describe_status",
     "has_ended",
     "kill",
+    "peak_memory_kb",
     "raise_descriptor_limit",
     "reap",
     "spawn",
@@ -108,17 +111,33 @@ def kill(pidfd: int, number: int = signal.SIGKILL) -> None:
         signal.pidfd_send_signal(pidfd, number)
 
 
-def reap() -> list[tuple[int, int]]:
-    """(pid, wait status) of every child that has ended, ours or an orphan's."""
-    ended: list[tuple[int, int]] = []
+class Exit(NamedTuple):
+    """How a child ended: wait status, and the most memory it ever had (resident, KB)."""
+
+    status: int
+    peak_kb: int
+
+
+def reap() -> list[tuple[int, Exit]]:
+    """Pid and end of every child that has ended, ours or an orphan's."""
+    ended: list[tuple[int, Exit]] = []
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return ended
         if pid == 0:
             return ended
-        ended.append((pid, status))
+        ended.append((pid, Exit(status, usage.ru_maxrss)))
+
+
+def peak_memory_kb(pid: int) -> int:
+    """The most memory a living process ever had (resident, KB); 0 = not to be learnt."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(s.split()[1]) for s in text.splitlines() if s.startswith("VmHWM:")), 0)
 
 
 def children_of(pid: int) -> list[int]:

@@ -77,9 +77,6 @@ class Shutdown:
         manager = self._manager
         manager.listener.kill()
         manager.template.kill()
-        for handle in manager.workers.handles.values():
-            if handle.pidfd >= 0:
-                process.kill(handle.pidfd)
         self._rest(now)
 
     def listener_drained(self, now: float) -> None:
@@ -126,6 +123,7 @@ class Shutdown:
         manager.template.kill(signal.SIGTERM)
         for handle in manager.workers.handles.values():
             if handle.pidfd >= 0:
+                handle.is_killed = True
                 process.kill(handle.pidfd)
 
     def _is_alone(self) -> bool:

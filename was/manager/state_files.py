@@ -84,6 +84,8 @@ class StateFiles:
         for kind in ("listener", "template", "worker-*", "pool-*", "sites", "sockets"):
             for path in self._folder.glob(f"{kind}.json"):
                 path.unlink(missing_ok=True)
+        for path in self._folder.glob("worker-*.stacks"):
+            path.unlink(missing_ok=True)
 
 
 class Counters:

@@ -18,6 +18,7 @@ from was.ipc import messages as m
 from was.log import log, log_exception
 from was.manager import process
 from was.manager.adoption import Adoption
+from was.manager.deaths import Deaths
 from was.manager.endings import Endings
 from was.manager.hearing import Hearing
 from was.manager.inbox import (
@@ -69,7 +70,8 @@ class Manager:
         self.workers = WorkerSet(server, self.template)
         self.pools: dict[str, ApplicationPool] = {}
         self.sites = SiteSet(server, self.listener, self.pools)
-        self.performer = Performer(server, self.listener, self.workers, self.pools)
+        self.deaths = Deaths(server)
+        self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
         self.queries = Queries(server, self.listener)
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
@@ -84,7 +86,7 @@ class Manager:
         self.reopen_log: Callable[[], None] = lambda: None
         self._on_ready = on_ready
         self.awaited: set[str] = set()
-        self.exits: dict[int, int] = {}
+        self.exits: dict[int, process.Exit] = {}
         self._sample_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -156,6 +158,7 @@ class Manager:
                 self._handle(item)
             except Exception as error:  # noqa: BLE001 one bad item must not end the server
                 log_exception("unexpected_error", error, item=type(item).__name__)
+        self.deaths.finish()
         if self._timer is not None:
             self._timer.cancel()
         return 1 if self.failed_start else 0
@@ -199,6 +202,7 @@ class Manager:
     def _arm(self) -> None:
         """One timer, for the earliest of all deadlines."""
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
+        times.append(self.deaths.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
@@ -228,6 +232,7 @@ class Manager:
                 if not handle.is_draining:
                     self.endings.fail_worker(handle.id, 5011)
         self.queries.tick(now)
+        self.deaths.tick(now)
         if now >= self._sample_at:
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
             for pool in self.pools.values():

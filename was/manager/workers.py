@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import OrderedDict
@@ -75,6 +76,8 @@ class WorkerSet:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
         output = self._open_output(pool.name)
+        if not self._server.options.output_to_terminal:
+            handle.log_begin = os.fstat(output).st_size
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
         server.loop.add_reader(handle.life_fd, self._life_ended, handle)
         environment = {**server.environment, **pool.environment_variables}
@@ -121,6 +124,7 @@ class WorkerSet:
             link_lost_at=server.clock.monotonic() + RECONNECT_LIMIT_S,
             is_announced=True,
             is_adopted=True,
+            log_begin=record.get("log_begin", 0),
         )
         self.handles[handle.id] = handle
         ended = ChildEnded("worker", pidfd, handle.id)
@@ -176,8 +180,10 @@ class WorkerSet:
             "threads": handle.threads,
             "started": handle.started_wall,
             "started_at": handle.started_at,
+            "log_begin": handle.log_begin,
         }
         server.files.write_process(f"worker-{handle.id}", handle.pid, record)
+        stacks = self._open_stacks(handle.id)
         peer.send(
             WorkerWelcome(
                 worker_id=handle.id,
@@ -191,15 +197,24 @@ class WorkerSet:
                 endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
                 time_scale=server.time_scale,
             ),
-            [handle.scoreboard_fd],
+            [handle.scoreboard_fd, stacks],
         )
+        os.close(stacks)
         return handle
+
+    def _open_stacks(self, worker_id: int) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        try:
+            return os.open(self._server.home.stacks(worker_id), flags, 0o600)
+        except OSError:  # a full disk: the worker lives, its death will be known less well
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def kill(self, worker_id: int) -> bool:
         """SIGKILL; True when there was no process yet and the fork has been taken back."""
         handle = self.handles.get(worker_id)
         if handle is None:
             return False
+        handle.is_killed = True
         if handle.pidfd >= 0:
             process.kill(handle.pidfd)
             return False
@@ -217,6 +232,8 @@ class WorkerSet:
         self._close_life(handle)
         handle.close()
         self._server.files.remove(f"worker-{handle.id}")
+        with contextlib.suppress(OSError):
+            self._server.home.stacks(handle.id).unlink(missing_ok=True)
 
     def _close_life(self, handle: WorkerHandle) -> None:
         if handle.life_fd >= 0:
