@@ -258,3 +258,33 @@ def test_a_log_that_cannot_be_written_stops_nothing(start_server):
     worker = running.workers(count=1)[0]
     os.kill(worker, signal.SIGKILL)
     assert wait_event(running, 5009)["dossier"] == ""
+
+
+def test_5172_and_5081_around_a_configuration_that_cannot_be_read(start_server):
+    """A broken file leaves the last good one in force; what recycles after its repair says so."""
+    running = start_server(_config("hello:application"), place("hello.py"))
+    running.allow("config_error", "reload_failed")
+    running.workers(count=1)
+    file = running.home / "config" / "applicationHost.config"
+    good = file.read_text()
+    file.write_text(good.replace("<sites>", "<sites bad>"))
+    assert running.server.command("reload").returncode == 1
+    event = wait_event(running, 5172)
+    assert (event["level"], event["reason"]) == ("error", "configuration error")
+    assert "applicationHost.config" in event["detail"]
+    threads = '<python threads="4" /></add>\n    </applicationPools>'
+    file.write_text(good.replace("</add>\n    </applicationPools>", threads))
+    assert running.server.command("reload").returncode == 0
+    _check(wait_event(running, 5081), "information", "configuration recovered")
+
+
+def test_5189_when_the_pools_own_configuration_cannot_be_written(start_server):
+    """Its workers go on; the event names the file's trouble, and the rest of a reload is done."""
+    running = start_server(_config("hello:application"), place("hello.py"))
+    running.allow("worker_spawn_failed")
+    (folder,) = (running.home / "run" / "pools").iterdir()
+    # A folder where the temporary file would be: works for root too.
+    (folder / ".applicationHost.config.new").mkdir()
+    assert running.server.command("reload").returncode == 0
+    _check(wait_event(running, 5189), "error", "configuration not written")
+    assert get(running.port()).status == 200

@@ -27,7 +27,7 @@ from was.manager.pool import ApplicationPool
 from was.manager.pool_record import to_record
 from was.manager.routes import pool_queue
 from was.manager.server import Server
-from was.manager.workers import WorkerSet
+from was.manager.workers import ConfigNotWrittenError, WorkerSet
 
 __all__ = ["Performer"]
 
@@ -117,7 +117,8 @@ class Performer:
             self._workers.spawn(pool.settings, worker_id, generation)
         except OSError as error:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
-            self.report(pool, 5022, worker_id, {"detail": str(error)})
+            is_config = isinstance(error, ConfigNotWrittenError)
+            self.report(pool, 5189 if is_config else 5022, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)
         return ()
 

@@ -316,6 +316,7 @@ class Manager:
             for line in self.config_errors:
                 log("config_error", error=line)
             log("reload_failed", errors=len(self.config_errors))
+            self.server.events.report(5172, detail=self.config_errors[0], errors=self.config_errors)
             return self.config_errors
         self._apply(configuration)
         log("reload_completed")
@@ -327,6 +328,7 @@ class Manager:
             {name: pool.settings for name, pool in self.pools.items()}, configuration.config
         )
         self.server.configuration = configuration
+        has_recovered = bool(self.config_errors)
         self.config_errors = []
         self.config_since = self.server.clock.wall()
         for name in changes.added:
@@ -337,15 +339,24 @@ class Manager:
             pool = self.pools[name]
             self.performer.perform(pool, pool.apply(settings, now))
             if pool.workers:
-                self.workers.write_config(name)
+                self._write_config(pool)
             keep = settings.recycling.disallow_rotation_on_config_change
             if name in changes.recycled and not keep:
+                if has_recovered:
+                    self.performer.report(pool, 5081, 0, {})
                 self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
         self.performer.publish_pools()
         self.sites.rebind()
         for handle in self.workers.handles.values():
             if handle.peer is not None and handle.pool not in changes.recycled:
                 handle.peer.send(m.ConfigurationChanged())
+
+    def _write_config(self, pool: ApplicationPool) -> None:
+        try:
+            self.workers.write_config(pool.settings.name)
+        except OSError as error:
+            # Its workers go on with what they have; the next one cannot start.
+            self.performer.report(pool, 5189, 0, {"detail": str(error)})
 
     def check_ready(self) -> None:
         """Say `ready` when every site answers and every AlwaysRunning pool has been tried."""

@@ -26,12 +26,16 @@ from was.manager.server import Server
 from was.manager.state_files import write_atomically
 from was.manager.template_side import TemplateSide
 
-__all__ = ["WorkerSet"]
+__all__ = ["ConfigNotWrittenError", "WorkerSet"]
 
 REMEMBERED_DEAD = 1000
 
 # How long a worker that was taken over may take to say Hello, seconds; it looks every second.
 RECONNECT_LIMIT_S = 4.0
+
+
+class ConfigNotWrittenError(OSError):
+    """A pool's own configuration file could not be made: it has no new workers till it can be."""
 
 
 class WorkerSet:
@@ -91,10 +95,13 @@ class WorkerSet:
         self._server.inbox.put_nowait(HelloLost(handle.id))
 
     def write_config(self, pool: str) -> None:
-        """The pool's reduced configuration."""
+        """The pool's reduced configuration. Raises ConfigNotWrittenError."""
         path = self._server.home.pool_config(pool)
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomically(path, self._server.configuration.reduced(pool), 0o440)
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_atomically(path, self._server.configuration.reduced(pool), 0o440)
+        except OSError as error:
+            raise ConfigNotWrittenError(*error.args) from error
 
     def _open_output(self, pool: str) -> int:
         if self._server.options.output_to_terminal:
