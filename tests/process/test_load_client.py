@@ -140,12 +140,12 @@ def test_silence_ends_in_a_timeout():
 
 
 def test_a_refused_connection_is_the_fate_of_the_request():
-    """When nobody listens each request is counted as a connect error."""
+    """When nobody listens each request is counted as refused."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         tally = asyncio.run(run_load_async(Load("127.0.0.1", port, count=3)))
-    assert tally.failures == {"connect_error": 3}
+    assert tally.failures == {"refused": 3}
 
 
 def test_bodies_and_ids_are_kept():

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
     "run": ("run", "Serve one WSGI application, without a home."),
     "config": ("config", "Check the configuration."),
+    "load": ("load", "Send requests to a URL and count how each ended."),
 }
 
 
