@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Serve one WSGI application, without a home."),
     "config": ("config", "Check the configuration."),
     "load": ("load", "Send requests to a URL and count how each ended."),
+    "chaos": ("chaos", "Kill, stop or hang workers, where that is allowed."),
 }
 
 
