@@ -46,7 +46,14 @@ class Incarnation:
     )
 
     def __init__(
-        self, worker_id: int, pid: int, identity: bytes, slots: int, pidfd: int, scoreboard_fd: int
+        self,
+        worker_id: int,
+        pid: int,
+        identity: bytes,
+        slots: int,
+        pidfd: int,
+        scoreboard_fd: int,
+        first_row: int = 0,
     ) -> None:
         self.worker_id = worker_id
         self.pid = pid
@@ -55,7 +62,8 @@ class Incarnation:
         self.pidfd = pidfd
         self.scoreboard = ScoreboardReader(scoreboard_fd)
         # A stack: the row used last is in the worker's caches.
-        self.free_slots = list(range(min(slots, self.scoreboard.rows) - 1, -1, -1))
+        last_row = min(first_row + slots, self.scoreboard.rows) - 1
+        self.free_slots = list(range(last_row, first_row - 1, -1))
         self.outstanding: dict[int, ClientRequest] = {}
         self.out: list[ToWorkerItem] = []
         self.out_bytes = 0

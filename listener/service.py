@@ -318,6 +318,7 @@ class ListenerService:
                 command.slots,
                 pidfd,
                 scoreboard_fd,
+                command.first_row,
             )
         )
 

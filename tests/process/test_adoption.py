@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from harness.home import Pool
 from harness.killing import GARDEN, make_kill_home
-from harness.load import Load, run_load
 from harness.server import wait_for
+from support.load import under_load
 from support.running import APPS, STEADY, place, simple_config
 from support.wire import get
 
@@ -28,20 +28,6 @@ def start_again(running) -> None:
     running.server.start()
 
 
-def under_load(port: int, duration_s: float):
-    """A load in a thread; joined, it has a tally."""
-    tallies = []
-    load = Load("127.0.0.1", port, rate=200, connections=32, duration_s=duration_s)
-    thread = threading.Thread(target=lambda: tallies.append(run_load(load)))
-    thread.start()
-
-    def join():
-        thread.join()
-        return tallies[0]
-
-    return join
-
-
 @pytest.mark.parametrize("engine", ["h11", "llhttp"])
 def test_three_managers_are_killed_under_load(start_server, engine):
     """Zero failed requests; the same listener and workers; their output is still heard."""
@@ -50,7 +36,7 @@ def test_three_managers_are_killed_under_load(start_server, engine):
     )
     workers = sorted(running.workers(GARDEN.name, 2))
     listener = running.server.status()["listener_pid"]
-    join = under_load(running.port("Kill"), 9)
+    join = under_load(running.port("Kill"), 5)
     for _ in range(3):
         kill_manager(running)
         start_again(running)

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("stop", "Stop the server, an application pool or a site."),
     "restart": ("restart", "Stop the server, then start it in the background."),
     "status": ("status", "Say what runs."),
+    "upgrade": ("upgrade", "Put newly installed code in force without a failed request."),
     "reload": ("reload", "Put the changed configuration in force."),
     "list": ("list", "List sites, apps, vdirs, apppools, wps, requests, modules."),
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),

@@ -98,7 +98,7 @@ def live_processes(home: Home) -> list[LiveProcess]:
     found: list[LiveProcess] = []
     with contextlib.suppress(OSError):
         for path in sorted(home.state.glob("*.json")):
-            if path.stem in ("listener", "template") or path.stem.startswith("worker-"):
+            if path.stem in ("listener", "retiring", "template") or path.stem.startswith("worker-"):
                 record = _read(path)
                 pidfd = open_recorded(record)
                 if pidfd is not None:

@@ -35,6 +35,7 @@ engine_option = click.option(
 @click.argument("name", required=False)
 @click.option("--detach", is_flag=True, help="Go to the background; return when ready.")
 @click.option("--ready-fd", type=int, hidden=True)
+@click.option("--detached", is_flag=True, hidden=True)  # an upgrade of one that was detached
 @engine_option
 @home_option
 @click.pass_context
@@ -44,6 +45,7 @@ def command(
     name: str | None,
     detach: bool,
     ready_fd: int | None,
+    detached: bool,
     engine: str,
 ) -> None:
     """Start the server and stay until Ctrl-C, or start an application pool or a site."""
@@ -60,7 +62,7 @@ def command(
     from was.manager.service import run_manager
 
     if ready_fd is None:
-        ctx.exit(run_manager(home, foreground=True, engine=engine))
+        ctx.exit(run_manager(home, foreground=not detached, engine=engine))
     os.set_inheritable(ready_fd, False)
     ctx.exit(run_manager(home, foreground=False, detach_notify_fd=ready_fd, engine=engine))
 

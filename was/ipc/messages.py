@@ -485,6 +485,7 @@ class AddWorker(_Control, frozen=True):
     pid: int
     identity: bytes
     slots: int
+    first_row: int = 0  # of the scoreboard: two listeners that share a worker use different rows
 
 
 class ActivateWorker(_Control, frozen=True):

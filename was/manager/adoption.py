@@ -55,13 +55,14 @@ class Adoption:
         """Take over what lives, end the rest, and keep only the records that are still true."""
         files = self._manager.server.files
         self._end("template")
+        self._end("retiring")
         record = files.read("listener")
         pidfd = open_recorded(record)
         if pidfd is not None:
             if record.get("protocol") == m.PROTOCOL_VERSION:
                 await self._hear_listener(record["pid"], pidfd)
             if self._is_complete:
-                self._manager.listener.adopt(record["pid"], pidfd, record["epoch"])
+                self._manager.listener.adopt(record["pid"], pidfd, record["epoch"], record["half"])
                 self._manager.sites.adopt(self._sockets)
             else:
                 _kill_and_wait(pidfd)
@@ -139,7 +140,7 @@ class Adoption:
             return
         told, scoreboard_fd = held
         handle = manager.workers.adopt(record, pidfd, scoreboard_fd)
-        handle.epoch = manager.listener.epoch
+        handle.epochs = manager.listener.epochs
         handle.is_draining = told.is_draining
         handle.is_active = not told.is_draining
         self.workers.setdefault(pool, []).append(

@@ -55,6 +55,8 @@ def answer(manager: Manager, asked: AdminAsked) -> None:
         _answer(manager, asked.request, succeeded, failed)
     except _RefusedError as error:
         failed(str(error), error.kind)
+    except AdminError as error:
+        failed(str(error))
     except Exception as error:
         failed(f"{type(error).__name__}: {error}")
         raise
@@ -78,6 +80,9 @@ def _answer(
         if errors:
             raise _RefusedError(_FAILED, "; ".join(errors))
         done({"warnings": list(manager.server.config.warnings)})
+    elif command == "upgrade":
+        manager.upgrade.begin()
+        done(None)
     elif command == "reopen_logs":
         manager.reopen_logs()
         done(None)
@@ -105,6 +110,7 @@ def _status(manager: Manager) -> dict[str, Any]:
         "version": was.__version__,
         "is_ready": manager.is_ready,
         "is_stopping": manager.shutdown.has_begun,
+        "is_upgrading": manager.upgrade.is_under_way,
         "config": {
             "state": "failed" if manager.config_errors else "ok",
             "since": _utc(manager.config_since),

@@ -102,6 +102,10 @@ class Endings:
         self._manager.check_ready()
 
     def _listener_ended(self, pidfd: int, now: float) -> None:
+        retiring = self._manager.listener.retiring
+        if retiring is not None and pidfd == retiring.pidfd:
+            self._manager.upgrade.old_listener_ended(now)
+            return
         if pidfd != self._manager.listener.pidfd:
             return
         end = self._manager.exits.pop(self._manager.listener.pid, None)

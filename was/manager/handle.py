@@ -31,7 +31,7 @@ class WorkerHandle:
     peer: Peer | None = None
     link_lost_at: float | None = None
     is_condemned: bool = False  # to be killed as soon as it says who it is
-    epoch: int = 0  # of the listener it was told last
+    epochs: list[int] = field(default_factory=list[int])  # of the listeners it was told last
     is_announced: bool = False  # the present listener has got AddWorker
     is_active: bool = False
     is_draining: bool = False

@@ -43,6 +43,8 @@ class Hearing:
                 self._tell_listener_all()
         elif peer.kind == "listener":
             self._hear_listener(message)
+        elif peer.kind == "retiring":
+            self._hear_retiring(message)
         elif peer.kind == "worker":
             self._hear_worker(peer, message)
         elif isinstance(message, m.ForkFailed) and peer.kind == "template":
@@ -67,7 +69,8 @@ class Hearing:
         match message:
             case m.ListenerReady(epoch, listening):
                 self._manager.listener.ready(epoch, listening)
-                self._endpoints_changed()
+                self.endpoints_changed()
+                self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()
             case m.DemandStart(name, further):
                 pool = self._manager.pools.get(name)
@@ -87,6 +90,12 @@ class Hearing:
                 self._manager.shutdown.listener_drained(now)
             case _:
                 self._manager.listener.kill()
+
+    def _hear_retiring(self, message: m.ToManager) -> None:
+        """What a listener that finishes has to say of its workers; the rest is its successor's."""
+        told = (m.DemandStart, m.WorkerFaulty, m.WorkerDeathSettled, m.WorkerDrained)
+        if isinstance(message, told):
+            self._hear_listener(message)
 
     def _hear_worker(self, peer: Peer, message: m.ToManager) -> None:
         now = self._manager.now()
@@ -134,13 +143,16 @@ class Hearing:
                 self._manager.listener.announce(handle)
         self._manager.sites.publish_sockets()
 
-    def _endpoints_changed(self) -> None:
-        epoch = self._manager.listener.epoch
+    def endpoints_changed(self) -> None:
+        """Tell the workers which listeners there are."""
+        listener, folder = self._manager.listener, self._manager.server.folder
         for handle in self._manager.workers.handles.values():
-            if handle.peer is not None and handle.epoch != epoch:
-                handle.epoch = epoch
-                endpoint = self._manager.server.folder.queue_endpoint(handle.pool, epoch)
-                handle.peer.send(m.SetEndpoints([endpoint]))
+            # A listener that finishes is told of no new workers.
+            epochs = [e for e in listener.epochs if e == listener.epoch or e in handle.epochs]
+            if handle.peer is not None and handle.epochs != epochs:
+                handle.epochs = epochs
+                endpoints = [folder.queue_endpoint(handle.pool, epoch) for epoch in epochs]
+                handle.peer.send(m.SetEndpoints(endpoints))
 
     def _attached(self, worker_id: int, now: float) -> None:
         handle = self._manager.workers.handles.get(worker_id)
@@ -186,5 +198,7 @@ class Hearing:
             handle.link_lost_at = self._manager.now()
         elif peer.kind == "listener" and peer.pid == self._manager.listener.pid:
             self._manager.listener.kill()
+        elif peer.kind == "retiring":
+            self._manager.listener.kill_retiring()
         elif peer.kind == "template" and peer.pid == self._manager.template.pid:
             self._manager.template.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from was.ipc.messages import (
     SetRoutes,
     SetSockets,
     SiteRoute,
+    StopListener,
 )
 from was.log import log
 from was.manager import process
@@ -37,6 +39,18 @@ from was.manager.server import Server
 __all__ = ["ListenerSide"]
 
 SOCKETS_A_MESSAGE = 200
+
+
+@dataclass(slots=True)
+class Retiring:
+    """The listener before the present one: it finishes its connections' requests and goes."""
+
+    pid: int
+    pidfd: int
+    epoch: int
+    half: int
+    peer: Peer | None
+    deadline: float | None = None  # from the order to finish on
 
 
 class ListenerSide:
@@ -53,6 +67,13 @@ class ListenerSide:
         self.listening = 0
         self.failed_starts = 0
         self.respawn_at: float | None = None
+        self.half = 0  # of every scoreboard's rows
+        self.retiring: Retiring | None = None
+
+    @property
+    def epochs(self) -> list[int]:
+        """Of all listeners there are."""
+        return [self.epoch] if self.retiring is None else [self.retiring.epoch, self.epoch]
 
     @property
     def is_connected(self) -> bool:
@@ -69,14 +90,46 @@ class ListenerSide:
         self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
         ended = ChildEnded("listener", self.pidfd)
         server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
-        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION}
+        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
         server.files.write_process("listener", self.pid, record)
         log("listener_started", pid=self.pid, epoch=self.epoch)
 
-    def adopt(self, pid: int, pidfd: int, epoch: int) -> None:
+    def hand_over(self) -> None:
+        """Start a successor on the same sockets; the present one goes on until that accepts."""
+        if self.retiring is not None or self._peer is None:
+            return
+        self._peer.kind = "retiring"
+        self.retiring = Retiring(self.pid, self.pidfd, self.epoch, self.half, self._peer)
+        self._server.files.write_process("retiring", self.pid, {"epoch": self.epoch})
+        self._peer = None
+        self.is_ready = False
+        self.half = 1 - self.half
+        self.spawn()
+
+    def retire(self, deadline: float) -> None:
+        """The successor accepts: the old listener is told to finish."""
+        old = self.retiring
+        if old is not None and old.deadline is None and old.peer is not None:
+            old.deadline = deadline
+            old.peer.send(StopListener(drain=True))
+
+    def retired(self) -> None:
+        """The old listener has gone."""
+        old = self.retiring
+        if old is None:
+            return
+        self.retiring = None
+        self._server.loop.remove_reader(old.pidfd)
+        os.close(old.pidfd)
+        if old.peer is not None:
+            old.peer.close()
+        self._server.files.remove("retiring")
+        self._remove_endpoints(old.epoch)
+
+    def adopt(self, pid: int, pidfd: int, epoch: int, half: int) -> None:
         """Take over the listener of an earlier manager; takes over its pidfd too."""
         server = self._server
-        self.pid, self.pidfd, self.epoch = pid, pidfd, epoch
+        self.pid, self.pidfd, self.epoch, self.half = pid, pidfd, epoch, half
         ended = ChildEnded("listener", pidfd)
         server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
 
@@ -126,7 +179,14 @@ class ListenerSide:
             return
         worker.is_announced = True
         self.send(
-            AddWorker(worker.id, worker.pool, worker.pid, worker.identity, worker.slots),
+            AddWorker(
+                worker.id,
+                worker.pool,
+                worker.pid,
+                worker.identity,
+                worker.slots,
+                first_row=self.half * worker.slots,
+            ),
             [worker.pidfd, worker.scoreboard_fd],
         )
 
@@ -148,8 +208,11 @@ class ListenerSide:
         self.close()
         self.respawn_at = now + delay_s
         self._server.files.remove("listener")
+        self._remove_endpoints(self.epoch)
+
+    def _remove_endpoints(self, epoch: int) -> None:
         for pool in self._server.config.app_pools:
-            endpoint = self._server.folder.queue_endpoint(pool, self.epoch)
+            endpoint = self._server.folder.queue_endpoint(pool, epoch)
             for path in (endpoint.queue.removeprefix("ipc://"), endpoint.descriptors):
                 Path(path).unlink(missing_ok=True)
 
@@ -163,6 +226,11 @@ class ListenerSide:
         self.pid, self.pidfd = 0, -1
         self.is_ready = False
         self.listening = 0
+
+    def kill_retiring(self) -> None:
+        """SIGKILL the one that was to finish."""
+        if self.retiring is not None:
+            process.kill(self.retiring.pidfd)
 
     def kill(self, number: int = 9) -> None:
         """Signal it."""

@@ -40,6 +40,7 @@ class Shutdown:
         self._manager = manager
         self._step = _Step.NOT_BEGUN
         self._was_asked = False  # the listener, to finish
+        self._is_drained = False
         self.deadline: float | None = None
 
     @property
@@ -76,19 +77,27 @@ class Shutdown:
         """Stop without regard for requests."""
         manager = self._manager
         manager.listener.kill()
+        manager.listener.kill_retiring()
         manager.template.kill()
         self._rest(now)
 
     def listener_drained(self, now: float) -> None:
-        """The listener has nothing left, or has gone."""
-        if self._step is _Step.LISTENER:
+        """The listener has nothing left, or has gone; workers stop when the one before has, too."""
+        self._is_drained = True
+        if self._step is _Step.LISTENER and self._manager.listener.retiring is None:
             self._stop_workers(now)
+
+    def old_listener_ended(self, now: float) -> None:
+        """The listener that an upgrade left to finish has gone."""
+        if self._is_drained:
+            self.listener_drained(now)
 
     def advance(self, now: float) -> None:
         """See whether the present step is done or its time is up."""
         is_late = self.deadline is not None and now >= self.deadline
         if self._step is _Step.LISTENER and is_late:
             self._manager.listener.kill()
+            self._manager.listener.kill_retiring()
             self._stop_workers(now)
         elif self._step is _Step.WORKERS and (is_late or not self._manager.workers.handles):
             self._rest(now)
@@ -120,6 +129,7 @@ class Shutdown:
         self.deadline = now + REST_LIMIT_S
         if not self._was_asked:
             manager.listener.kill()
+        manager.listener.kill_retiring()
         manager.template.kill(signal.SIGTERM)
         for handle in manager.workers.handles.values():
             if handle.pidfd >= 0:
@@ -130,6 +140,7 @@ class Shutdown:
         manager = self._manager
         return (
             manager.listener.pidfd < 0
+            and manager.listener.retiring is None
             and manager.template.pidfd < 0
             and all(h.pidfd < 0 for h in manager.workers.handles.values())
         )

@@ -81,7 +81,7 @@ class StateFiles:
 
     def remove_processes(self) -> None:
         """Forget every process, pool and site; the counters stay."""
-        for kind in ("listener", "template", "worker-*", "pool-*", "sites", "sockets"):
+        for kind in ("listener", "retiring", "template", "worker-*", "pool-*", "sites", "sockets"):
             for path in self._folder.glob(f"{kind}.json"):
                 path.unlink(missing_ok=True)
         for path in self._folder.glob("worker-*.stacks"):

@@ -45,6 +45,7 @@ from was.manager.shutdown import Shutdown
 from was.manager.sites import SiteSet
 from was.manager.states import DISPATCHING, PoolState
 from was.manager.template_side import TemplateSide
+from was.manager.upgrade import Upgrade
 from was.manager.workers import WorkerSet
 
 __all__ = ["Manager"]
@@ -77,6 +78,7 @@ class Manager:
         self.hearing = Hearing(self)
         self.endings = Endings(self)
         self.adoption = Adoption(self)
+        self.upgrade = Upgrade(self)
         self.config_errors: list[str] = []
         self.config_since = server.clock.wall()
         self.started_wall = server.clock.wall()
@@ -204,6 +206,7 @@ class Manager:
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
         times.append(self.deaths.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
+        times.append(self.upgrade.next_deadline())
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
         elif self.template.respawn_at is not None and not self.shutdown.is_stopping_workers:
@@ -233,6 +236,7 @@ class Manager:
                     self.endings.fail_worker(handle.id, 5011)
         self.queries.tick(now)
         self.deaths.tick(now)
+        self.upgrade.tick(now)
         if now >= self._sample_at:
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
             for pool in self.pools.values():
@@ -373,3 +377,4 @@ class Manager:
             self.is_ready = True
             log("ready")
             self._on_ready(self)
+            self.upgrade.go_on()

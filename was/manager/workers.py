@@ -30,6 +30,9 @@ __all__ = ["ConfigNotWrittenError", "WorkerSet"]
 
 REMEMBERED_DEAD = 1000
 
+# How many listeners may have requests in one worker: during an upgrade the old and the new one.
+LISTENERS = 2
+
 # How long a worker that was taken over may take to say Hello, seconds; it looks every second.
 RECONNECT_LIMIT_S = 4.0
 
@@ -65,7 +68,7 @@ class WorkerSet:
             generation=generation,
             slots=threads - 1,
             threads=threads,
-            scoreboard_fd=make_scoreboard(threads - 1),
+            scoreboard_fd=make_scoreboard(LISTENERS * (threads - 1)),
             started_at=server.clock.monotonic(),
             started_wall=server.clock.wall(),
         )
@@ -146,7 +149,7 @@ class WorkerSet:
         peer.worker_id = handle.id
         handle.peer = peer
         handle.link_lost_at = None
-        handle.epoch = epoch
+        handle.epochs = [epoch]
         peer.send(SetEndpoints([self._server.folder.queue_endpoint(handle.pool, epoch)]))
         # Its files may have been changed while nobody was there to notice.
         peer.send(ConfigurationChanged())
@@ -173,7 +176,7 @@ class WorkerSet:
         handle.peer = peer
         handle.pid = hello.pid
         handle.pidfd = descriptors[0]
-        handle.epoch = epoch
+        handle.epochs = [epoch]
         self._close_life(handle)
         ended = ChildEnded("worker", handle.pidfd, handle.id)
         server.loop.add_reader(handle.pidfd, server.inbox.put_nowait, ended)

@@ -1,0 +1,39 @@
+"""`was upgrade`: newly installed code comes into force without a failed request."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import click
+
+from was.cli.client import ask
+from was.cli.home import find_home, home_option
+from was.errors import AdminError, WasError
+
+__all__ = ["command"]
+
+LOOK_EVERY_S = 0.1
+
+
+@click.command("upgrade")
+@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait.")
+@home_option
+def command(timeout: float) -> None:
+    """Replace manager, template, listener and workers by the code that is installed now.
+
+    Requests go on: the old listener finishes what it has, and so does each worker.
+    """
+    home = find_home()
+    ask(home, "upgrade")
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+        try:
+            status = cast("dict[str, Any]", ask(home, "status"))
+        except (WasError, OSError):
+            continue  # it is becoming the new code at this moment
+        if status["is_ready"] and not status["is_upgrading"]:
+            click.echo(f"upgraded to {status['version']}")
+            return
+    raise AdminError(f"not within {timeout:g} s: the upgrade goes on; see `was status`")

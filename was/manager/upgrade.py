@@ -1,0 +1,114 @@
+"""`was upgrade`: newly installed code takes over while requests go on.
+
+First the manager becomes the new code (exec: same pid, same children) and takes over what runs
+(adoption.py), with a new template. Then a new listener starts on the same sockets; once it accepts,
+the old one finishes its connections' requests, with the workers serving both: each listener uses a
+half of every scoreboard. Last, when the old listener has gone, all workers are recycled.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from was.config.model import RecycleReason
+from was.errors import AdminError
+from was.log import log
+from was.manager import process
+
+if TYPE_CHECKING:
+    from was.manager.supervisor import Manager
+
+__all__ = ["Upgrade", "same_command"]
+
+# What is written before the exec, for the new code to find.
+RECORD = "upgrade"
+ANSWER_DELAY_S = 0.05
+
+
+def same_command(arguments: list[str]) -> list[str]:
+    """The manager's command line without what was for its first start only."""
+    kept = list(arguments)
+    if "--ready-fd" in kept:
+        at = kept.index("--ready-fd")
+        del kept[at : at + 2]
+        kept.append("--detached")
+    return kept
+
+
+class Upgrade:
+    """How far an upgrade is."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self.is_under_way = manager.server.files.read(RECORD).get("pid") == os.getpid()
+        manager.server.files.remove(RECORD)
+
+    def begin(self) -> None:
+        """Exec the new code, once the answer to whoever asked has left. Raises AdminError."""
+        manager = self._manager
+        if manager.server.options.output_to_terminal:
+            raise AdminError("`was run` is not upgraded: stop it and start it again")
+        if manager.shutdown.has_begun or not manager.is_ready or self.is_under_way:
+            raise AdminError("the server is starting, stopping or being upgraded")
+        self.is_under_way = True
+        log("upgrade_started")
+        manager.server.loop.call_later(ANSWER_DELAY_S, self._exec)
+
+    def _exec(self) -> None:
+        self._manager.server.files.write_process(RECORD, os.getpid(), {})
+        arguments = same_command(sys.orig_argv[1:])
+        try:
+            os.execv(sys.executable, [sys.executable, *arguments])
+        except OSError as error:
+            self.is_under_way = False
+            log("upgrade_failed", error=error)
+
+    def go_on(self) -> None:
+        """The new manager is ready: start the new listener."""
+        if not self.is_under_way:
+            return
+        if self._manager.adoption.peer is None:
+            self.is_under_way = False  # nothing was taken over: all is new already
+            log("upgrade_completed")
+            return
+        self._manager.listener.hand_over()
+
+    def successor_accepts(self, now: float) -> None:
+        """The new listener is ready: the old one may finish."""
+        self._manager.listener.retire(now + self._limit_s())
+
+    def next_deadline(self) -> float | None:
+        """When the old listener's time is up."""
+        retiring = self._manager.listener.retiring
+        return None if retiring is None else retiring.deadline
+
+    def tick(self, now: float) -> None:
+        """End an old listener that does not finish."""
+        deadline = self.next_deadline()
+        if deadline is not None and now >= deadline:
+            self._manager.listener.kill_retiring()
+
+    def old_listener_ended(self, now: float) -> None:
+        """Nobody uses the old code but the workers: recycle them."""
+        manager = self._manager
+        retiring = manager.listener.retiring
+        assert retiring is not None
+        status = manager.exits.pop(retiring.pid, None)
+        log("listener_stopped", pid=retiring.pid, how=process.describe_status(status))
+        manager.listener.retired()
+        manager.hearing.endpoints_changed()
+        manager.shutdown.old_listener_ended(now)
+        if self.is_under_way and not manager.shutdown.has_begun:
+            for pool in manager.pools.values():
+                manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
+            self.is_under_way = False
+            log("upgrade_completed")
+
+    def _limit_s(self) -> float:
+        limits = [
+            pool.settings.process_model.shutdown_time_limit_s
+            for pool in self._manager.pools.values()
+        ]
+        return self._manager.server.clock.scaled(max(limits, default=1.0))
