@@ -98,6 +98,7 @@ class ListenerService:
         self.connections: set[ClientConnection] = set()
         self.counters: Counter[str] = Counter()
         self.is_draining = False
+        self._patient_until = 0.0
         # The lines every response brings, by (has a Date of its own, has a Server of its own).
         self.standing: dict[tuple[bool, bool], bytes] = {}
         self.retry_after_s = 5
@@ -231,7 +232,7 @@ class ListenerService:
                     self._access.reopen()
                 log("logs_reopened")
             case StopListener():
-                self._stop(drain=command.drain)
+                self._stop(drain=command.drain, patience_s=self.scaled(command.patience_s))
             case QueryListener():
                 self._tell(make_report(self, command.query_id, with_requests=command.with_requests))
 
@@ -325,21 +326,26 @@ class ListenerService:
     def _pools_of(self, worker_id: int) -> list[PoolBroker]:
         return [pool for pool in self.pools.values() if worker_id in pool.workers]
 
-    def _stop(self, *, drain: bool) -> None:
+    def _stop(self, *, drain: bool, patience_s: float = 0.0) -> None:
         if not drain:
             self._finish()
             return
         if self.is_draining:
             return
         self.is_draining = True
+        self._patient_until = self.time() + patience_s
         self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
 
     def _stop_accepting(self) -> None:
         for server in self._servers.values():
             server.close()
         self._servers.clear()
-        for connection in list(self.connections):
-            connection.shut_down()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        if self.time() >= self._patient_until:
+            for connection in list(self.connections):
+                connection.shut_down()
 
     # ── what the pools tell and ask ─────────────────────────────────────────────────────────────
 
@@ -505,8 +511,7 @@ class ListenerService:
                 connection.expire()
             if self.is_draining and not self._servers:
                 # Some were accepted in the very turn in which accepting ended.
-                for connection in list(self.connections):
-                    connection.shut_down()
+                self._close_idle()
         if self._access is not None:
             self._access.flush()
         if self.is_draining and not self._servers and not self.connections:

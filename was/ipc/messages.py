@@ -507,9 +507,14 @@ class ReopenLogs(_Control, frozen=True):
 
 
 class StopListener(_Control, frozen=True):
-    """Stop accepting. With `drain`, answer what has begun and close idle connections first."""
+    """Stop accepting. With `drain`, answer what has begun and close idle connections first.
+
+    Idle ones get `patience_s` to be used once more: what a client sends into a close is lost, and
+    an answer can tell it that the connection closes.
+    """
 
     drain: bool
+    patience_s: float = 0.0
 
 
 class QueryListener(_Control, frozen=True):

@@ -40,6 +40,9 @@ __all__ = ["ListenerSide"]
 
 SOCKETS_A_MESSAGE = 200
 
+# How long an upgrade leaves idle connections open, for a request that may be on its way, seconds.
+IDLE_PATIENCE_S = 5.0
+
 
 @dataclass(slots=True)
 class Retiring:
@@ -111,7 +114,7 @@ class ListenerSide:
         old = self.retiring
         if old is not None and old.deadline is None and old.peer is not None:
             old.deadline = deadline
-            old.peer.send(StopListener(drain=True))
+            old.peer.send(StopListener(drain=True, patience_s=IDLE_PATIENCE_S))
 
     def retired(self) -> None:
         """The old listener has gone."""
