@@ -95,8 +95,9 @@ class Upgrade:
         manager = self._manager
         retiring = manager.listener.retiring
         assert retiring is not None
-        status = manager.exits.pop(retiring.pid, None)
-        log("listener_stopped", pid=retiring.pid, how=process.describe_status(status))
+        end = manager.exits.pop(retiring.pid, None)
+        how = process.describe_status(None if end is None else end.status)
+        log("listener_stopped", pid=retiring.pid, how=how)
         manager.listener.retired()
         manager.hearing.endpoints_changed()
         manager.shutdown.old_listener_ended(now)
