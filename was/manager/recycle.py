@@ -77,9 +77,9 @@ def _requests_are_up(w: Wear, sample: WorkerSample, limits: PeriodicRestart, _: 
 RULES: tuple[tuple[RecycleReason, Rule], ...] = (
     (RecycleReason.TIME, _time_is_up),
     (RecycleReason.REQUESTS, _requests_are_up),
-    (RecycleReason.SCHEDULE, lambda w, *_: w.is_scheduled),
-    (RecycleReason.MEMORY, lambda w, *_: w.samples_over_memory >= SAMPLES_OVER),
-    (RecycleReason.PRIVATE_MEMORY, lambda w, *_: w.samples_over_private >= SAMPLES_OVER),
+    (RecycleReason.SCHEDULE, lambda w, _s, _l, _f: w.is_scheduled),
+    (RecycleReason.MEMORY, lambda w, _s, _l, _f: w.samples_over_memory >= SAMPLES_OVER),
+    (RecycleReason.PRIVATE_MEMORY, lambda w, _s, _l, _f: w.samples_over_private >= SAMPLES_OVER),
 )
 
 EVENT_OF_REASON: dict[RecycleReason, int] = {
