@@ -1,7 +1,7 @@
 """Gets its worker into trouble with the manager: the path says how.
 
-/silent closes the control connection, /babble writes what is no message there; everything else
-tells the pid. A file data/import.slow holds up the import.
+/silent closes the control connection, /babble writes what is no message there, each at a request's
+first attempt; everything else tells the pid. A file data/import.slow holds up the import.
 """
 
 import os
@@ -32,7 +32,9 @@ def control_connections():
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
-    for end in control_connections() if path in {"/silent", "/babble"} else ():
+    # The worker may be killed before its answer is out: then the request is asked again.
+    in_trouble = path in {"/silent", "/babble"} and environ["was.attempt"] == 1
+    for end in control_connections() if in_trouble else ():
         if path == "/silent":
             end.shutdown(socket.SHUT_RDWR)
         else:
