@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["InvalidBindingError", "parse_binding_information"]
+__all__ = [
+    "ADDRESSED_PROTOCOLS",
+    "HEALTH_PROTOCOL",
+    "InvalidBindingError",
+    "parse_binding_information",
+]
+
+HEALTH_PROTOCOL = "was.health"
+# Those whose bindingInformation is address:port:host.
+ADDRESSED_PROTOCOLS = ("http", "https", HEALTH_PROTOCOL)
 
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 

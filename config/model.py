@@ -282,7 +282,7 @@ class AppPool:
 class Binding:
     """Where a site listens: for http, `ip` is "" for all addresses and has no brackets.
 
-    `ip`, `port` and `host` are empty (port 0) for protocols other than http and https.
+    `ip`, `port` and `host` are empty (port 0) but for http, https and was.health.
     """
 
     protocol: str = "http"

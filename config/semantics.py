@@ -11,7 +11,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from was.config.bindings import InvalidBindingError, parse_binding_information
+from was.config.bindings import (
+    ADDRESSED_PROTOCOLS,
+    HEALTH_PROTOCOL,
+    InvalidBindingError,
+    parse_binding_information,
+)
 from was.config.merge import DUPLICATE, Element, Operation
 from was.config.model import GlobalModule, SectionView, Value
 from was.config.schema import ElementSchema
@@ -80,6 +85,7 @@ def check_sites(sites: SectionView, pools: Collection[str], errors: list[ConfigE
             _check_application(name, application, pools, errors)
         for binding in site.elements["bindings"].items:
             _check_binding(name, binding, taken, errors)
+    _check_health_bindings(sites, errors)
 
 
 def _check_application(
@@ -102,7 +108,7 @@ def _check_binding(
     taken: dict[tuple[str, int, str], str],
     errors: list[ConfigError],
 ) -> None:
-    if str(binding["protocol"]).lower() not in ("http", "https"):
+    if str(binding["protocol"]).lower() not in ADDRESSED_PROTOCOLS:
         return
     text = str(binding["bindingInformation"])
     try:
@@ -115,6 +121,29 @@ def _check_binding(
     if owner != site:
         message = f"Site '{site}' has the same binding '{text}' as site '{owner}'"
         errors.append(_error(message, binding, SITES, DUPLICATE))
+
+
+def _check_health_bindings(sites: SectionView, errors: list[ConfigError]) -> None:
+    """What answers to probes has a port of its own, and answers whatever host they ask for."""
+    probes: list[tuple[str, int, SectionView]] = []
+    others: list[tuple[str, int]] = []
+    for binding in (b for site in sites.items for b in site.elements["bindings"].items):
+        protocol = str(binding["protocol"]).lower()
+        try:
+            ip, port, host = parse_binding_information(str(binding["bindingInformation"]))
+        except InvalidBindingError:
+            continue
+        if protocol == HEALTH_PROTOCOL:
+            probes.append((ip, port, binding))
+            if host:
+                text = f"A binding of protocol {HEALTH_PROTOCOL} takes no host name: '{host}'"
+                errors.append(_error(text, binding, SITES))
+        elif protocol in ADDRESSED_PROTOCOLS:
+            others.append((ip, port))
+    for ip, port, binding in probes:
+        if port and any(p == port and (i == ip or "" in (i, ip)) for i, p in others):
+            text = f"Port {port} of this {HEALTH_PROTOCOL} binding is an http binding's too"
+            errors.append(_error(text, binding, SITES, DUPLICATE))
 
 
 def windows_paths(sites: SectionView) -> list[str]:
@@ -135,7 +164,7 @@ def unserved_bindings(sites: SectionView) -> list[str]:
         f"{binding['bindingInformation']} of site '{site['name']}': not served, only http is"
         for site in sites.items
         for binding in site.elements["bindings"].items
-        if str(binding["protocol"]).lower() != "http"
+        if str(binding["protocol"]).lower() not in ("http", HEALTH_PROTOCOL)
     ]
 
 

@@ -13,7 +13,11 @@ from dataclasses import Field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from was.config.bindings import InvalidBindingError, parse_binding_information
+from was.config.bindings import (
+    ADDRESSED_PROTOCOLS,
+    InvalidBindingError,
+    parse_binding_information,
+)
 from was.config.model import Binding, SectionView
 
 __all__ = ["Typer", "camel_case"]
@@ -170,7 +174,7 @@ def _binding_plan() -> list[tuple[str, _Maker]]:
 
 
 def _binding_parts(view: SectionView) -> tuple[str, int, str]:
-    if str(view.attributes["protocol"]).lower() not in ("http", "https"):
+    if str(view.attributes["protocol"]).lower() not in ADDRESSED_PROTOCOLS:
         return "", 0, ""
     try:
         return parse_binding_information(str(view.attributes["bindingInformation"]))

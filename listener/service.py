@@ -56,6 +56,7 @@ from was.listener.connection import ClientConnection
 from was.listener.engines import select
 from was.listener.head_scanner import Head, Limits
 from was.listener.headers import http_date
+from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
 from was.listener.report import make_report
 from was.listener.routes import Routes, SiteRuntime
@@ -96,6 +97,7 @@ class ListenerService:
         self.channels: list[RouterChannel] = []
         self.pools: dict[str, PoolBroker] = {}
         self.connections: set[ClientConnection] = set()
+        self.health_connections: set[HealthConnection] = set()
         self.counters: Counter[str] = Counter()
         self.is_draining = False
         self._patient_until = 0.0
@@ -263,6 +265,11 @@ class ListenerService:
         self._log_line = self._access.request
         set_process("listener")
 
+    @property
+    def has_manager(self) -> bool:
+        """Whether there is a manager to tell things to."""
+        return self._control is not None
+
     def scaled(self, seconds: float) -> float:
         """A configured duration as it passes here."""
         return self._clock.scaled(seconds)
@@ -291,11 +298,8 @@ class ListenerService:
                 continue
             sock = socket.socket(fileno=fd)
             sock.setblocking(False)
-            scheme = item.scheme
             self._servers[key] = await self.loop.create_server(
-                lambda scheme=scheme: ClientConnection(self, scheme),  # type: ignore[misc]
-                sock=sock,
-                backlog=BACKLOG,
+                self._client_factory(item.scheme), sock=sock, backlog=BACKLOG
             )
         for key in [key for key in self._servers if key not in wanted]:
             self._servers.pop(key).close()
@@ -303,6 +307,12 @@ class ListenerService:
         if not self._is_ready_told:
             self._is_ready_told = True
             log("listener_started", epoch=self.epoch, sockets=len(self._servers))
+
+    def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
+        """What a client of such a binding becomes."""
+        if scheme == HEALTH:
+            return lambda: HealthConnection(self)
+        return lambda: ClientConnection(self, scheme)
 
     def _add_worker(self, command: AddWorker, descriptors: list[int]) -> None:
         pool = self.pools.get(command.pool)

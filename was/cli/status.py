@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+UNHEALTHY = 1
 STOPPED = 3
 STATUS_TIMEOUT_S = 5.0
 UNKNOWN_CONFIG: dict[str, object] = {"state": None, "since": None, "errors": []}
@@ -25,10 +26,15 @@ UNKNOWN_CONFIG: dict[str, object] = {"state": None, "since": None, "errors": []}
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One object instead of text.")
+@click.option("--check", "is_check", is_flag=True, help="Exit code 1 unless all is healthy.")
 @home_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
-    """Say what runs. Exit code 3: the home is stopped."""
+def command(ctx: click.Context, as_json: bool, is_check: bool) -> None:
+    """Say what runs. Exit code 3: the home is stopped.
+
+    With --check nothing is printed but what is wrong, in one line, and the exit code is 1 when
+    anything that should serve cannot, or nobody manages what runs.
+    """
     home = find_home()
     try:
         answer = ask(home, "status", timeout_s=STATUS_TIMEOUT_S)
@@ -37,10 +43,25 @@ def command(ctx: click.Context, as_json: bool) -> None:
         found = _from_files(home, str(error))
     if as_json:
         click.echo(json.dumps(found, indent=2))
-    else:
+    elif not is_check:
         _print(found)
+    wrong = _problems(found)
+    if is_check and wrong:
+        click.echo(f"was: {'; '.join(wrong)}", err=True)
     if found["state"] == "stopped":
         ctx.exit(STOPPED)
+    if is_check and wrong:
+        ctx.exit(UNHEALTHY)
+
+
+def _problems(found: dict[str, object]) -> list[str]:
+    """What --check says; nothing when all is healthy."""
+    if found["state"] == "stopped":
+        return ["the server is stopped"]
+    if found["state"] == "managerless":
+        return ["no manager runs; listener and workers go on without one"]
+    known = cast("list[str] | None", found.get("problems"))
+    return ["the manager does not answer"] if known is None else known
 
 
 def _from_files(home: Home, complaint: str) -> dict[str, object]:

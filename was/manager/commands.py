@@ -18,7 +18,7 @@ from was.errors import AdminError
 from was.ipc.messages import ListenerReport, request_id_text
 from was.manager.inbox import AdminAsked
 from was.manager.pool import ApplicationPool
-from was.manager.states import PoolState, WorkerState
+from was.manager.states import DISPATCHING, PoolState, WorkerState
 from was.manager.supervisor import Manager
 
 __all__ = ["answer"]
@@ -119,9 +119,32 @@ def _status(manager: Manager) -> dict[str, Any]:
         "sites": len(server.config.sites),
         "app_pools": len(manager.pools),
         "workers": sum(1 for h in manager.workers.handles.values() if h.pid),
+        "problems": problems(manager),
         "events_dropped": server.events.dropped,
         "dossiers_dropped": manager.deaths.dossiers.dropped,
     }
+
+
+def problems(manager: Manager) -> list[str]:
+    """One line for each thing that should serve and cannot; a stopped pool or site need not."""
+    found: list[str] = []
+    if manager.shutdown.has_begun:
+        found.append("the server is stopping")
+    if not manager.listener.is_ready:
+        found.append("the listener is not ready")
+    if not manager.template.is_connected:
+        found.append("the template is not ready")
+    found += manager.sites.refused.values()
+    for name, pool in manager.pools.items():
+        if pool.state is PoolState.DISABLED:
+            found.append(f"application pool '{name}' is disabled after a series of failures")
+        elif pool.is_accepting and pool.is_always_running and not _has_running(pool):
+            found.append(f"application pool '{name}' has no worker that is ready")
+    return found
+
+
+def _has_running(pool: ApplicationPool) -> bool:
+    return any(worker.state in DISPATCHING for worker in pool.workers.values())
 
 
 def _utc(wall: float) -> str:

@@ -35,7 +35,8 @@ __all__ = [
     "site_urls",
 ]
 
-_PROTOCOLS = ("http",)  # https would need TLS; was.config warns
+_SITE_PROTOCOLS = ("http",)  # https would need TLS; was.config warns
+_PROTOCOLS = (*_SITE_PROTOCOLS, "was.health")  # what is listened on
 
 # The bits of logExtFileFlags as IIS's schema numbers them.
 _LOG_BITS: dict[LogField, int] = {
@@ -74,7 +75,7 @@ class SocketKey:
 
 
 def bindings_of(site: Site) -> list[tuple[SocketKey, Binding]]:
-    """The site's HTTP bindings and the sockets they would have if they were alone."""
+    """The bindings that are served, and the sockets they would have if they were alone."""
     found: list[tuple[SocketKey, Binding]] = []
     for index, binding in enumerate(site.bindings):
         if binding.protocol in _PROTOCOLS:
@@ -114,6 +115,7 @@ def site_route(
         bindings=[
             (binding.protocol, binding_text(binding, real_port(key)))
             for key, binding in bindings_of(site)
+            if binding.protocol in _SITE_PROTOCOLS
         ],
         applications=[
             PoolRoute(application.path, application.application_pool)
@@ -142,6 +144,8 @@ def site_urls(site: Site, real_port: RealPort) -> list[str]:
     """URLs that a person can open."""
     urls: list[str] = []
     for key, binding in bindings_of(site):
+        if binding.protocol not in _SITE_PROTOCOLS:
+            continue
         host = binding.host if binding.host and "*" not in binding.host else binding.ip
         host = f"[{host}]" if ":" in host else host or "localhost"
         port = real_port(key)

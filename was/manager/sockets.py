@@ -69,6 +69,8 @@ class ListeningSockets:
         refused: dict[str, str] = {}
         for key, users in sorted(needed.items(), key=lambda item: item[0]):
             if key in self._bound:
+                # The socket stays, what is spoken there may have changed.
+                self._bound[key] = (self._bound[key][0], users[0][1].protocol)
                 continue
             try:
                 sock = bind_socket(key.ip, key.port)
