@@ -1,4 +1,4 @@
-"""Reading and writing configuration: the only I/O of was.config.
+"""Reading configuration.
 
 `load_server` reads an applicationHost.config once; what is in force at an application is asked
 of the result with `settings`, which reads the web.config files above and at it. A file that is
@@ -41,7 +41,6 @@ __all__ = [
     "load_text",
     "reduced",
     "validate",
-    "write_atomic",
 ]
 
 _SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
@@ -391,29 +390,3 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
                         errors.append(one)
     below = [warning for warnings in warned.values() for warning in warnings]
     return Report(errors, [*loaded.config.warnings, *below])
-
-
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace `path` by a file with `data`; a reader sees the old one or the new one, whole.
-
-    Once this returns the new one survives a power failure.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        try:
-            os.fchmod(descriptor, mode)
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

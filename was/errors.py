@@ -11,6 +11,7 @@ __all__ = [
     "AdminError",
     "ConfigError",
     "ConfigErrors",
+    "FileChangedError",
     "HomeError",
     "IllFormedMessageError",
     "LocalProtocolError",
@@ -60,6 +61,14 @@ class ConfigErrors(WasError):  # noqa: N818 it holds errors
     def __init__(self, errors: list[ConfigError]) -> None:
         super().__init__("\n".join(str(e) for e in errors))
         self.errors = errors
+
+
+class FileChangedError(WasError):
+    """A file is not, or may not stay, what was read before it was to be written. Nothing was.
+
+    You get this when an editor, or another writer of ours, was faster. Reading again and doing the
+    change once more is the way out.
+    """
 
 
 class HomeError(WasError):

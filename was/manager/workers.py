@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from was.config.atomic import write_file
 from was.config.model import AppPool
 from was.ipc.messages import (
     ConfigurationChanged,
@@ -23,7 +24,6 @@ from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.inbox import ChildEnded, HelloLost
 from was.manager.server import Server
-from was.manager.state_files import write_atomically
 from was.manager.template_side import TemplateSide
 
 __all__ = ["ConfigNotWrittenError", "WorkerSet"]
@@ -102,7 +102,9 @@ class WorkerSet:
         path = self._server.home.pool_config(pool)
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_atomically(path, self._server.configuration.reduced(pool), 0o440)
+            content = self._server.configuration.reduced(pool)
+            # Made anew by the next manager: nothing of it must outlive the machine.
+            write_file(path, content, mode=0o440, is_durable=False)
         except OSError as error:
             raise ConfigNotWrittenError(*error.args) from error
 

@@ -1,10 +1,8 @@
 """The pool's own file: only what is the pool's, and the same settings as from the whole one."""
 
-import os
-
 import pytest
 
-from was.config.files import load_server, reduced, write_atomic
+from was.config.files import load_server, reduced
 
 WEB = """
   <handlers accessPolicy="Read">
@@ -42,7 +40,7 @@ def worker(whole, tmp_path):
     """The pool q as a worker reads it: in another folder, with another environment."""
     path = tmp_path / "run" / "pools" / "x" / "applicationHost.config"
     path.parent.mkdir(parents=True)
-    write_atomic(path, reduced(whole, "q"))
+    path.write_bytes(reduced(whole, "q"))
     return load_server(path, environment={})
 
 
@@ -88,18 +86,3 @@ def test_reducing_what_is_reduced_changes_nothing(whole, worker):
     path = worker.path.with_name("again.config")
     path.write_bytes(reduced(worker, "q"))
     assert load_server(path, environment={}).config == worker.config
-
-
-def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
-    """Written beside, then renamed; a failure leaves the old one and nothing beside it."""
-    path = tmp_path / "f"
-    write_atomic(path, b"one", mode=0o640)
-    write_atomic(path, b"two", mode=0o600)
-    assert path.read_bytes() == b"two"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["f"]
-    folder = tmp_path / "d"
-    (folder / "inside").mkdir(parents=True)
-    with pytest.raises(OSError, match="directory"):
-        write_atomic(folder, b"x")
-    assert sorted(os.listdir(tmp_path)) == ["d", "f"]
