@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 _SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
-_SCHEMA_FILES = ("IIS_schema.xml", "was_schema.xml")
 _HOST = "system.applicationHost/"
 _ACCESS_DENIED = 0x80070005
 _NOT_READABLE = 0x80070003
@@ -70,19 +69,23 @@ class _Foundation:
 
 @cache
 def _foundation() -> _Foundation:
-    documents = [parse((_SCHEMA_FOLDER / n).read_bytes(), n) for n in _SCHEMA_FILES]
+    # IIS_schema.xml comes first: the others extend what it declares.
+    files = sorted(_SCHEMA_FOLDER.glob("*_schema.xml"))
+    documents = [parse(file.read_bytes(), file.name) for file in files]
     schema = build_schema(documents)
     fill_defaults(schema.values())
     errors: list[ConfigError] = []
     root = parse((_SCHEMA_FOLDER / "builtin.xml").read_bytes(), "builtin.xml")
     level = read_level(root, schema, {}, errors, is_server=True)
     sections: dict[str, Merged] = {}
-    for path, element in level.scopes[""][0].sections.items():
-        sections[path] = merge(None, element, path, errors)
+    for scope in level.scopes_at(""):
+        for path, element in scope.sections.items():
+            sections[path] = merge(None, element, path, errors)
     if errors:
         raise ConfigErrors(errors)
     modules = sections[GLOBAL_MODULES].items.values()
-    images = {str(m.values["name"]): str(m.values["image"]) for m in modules}
+    named = {str(m.values["name"]): str(m.values["image"]) for m in modules}
+    images = {n: image for n, image in named.items() if not image.lower().endswith(".dll")}
     return _Foundation(schema, level.declarations, sections, images)
 
 

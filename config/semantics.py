@@ -278,7 +278,8 @@ def _warning(element: Element, what: str) -> str:
 def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
     attributes: Mapping[str, object] = element.values
     for name, value in attributes.items():
-        if schema.attributes[name].no_effect and value != schema.defaults[name]:
+        known = schema.attributes.get(name)
+        if known is not None and known.no_effect and value != schema.defaults[name]:
             found.append(_warning(element, f"{element.name}/@{name}"))
     for child in element.elements.values():
         if child.schema.no_effect:

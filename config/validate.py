@@ -296,6 +296,8 @@ class _Reader:
                     self.fail(node, f"The '{name}' attribute is invalid.  {error}")
             elif name in _LOCKS:
                 element.locks[name] = text
+            elif schema.allow_unrecognized:
+                element.values[name] = text
             else:
                 self.fail(node, f"Unrecognized attribute '{name}'")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from was.config.schema import AttributeSchema, ElementSchema, SchemaValue
 
-__all__ = ["InvalidValueError", "expand", "fill_defaults", "parse_value"]
+__all__ = ["InvalidValueError", "expand", "fill_defaults", "format_value", "parse_value"]
 
 _TIME = re.compile(r"(?:(\d{1,10})\.)?(\d{1,10}):([0-5]?\d):([0-5]?\d)(?:\.(\d{1,7}))?\Z")
 _INTEGER = re.compile(r"(-?[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16})\Z")
@@ -19,6 +19,11 @@ _RANGES = {
     "uint": (0, 4294967295),
     "int": (-2147483648, 2147483647),
     "int64": (-(2**63), 2**63 - 1),
+}
+# What "Infinite" stands for, where an attribute allows it: the largest value of its type.
+_INFINITE: dict[str, int | float] = {
+    **{kind: high for kind, (_, high) in _RANGES.items()},
+    "timeSpan": 922337203685.4775807,
 }
 _POOL_NAME = frozenset('|<>&\\"/[]+=;:,?*@')
 
@@ -30,6 +35,8 @@ class InvalidValueError(ValueError):
 def parse_value(schema: AttributeSchema, text: str) -> SchemaValue:
     """The typed value of `text`, or InvalidValueError with IIS's wording."""
     kind = schema.type
+    if schema.allow_infinite and text.lower() == "infinite" and kind in _INFINITE:
+        return _INFINITE[kind]
     if kind == "string":
         value: SchemaValue = text
     elif kind == "bool":
@@ -47,6 +54,34 @@ def parse_value(schema: AttributeSchema, text: str) -> SchemaValue:
     if schema.validation:
         _validate(schema, value)
     return value
+
+
+def format_value(schema: AttributeSchema, value: SchemaValue) -> str:
+    """`value` as a file says it: what parse_value takes back to the same value."""
+    if schema.allow_infinite and value == _INFINITE.get(schema.type):
+        return "Infinite"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, frozenset):
+        names = [name for name in schema.choices if name in value]
+        nothing = [name for name, bit in schema.choices.items() if not bit]
+        return ", ".join(names or nothing)
+    if isinstance(value, float):
+        return _format_time_span(schema.time_format, value)
+    if isinstance(value, int) and schema.display_hex:
+        return f"0x{value:X}"
+    return str(value)
+
+
+def _format_time_span(time_format: str, value: float) -> str:
+    if time_format != "string":
+        return str(int(value // (60 if time_format == "minutes" else 1)))
+    ticks = round(value * 10_000_000)
+    seconds, fraction = divmod(ticks, 10_000_000)
+    days, rest = divmod(seconds, 86400)
+    text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    text = f"{days}.{text}" if days else text
+    return f"{text}.{fraction:07}" if fraction else text
 
 
 def fill_defaults(elements: Iterable[ElementSchema]) -> None:

@@ -1,4 +1,4 @@
-"""Sections declared as data: the schema that IIS_schema.xml and was_schema.xml spell out.
+"""Sections declared as data: the schema that the *_schema.xml files of this folder spell out.
 
 An ElementSchema says which attributes, child elements and items an element may have; sections
 are elements with a slash path for a name. Several files may extend one section: what they
@@ -35,6 +35,8 @@ class AttributeSchema:
     expanded: bool = False
     is_path: bool = False
     no_effect: bool = False
+    allow_infinite: bool = False
+    display_hex: bool = False
     time_format: str = "string"
     choices: dict[str, int] = field(default_factory=dict[str, int])
     validation: str = ""
@@ -68,7 +70,8 @@ class CollectionSchema:
 class ElementSchema:
     """A section, an element of one, or an item of a collection.
 
-    `varies` is True where a value in force may depend on the home or the environment.
+    `varies` is True where a value in force may depend on the home or the environment;
+    `allow_unrecognized` where attributes that are not declared are kept as text.
     """
 
     name: str
@@ -78,6 +81,7 @@ class ElementSchema:
     is_collection_default: bool = False
     no_effect: bool = False
     opaque: bool = False
+    allow_unrecognized: bool = False
     varies: bool = False
     defaults: dict[str, SchemaValue] = field(default_factory=dict[str, SchemaValue])
 
@@ -134,6 +138,8 @@ def _attribute(node: Node) -> AttributeSchema:
         expanded=_is_true(node, "expanded"),
         is_path=_is_true(node, "isPath"),
         no_effect=_is_true(node, "noEffect"),
+        allow_infinite=_is_true(node, "allowInfinite"),
+        display_hex=_is_true(node, "displayHex"),
         time_format=text.get("timeSpanFormat", "string"),
         choices={c.attributes["name"]: int(c.attributes["value"]) for c in node.children},
         validation=text.get("validationType", ""),
@@ -151,7 +157,9 @@ def _collection(node: Node) -> CollectionSchema:
         default_element=text.get("defaultElement", ""),
         merge_append=_is_true(node, "mergeAppend", "true"),
         allow_duplicates=_is_true(node, "allowDuplicates"),
-        item=ElementSchema(add[0]),
+        item=ElementSchema(
+            add[0], allow_unrecognized=_is_true(node, "allowUnrecognizedAttributes")
+        ),
     )
 
 
