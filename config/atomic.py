@@ -17,7 +17,7 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +194,7 @@ class _Writer:
         self._calls.setxattr(new, _ACCESS_LIST, entries)
 
     @contextmanager
-    def _open_old(self) -> Iterator[int]:
+    def _open_old(self) -> Generator[int]:
         fd = self._calls.open(self._name, os.O_RDONLY | _FLAGS, dir_fd=self._folder)
         try:
             yield fd
@@ -213,7 +213,7 @@ class _Writer:
 
 
 @contextmanager
-def _opened(path: str, flags: int, calls: Calls) -> Iterator[int]:
+def _opened(path: str, flags: int, calls: Calls) -> Generator[int]:
     fd = calls.open(path, flags | os.O_CLOEXEC)
     try:
         yield fd

@@ -1,14 +1,16 @@
 """IHttpServer: the applications and modules of one worker, and the way in for each request.
 
 `load` is called once, `handle` on any request thread, the rest on the host's. Dictionaries are
-replaced, never changed, so `handle` needs no lock.
+replaced, never changed, so `handle` needs no lock but where it finds a change itself.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +71,8 @@ class WorkerServer:
         self.reload_on_change = False
         self._config_file = config_file
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
+        self._read_of = 0  # the time of the file's last change, as it was when it was read
+        self._changing = threading.Lock()
         self._complete = make_completer(post or _run_on_new_thread)
         self._registrations: dict[str, ModuleRegistration] = {}
         self._global_calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
@@ -83,7 +87,7 @@ class WorkerServer:
 
         An application that fails answers 500 with its sub-status instead.
         """
-        loaded = self._read()
+        loaded = self._load()
         for number, entry in enumerate(loaded.config.global_modules, start=1):
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
@@ -96,6 +100,11 @@ class WorkerServer:
         self._global_calls = self._sort_global_calls()
         self._pre_begin = self._global_calls.get(GL.PRE_BEGIN_REQUEST, ())
         self._build(loaded)
+
+    def _load(self) -> LoadedServer:
+        with suppress(OSError):
+            self._read_of = os.stat(self._config_file).st_mtime_ns
+        return self._read()
 
     def _sort_global_calls(
         self,
@@ -171,6 +180,10 @@ class WorkerServer:
             words[row] = proof | _STARTED
         application = self._applications.get((request.site_id, request.application))
         if application is None:
+            # The listener knows of a change before we do; the file was written before either.
+            self._read_if_new()
+            application = self._applications.get((request.site_id, request.application))
+        if application is None:
             _refuse_unknown(exchange)
             return
         context = HttpContext.of(exchange, application, proof)
@@ -214,10 +227,24 @@ class WorkerServer:
         self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
         application.module_context_container.cleanup()
 
+    def _read_if_new(self) -> None:
+        """Any thread: have what the file says in force, unless it is so already."""
+        with self._changing:
+            try:
+                if os.stat(self._config_file).st_mtime_ns == self._read_of:
+                    return
+            except OSError:
+                return
+            self._read_again()
+
     def configuration_changed(self) -> None:
         """Read the configuration again; a broken applicationHost.config keeps the last good one."""
+        with self._changing:
+            self._read_again()
+
+    def _read_again(self) -> None:
         try:
-            loaded = self._read()
+            loaded = self._load()
         except ConfigErrors as errors:
             log("config_error", errors=str(errors))
             return

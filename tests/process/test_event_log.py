@@ -285,6 +285,8 @@ def test_5189_when_the_pools_own_configuration_cannot_be_written(start_server):
     (folder,) = (running.home / "run" / "pools").iterdir()
     # A folder where the temporary file would be: works for root too.
     (folder / ".applicationHost.config.new").mkdir()
+    file = running.home / "config" / "applicationHost.config"
+    file.write_text(file.read_text().replace("<sites>", "<sites><!-- --><siteDefaults />"))
     assert running.server.command("reload").returncode == 0
     _check(wait_event(running, 5189), "error", "configuration not written")
     assert get(running.port()).status == 200

@@ -12,6 +12,7 @@ from was.manager.control import Peer
 __all__ = [
     "AdminAsked",
     "ChildEnded",
+    "FilesTouched",
     "HelloLost",
     "Inbox",
     "Item",
@@ -76,6 +77,11 @@ class TimeCame:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesTouched:
+    """Something happened in a folder that a file of the configuration is in."""
+
+
+@dataclass(frozen=True, slots=True)
 class AdminAsked:
     """A request of the command line; the future takes the answer."""
 
@@ -91,6 +97,7 @@ Item: TypeAlias = (
     | ChildEnded
     | HelloLost
     | TimeCame
+    | FilesTouched
     | AdminAsked
 )
 Inbox: TypeAlias = "asyncio.Queue[Item]"

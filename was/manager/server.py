@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from was.clock import Clock
@@ -14,6 +15,7 @@ from was.ipc.endpoints import Home, SocketFolder
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox
 from was.manager.state_files import Counters, StateFiles
+from was.manager.watching import Stamp
 
 __all__ = ["Configuration", "Engine", "Options", "Programs", "Server"]
 
@@ -23,10 +25,14 @@ Engine: TypeAlias = Literal["auto", "h11", "llhttp"]
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A configuration without errors; `reduced` makes a pool's own file of it."""
+    """A configuration without errors; `reduced` makes a pool's own file of it.
+
+    `files` are those it was read from, as they were then.
+    """
 
     config: ServerConfig
     reduced: Callable[[str], bytes]
+    files: Mapping[Path, Stamp] = field(default_factory=dict[Path, Stamp])
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ async def _serve(
         await admin.close()
         control.close()
         manager.sites.close()
+        manager.watch.close(loop.remove_reader)
         _clean_up(home, server.folder.path, files)
         process.kill_descendants(os.getpid())
         process.reap()

@@ -24,6 +24,7 @@ from was.manager.hearing import Hearing
 from was.manager.inbox import (
     AdminAsked,
     ChildEnded,
+    FilesTouched,
     HelloLost,
     Item,
     MessageArrived,
@@ -46,6 +47,7 @@ from was.manager.sites import SiteSet
 from was.manager.states import DISPATCHING, PoolState
 from was.manager.template_side import TemplateSide
 from was.manager.upgrade import Upgrade
+from was.manager.watching import ConfigurationWatch, Storm
 from was.manager.workers import WorkerSet
 
 __all__ = ["Manager"]
@@ -79,6 +81,11 @@ class Manager:
         self.endings = Endings(self)
         self.adoption = Adoption(self)
         self.upgrade = Upgrade(self)
+        self.watch = ConfigurationWatch(
+            server.loop.add_reader, lambda: server.inbox.put_nowait(FilesTouched())
+        )
+        self.watch.look_at(server.configuration.files)
+        self._touched = Storm()
         self.config_errors: list[str] = []
         self.config_since = server.clock.wall()
         self.started_wall = server.clock.wall()
@@ -180,6 +187,8 @@ class Manager:
                 self.tick()
             case SignalArrived(number):
                 self._signalled(number)
+            case FilesTouched():
+                self._touched.touched(self.now())
             case AdminAsked():
                 self.answer_admin(self, item)
             case PeerFaulty(peer, detail):
@@ -206,7 +215,7 @@ class Manager:
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
         times.append(self.deaths.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
-        times.append(self.upgrade.next_deadline())
+        times += [self.upgrade.next_deadline(), self._touched.next_deadline()]
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
         elif self.template.respawn_at is not None and not self.shutdown.is_stopping_workers:
@@ -237,7 +246,10 @@ class Manager:
         self.queries.tick(now)
         self.deaths.tick(now)
         self.upgrade.tick(now)
+        if self._touched.is_over(now):
+            self._look_at_files()
         if now >= self._sample_at:
+            self._look_at_files()
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
             for pool in self.pools.values():
                 pool.look_at_clock(self.server.clock.wall())
@@ -308,25 +320,34 @@ class Manager:
         self.listener.send(m.ReopenLogs())
         log("logs_reopened")
 
-    def reload(self) -> list[str]:
-        """Take the configuration as it is now; what is wrong with it leaves the last one."""
+    def _look_at_files(self) -> None:
+        if not self.shutdown.has_begun and self.watch.has_changed():
+            self.reload(by_hand=False)
+
+    def reload(self, *, by_hand: bool = True) -> list[str]:
+        """Take the configuration as it is now; what is wrong with it leaves the last one.
+
+        By hand, workers look at everything again, their web.config files too.
+        """
         if self.shutdown.has_begun:
             return ["the server is stopping"]
-        log("reload_started")
+        log("reload_started", because="asked" if by_hand else "changed")
         try:
             configuration = self.load()
         except ConfigErrors as errors:
+            self.watch.has_changed()  # known now, and known to be wrong
             self.config_errors = [str(error) for error in errors.errors]
             for line in self.config_errors:
                 log("config_error", error=line)
             log("reload_failed", errors=len(self.config_errors))
             self.server.events.report(5172, detail=self.config_errors[0], errors=self.config_errors)
             return self.config_errors
-        self._apply(configuration)
+        self.watch.look_at(configuration.files)
+        self._apply(configuration, by_hand=by_hand)
         log("reload_completed")
         return []
 
-    def _apply(self, configuration: Configuration) -> None:
+    def _apply(self, configuration: Configuration, *, by_hand: bool) -> None:
         now = self.now()
         changes = compare_pools(
             {name: pool.settings for name, pool in self.pools.items()}, configuration.config
@@ -335,6 +356,9 @@ class Manager:
         has_recovered = bool(self.config_errors)
         self.config_errors = []
         self.config_since = self.server.clock.wall()
+        rewritten = {
+            name for name, pool in self.pools.items() if pool.workers and self._write_config(pool)
+        }
         for name in changes.added:
             self._add_pool(name, now)
         for name in changes.removed:
@@ -342,8 +366,6 @@ class Manager:
         for name, settings in configuration.config.app_pools.items():
             pool = self.pools[name]
             self.performer.perform(pool, pool.apply(settings, now))
-            if pool.workers:
-                self._write_config(pool)
             keep = settings.recycling.disallow_rotation_on_config_change
             if name in changes.recycled and not keep:
                 if has_recovered:
@@ -352,15 +374,17 @@ class Manager:
         self.performer.publish_pools()
         self.sites.rebind()
         for handle in self.workers.handles.values():
-            if handle.peer is not None and handle.pool not in changes.recycled:
+            if handle.peer is not None and (by_hand or handle.pool in rewritten):
                 handle.peer.send(m.ConfigurationChanged())
 
-    def _write_config(self, pool: ApplicationPool) -> None:
+    def _write_config(self, pool: ApplicationPool) -> bool:
+        """Whether its workers have something new to read."""
         try:
-            self.workers.write_config(pool.settings.name)
+            return self.workers.write_config(pool.settings.name)
         except OSError as error:
             # Its workers go on with what they have; the next one cannot start.
             self.performer.report(pool, 5189, 0, {"detail": str(error)})
+            return False
 
     def check_ready(self) -> None:
         """Say `ready` when every site answers and every AlwaysRunning pool has been tried."""

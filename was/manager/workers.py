@@ -97,16 +97,20 @@ class WorkerSet:
         self._close_life(handle)
         self._server.inbox.put_nowait(HelloLost(handle.id))
 
-    def write_config(self, pool: str) -> None:
-        """The pool's reduced configuration. Raises ConfigNotWrittenError."""
+    def write_config(self, pool: str) -> bool:
+        """The pool's reduced configuration; whether it is another. Raises ConfigNotWrittenError."""
         path = self._server.home.pool_config(pool)
+        content = self._server.configuration.reduced(pool)
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == content:
+                return False
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            content = self._server.configuration.reduced(pool)
             # Made anew by the next manager: nothing of it must outlive the machine.
             write_file(path, content, mode=0o440, is_durable=False)
         except OSError as error:
             raise ConfigNotWrittenError(*error.args) from error
+        return True
 
     def _open_output(self, pool: str) -> int:
         if self._server.options.output_to_terminal:

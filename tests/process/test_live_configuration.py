@@ -1,0 +1,194 @@
+"""A configuration that changes while the server runs: in force without a command, or kept out."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.server import wait_for
+from support.event_log import events, wait_event
+from support.running import STEADY, Running, place, simple_config
+from support.wire import Wire, get
+
+HEADER = (
+    "<httpProtocol><customHeaders>"
+    '<add name="X-Version" value="{version}" />'
+    "</customHeaders></httpProtocol>"
+)
+
+
+def _file(running: Running) -> Path:
+    return running.home / "config" / "applicationHost.config"
+
+
+def _replace(file: Path, text: str) -> None:
+    """As editors and deployments do: a new file takes the place."""
+    new = file.with_name("new")
+    new.write_text(text)
+    os.replace(new, file)
+
+
+def _with_version(text: str, version: object) -> str:
+    """A header that every response of the site brings."""
+    section = f"<system.webServer>{HEADER.format(version=version)}</system.webServer>"
+    start = text.find("<!--v-->")
+    if start >= 0:
+        text = text[:start] + text[text.find("<!--/v-->") + 9 :]
+    return text.replace("</configuration>", f"<!--v-->{section}<!--/v--></configuration>")
+
+
+def _wait_for_version(running: Running, version: object, port: int = 0) -> None:
+    port = port or running.port()
+    wait_for(f"version {version}", lambda: get(port).field("x-version") == str(version), limit_s=10)
+
+
+def _reloads(running: Running) -> int:
+    return running.server.log_text().count(" reload_started ")
+
+
+@pytest.fixture
+def running(start_server) -> Running:
+    found = start_server(
+        simple_config("hello:application", pool=Pool("Pool", **STEADY)), place("hello.py")
+    )
+    found.workers(count=1)
+    return found
+
+
+def test_a_changed_file_is_in_force_without_a_command(running):
+    """Written in place or replaced; the worker goes on, and so does a connection that is open."""
+    pids = running.workers(count=1)
+    text = _file(running).read_text()
+    with Wire(running.port()) as wire:
+        assert wire.request("/").field("x-version") == ""
+        _file(running).write_text(_with_version(text, 1))
+        _wait_for_version(running, 1)
+        _replace(_file(running), _with_version(text, 2))
+        _wait_for_version(running, 2)
+        assert wire.request("/").field("x-version") == "2"
+    assert running.workers(count=1) == pids
+
+
+def test_a_storm_of_changes_is_one(running):
+    """A hundred versions in a row are read a few times, and the last one is in force."""
+    text = _file(running).read_text()
+    for version in range(1, 101):
+        _replace(_file(running), _with_version(text, version))
+    _wait_for_version(running, 100)
+    assert _reloads(running) <= 5
+
+
+def test_what_lies_beside_the_file_is_nobody_s_business(running):
+    """Other files of the folder, and the same content again, change nothing."""
+    before = _reloads(running)
+    for number in range(3):
+        (_file(running).parent / f"notes-{number}").write_text("x")
+    text = _file(running).read_text()
+    _replace(_file(running), _with_version(text, 1))
+    _wait_for_version(running, 1)
+    assert _reloads(running) == before + 1
+
+
+def test_a_broken_file_keeps_the_last_good_configuration(running):
+    """It is said in the event log, in status and by reload; repaired, it is in force at once."""
+    running.allow("reload_failed", "config_error")
+    good = _file(running).read_text()
+    _replace(_file(running), good.replace("</sites>", "</sights>"))
+    event = wait_event(running, 5172)
+    assert "not well-formed" in event["detail"]
+    config = running.server.status()["config"]
+    assert config["state"] == "failed"
+    assert f"{_file(running)}:" in config["errors"][0]
+    assert get(running.port()).status == 200
+    result = running.server.command("reload")
+    assert result.returncode == 1
+    assert "not well-formed" in result.stderr
+    _replace(_file(running), _with_version(good, 1))
+    _wait_for_version(running, 1)
+    assert running.server.status()["config"] == {
+        "state": "ok",
+        "since": running.server.status()["config"]["since"],
+        "errors": [],
+    }
+
+
+def test_a_file_that_goes_away_and_comes_back(running):
+    """Without it the last good configuration serves on."""
+    running.allow("reload_failed", "config_error")
+    text = _file(running).read_text()
+    _file(running).unlink()
+    wait_event(running, 5172)
+    assert get(running.port()).status == 200
+    _file(running).write_text(_with_version(text, 1))
+    _wait_for_version(running, 1)
+
+
+def _two_pools(home: str) -> str:
+    handler = (wsgi_handler("hello:application"),)
+    folder = Path("{home}") / "sites" / "app"
+    pools = [Pool("One", **STEADY), Pool("Two", **STEADY)]
+    sites = [Site(p.name, (Application("/", folder, p.name, handler),)) for p in pools]
+    return application_host_config(pools, sites).replace("{home}", home)
+
+
+@pytest.fixture
+def two(start_server) -> Running:
+    found = start_server(_two_pools("{home}"), place("hello.py"))
+    for pool in ("One", "Two"):
+        found.workers(pool, count=1)
+    return found
+
+
+def test_only_the_pool_that_changed_is_recycled(two):
+    """A setting that takes a new worker process gives one to its pool, and to no other."""
+    one, other = two.workers("One", count=1), two.workers("Two", count=1)
+    text = _file(two).read_text()
+    pool = '<add name="One" startMode="AlwaysRunning">'
+    assert pool in text
+    _replace(_file(two), text.replace(pool, f'{pool}<python threads="7" />'))
+    wait_for("another worker", lambda: (w := two.workers("One")) and len(w) == 1 and w != one)
+    assert two.workers("Two", count=1) == other
+    assert [e["app_pool"] for e in events(two, 5080)] == ["One"]
+
+
+def test_limits_hold_live(two):
+    """queueLength and the like are the listener's: nobody is replaced."""
+    before = [two.workers(name, count=1) for name in ("One", "Two")]
+    text = _file(two).read_text()
+    _replace(_file(two), text.replace('<add name="One"', '<add name="One" queueLength="77"'))
+    wait_for("the reload", lambda: " reload_completed" in two.server.log_text())
+    assert [two.workers(name, count=1) for name in ("One", "Two")] == before
+    assert events(two, 5080) == []
+
+
+def test_a_new_application_is_there_when_its_route_is(two):
+    """From the moment that the listener sends requests to it, none is refused."""
+    text = _file(two).read_text()
+    app = '<application path="/" applicationPool="One">'
+    assert app in text
+    new = app.replace('path="/"', 'path="/new"')
+    folder = f'<virtualDirectory path="/" physicalPath="{two.folder()}" /></application>'
+    with Wire(two.port("One")) as wire:
+        _replace(_file(two), text.replace(app, f"{new}{folder}{app}"))
+        end = time.monotonic() + 3
+        while " reload_completed" not in two.server.log_text() and time.monotonic() < end:
+            assert wire.request("/new/x").status == 200
+        for _ in range(20):
+            assert wire.request("/new/x").status == 200
+    assert "unknown application" not in two.server.log_text()
+
+
+def test_without_a_manager_nothing_changes_and_the_next_one_sees_it(running):
+    """What was changed meanwhile is in force when the next manager is there."""
+    running.expected_exit = None
+    text = _file(running).read_text()
+    port = running.port()
+    os.kill(running.server.pid, signal.SIGKILL)
+    running.server.wait_exit()
+    _replace(_file(running), _with_version(text, 1))
+    assert get(port).field("x-version") == ""
+    running.server.start()
+    running.expected_exit = 0
+    _wait_for_version(running, 1)
