@@ -23,6 +23,7 @@ from was.ipc.channel import Context, RouterChannel
 from was.ipc.descriptors import ControlLink, ControlSocket
 from was.ipc.endpoints import SocketFolder
 from was.ipc.messages import (
+    AbandonWorker,
     ActivateWorker,
     AddWorker,
     DemandStart,
@@ -229,6 +230,9 @@ class ListenerService:
             case DrainWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.drain(command.worker_id, graceful=command.drain)
+            case AbandonWorker():
+                for pool in self._pools_of(command.worker_id):
+                    pool.deaths.on_death(pool.workers[command.worker_id])
             case ReopenLogs():
                 if self._access is not None:
                     self._access.reopen()

@@ -98,7 +98,8 @@ def live_processes(home: Home) -> list[LiveProcess]:
     found: list[LiveProcess] = []
     with contextlib.suppress(OSError):
         for path in sorted(home.state.glob("*.json")):
-            if path.stem in ("listener", "retiring", "template") or path.stem.startswith("worker-"):
+            kind = path.stem.partition("-")[0]
+            if kind in ("listener", "retiring", "template", "worker", "orphan"):
                 record = _read(path)
                 pidfd = open_recorded(record)
                 if pidfd is not None:

@@ -502,6 +502,12 @@ class DrainWorker(_Control, frozen=True):
     drain: bool = True
 
 
+class AbandonWorker(_Control, frozen=True):
+    """The worker has been stopped for good (orphaned): to the listener it has died."""
+
+    worker_id: int
+
+
 class ReopenLogs(_Control, frozen=True):
     """Close and open the log files again (SIGUSR1)."""
 
@@ -659,6 +665,7 @@ ManagerToListener: TypeAlias = (
     | AddWorker
     | ActivateWorker
     | DrainWorker
+    | AbandonWorker
     | ReopenLogs
     | StopListener
     | QueryListener

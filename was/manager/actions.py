@@ -8,9 +8,11 @@ from typing import TypeAlias
 __all__ = [
     "Action",
     "Activate",
+    "AutoShutdown",
     "Drain",
     "Kill",
     "Note",
+    "Orphan",
     "Publish",
     "RecycleSettled",
     "Report",
@@ -59,6 +61,18 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """SIGSTOP for good: the listener takes back its requests, nobody manages it any more."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AutoShutdown:
+    """The pool has been disabled: run what its configuration names for this."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendPing:
     """Ask the worker for a sign of life."""
 
@@ -98,5 +112,16 @@ class RecycleSettled:
 
 
 Action: TypeAlias = (
-    Spawn | Activate | Drain | Stop | Kill | SendPing | Publish | Report | Note | RecycleSettled
+    Spawn
+    | Activate
+    | Drain
+    | Stop
+    | Kill
+    | Orphan
+    | AutoShutdown
+    | SendPing
+    | Publish
+    | Report
+    | Note
+    | RecycleSettled
 )

@@ -186,16 +186,19 @@ def _workers(manager: Manager, report: ListenerReport | None) -> Rows:
     for handle in manager.workers.handles.values():
         pool = manager.pools.get(handle.pool)
         worker = pool.workers.get(handle.id) if pool is not None else None
-        if worker is None or not handle.pid:
+        if handle.is_orphan:
+            shown = "orphaned"
+        elif worker is None or not handle.pid:
             continue
+        else:
+            is_going = worker.state is WorkerState.FAILED
+            shown = (WorkerState.STOPPING if is_going else worker.state).value
         cpu_s, private_bytes = _measure(handle.pid)
-        state = worker.state
-        shown = state if state is not WorkerState.FAILED else WorkerState.STOPPING
         rows.append(
             {
                 "pid": handle.pid,
                 "app_pool": handle.pool,
-                "state": shown.value,
+                "state": shown,
                 "generation": handle.generation,
                 "started": _utc(handle.started_wall),
                 "requests": handle.finished(),

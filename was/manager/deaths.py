@@ -2,7 +2,7 @@
 
 A death is reported by the pool, the exit status comes from the kernel, the requests that it met
 come from the listener, in any order. The event's entry stays open until all is there, at most
-LIMIT_S: of an orphan that lives on, or with a listener that died too, what is known then has to do.
+LIMIT_S: with a listener that died too, what is known then has to do.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Deaths:
             handle.stacks_asked = True
 
     def ended(self, handle: WorkerHandle) -> None:
-        """The process has gone, and the handle is about to be closed."""
+        """The process has gone and the handle is about to be closed, or it is an orphan now."""
         case = self._cases.get(handle.id)
         if case is not None and case.findings is None:
             case.findings = self._read_files(handle)

@@ -50,6 +50,10 @@ class Endings:
         pool = self._manager.pool_of(worker_id)
         if handle is None:
             return
+        if handle.is_orphan:
+            self._manager.deaths.ended(handle)
+            self._manager.performer.orphans.ended(handle, how)
+            return
         served = handle.finished() > 0
         is_well = how == "exit 0" or (handle.is_adopted and how == "unknown")
         event = "worker_exited" if handle.is_draining and is_well else "worker_died"
@@ -58,7 +62,8 @@ class Endings:
             self._manager.performer.report(pool, 5009, worker_id, {"how": how})
         self._manager.deaths.ended(handle)
         if pool is not None:
-            if pool.workers[worker_id].state is WorkerState.STARTING:
+            worker = pool.workers.get(worker_id)  # none: it was to be orphaned before it was there
+            if worker is not None and worker.state is WorkerState.STARTING:
                 self._manager.awaited.discard(handle.pool)
             self._manager.performer.perform(
                 pool, pool.worker_exited(worker_id, now, served=served, how=how)

@@ -27,6 +27,7 @@ EVENTS: dict[int, tuple[str, str]] = {
     5011: ("warning", "Worker {pid} of application pool '{app_pool}' broke its connection."),
     5012: ("warning", "Worker {pid} of application pool '{app_pool}' did not start in time."),
     5013: ("warning", "Worker {pid} of application pool '{app_pool}' did not stop in time."),
+    5015: ("error", "Worker {pid} of '{app_pool}' was orphaned; its action cannot run: {detail}"),
     5021: (
         "warning",
         "The identity of application pool '{app_pool}' is invalid: {detail} "
@@ -65,6 +66,7 @@ REASONS: dict[int, str] = {
     5011: "connection broken",
     5012: "start-up time limit",
     5013: "shutdown time limit",
+    5015: "orphan action failed",
     5021: "invalid identity",
     5022: "could not be created",
     5057: "invalid identity",

@@ -35,6 +35,7 @@ class WorkerHandle:
     is_announced: bool = False  # the present listener has got AddWorker
     is_active: bool = False
     is_draining: bool = False
+    is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
     is_killed: bool = False  # by us
     stacks_asked: bool = False  # it is writing them: not to be killed this very moment

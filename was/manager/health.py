@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BACKOFF_WAITING_S",
+    "ORPHANING",
     "SETTLE_LIMIT_S",
     "Backoff",
     "FailureWindow",
@@ -24,6 +25,10 @@ __all__ = [
 ]
 
 SETTLE_LIMIT_S = 1.0
+
+# Failures after which there is a process left to look at: a missed ping, a broken connection, the
+# limits of start and end, ill-formed messages. One that could not start (5059) ends by itself.
+ORPHANING = frozenset({5010, 5011, 5012, 5013, 5127})
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MOST_S = 5.0

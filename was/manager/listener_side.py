@@ -17,6 +17,7 @@ import msgspec
 
 from was.ipc.messages import (
     PROTOCOL_VERSION,
+    AbandonWorker,
     AddWorker,
     ListenerWelcome,
     ListeningSocket,
@@ -159,6 +160,12 @@ class ListenerSide:
         """Say something; without a listener it is lost, and said again at the next Hello."""
         if self._peer is not None:
             self._peer.send(message, descriptors)
+
+    def abandon(self, worker_id: int) -> None:
+        """A worker has been stopped for good: whichever listener has requests in it, takes them."""
+        self.send(AbandonWorker(worker_id))
+        if self.retiring is not None and self.retiring.peer is not None:
+            self.retiring.peer.send(AbandonWorker(worker_id))
 
     def set_pools(self, pools: list[PoolQueue]) -> None:
         """All queues there are."""

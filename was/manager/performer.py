@@ -11,9 +11,11 @@ from was.log import log, log_exception
 from was.manager.actions import (
     Action,
     Activate,
+    AutoShutdown,
     Drain,
     Kill,
     Note,
+    Orphan,
     Publish,
     RecycleSettled,
     Report,
@@ -23,6 +25,7 @@ from was.manager.actions import (
 )
 from was.manager.deaths import DEATHS, STACKS_S, Deaths
 from was.manager.listener_side import ListenerSide
+from was.manager.orphans import Orphans
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import to_record
 from was.manager.routes import pool_queue
@@ -48,6 +51,7 @@ class Performer:
         self._workers = workers
         self._pools = pools
         self._deaths = deaths
+        self.orphans = Orphans(server, workers, listener, deaths)
         self._waiters: dict[int, Callable[[str], None]] = {}
         self._last_token = 0
 
@@ -69,14 +73,12 @@ class Performer:
             case Spawn(worker_id, generation):
                 return self._spawn(pool, worker_id, generation)
             case Kill(worker_id):
-                log("worker_killed", worker=worker_id, app_pool=pool.settings.name)
-                handle = self._workers.handles.get(worker_id)
-                if handle is not None and handle.stacks_asked:
-                    self._server.loop.call_later(STACKS_S, self._workers.kill, worker_id)
-                    return ()
-                if self._workers.kill(worker_id):
-                    self._workers.remove(self._workers.handles[worker_id])
-                    return self._exited(pool, worker_id)
+                return self._kill(pool, worker_id)
+            case Orphan(worker_id):
+                if not self.orphans.take(pool.settings.failure, worker_id):
+                    return self._kill(pool, worker_id)  # there is no process yet
+            case AutoShutdown():
+                self.orphans.pool_disabled(pool.settings)
             case Activate(worker_id, replaces):
                 self._workers.handles[worker_id].is_active = True
                 for old in replaces:
@@ -121,6 +123,17 @@ class Performer:
             self.report(pool, 5189 if is_config else 5022, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)
         return ()
+
+    def _kill(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
+        log("worker_killed", worker=worker_id, app_pool=pool.settings.name)
+        handle = self._workers.handles.get(worker_id)
+        if handle is not None and handle.stacks_asked:
+            self._server.loop.call_later(STACKS_S, self._workers.kill, worker_id)
+            return ()
+        if not self._workers.kill(worker_id):
+            return ()
+        self._workers.remove(self._workers.handles[worker_id])
+        return self._exited(pool, worker_id)
 
     def _exited(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
         now = self._server.clock.monotonic()

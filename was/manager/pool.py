@@ -22,9 +22,11 @@ from was.config.model import AppPool, RecycleReason, StartMode
 from was.manager.actions import (
     Action,
     Activate,
+    AutoShutdown,
     Drain,
     Kill,
     Note,
+    Orphan,
     Publish,
     RecycleSettled,
     Report,
@@ -32,7 +34,14 @@ from was.manager.actions import (
     Spawn,
     Stop,
 )
-from was.manager.health import BACKOFF_WAITING_S, Backoff, FailureWindow, PingWatch, culprit
+from was.manager.health import (
+    BACKOFF_WAITING_S,
+    ORPHANING,
+    Backoff,
+    FailureWindow,
+    PingWatch,
+    culprit,
+)
 from was.manager.record import Worker
 from was.manager.recycle import EVENT_OF_REASON, Wear, WorkerSample, early_share
 from was.manager.rotations import Rotations
@@ -61,6 +70,7 @@ class ApplicationPool:
         self.scaled = scaled
         self._backoff = Backoff()
         self._not_before = 0.0
+        self._is_ending = False
         self._rotations = Rotations()
         self._schedule = ScheduleWatch()
 
@@ -137,6 +147,7 @@ class ApplicationPool:
 
     def shut_down(self, now: float, *, drain: bool) -> list[Action]:
         """The server ends: workers are told directly, the queue is gone."""
+        self._is_ending = True
         self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
         self.wanted = 0
         actions: list[Action] = []
@@ -243,7 +254,10 @@ class ApplicationPool:
     def worker_failed(
         self, worker_id: int, now: float, event_id: int, **fields: object
     ) -> list[Action]:
-        """The worker is not to be trusted or cannot start: it is killed, its place given away."""
+        """The worker is not to be trusted or cannot start: its place is given away.
+
+        It is killed, or orphaned where the pool is configured so. An orphan is no worker any more.
+        """
         worker = self.workers.get(worker_id)
         if worker is None or worker.state is WorkerState.FAILED:
             return []
@@ -251,10 +265,17 @@ class ApplicationPool:
         before = worker.state
         worker.state = after(worker.state, WorkerEvent.CONDEMN)
         worker.deadline = None
-        actions: list[Action] = [report, Kill(worker_id)]
+        is_orphaned = self._is_orphaned_by(event_id)
+        actions: list[Action] = [report, Orphan(worker_id) if is_orphaned else Kill(worker_id)]
         if before in _PLACED:
             actions += self._lost(worker, before, now)
+        if is_orphaned:
+            actions += self.worker_exited(worker_id, now, served=False, how="orphaned")
         return actions
+
+    def _is_orphaned_by(self, event_id: int) -> bool:
+        wanted = self.settings.failure.orphan_worker_process and not self._is_ending
+        return wanted and event_id in ORPHANING
 
     def worker_exited(self, worker_id: int, now: float, *, served: bool, how: str) -> list[Action]:
         """The process has gone; `how` is its exit status in words, "exit 0" when all went well."""
@@ -397,7 +418,8 @@ class ApplicationPool:
             RecycleSettled(token, "the pool was disabled after a series of failures")
             for token in self._rotations.all_given_up()
         ]
-        return [*actions, Report(5002), Note("pool_disabled"), Publish(), *self._empty(now)]
+        disabled: list[Action] = [Report(5002), Note("pool_disabled"), Publish(), AutoShutdown()]
+        return [*actions, *disabled, *self._empty(now)]
 
     def _is_protected(self) -> bool:
         return self.is_accepting and self.settings.failure.rapid_fail_protection

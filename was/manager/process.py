@@ -28,6 +28,7 @@ __all__ = [
     "children_of",
     "describe_status",
     "has_ended",
+    "is_stopped",
     "kill",
     "peak_memory_kb",
     "raise_descriptor_limit",
@@ -138,6 +139,23 @@ def peak_memory_kb(pid: int) -> int:
     except OSError:
         return 0
     return next((int(s.split()[1]) for s in text.splitlines() if s.startswith("VmHWM:")), 0)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether no thread of the process runs: each is stopped, or has ended."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return True
+    return all(_state_letter(thread) in "TtZX" for thread in threads)
+
+
+def _state_letter(process: Path) -> str:
+    """R, S, D, T …; X for what has gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def children_of(pid: int) -> list[int]:

@@ -99,7 +99,7 @@ class Shutdown:
             self._manager.listener.kill()
             self._manager.listener.kill_retiring()
             self._stop_workers(now)
-        elif self._step is _Step.WORKERS and (is_late or not self._manager.workers.handles):
+        elif self._step is _Step.WORKERS and (is_late or self._has_no_worker()):
             self._rest(now)
         elif self._step is _Step.REST and (is_late or self._is_alone()):
             process.kill_descendants(os.getpid())
@@ -119,8 +119,11 @@ class Shutdown:
         self.deadline = now + self._limit_s() + KILL_LIMIT_S
         for pool in manager.pools.values():
             manager.performer.perform(pool, pool.shut_down(now, drain=True))
-        if not manager.workers.handles:
+        if self._has_no_worker():
             self._rest(now)
+
+    def _has_no_worker(self) -> bool:
+        return all(handle.is_orphan for handle in self._manager.workers.handles.values())
 
     def _rest(self, now: float) -> None:
         manager = self._manager
@@ -131,6 +134,7 @@ class Shutdown:
             manager.listener.kill()
         manager.listener.kill_retiring()
         manager.template.kill(signal.SIGTERM)
+        manager.performer.orphans.end_all()
         for handle in manager.workers.handles.values():
             if handle.pidfd >= 0:
                 handle.is_killed = True

@@ -40,7 +40,7 @@ class StateFiles:
         self._pools: dict[str, dict[str, object]] = {}
 
     def write_process(self, name: str, pid: int, fields: Mapping[str, object]) -> None:
-        """The record of one process: "listener", "template" or "worker-ID"."""
+        """The record of one process: "listener", "template", "worker-ID", "orphan-ID"."""
         identity = {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": self._boot_id}
         self.write(name, {**identity, **fields})
 
@@ -59,6 +59,11 @@ class StateFiles:
     def workers(self) -> list[dict[str, Any]]:
         """The records of all workers."""
         found = [self.read(path.stem) for path in sorted(self._folder.glob("worker-*.json"))]
+        return [record for record in found if record]
+
+    def orphans(self) -> list[dict[str, Any]]:
+        """The records of workers that were orphaned, by this manager or an earlier one."""
+        found = [self.read(path.stem) for path in sorted(self._folder.glob("orphan-*.json"))]
         return [record for record in found if record]
 
     def write(self, name: str, record: Mapping[str, object]) -> None:

@@ -311,7 +311,6 @@ def test_settings_without_effect_are_kept_and_reported(home):
     [
         ('<cpu limit="50000" action="KillW3wp" />', "cpu"),
         ('<isolation sandbox="true" />', "isolation"),
-        ('<failure orphanWorkerProcess="true" />', "failure/@orphanWorkerProcess"),
         ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
         ('<processModel identityType="NetworkService" />', "processModel/@identityType"),
         ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),

@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from was.config.model import AppPool, ProcessModel, RecycleReason, Recycling, StartMode
-from was.manager.actions import Activate, Drain, Kill, RecycleSettled, Spawn, Stop
+from was.config.model import AppPool, Failure, ProcessModel, RecycleReason, Recycling, StartMode
+from was.manager.actions import Activate, Drain, Kill, Orphan, RecycleSettled, Spawn, Stop
 from was.manager.pool import ApplicationPool
 from was.manager.recycle import WorkerSample
 from was.manager.states import WorkerState
@@ -68,6 +68,10 @@ class World:
                 case Drain(worker_id) | Stop(worker_id) | Kill(worker_id):
                     assert worker_id in self.alive
                     self.dispatching.discard(worker_id)
+                case Orphan(worker_id):
+                    assert worker_id in self.alive
+                    self.alive.discard(worker_id)
+                    self.dispatching.discard(worker_id)
                 case RecycleSettled(token):
                     self.waiting.remove(token)
                 case _:
@@ -125,8 +129,8 @@ def step(world: World, name: str, index: int, now: float, tokens) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(STEPS, st.integers(1, 3), st.booleans(), st.booleans())
-def test_no_order_of_things_breaks_the_bounds(steps, most, always, apart):
+@given(STEPS, st.integers(1, 3), st.booleans(), st.booleans(), st.booleans())
+def test_no_order_of_things_breaks_the_bounds(steps, most, always, apart, orphans):
     """Whatever happens: only transitions of the table, at most maxProcesses workers in dispatch,
     at most twice as many alive, every recycling settled once, and quiet after a stop."""
     pool = ApplicationPool(
@@ -135,6 +139,7 @@ def test_no_order_of_things_breaks_the_bounds(steps, most, always, apart):
             start_mode=StartMode.ALWAYS_RUNNING if always else StartMode.ON_DEMAND,
             process_model=ProcessModel(max_processes=most, idle_timeout_s=60.0),
             recycling=Recycling(disallow_overlapping_rotation=apart),
+            failure=Failure(orphan_worker_process=orphans),
         ),
         itertools.count(1),
         lambda s: s,

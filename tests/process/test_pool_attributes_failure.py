@@ -1,0 +1,308 @@
+"""Failure, health and the limits of start and end: one row per attribute, on real processes.
+
+Each row sets the attribute and sees its effect; where a value turns something off, the row beside
+it shows the same course of things with it on.
+"""
+
+import os
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness.home import Pool
+from harness.server import wait_for
+from support.event_log import dossier_of, events, wait_event
+from support.running import Running, place, simple_config
+from support.wire import CutShortError, Wire, get
+
+Start = Callable[..., Running]
+
+# Durations pass this many times faster.
+SCALE = 10.0
+UNPROTECTED = {"rapidFailProtection": "false"}
+
+
+def start(
+    start_server: Start,
+    failure: dict[str, str] | None = None,
+    process_model: dict[str, str] | None = None,
+    *,
+    attributes: dict[str, str] | None = None,
+    scale: float = SCALE,
+    elements: dict[str, dict[str, str]] | None = None,
+) -> Running:
+    """A server with one pool, AlwaysRunning unless the row says otherwise."""
+    pool = Pool(
+        "Pool",
+        attributes or {"startMode": "AlwaysRunning"},
+        {
+            "processModel": {"idleTimeout": "00:00:00", **(process_model or {})},
+            "failure": failure or UNPROTECTED,
+            **(elements or {}),
+        },
+    )
+    config = simple_config("ailing:application", pool=pool)
+    return start_server(config, place("ailing.py"), time_scale=scale)
+
+
+def process_state(pid: int) -> str:
+    """The letter that the kernel has for a process, "" when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def kill_worker(running: Running) -> int:
+    """SIGKILL the one worker that runs and wait until the manager has noticed."""
+    worker = wait_for("a worker", running.workers, limit_s=15)[0]
+    os.kill(worker, signal.SIGKILL)
+    wait_for("its end", lambda: worker not in running.server.workers("Pool", ""), limit_s=15)
+    return worker
+
+
+def pool_row(running: Running) -> dict[str, object]:
+    """The pool in `was list apppools`."""
+    return running.server.rows("apppools")[0]
+
+
+def stays_silent(wire: Wire, for_s: float) -> bool:
+    """Whether nothing comes for so long."""
+    return not select.select([wire.socket], [], [], for_s)[0]
+
+
+QUICK_PINGS = {"pingInterval": "00:00:01", "pingResponseTime": "00:00:03"}
+
+
+# ── orphans ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("is_orphaned", [True, False])
+def test_orphan_worker_process(start_server, is_orphaned):
+    """A worker that misses its ping is stopped for good and listed as orphaned, or killed; another
+    one takes over its request either way, and only that one counts as a worker."""
+    failure = {**UNPROTECTED, "orphanWorkerProcess": str(is_orphaned).lower()}
+    running = start(start_server, failure, QUICK_PINGS)
+    sick = running.workers(count=1)[0]
+    with Wire(running.port()) as wire:
+        wire.send_request("/gil")
+        answer = wire.read("GET")
+    assert answer.status == 200
+    assert int(answer.text) != sick
+    missed = wait_event(running, 5010)
+    assert missed["pid"] == sick
+    assert 'ailing.py", line' in "\n".join(dossier_of(missed)["stacks"])
+    assert running.workers(count=1) == [int(answer.text)]
+    assert pool_row(running)["workers"] == 1
+    if is_orphaned:
+        assert process_state(sick) == "T"
+        assert running.server.workers("Pool", "orphaned") == [sick]
+        os.kill(sick, signal.SIGKILL)
+    wait_for("its end", lambda: sick not in running.server.workers("Pool", ""))
+    assert running.workers() == [int(answer.text)]
+
+
+def test_an_orphan_ends_with_the_server(start_server):
+    """What is left of orphans when the server stops is killed: the fixture finds no process."""
+    failure = {**UNPROTECTED, "orphanWorkerProcess": "true"}
+    running = start(start_server, failure, QUICK_PINGS)
+    sick = running.workers(count=1)[0]
+    os.kill(sick, signal.SIGSTOP)
+    wait_for("an orphan", lambda: running.server.workers("Pool", "orphaned") == [sick])
+
+
+def test_orphan_action(start_server):
+    """orphanActionExe runs with orphanActionParams, %1% being the orphan's pid."""
+    failure = {
+        **UNPROTECTED,
+        "orphanWorkerProcess": "true",
+        "orphanActionExe": "/bin/sh",
+        "orphanActionParams": "-c 'echo \"$1\" > {home}/acted' sh %1%",
+    }
+    running = start(start_server, failure, QUICK_PINGS)
+    sick = running.workers(count=1)[0]
+    os.kill(sick, signal.SIGSTOP)
+    acted = running.home / "acted"
+    wait_for("the action", lambda: acted.exists() and acted.read_text().strip() == str(sick))
+
+
+def test_an_orphan_action_that_cannot_run_is_an_event(start_server):
+    """5015 tells that there is an orphan and that nobody was called."""
+    failure = {
+        **UNPROTECTED,
+        "orphanWorkerProcess": "true",
+        "orphanActionExe": "/nonexistent/debugger",
+    }
+    running = start(start_server, failure, QUICK_PINGS)
+    running.allow("action_failed")
+    sick = running.workers(count=1)[0]
+    os.kill(sick, signal.SIGSTOP)
+    wait_for("event 5015", lambda: [e["pid"] for e in events(running, 5015)] == [sick])
+
+
+# ── rapid-fail protection ───────────────────────────────────────────────────────────────────────
+
+
+def test_rapid_fail_protection_by_default(start_server):
+    """With IIS's defaults the fifth counted death in five minutes disables the pool, event 5002:
+    who would have met the sixth gets 503, in HTTPERR AppOffline."""
+    running = start(start_server, {"rapidFailProtection": "true"})
+    running.allow("pool_disabled")
+    for count in range(1, 6):
+        kill_worker(running)
+        wait_for("the count", lambda n=count: pool_row(running)["failures"] == n)
+        if count < 5:
+            assert get(running.port()).status == 200
+    wait_for("the pool's end", lambda: pool_row(running)["state"] == "stopped")
+    answer = get(running.port())
+    assert answer.status == 503
+    assert answer.field("retry-after")
+    logs = running.home / "logs" / "HTTPERR"
+    wait_for(
+        "the line in HTTPERR",
+        lambda: any("503 1 AppOffline Pool" in file.read_text() for file in logs.glob("*.log")),
+    )
+    assert wait_event(running, 5002)["app_pool"] == "Pool"
+    assert len(events(running, 5002)) == 1
+    assert running.server.command("start", "apppool", "Pool").returncode == 0
+    assert get(running.port()).status == 200
+
+
+def test_without_rapid_fail_protection_workers_are_replaced_for_ever(start_server):
+    """rapidFailProtection="false": more deaths than the limit, and the pool still serves."""
+    running = start(start_server, UNPROTECTED)
+    for _ in range(6):
+        assert get(running.port()).status == 200
+        kill_worker(running)
+    assert get(running.port()).status == 200
+    assert events(running, 5002) == []
+
+
+def test_rapid_fail_protection_max_crashes(start_server):
+    """The limit is the attribute's, here two."""
+    running = start(start_server, {"rapidFailProtectionMaxCrashes": "2"})
+    running.allow("pool_disabled")
+    kill_worker(running)
+    assert get(running.port()).status == 200
+    kill_worker(running)
+    wait_for("503", lambda: get(running.port()).status == 503)
+
+
+def test_rapid_fail_protection_interval(start_server):
+    """Deaths further apart than the interval do not add up."""
+    failure = {"rapidFailProtectionMaxCrashes": "2", "rapidFailProtectionInterval": "00:01:00"}
+    running = start(start_server, failure, scale=60)
+    for _ in range(3):
+        kill_worker(running)
+        wait_for("an empty window", lambda: pool_row(running)["failures"] == 0)
+        assert get(running.port()).status == 200
+    assert events(running, 5002) == []
+
+
+def test_auto_shutdown(start_server):
+    """autoShutdownExe runs with autoShutdownParams when rapid-fail protection disables the pool."""
+    failure = {
+        "rapidFailProtectionMaxCrashes": "1",
+        "autoShutdownExe": "/bin/sh",
+        "autoShutdownParams": "-c 'echo \"$1\" >> {home}/told' sh 'the pool'",
+    }
+    running = start(start_server, failure)
+    running.allow("pool_disabled")
+    told = running.home / "told"
+    assert not told.exists()
+    kill_worker(running)
+    wait_for("the program", lambda: told.exists() and told.read_text() == "the pool\n")
+
+
+@pytest.mark.parametrize("level", ["HttpLevel", "TcpLevel"])
+def test_load_balancer_capabilities(start_server, level):
+    """A pool that does not serve answers 503, or closes the connection without a word."""
+    failure = {"rapidFailProtectionMaxCrashes": "1", "loadBalancerCapabilities": level}
+    running = start(start_server, failure)
+    running.allow("pool_disabled")
+    kill_worker(running)
+    wait_for("the pool's end", lambda: pool_row(running)["state"] == "stopped")
+    if level == "HttpLevel":
+        assert get(running.port()).status == 503
+    else:
+        with pytest.raises((CutShortError, ConnectionError)):
+            get(running.port())
+
+
+# ── pings ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_pinging_enabled(start_server):
+    """Without pings nobody notices a worker that is stopped; it goes on where it was."""
+    running = start(start_server, UNPROTECTED, {**QUICK_PINGS, "pingingEnabled": "false"})
+    worker = running.workers(count=1)[0]
+    os.kill(worker, signal.SIGSTOP)
+    with Wire(running.port()) as wire:
+        wire.send_request("/")
+        # Ten times as long as a ping would have taken to be missed.
+        assert stays_silent(wire, 4.0)
+        os.kill(worker, signal.SIGCONT)
+        wire.socket.settimeout(15.0)
+        assert int(wire.read("GET").text) == worker
+    assert events(running, 5010) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_missed"),
+    [
+        ("pingInterval", "00:00:01", True),
+        ("pingInterval", "01:00:00", False),
+        ("pingResponseTime", "00:00:03", True),
+        ("pingResponseTime", "01:00:00", False),
+    ],
+)
+def test_ping_times(start_server, name, value, is_missed):
+    """A stopped worker is found out after pingInterval and pingResponseTime, no sooner."""
+    running = start(start_server, UNPROTECTED, {**QUICK_PINGS, name: value})
+    worker = running.workers(count=1)[0]
+    os.kill(worker, signal.SIGSTOP)
+    if is_missed:
+        wait_for("event 5010", lambda: [e["pid"] for e in events(running, 5010)] == [worker])
+        assert worker not in running.workers(count=1)
+        return
+    with Wire(running.port()) as wire:
+        wire.send_request("/")
+        assert stays_silent(wire, 2.0)
+    assert events(running, 5010) == []
+    os.kill(worker, signal.SIGCONT)
+
+
+# ── limits of start and end ─────────────────────────────────────────────────────────────────────
+
+
+def test_startup_time_limit(start_server):
+    """A worker that has not loaded within the limit is killed, event 5012, and counts as failed;
+    the one that runs stays."""
+    running = start(start_server, UNPROTECTED, {"startupTimeLimit": "00:00:20"})
+    running.allow("recycle_failed")
+    old = running.workers(count=1)[0]
+    slow = running.folder() / "data" / "slow"
+    slow.touch()
+    result = running.server.command("recycle", "apppool", "Pool", "--wait")
+    assert result.returncode == 1
+    late = wait_event(running, 5012)
+    assert process_state(late["pid"]) == ""
+    assert len(events(running, 5012)) == 1
+    assert int(get(running.port()).text) == old
+    assert pool_row(running)["failures"] == 1
+
+
+def test_shutdown_time_limit(start_server):
+    """A worker that is to go and does not finish within the limit is killed, event 5013."""
+    running = start(start_server, UNPROTECTED, {"shutdownTimeLimit": "00:00:10"})
+    old = running.workers(count=1)[0]
+    with Wire(running.port()) as wire:
+        wire.send_request("/held?gate=g")
+        wait_for("the request", (running.folder() / "data" / "g.reached").exists)
+        assert running.server.command("recycle", "apppool", "Pool").returncode == 0
+        # Taken back and answered by the new worker: it may be repeated.
+        assert int(wire.read("GET").text) != old
+    assert wait_event(running, 5013)["pid"] == old
+    assert process_state(old) == ""
