@@ -310,7 +310,8 @@ class LoadedServer:
             for above, level in files:
                 here.extend(level.scopes_at(path[len(above) + 1 :]))
             if file is not None and reads_files:
-                own = self._web_config(file, errors)
+                declared = (files[-1][1] if files else self.level).declarations
+                own = self._web_config(file, declared, errors)
                 if own is not None:
                     here.extend(own.scopes_at(""))
                     files.append((path, own))
@@ -318,7 +319,10 @@ class LoadedServer:
             found.extend(s for s in here if is_target or s.inherit_in_child_applications)
         return found
 
-    def _web_config(self, file: Path, errors: list[ConfigError]) -> Level | None:
+    def _web_config(
+        self, file: Path, declared: Mapping[str, Declaration], errors: list[ConfigError]
+    ) -> Level | None:
+        """One file as read; `declared` are the sections declared above it."""
         if not os.path.lexists(file):
             return None
         try:
@@ -326,15 +330,13 @@ class LoadedServer:
         except ConfigErrors as error:
             errors.extend(error.errors)
             return None
-        level = read_level(
-            root, _foundation().schema, self.level.declarations, errors, is_server=False
-        )
+        level = read_level(root, _foundation().schema, declared, errors, is_server=False)
         check_modules(level, self._known, errors)
         return level
 
     def web_warnings(self, file: Path) -> list[str]:
         """What one web.config says that has no effect here; its errors are not ours."""
-        level = self._web_config(file, [])
+        level = self._web_config(file, self.level.declarations, [])
         return [] if level is None else warnings_of(level, self._known)
 
     def reduced(self, pool_name: str) -> bytes:
