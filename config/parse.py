@@ -55,9 +55,9 @@ class Node:
 class _Builder:
     """The handlers of one parse: a stack of open tags."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, encoding: str | None) -> None:
         self.file = file
-        self.parser = parser = ParserCreate()
+        self.parser = parser = ParserCreate(encoding)
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.text
@@ -106,9 +106,12 @@ def _errors(message: str, file: str, line: int, column: int) -> ConfigErrors:
     return ConfigErrors([ConfigError(message, file=file, line=line, column=column)])
 
 
-def parse(data: bytes, file: str) -> Node:
-    """The root tag of `data`; ConfigErrors with one error, line and column, if it is no XML."""
-    builder = _Builder(file)
+def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
+    """The root tag of `data`; ConfigErrors with one error, line and column, if it is no XML.
+
+    `encoding` is that of `data`, whatever it says itself; by default what it says.
+    """
+    builder = _Builder(file, encoding)
     try:
         builder.parser.Parse(data, True)
     except ExpatError as error:
