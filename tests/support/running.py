@@ -90,10 +90,12 @@ def run_server(
     engine: str | None = None,
     time_scale: float | None = None,
     environment: dict[str, str] | None = None,
+    launch: Callable[[WasServer], object] | None = None,
 ) -> Iterator[Running]:
     """A server from its start to its checked end.
 
-    `{home}` in the configuration is its home; without one `prepare` makes the home.
+    `{home}` in the configuration is its home; without one `prepare` makes the home. `launch` starts
+    it in another way than from a shell.
     """
     home = Path(tempfile.mkdtemp(prefix="was-t-", dir="/tmp"))
     try:
@@ -105,10 +107,13 @@ def run_server(
         running = Running(server)
         scale = {"WAS_TEST_TIME_SCALE": str(time_scale)} if time_scale else {}
         try:
-            server.start(
-                *(["--engine", engine] if engine else []),
-                environment={**(environment or {}), **scale},
-            )
+            if launch is not None:
+                launch(server)
+            else:
+                server.start(
+                    *(["--engine", engine] if engine else []),
+                    environment={**(environment or {}), **scale},
+                )
             yield running
             if running.expected_exit is not None:
                 _stop_and_check(running)

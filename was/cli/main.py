@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
     "run": ("run", "Serve one WSGI application, without a home."),
     "config": ("config", "Check the configuration."),
+    "install": ("install", "Write a unit for the machine's service manager."),
     "load": ("load", "Send requests to a URL and count how each ended."),
     "chaos": ("chaos", "Kill, stop or hang workers, where that is allowed."),
 }

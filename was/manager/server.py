@@ -14,6 +14,7 @@ from was.config.model import ServerConfig
 from was.ipc.endpoints import Home, SocketFolder
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox
+from was.manager.notify import Notifier
 from was.manager.state_files import Counters, StateFiles
 from was.manager.watching import Stamp
 
@@ -70,6 +71,7 @@ class Server:
     configuration: Configuration
     loop: asyncio.AbstractEventLoop
     inbox: Inbox
+    notifier: Notifier = field(default_factory=Notifier)
 
     @property
     def config(self) -> ServerConfig:

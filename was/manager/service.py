@@ -26,6 +26,7 @@ from was.manager.configuration import load_configuration
 from was.manager.control import ControlServer
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox, MessageArrived, PeerFaulty, PeerGone, SignalArrived
+from was.manager.notify import GivenSocket, Notifier, take_sockets
 from was.manager.server import Configuration, Engine, Options, Programs, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
 from was.manager.supervisor import Manager
@@ -54,6 +55,8 @@ def run_manager(
     as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
     `settings` replace fields of ListenerSettings; `output_to_terminal` is for the applications.
     """
+    notifier = Notifier.from_environment(os.environ)
+    given = take_sockets(os.environ)
     tell = _Teller(foreground=foreground, notify_fd=detach_notify_fd, on_ready=on_ready)
     try:
         for folder in (home.run, home.logs, home.state):
@@ -73,7 +76,18 @@ def run_manager(
             _engine(engine), dict(settings or {}), output_to_terminal, programs or Programs()
         )
         return asyncio.run(
-            _serve(home, configuration, options, scale, output, reopen, lambda: load(home), tell)
+            _serve(
+                home,
+                configuration,
+                options,
+                scale,
+                output,
+                reopen,
+                lambda: load(home),
+                tell,
+                notifier,
+                given,
+            )
         )
     except ConfigErrors as errors:
         return tell.failed([str(error) for error in errors.errors])
@@ -167,6 +181,8 @@ async def _serve(
     reopen: Callable[[], None],
     load: Callable[[], Configuration],
     tell: _Teller,
+    notifier: Notifier,
+    given: list[GivenSocket],
 ) -> int:
     process.become_subreaper()
     process.raise_descriptor_limit()
@@ -189,8 +205,15 @@ async def _serve(
         configuration=configuration,
         loop=loop,
         inbox=inbox,
+        notifier=notifier,
     )
-    manager = Manager(server, load, lambda m: tell.ready(m.sites.urls()))
+
+    def say_ready(manager: Manager) -> None:
+        tell.ready(manager.sites.urls())
+        notifier.ready()
+
+    manager = Manager(server, load, say_ready)
+    manager.sites.give(given)
     manager.answer_admin = answer
     manager.reopen_log = reopen
     for warning in configuration.config.warnings:

@@ -63,6 +63,7 @@ class Shutdown:
         if self.has_begun:
             return
         log("manager_stopping")
+        self._manager.server.notifier.stopping()
         if not self._manager.listener.is_ready:
             self._stop_workers(now)
             return
@@ -76,6 +77,7 @@ class Shutdown:
     def at_once(self, now: float) -> None:
         """Stop without regard for requests."""
         manager = self._manager
+        manager.server.notifier.stopping()
         manager.listener.kill()
         manager.listener.kill_retiring()
         manager.template.kill()

@@ -9,6 +9,7 @@ from was.config.model import Site
 from was.ipc.messages import ListeningSocket
 from was.log import log
 from was.manager.listener_side import ListenerSide
+from was.manager.notify import GivenSocket
 from was.manager.pool import ApplicationPool
 from was.manager.routes import SocketKey, binding_text, bindings_of, site_route, site_urls
 from was.manager.server import Server
@@ -26,9 +27,17 @@ class SiteSet:
         self._server = server
         self._listener = listener
         self._pools = pools
-        self._listening = ListeningSockets()
+        self._listening = ListeningSockets(server.notifier)
         self._wanted: dict[int, bool] = {}
         self.refused: dict[str, str] = {}
+
+    def give(self, sockets: Iterable[GivenSocket]) -> None:
+        """Sockets that a service manager listens on for us, before the first `bind`."""
+        self._listening.give(sockets)
+
+    def for_exec(self, *, keep: bool) -> None:
+        """Whether those sockets outlive an exec."""
+        self._listening.for_exec(keep=keep)
 
     def bind(self) -> list[str]:
         """Bind what the started sites need; one line for each that cannot listen."""

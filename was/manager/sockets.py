@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import os
 import socket
 from collections.abc import Iterable
 
 from was.config.model import Binding, Site
 from was.ipc.messages import ListeningSocket
+from was.manager.notify import GivenSocket, Notifier
 from was.manager.routes import SocketKey, needed_sockets
 
 __all__ = ["ListeningSockets", "bind_socket"]
 
 BACKLOG = 4096
+KEPT_PREFIX = "was-"
 
 
 def bind_socket(ip: str, port: int) -> socket.socket:
@@ -30,6 +34,19 @@ def bind_socket(ip: str, port: int) -> socket.socket:
 def _address(binding: Binding) -> str:
     host = f"[{binding.ip}]" if ":" in binding.ip else binding.ip or "*"
     return f"{host}:{binding.port}"
+
+
+def _kept_name(key: SocketKey) -> str:
+    """What a service manager keeps a binding's socket as: no ":" is allowed, which IPv6 has."""
+    text = f"{key.ip} {key.port} {key.owner}"
+    return KEPT_PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_same_address(bound: str, wanted: str) -> bool:
+    """Whether a socket bound to one address is what a binding of the other asks for."""
+    if wanted == "":
+        return bound in ("::", "0.0.0.0")
+    return ipaddress.ip_address(bound) == ipaddress.ip_address(wanted)
 
 
 def _has_no_ipv6(error: OSError) -> bool:
@@ -55,8 +72,23 @@ def _bind(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:
 class ListeningSockets:
     """All sockets that are bound now."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeper: Notifier) -> None:
+        self._keeper = keeper
         self._bound: dict[SocketKey, tuple[socket.socket, str]] = {}
+        self._given: list[socket.socket] = []
+        self._kept: dict[str, socket.socket] = {}
+
+    def give(self, sockets: Iterable[GivenSocket]) -> None:
+        """Sockets that a service manager holds: its own, and those we once had it keep.
+
+        Its own serve bindings of the same address and port, and stay here as long as we run: that
+        port can be had in no other way. Kept ones are for the bindings they once served, or go.
+        """
+        for name, sock in sockets:
+            if name.startswith(KEPT_PREFIX):
+                self._kept[name] = sock
+            else:
+                self._given.append(sock)
 
     def apply(self, sites: Iterable[Site]) -> dict[str, str]:
         """Bind what these sites need, close what none needs.
@@ -66,6 +98,7 @@ class ListeningSockets:
         needed = needed_sockets(sites)
         for key in [k for k in self._bound if k not in needed]:
             self._bound.pop(key)[0].close()
+            self._keeper.forget(_kept_name(key))
         refused: dict[str, str] = {}
         for key, users in sorted(needed.items(), key=lambda item: item[0]):
             if key in self._bound:
@@ -73,7 +106,7 @@ class ListeningSockets:
                 self._bound[key] = (self._bound[key][0], users[0][1].protocol)
                 continue
             try:
-                sock = bind_socket(key.ip, key.port)
+                sock = self._given_for(key) or self._bind(key)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 for site, binding in users:
@@ -82,7 +115,34 @@ class ListeningSockets:
                     )
                 continue
             self._bound[key] = (sock, users[0][1].protocol)
+        self._drop_kept()
         return refused
+
+    def _bind(self, key: SocketKey) -> socket.socket:
+        sock = self._kept.pop(_kept_name(key), None) or bind_socket(key.ip, key.port)
+        self._keeper.keep(_kept_name(key), sock.fileno())
+        return sock
+
+    def _given_for(self, key: SocketKey) -> socket.socket | None:
+        for sock in self._given:
+            ip, port = sock.getsockname()[:2]
+            if port == key.port and _is_same_address(ip, key.ip):
+                return sock.dup()
+        return None
+
+    def _drop_kept(self) -> None:
+        """What nobody needs any more, or the listener that was taken over still had."""
+        used = {_kept_name(key) for key in self._bound}
+        for name, sock in self._kept.items():
+            sock.close()
+            if name not in used:
+                self._keeper.forget(name)
+        self._kept.clear()
+
+    def for_exec(self, *, keep: bool) -> None:
+        """Whether the service manager's own sockets outlive an exec, where they are."""
+        for sock in self._given:
+            sock.set_inheritable(keep)
 
     def adopt(self, held: Iterable[tuple[SocketKey, str, int]]) -> None:
         """Take over sockets of an earlier manager: (key, scheme, descriptor)."""
@@ -116,3 +176,7 @@ class ListeningSockets:
         for sock, _ in self._bound.values():
             sock.close()
         self._bound.clear()
+        for sock in [*self._given, *self._kept.values()]:
+            sock.close()
+        self._given.clear()
+        self._kept.clear()

@@ -216,6 +216,7 @@ class Manager:
         times.append(self.deaths.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
         times += [self.upgrade.next_deadline(), self._touched.next_deadline()]
+        times.append(self.server.notifier.next_deadline())
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
         elif self.template.respawn_at is not None and not self.shutdown.is_stopping_workers:
@@ -248,6 +249,7 @@ class Manager:
         self.upgrade.tick(now)
         if self._touched.is_over(now):
             self._look_at_files()
+        self.server.notifier.tick(now)
         if now >= self._sample_at:
             self._look_at_files()
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
@@ -332,6 +334,13 @@ class Manager:
         if self.shutdown.has_begun:
             return ["the server is stopping"]
         log("reload_started", because="asked" if by_hand else "changed")
+        self.server.notifier.reloading()
+        try:
+            return self._reload(by_hand=by_hand)
+        finally:
+            self.server.notifier.ready()
+
+    def _reload(self, *, by_hand: bool) -> list[str]:
         try:
             configuration = self.load()
         except ConfigErrors as errors:

@@ -59,9 +59,11 @@ class Upgrade:
     def _exec(self) -> None:
         self._manager.server.files.write_process(RECORD, os.getpid(), {})
         arguments = same_command(sys.orig_argv[1:])
+        self._manager.sites.for_exec(keep=True)
         try:
             os.execv(sys.executable, [sys.executable, *arguments])
         except OSError as error:
+            self._manager.sites.for_exec(keep=False)
             self.is_under_way = False
             log("upgrade_failed", error=error)
 

@@ -78,6 +78,10 @@ class WasServer:
         if wait:
             self.wait_ready(begin)
 
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        """Go on with a manager that was started in another way; `output` is its output."""
+        self._process = process
+
     def wait_ready(self, begin: int = 0) -> None:
         """Wait until it says that every site answers."""
         deadline = time.monotonic() + START_LIMIT_S

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from was.config.model import Application, AppPool, Binding, Site, VirtualDirectory
+from was.manager.notify import Notifier
 from was.manager.pool import ApplicationPool
 from was.manager.routes import SocketKey, needed_sockets, pool_queue, site_route, site_urls
 from was.manager.sockets import ListeningSockets
@@ -72,7 +73,7 @@ def test_a_stopped_pool_refuses():
 
 def test_sockets_stay_while_they_are_needed():
     """A second apply keeps the port; one without sites closes it."""
-    sockets = ListeningSockets()
+    sockets = ListeningSockets(Notifier())
     one = site(1, binding("127.0.0.1", 0))
     key = SocketKey("127.0.0.1", 0, "1/0")
     try:
@@ -92,7 +93,7 @@ def test_a_taken_port_is_named_with_its_site_and_the_reason():
     """One line a person can act on; the other sites are bound."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        sockets = ListeningSockets()
+        sockets = ListeningSockets(Notifier())
         try:
             refused = sockets.apply(
                 [site(1, binding("127.0.0.1", port)), site(2, binding("127.0.0.1", 0))]
