@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from was.config.merge import Merged
 from was.config.model import (
@@ -10,6 +11,7 @@ from was.config.model import (
     Application,
     AppPool,
     CentralLog,
+    ConfigHistory,
     DefaultDocument,
     DirectoryBrowse,
     GlobalModule,
@@ -31,12 +33,14 @@ from was.config.schema import ElementSchema
 from was.config.semantics import (
     GLOBAL_MODULES,
     HANDLERS,
+    HISTORY,
     MODULES,
     POOLS,
     SITES,
     KnownModules,
     check_sites,
     handler_works,
+    is_windows_path,
     unserved_bindings,
     windows_paths,
 )
@@ -95,6 +99,7 @@ def build_server(
     canonical = {name.lower(): name for name in pools}
     sites = view(SITES)
     check_sites(sites, canonical, errors)
+    history, remarks = _history(view(HISTORY), schema[HISTORY], viewer)
     errors.extend(viewer.errors)
     return ServerConfig(
         home=viewer.home,
@@ -102,10 +107,24 @@ def build_server(
         sites=() if errors else tuple([_site(s, canonical, typer) for s in sites.items]),
         web_limits=typer.make(WebLimits, view(_HOST + "webLimits")),
         log=typer.make(CentralLog, view(_HOST + "log")),
+        history=history,
         global_modules=known.usable,
         modules=modules_in_use(view(MODULES), known, typer),
-        warnings=(*windows_paths(sites), *unserved_bindings(sites)),
+        warnings=(*windows_paths(sites), *unserved_bindings(sites), *remarks),
     )
+
+
+def _history(
+    view: SectionView, schema: ElementSchema, viewer: Viewer
+) -> tuple[ConfigHistory, list[str]]:
+    """Where the history is kept; IIS's own file names a folder that is not here."""
+    history = Typer().make(ConfigHistory, view)
+    if not is_windows_path(history.path):
+        return history, []
+    attribute = schema.attributes["path"]
+    here = str(viewer.resolve(attribute, attribute.default or ""))
+    remark = f"{view.file}:{view.line}: configHistory: the history is kept in {here}"
+    return replace(history, path=here), [remark]
 
 
 def _site(view: SectionView, pools: Mapping[str, str], typer: Typer) -> Site:

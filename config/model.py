@@ -73,6 +73,7 @@ __all__ = [
     "CentralLog",
     "CentralLogMode",
     "CentralW3CLogFile",
+    "ConfigHistory",
     "Cpu",
     "CpuAction",
     "CustomError",
@@ -436,6 +437,16 @@ class CentralLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigHistory:
+    """`system.applicationHost/configHistory`."""
+
+    enabled: bool = True
+    path: str = ""
+    max_histories: int = 10
+    period_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalModule:
     """A module that may be used; `image` is the name of the Python module that holds it."""
 
@@ -459,6 +470,7 @@ class ServerConfig:
     sites: tuple[Site, ...]
     web_limits: WebLimits = WebLimits()
     log: CentralLog = CentralLog()
+    history: ConfigHistory = ConfigHistory()
     global_modules: tuple[GlobalModule, ...] = ()
     modules: tuple[ModuleEntry, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -26,6 +26,7 @@ from was.errors import ConfigError
 __all__ = [
     "GLOBAL_MODULES",
     "HANDLERS",
+    "HISTORY",
     "HOME",
     "MODULES",
     "POOLS",
@@ -35,11 +36,13 @@ __all__ = [
     "check_sites",
     "handler_works",
     "idle_locations",
+    "is_windows_path",
     "unserved_bindings",
     "warnings_of",
     "windows_paths",
 ]
 
+HISTORY = "system.applicationHost/configHistory"
 HOME = "system.applicationHost/home"
 POOLS = "system.applicationHost/applicationPools"
 SITES = "system.applicationHost/sites"
@@ -153,8 +156,13 @@ def windows_paths(sites: SectionView) -> list[str]:
         for site in sites.items
         for application in site.items
         for directory in application.items
-        if "\\" in (path := str(directory["physicalPath"])) or "%" in path
+        if is_windows_path(path := str(directory["physicalPath"]))
     ]
+
+
+def is_windows_path(path: str) -> bool:
+    """Whether no folder here is meant: backslashes, or a variable that nobody has set."""
+    return "\\" in path or "%" in path
 
 
 def unserved_bindings(sites: SectionView) -> list[str]:

@@ -29,6 +29,7 @@ EVENTS: dict[str, str] = {
     "reload_failed": "error",
     "config_error": "error",
     "config_no_effect": "warning",
+    "history_failed": "warning",
     "site_refused": "error",
     "pool_state": "info",
     "pool_disabled": "error",

@@ -21,6 +21,7 @@ from was.manager.adoption import Adoption
 from was.manager.deaths import Deaths
 from was.manager.endings import Endings
 from was.manager.hearing import Hearing
+from was.manager.history import HistoryKeeper
 from was.manager.inbox import (
     AdminAsked,
     ChildEnded,
@@ -81,6 +82,7 @@ class Manager:
         self.endings = Endings(self)
         self.adoption = Adoption(self)
         self.upgrade = Upgrade(self)
+        self.history = HistoryKeeper(server)
         self.watch = ConfigurationWatch(
             server.loop.add_reader, lambda: server.inbox.put_nowait(FilesTouched())
         )
@@ -214,6 +216,8 @@ class Manager:
         """One timer, for the earliest of all deadlines."""
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
         times.append(self.deaths.next_deadline())
+        if self.is_ready:
+            times.append(self.history.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
         times += [self.upgrade.next_deadline(), self._touched.next_deadline()]
         times.append(self.server.notifier.next_deadline())
@@ -247,6 +251,8 @@ class Manager:
         self.queries.tick(now)
         self.deaths.tick(now)
         self.upgrade.tick(now)
+        if self.is_ready:
+            self.history.tick(now)
         if self._touched.is_over(now):
             self._look_at_files()
         self.server.notifier.tick(now)
