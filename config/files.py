@@ -15,9 +15,11 @@ from functools import cache
 from pathlib import Path
 
 from was.config.assemble import build_server, build_settings, known_modules
+from was.config.faults import Faults
 from was.config.merge import Merged, merge
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
 from was.config.parse import Node, parse
+from was.config.reading import MAX_WEB_CONFIG_BYTES, read_file
 from was.config.reduce import reduce_server
 from was.config.schema import ElementSchema, build_schema
 from was.config.semantics import (
@@ -45,8 +47,6 @@ __all__ = [
 
 _SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
 _HOST = "system.applicationHost/"
-_ACCESS_DENIED = 0x80070005
-_NOT_READABLE = 0x80070003
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _foundation() -> _Foundation:
     documents = [parse(file.read_bytes(), file.name) for file in files]
     schema = build_schema(documents)
     fill_defaults(schema.values())
-    errors: list[ConfigError] = []
+    errors = Faults()
     root = parse((_SCHEMA_FOLDER / "builtin.xml").read_bytes(), "builtin.xml")
     level = read_level(root, schema, {}, errors, is_server=True)
     sections: dict[str, Merged] = {}
@@ -89,16 +89,6 @@ def _foundation() -> _Foundation:
     return _Foundation(schema, level.declarations, sections, images)
 
 
-def read_file(path: Path) -> Node:
-    """The parsed file; what keeps it from being read is a ConfigErrors like any other fault."""
-    try:
-        return parse(path.read_bytes(), str(path))
-    except OSError as error:
-        hresult = _ACCESS_DENIED if isinstance(error, PermissionError) else _NOT_READABLE
-        text = f"Cannot read configuration file: {error.strerror}"
-        raise ConfigErrors([ConfigError(text, file=str(path), hresult=hresult)]) from error
-
-
 def load_server(
     path: Path, *, home: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> LoadedServer:
@@ -108,7 +98,7 @@ def load_server(
     parent of the folder that holds the file. `environment` supplies the other variables (by
     default this process's).
     """
-    errors: list[ConfigError] = []
+    errors = Faults()
     loaded = _load(Path(path), home, os.environ if environment is None else environment, errors)
     if loaded is None or errors:
         raise ConfigErrors(errors)
@@ -117,7 +107,7 @@ def load_server(
 
 def load_text(content: bytes, home: Path) -> LoadedServer:
     """The configuration that `content` is, or ConfigErrors with all faults in it."""
-    errors: list[ConfigError] = []
+    errors = Faults()
     loaded = _load_tree(parse(content, "(text)"), home / "(text)", home, {}, errors)
     if errors:
         raise ConfigErrors(errors)
@@ -253,7 +243,7 @@ class LoadedServer:
         Raises ConfigErrors if a web.config above or at it is wrong; that concerns this
         application (and those below the same file) only.
         """
-        errors: list[ConfigError] = []
+        errors = Faults()
         scopes = self._scopes(site, application, errors)
         sections = _fold(self._sections, scopes, errors)
         if errors:
@@ -326,7 +316,7 @@ class LoadedServer:
         if not os.path.lexists(file):
             return None
         try:
-            root = read_file(file)
+            root = read_file(file, MAX_WEB_CONFIG_BYTES)
         except ConfigErrors as error:
             errors.extend(error.errors)
             return None
@@ -374,7 +364,7 @@ def reduced(loaded: LoadedServer, pool_name: str) -> bytes:
 
 def validate(path: Path, *, home: Path | None = None) -> Report:
     """Everything wrong with a configuration and all web.config files that it reaches."""
-    errors: list[ConfigError] = []
+    errors = Faults()
     loaded = _load(Path(path), home, os.environ, errors)
     if loaded is None:
         return Report(errors, [])

@@ -2,7 +2,9 @@
 
 pyexpat gives line, column and byte offset of each tag; nothing here looks at what a tag means.
 Document type declarations are refused outright, and with them entities and everything that
-entities were ever abused for; nesting is bounded so that a tree can be walked recursively.
+entities were ever abused for. What a file can cost is bounded: nesting, so that a tree can be
+walked recursively; its size, the number of its tags and the length of one tag, so that a file that
+somebody else wrote takes neither the memory nor the minutes of the process that reads it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,14 @@ from pyexpat import ErrorString, ExpatError, ParserCreate
 
 from was.errors import ConfigError, ConfigErrors
 
-__all__ = ["MAX_DEPTH", "Node", "parse"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_TAGS", "MAX_TAG_BYTES", "Node", "parse", "too_large"]
 
 MAX_DEPTH = 64
+MAX_BYTES = 32 << 20
+MAX_TAGS = 500_000
+# A tag or a comment is held as a whole; expat keeps a record of each attribute of it.
+MAX_TAG_BYTES = 4 << 20
+_PIECE = 1 << 20
 
 
 class Node:
@@ -64,6 +71,8 @@ class _Builder:
         parser.StartDoctypeDeclHandler = self.doctype
         self.root: Node | None = None
         self.open: list[Node] = []
+        self.tags = 0
+        self.has_seen_text = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         parser, stack = self.parser, self.open
@@ -81,10 +90,21 @@ class _Builder:
             raise self.error(f"Elements are nested more than {MAX_DEPTH} deep")
         else:
             stack[-1].children.append(node)
+        self.tags += 1
+        if self.tags > MAX_TAGS:
+            raise self.error(f"Configuration file has more than {MAX_TAGS} tags")
         stack.append(node)
+        if self.has_seen_text:
+            self.listen()
 
     def end(self, name: str) -> None:
         self.open.pop().end = self.parser.CurrentByteIndex
+        if self.has_seen_text:
+            self.listen()
+
+    def listen(self) -> None:
+        self.has_seen_text = False
+        self.parser.CharacterDataHandler = self.text
 
     def text(self, data: str) -> None:
         if not data.isspace():
@@ -93,9 +113,25 @@ class _Builder:
                 node.text_line = self.parser.CurrentLineNumber
                 indent = len(data) - len(data.lstrip())
                 node.text_column = self.parser.CurrentColumnNumber + 1 + indent
+            # Expat hands over each line by itself; the rest of them say nothing new.
+            self.has_seen_text = True
+            self.parser.CharacterDataHandler = None
 
     def doctype(self, *declaration: object) -> None:
         raise self.error("Document type declarations and entities are not accepted")
+
+    def read(self, data: bytes) -> None:
+        """Parse piece by piece, to notice a tag that does not end."""
+        parser = self.parser
+        parsed = 0
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            parser.Parse(piece, False)
+            # Where the tag begins that is not complete yet; -1 if expat has not looked again.
+            parsed = max(parsed, parser.CurrentByteIndex)
+            if at + len(piece) - parsed > MAX_TAG_BYTES:
+                raise self.error(f"A tag or a comment is longer than {MAX_TAG_BYTES} bytes")
+        parser.Parse(b"", True)
 
     def error(self, message: str) -> ConfigErrors:
         parser = self.parser
@@ -106,14 +142,22 @@ def _errors(message: str, file: str, line: int, column: int) -> ConfigErrors:
     return ConfigErrors([ConfigError(message, file=file, line=line, column=column)])
 
 
+def too_large(file: str, limit: int) -> ConfigErrors:
+    """What to raise for a file of more than `limit` bytes."""
+    text = "Cannot read configuration file because it exceeds the maximum file size"
+    return _errors(f"{text} of {limit} bytes", file, 1, 1)
+
+
 def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
     """The root tag of `data`; ConfigErrors with one error, line and column, if it is no XML.
 
     `encoding` is that of `data`, whatever it says itself; by default what it says.
     """
+    if len(data) > MAX_BYTES:
+        raise too_large(file, MAX_BYTES)
     builder = _Builder(file, encoding)
     try:
-        builder.parser.Parse(data, True)
+        builder.read(data)
     except ExpatError as error:
         reason = ErrorString(error.code)
         text = f"Configuration file is not well-formed XML: {reason}"

@@ -31,6 +31,7 @@ _LOCKS = frozenset(
 )
 _TRANSPARENT = frozenset({"configProtectedData"})
 _BAD_LOCATION = frozenset('*?:\\<>"|')
+_MAX_PATH = 1024
 _LOCKED = 0x80070021
 _LOCKED_TEXT = (
     "This configuration section cannot be used at this path. This happens when the section is "
@@ -108,6 +109,7 @@ class _Reader:
         self.groups = _group_names(schema) | _group_names(inherited)
         self.section = ""
         self.serial = count()
+        self.places: set[tuple[str, str]] = set()
 
     def read(self) -> Level:
         root = self.root
@@ -195,6 +197,9 @@ class _Reader:
         path = text.get("path", "")
         if path == ".":
             path = ""
+        if len(path) > _MAX_PATH:
+            self.fail(node, f"The location path is longer than {_MAX_PATH} characters")
+            return
         if path.startswith("/") or _BAD_LOCATION & set(path):
             self.fail(
                 node,
@@ -254,9 +259,11 @@ class _Reader:
         if scope.is_location and not declaration.allow_location:
             self.fail(node, f"The configuration section '{path}' cannot be used in a location tag")
             return
-        if any(path in s.sections for s in self.level.scopes[scope.path.lower()]):
+        place = (scope.path.lower(), path)
+        if place in self.places:
             self.fail(node, f"There is a duplicate '{path}' section defined")
             return
+        self.places.add(place)
         scope.sections[path] = self.read_element(node, schema)
 
     def read_element(self, node: Node, schema: ElementSchema) -> Element:

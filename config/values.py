@@ -25,6 +25,7 @@ _INFINITE: dict[str, int | float] = {
     **{kind: high for kind, (_, high) in _RANGES.items()},
     "timeSpan": 922337203685.4775807,
 }
+_MAX_PATH = 1024
 _POOL_NAME = frozenset('|<>&\\"/[]+=;:,?*@')
 
 
@@ -241,6 +242,8 @@ def _text_problem(kind: str, value: str) -> str:
 
 def _path_problem(kind: str, value: str) -> str:
     word = "application" if kind == "applicationPath" else "virtual directory"
+    if len(value) > _MAX_PATH:
+        return f"The {word} path must not be longer than {_MAX_PATH} characters"
     if not value.startswith("/") or (value != "/" and value.endswith("/")):
         return f"The {word} path must begin with '/' and must not end with '/'"
     if any(segment in (".", "..") for segment in value.split("/")):

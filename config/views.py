@@ -9,6 +9,7 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping
 
+from was.config.faults import Faults
 from was.config.merge import Merged, overlay
 from was.config.model import SectionView
 from was.config.schema import AttributeSchema, ElementSchema, SchemaValue
@@ -26,7 +27,7 @@ class Viewer:
     def __init__(self, home: str, variables: Mapping[str, str]) -> None:
         self.home = home
         self.variables = {**variables, "WAS_HOME": home}
-        self.errors: list[ConfigError] = []
+        self.errors: list[ConfigError] = Faults()
         # Keyed by id: the entry holds the object, so that its id cannot be given to another.
         self._views: dict[int, tuple[object, SectionView]] = {}
         self._special: dict[int, tuple[ElementSchema, list[AttributeSchema]]] = {}

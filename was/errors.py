@@ -24,11 +24,15 @@ class WasError(Exception):
     """Base of every error that was raises on purpose; its text is one line for a person."""
 
 
+_MAX_MESSAGE = 2000
+
+
 class ConfigError(WasError):
     """One fault in a configuration file. You get these gathered in ConfigErrors, never alone.
 
     `file` is the path as opened, `line` and `column` are 1-based (0 = unknown), `section` is the
-    slash path of the section ("" outside any), `hresult` is IIS's code for a 500.19 page.
+    slash path of the section ("" outside any), `hresult` is IIS's code for a 500.19 page. A
+    `message` that repeats more of the file than a person reads is cut.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class ConfigError(WasError):
         section: str = "",
         hresult: int = 0x8007000D,
     ) -> None:
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[: _MAX_MESSAGE - 300]} … {message[-300:]}"
         super().__init__(message)
         self.message = message
         self.file = file

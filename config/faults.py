@@ -1,0 +1,28 @@
+"""A list of faults that stops growing: a file of nothing but faults must not fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from was.errors import ConfigError
+
+__all__ = ["MAX_FAULTS", "Faults"]
+
+MAX_FAULTS = 1000
+
+
+class Faults(list[ConfigError]):
+    """The first MAX_FAULTS that are added, and then one that says so."""
+
+    def append(self, fault: ConfigError, /) -> None:
+        """Add a fault unless the list is full."""
+        if len(self) < MAX_FAULTS:
+            super().append(fault)
+        elif len(self) == MAX_FAULTS:
+            text = f"There are more faults than the {MAX_FAULTS} that are listed"
+            super().append(ConfigError(text, file=fault.file, line=fault.line, column=fault.column))
+
+    def extend(self, faults: Iterable[ConfigError], /) -> None:
+        """Add each fault unless the list is full."""
+        for fault in faults:
+            self.append(fault)
