@@ -19,6 +19,7 @@ from was.config.model import (
     HttpErrors,
     HttpLogging,
     HttpProtocol,
+    Identities,
     ModuleEntry,
     PathSettings,
     RequestFiltering,
@@ -38,6 +39,7 @@ from was.config.semantics import (
     POOLS,
     SITES,
     KnownModules,
+    check_isolation,
     check_sites,
     handler_works,
     is_windows_path,
@@ -97,6 +99,7 @@ def build_server(
 
     pools = {str(item["name"]): typer.make(AppPool, item) for item in view(POOLS).items}
     canonical = {name.lower(): name for name in pools}
+    check_isolation(view(POOLS), pools, errors)
     sites = view(SITES)
     check_sites(sites, canonical, errors)
     history, remarks = _history(view(HISTORY), schema[HISTORY], viewer)
@@ -106,6 +109,7 @@ def build_server(
         app_pools=pools,
         sites=() if errors else tuple([_site(s, canonical, typer) for s in sites.items]),
         web_limits=typer.make(WebLimits, view(_HOST + "webLimits")),
+        identities=typer.make(Identities, view(_HOST + "identities")),
         log=typer.make(CentralLog, view(_HOST + "log")),
         history=history,
         global_modules=known.usable,

@@ -94,6 +94,7 @@ __all__ = [
     "HttpErrors",
     "HttpLogging",
     "HttpProtocol",
+    "Identities",
     "IdentityType",
     "IdleTimeoutAction",
     "LoadBalancerCapabilities",
@@ -152,6 +153,8 @@ class ProcessModel:
     user_name: str = ""
     password: str = field(default="", repr=False)
     load_user_profile: bool = False
+    set_profile_environment: bool = True
+    manual_group_membership: bool = False
     idle_timeout_s: float = 1200.0
     idle_timeout_action: IdleTimeoutAction = IdleTimeoutAction.TERMINATE
     max_processes: int = 1
@@ -245,15 +248,59 @@ class PoolPython:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolIsolation:
-    """`isolation` (ours): what of the file system a worker may write; `;` between folders."""
+    """`isolation` (ours): what a worker may reach, and how much; `;` between folders and names.
+
+    `umask` is octal ("" = 0027, or as it is for LocalSystem), 0 in a limit means none, `*` any
+    port, "" no port.
+    """
 
     sandbox: bool = True
     writable: str = ""
+    readable: str = ""
+    supplementary_groups: str = ""
+    umask: str = ""
+    max_tasks: int = 4096
+    max_open_files: int = 65536
+    max_core_size: int = 0
+    connect_ports: str = "*"
+    bind_ports: str = "*"
 
     @property
     def writable_paths(self) -> tuple[str, ...]:
         """The folders of `writable`, one each."""
-        return tuple(part.strip() for part in self.writable.split(";") if part.strip())
+        return _parts(self.writable)
+
+    @property
+    def readable_paths(self) -> tuple[str, ...]:
+        """The folders of `readable`, one each."""
+        return _parts(self.readable)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of `supplementaryGroups`."""
+        return _parts(self.supplementary_groups)
+
+    @property
+    def umask_bits(self) -> int:
+        """The umask as a number, -1 when none is given; ValueError for what is none."""
+        bits = int(self.umask, 8) if self.umask else -1
+        if bits > 0o777 or (self.umask and bits < 0):
+            raise ValueError(f"'{self.umask}' is no umask")
+        return bits
+
+    def ports(self, text: str) -> tuple[int, ...] | None:
+        """The ports of `connectPorts` or `bindPorts`, None for any; ValueError for others."""
+        if text.strip() == "*":
+            return None
+        numbers = tuple([int(part) for part in _parts(text)])
+        for number in numbers:
+            if not 0 <= number <= 65535:
+                raise ValueError(f"{number} is no port")
+        return numbers
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple([part.strip() for part in text.split(";") if part.strip()])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,6 +449,18 @@ class WebLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """`identities` (ours): the range pools get their ids from, and who the listener is.
+
+    `listener` is a user's name, "" for an id of the range, LocalSystem to stay who it is.
+    """
+
+    first_id: int = 480000
+    count: int = 44288
+    listener: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CentralBinaryLogFile:
     """The binary log of all sites together."""
 
@@ -469,6 +528,7 @@ class ServerConfig:
     app_pools: Mapping[str, AppPool]
     sites: tuple[Site, ...]
     web_limits: WebLimits = WebLimits()
+    identities: Identities = Identities()
     log: CentralLog = CentralLog()
     history: ConfigHistory = ConfigHistory()
     global_modules: tuple[GlobalModule, ...] = ()

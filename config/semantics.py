@@ -18,7 +18,7 @@ from was.config.bindings import (
     parse_binding_information,
 )
 from was.config.merge import DUPLICATE, Element, Operation
-from was.config.model import GlobalModule, SectionView, Value
+from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
 from was.config.schema import ElementSchema
 from was.config.validate import Level
 from was.errors import ConfigError
@@ -32,6 +32,7 @@ __all__ = [
     "POOLS",
     "SITES",
     "KnownModules",
+    "check_isolation",
     "check_modules",
     "check_sites",
     "handler_works",
@@ -75,6 +76,28 @@ def _error(
         section=section,
         hresult=hresult,
     )
+
+
+def check_isolation(
+    pools: SectionView, typed: Mapping[str, AppPool], errors: list[ConfigError]
+) -> None:
+    """Numbers that are written as texts, and a user where one is needed."""
+    for view in pools.items:
+        pool = typed[str(view["name"])]
+        isolation, model = pool.isolation, pool.process_model
+        attribute = "umask"
+        try:
+            _ = isolation.umask_bits
+            attribute = "connectPorts"
+            isolation.ports(isolation.connect_ports)
+            attribute = "bindPorts"
+            isolation.ports(isolation.bind_ports)
+        except ValueError as error:
+            text = f"Pool '{pool.name}', isolation/{attribute}: {error}"
+            errors.append(_error(text, view, POOLS))
+        if model.identity_type is IdentityType.SPECIFIC_USER and not model.user_name:
+            text = f"Pool '{pool.name}': identityType is SpecificUser and there is no userName"
+            errors.append(_error(text, view, POOLS))
 
 
 def check_sites(sites: SectionView, pools: Collection[str], errors: list[ConfigError]) -> None:

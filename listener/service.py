@@ -51,6 +51,7 @@ from was.ipc.messages import (
     WorkerDrained,
     WorkerFaulty,
 )
+from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
@@ -247,6 +248,7 @@ class ListenerService:
         self._clock = SystemClock(settings.time_scale)
         if self.epoch:
             return  # a new manager greets a listener that it took over: its epoch stays
+        enter(command.isolation)
         self.epoch = command.epoch
         self.last_request = command.epoch << 33
         self._settings = settings

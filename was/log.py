@@ -67,6 +67,8 @@ EVENTS: dict[str, str] = {
     "request_quarantined": "error",
     "log_dropped": "error",
     "logs_reopened": "info",
+    "isolation_reduced": "warning",
+    "content_unreadable": "error",
     "application_loaded": "info",
     "application_failed": "error",
     "application_error": "error",

@@ -27,7 +27,7 @@ TEMPLATE = """\
   <system.applicationHost>
     <applicationPools>
       <add name="run" startMode="AlwaysRunning">
-        <processModel idleTimeout="00:00:00" maxProcesses={processes} />
+        <processModel identityType="LocalSystem" idleTimeout="00:00:00" maxProcesses={processes} />
         <recycling>
           <periodicRestart time="00:00:00" />
         </recycling>
@@ -44,6 +44,7 @@ TEMPLATE = """\
         </bindings>
       </site>
     </sites>
+    <identities listener="LocalSystem" />
     <webLimits managerlessLimit="00:00:10" />
   </system.applicationHost>
   <system.webServer>

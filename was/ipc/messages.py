@@ -219,6 +219,23 @@ class TemplateHello(_Control, frozen=True):
     pid: int
 
 
+class Isolation(msgspec.Struct, frozen=True):
+    """What a process gives up before it works; was.isolation.enter takes the steps."""
+
+    uid: int = -1  # -1: it stays who it is
+    gid: int = -1
+    groups: list[int] = []
+    umask: int = -1
+    limits: dict[str, int] = {}  # by their name in `resource`
+    closed: dict[str, list[str]] = {}  # folders others may not pass: what must be reachable below
+    is_restricted: bool = False  # no_new_privs
+    has_sandbox: bool = False  # Landlock, where the kernel has it, with:
+    readable: list[str] = []
+    writable: list[str] = []
+    connect_ports: list[int] | None = None
+    bind_ports: list[int] | None = None
+
+
 class Fork(_Control, frozen=True):
     """Fork a worker twice, so that the manager becomes its parent.
 
@@ -231,6 +248,7 @@ class Fork(_Control, frozen=True):
     home: str
     control: str  # path of the control socket
     environment: dict[str, str]
+    isolation: Isolation = Isolation()
 
 
 class ForkFailed(_Control, frozen=True):
@@ -393,6 +411,7 @@ class ListenerWelcome(_Control, frozen=True):
 
     epoch: int
     settings: ListenerSettings
+    isolation: Isolation = Isolation()
 
 
 class SetSockets(_Control, frozen=True):

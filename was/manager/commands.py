@@ -255,12 +255,17 @@ def _pools(manager: Manager, report: ListenerReport | None) -> Rows:
             "start_mode": pool.settings.start_mode.value,
             "workers": len(pool.workers),
             "queued": queued.get(name, 0),
-            "identity": pool.settings.process_model.identity_type.value,
-            "isolation": {},
+            **_identity(manager, pool),
             "failures": pool.failure_count(now),
         }
         for name, pool in manager.pools.items()
     ]
+
+
+def _identity(manager: Manager, pool: ApplicationPool) -> dict[str, Any]:
+    server = manager.server
+    name, isolation = server.isolation.describe(pool.settings, server.config)
+    return {"identity": name, "isolation": isolation}
 
 
 def _site(manager: Manager, site: Site) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class WorkerHandle:
     started_at: float
     started_wall: float
     life_fd: int = -1  # read end of a pipe that the worker alone holds, until its Hello
+    uid: int = 0  # whom it must run as
     pid: int = 0
     pidfd: int = -1
     peer: Peer | None = None

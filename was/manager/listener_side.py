@@ -153,7 +153,7 @@ class ListenerSide:
         )
         if server.options.settings:
             settings = msgspec.structs.replace(settings, **server.options.settings)
-        self.send(ListenerWelcome(self.epoch, settings))
+        self.send(ListenerWelcome(self.epoch, settings, server.isolation.listener(server.config)))
         return True
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker
 from was.log import log, log_exception
+from was.manager.accounts import IdentityError
 from was.manager.actions import (
     Action,
     Activate,
@@ -117,6 +118,9 @@ class Performer:
     def _spawn(self, pool: ApplicationPool, worker_id: int, generation: int) -> Sequence[Action]:
         try:
             self._workers.spawn(pool.settings, worker_id, generation)
+        except IdentityError as error:
+            self.report(pool, 5021, worker_id, {"detail": str(error)})
+            return self._exited(pool, worker_id)
         except OSError as error:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
             is_config = isinstance(error, ConfigNotWrittenError)

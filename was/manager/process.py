@@ -31,6 +31,7 @@ __all__ = [
     "is_stopped",
     "kill",
     "peak_memory_kb",
+    "pid_of",
     "raise_descriptor_limit",
     "reap",
     "spawn",
@@ -104,6 +105,16 @@ def has_ended(pidfd: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def pid_of(pidfd: int) -> int:
+    """The process behind a pidfd; -1 when it has ended, 0 when the descriptor is no pidfd."""
+    try:
+        text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("Pid:")]
+    return int(found[0]) if found else 0
 
 
 def kill(pidfd: int, number: int = signal.SIGKILL) -> None:

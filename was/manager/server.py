@@ -14,6 +14,7 @@ from was.config.model import ServerConfig
 from was.ipc.endpoints import Home, SocketFolder
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox
+from was.manager.isolation import Isolations
 from was.manager.notify import Notifier
 from was.manager.state_files import Counters, StateFiles
 from was.manager.watching import Stamp
@@ -72,6 +73,10 @@ class Server:
     loop: asyncio.AbstractEventLoop
     inbox: Inbox
     notifier: Notifier = field(default_factory=Notifier)
+    isolation: Isolations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.isolation = Isolations(self.home, self.folder, self.files)
 
     @property
     def config(self) -> ServerConfig:

@@ -207,6 +207,7 @@ async def _serve(
         inbox=inbox,
         notifier=notifier,
     )
+    server.isolation.open(configuration.config)
 
     def say_ready(manager: Manager) -> None:
         tell.ready(manager.sites.urls())

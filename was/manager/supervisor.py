@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
-from was.config.model import RecycleReason, StartMode
+from was.config.model import AppPool, RecycleReason, StartMode
 from was.errors import ConfigErrors
 from was.ipc import messages as m
 from was.log import log, log_exception
@@ -153,12 +153,17 @@ class Manager:
         settings = self.server.config.app_pools[name]
         pool = ApplicationPool(settings, self.server.counters, self.server.clock.scaled)
         self.pools[name] = pool
-        folder = self.server.folder.queue_folder(name)
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._prepare_queue(settings)
         if settings.auto_start:
             if settings.start_mode is StartMode.ALWAYS_RUNNING and not self.is_ready:
                 self.awaited.add(name)
             self.performer.perform(pool, pool.start(now))
+
+    def _prepare_queue(self, settings: AppPool) -> None:
+        try:
+            self.server.isolation.queue_folder(settings, self.server.config)
+        except OSError as error:  # it is tried again with each worker, which reports it
+            log_exception("worker_spawn_failed", error, app_pool=settings.name)
 
     async def run(self) -> int:
         """Handle what happens until all is over; the exit status."""
@@ -369,10 +374,13 @@ class Manager:
         )
         self.server.configuration = configuration
         has_recovered = bool(self.config_errors)
+        self._prepare_logs()
         self.config_errors = []
         self.config_since = self.server.clock.wall()
         rewritten = {
-            name for name, pool in self.pools.items() if pool.workers and self._write_config(pool)
+            name
+            for name, pool in self.pools.items()
+            if pool.workers and name in configuration.config.app_pools and self._write_config(pool)
         }
         for name in changes.added:
             self._add_pool(name, now)
@@ -400,6 +408,12 @@ class Manager:
             # Its workers go on with what they have; the next one cannot start.
             self.performer.report(pool, 5189, 0, {"detail": str(error)})
             return False
+
+    def _prepare_logs(self) -> None:
+        try:
+            self.server.isolation.open_logs(self.server.config)
+        except OSError as error:
+            log_exception("log_dropped", error)
 
     def check_ready(self) -> None:
         """Say `ready` when every site answers and every AlwaysRunning pool has been tried."""

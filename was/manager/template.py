@@ -1,7 +1,8 @@
 """The template: it has imported what a worker needs, and forks workers on request.
 
 It holds no ZeroMQ context, no loop and no thread, because none of them survives a fork. It forks
-twice: the middle process ends at once, so the worker becomes the manager's child (a subreaper).
+twice: the middle process takes the message, forks the worker and ends at once, so the worker is
+then the manager's child (a subreaper).
 Beside each Fork travel the worker's output and the write end of a pipe that tells the manager of a
 death before the worker's first word.
 
@@ -14,6 +15,7 @@ import gc
 import os
 import random
 import resource
+import select
 import signal
 import sys
 import time
@@ -26,12 +28,15 @@ from was.errors import IllFormedMessageError
 from was.ipc.codec import decode_manager_to_template, encode
 from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import Fork, ForkFailed, TemplateHello
+from was.isolation.enter import enter
 from was.log import log_exception, set_process
 from was.worker.rehearsal import rehearse
 
 __all__ = ["main"]
 
 RECONNECT_EVERY_S = 0.2
+FORK_AGAIN_S = 0.1
+GONE = 3  # exit status of the middle process: nobody is at the other end
 
 
 def main(arguments: list[str]) -> int:
@@ -70,41 +75,57 @@ def _connect(control: str, limit_s: float) -> ControlSocket | None:
 
 
 def _serve(end: ControlSocket) -> None:
+    poll = select.poll()
+    poll.register(end.sock.fileno(), select.POLLIN)
     while True:
+        poll.poll()
         try:
-            received = end.recv()
-        except OSError:
-            return
-        if received is None:
-            return
-        content, descriptors = received
-        try:
-            message = decode_manager_to_template(content)
-            try:
-                _fork_twice(message, descriptors)
-            except OSError as error:
-                end.send(encode(ForkFailed(message.worker_id, str(error))))
-        except (IllFormedMessageError, OSError) as error:
+            if _receive_in_child(end):
+                return
+        except OSError as error:
             log_exception("unexpected_error", error)
-        finally:
-            for fd in descriptors:
-                os.close(fd)
+            time.sleep(FORK_AGAIN_S)  # no process can be made just now; the message waits
 
 
-def _fork_twice(message: Fork, descriptors: list[int]) -> None:
+def _receive_in_child(end: ControlSocket) -> bool:
+    """Have a middle process receive one message and fork the worker; True when the manager went.
+
+    The template itself never sees a message: what one pool is told (its variables may be secrets)
+    must not lie in the memory that the workers of all the others inherit.
+    """
     middle = os.fork()
     if middle == 0:
         # Nothing may return from here into the template's own loop.
-        code = 1
+        code = GONE
         try:
-            if os.fork() == 0:
-                _become_worker(message, descriptors)
-            code = 0
+            code = _receive(end)
         finally:
             os._exit(code)
     _, status = os.waitpid(middle, 0)
-    if status != 0:
-        raise OSError("the second fork failed")
+    return os.waitstatus_to_exitcode(status) == GONE
+
+
+def _receive(end: ControlSocket) -> int:
+    try:
+        received = end.recv()
+    except OSError:
+        return GONE
+    if received is None:
+        return GONE
+    content, descriptors = received
+    try:
+        message = decode_manager_to_template(content)
+    except IllFormedMessageError as error:
+        log_exception("unexpected_error", error)
+        return 0
+    try:
+        child = os.fork()
+    except OSError as error:
+        end.send(encode(ForkFailed(message.worker_id, str(error))))
+        return 0
+    if child == 0:
+        _become_worker(message, descriptors)
+    return 0
 
 
 def _become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
@@ -119,6 +140,7 @@ def _become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
         os.environ.update(message.environment)
         setproctitle.setproctitle(f"was: worker [{message.pool}] {message.home}")
         set_process("worker", fd=2)
+        enter(message.isolation)
         random.seed()
         worker_main.run(message)
     except SystemExit as error:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from was.config.atomic import write_file
@@ -20,6 +21,7 @@ from was.ipc.messages import (
 )
 from was.ipc.scoreboard import make_scoreboard
 from was.manager import process
+from was.manager.accounts import IdentityError
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.inbox import ChildEnded, HelloLost
@@ -58,7 +60,7 @@ class WorkerSet:
     def spawn(self, pool: AppPool, worker_id: int, generation: int) -> None:
         """Ask for a worker process. Raises OSError when its files cannot be made."""
         server = self._server
-        server.folder.queue_folder(pool.name).mkdir(mode=0o711, parents=True, exist_ok=True)
+        server.isolation.queue_folder(pool, server.config)
         self.write_config(pool.name)
         threads = max(2, pool.python.threads)
         handle = WorkerHandle(
@@ -82,14 +84,21 @@ class WorkerSet:
     def fork(self, handle: WorkerHandle, pool: AppPool) -> None:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
+        isolation, added, account = server.isolation.worker(pool, server.config)
         output = self._open_output(pool.name)
-        if not self._server.options.output_to_terminal:
+        if not server.options.output_to_terminal:
             handle.log_begin = os.fstat(output).st_size
+            server.isolation.own_output(account, output)
+        handle.uid = os.geteuid() if account is None else account.uid
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
         server.loop.add_reader(handle.life_fd, self._life_ended, handle)
-        environment = {**server.environment, **pool.environment_variables}
         message = Fork(
-            handle.id, pool.name, str(server.home.path), server.folder.control, environment
+            handle.id,
+            pool.name,
+            str(server.home.path),
+            server.folder.control,
+            {**server.environment, **added, **pool.environment_variables},
+            isolation,
         )
         self._template.fork(message, output, life_end)
 
@@ -98,25 +107,32 @@ class WorkerSet:
         self._server.inbox.put_nowait(HelloLost(handle.id))
 
     def write_config(self, pool: str) -> bool:
-        """The pool's reduced configuration; whether it is another. Raises ConfigNotWrittenError."""
-        path = self._server.home.pool_config(pool)
-        content = self._server.configuration.reduced(pool)
-        with contextlib.suppress(OSError):
-            if path.read_bytes() == content:
-                return False
+        """The pool's reduced configuration; whether it is another.
+
+        Raises ConfigNotWrittenError, and IdentityError where the pool has nobody to be.
+        """
+        server = self._server
+        path = server.home.pool_config(pool)
+        settings = server.config.app_pools[pool]
+        content = server.configuration.reduced(pool)
         try:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # Made anew by the next manager: nothing of it must outlive the machine.
-            write_file(path, content, mode=0o440, is_durable=False)
+            server.isolation.own_files(settings, server.config)
+            is_another = not _holds(path, content)
+            if is_another:
+                # Made anew by the next manager: nothing of it must outlive the machine.
+                write_file(path, content, mode=0o440, is_durable=False)
+            server.isolation.own_config(settings, server.config)
+        except IdentityError:
+            raise
         except OSError as error:
             raise ConfigNotWrittenError(*error.args) from error
-        return True
+        return is_another
 
     def _open_output(self, pool: str) -> int:
         if self._server.options.output_to_terminal:
             return os.dup(sys.stdout.fileno())
         path = self._server.home.pool_log(pool)
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     def adopt(self, record: Mapping[str, Any], pidfd: int, scoreboard_fd: int) -> WorkerHandle:
@@ -173,7 +189,13 @@ class WorkerSet:
             and handle.pid == hello.pid == peer.pid
         ):
             return self._welcome_back(handle, peer, descriptors, epoch)
-        if handle is None or handle.pid or len(descriptors) != 1 or peer.pid != hello.pid:
+        if (
+            handle is None
+            or handle.pid
+            or len(descriptors) != 1
+            or (peer.pid, peer.uid) != (hello.pid, handle.uid)
+            or process.pid_of(descriptors[0]) != peer.pid
+        ):
             for fd in descriptors:
                 os.close(fd)
             return None
@@ -256,3 +278,10 @@ class WorkerSet:
             self._server.loop.remove_reader(handle.life_fd)
             os.close(handle.life_fd)
             handle.life_fd = -1
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

@@ -66,7 +66,7 @@ def application_host_config(pools: list[Pool], sites: list[Site], extra: str = "
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<configuration>"]
     lines += ["  <system.applicationHost>", "    <applicationPools>"]
     for pool in pools:
-        lines += _pool_lines(pool)
+        lines += _pool_lines(pool, _data_folders(pool, sites))
     lines += ["    </applicationPools>", "    <sites>"]
     for number, site in enumerate(sites, 1):
         lines += _site_lines(number, site)
@@ -109,9 +109,16 @@ def _attributes(values: Mapping[str, str]) -> str:
     return "".join(f" {name}={quoteattr(value)}" for name, value in values.items())
 
 
-def _pool_lines(pool: Pool) -> list[str]:
+def _data_folders(pool: Pool, sites: list[Site]) -> str:
+    """What `place_application` made for an application to write to."""
+    applications = (a for site in sites for a in site.applications if a.pool == pool.name)
+    return ";".join(str(a.folder / "data") for a in applications)
+
+
+def _pool_lines(pool: Pool, writable: str) -> list[str]:
     lines = [f"      <add name={quoteattr(pool.name)}{_attributes(pool.attributes)}>"]
-    lines += [f"        <{name}{_attributes(values)} />" for name, values in pool.elements.items()]
+    elements = {"isolation": {"writable": writable}, **pool.elements}
+    lines += [f"        <{name}{_attributes(values)} />" for name, values in elements.items()]
     lines += [f"        {pool.inside}", "      </add>"] if pool.inside else ["      </add>"]
     return lines
 

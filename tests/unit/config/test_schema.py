@@ -159,7 +159,10 @@ def test_the_registry_of_sections_is_that_of_a_default_server():
         listed.update(names)
     others = {n for n in declarations if n.startswith("system.") and "/" in n} - listed
     extensions = {WEB + n for n in ("aspNetCore", "httpPlatform", "iisnode")}
-    assert others - extensions == {"system.applicationHost/home"}
+    assert others - extensions == {
+        "system.applicationHost/home",
+        "system.applicationHost/identities",
+    }
 
 
 def test_the_built_in_level_opens_handlers_and_modules_as_aspnet_does():

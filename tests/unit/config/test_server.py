@@ -310,9 +310,7 @@ def test_settings_without_effect_are_kept_and_reported(home):
     ("inside", "what"),
     [
         ('<cpu limit="50000" action="KillW3wp" />', "cpu"),
-        ('<isolation sandbox="true" />', "isolation"),
         ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
-        ('<processModel identityType="NetworkService" />', "processModel/@identityType"),
         ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
     ],
 )

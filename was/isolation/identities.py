@@ -1,0 +1,45 @@
+"""Which number a pool is known to the kernel by: pure.
+
+A name gets the id its hash points at, or the next free one: the same on every start, also where the
+record was lost, unless two names meet. What has been given stays given, so a pool that was away for
+a while finds its files again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+__all__ = ["IdRange", "NoIdLeftError", "choose_id"]
+
+
+class NoIdLeftError(OSError):
+    """Every id of the range is somebody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """Ids from `first` on, `count` of them, for users and groups alike."""
+
+    first: int
+    count: int
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number < self.first + self.count
+
+
+def choose_id(
+    name: str, home: str, ids: IdRange, given: Collection[int], is_taken: Callable[[int], bool]
+) -> int:
+    """The id of `name` in this home; raises NoIdLeftError.
+
+    `given` are the ids of other names, `is_taken` says what the machine's own accounts hold.
+    """
+    digest = hashlib.sha256(f"{home}\0{name}".encode()).digest()
+    start = int.from_bytes(digest[:8], "big") % ids.count
+    for step in range(ids.count):
+        number = ids.first + (start + step) % ids.count
+        if number not in given and not is_taken(number):
+            return number
+    raise NoIdLeftError(f"all {ids.count} ids from {ids.first} on are taken")

@@ -1,0 +1,284 @@
+"""The identities of one running server: who the listener and each pool's workers are.
+
+Decisions are in pool_isolation; here are the machine's facts, the folders that must have an owner,
+and the one warning that says what is off.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+import was
+from was.config.model import AppPool, IdentityType, ServerConfig
+from was.ipc.endpoints import Home, SocketFolder
+from was.ipc.messages import Isolation
+from was.isolation import landlock, privileges, view
+from was.log import log
+from was.manager.accounts import Account, Accounts, IdentityError
+from was.manager.folders import give_folder, hide_from_others
+from was.manager.pool_isolation import (
+    Facts,
+    Places,
+    content_of,
+    decide,
+    describe,
+    environment_of,
+)
+from was.manager.state_files import StateFiles
+
+__all__ = ["IdentityError", "Isolations", "machine_facts"]
+
+LISTENER = "\N{MIDDLE DOT}listener"  # no pool can be called that: IIS's names begin otherwise
+LOCAL_SYSTEM = "localsystem"
+
+
+class Isolations:
+    """Everything about identities that the manager has to know."""
+
+    def __init__(self, home: Home, folder: SocketFolder, files: StateFiles) -> None:
+        self._home = home
+        self._folder = folder
+        self._accounts = Accounts(files, str(home.path))
+        self._facts = machine_facts()
+        self._complained: set[tuple[str, str]] = set()
+        self._listener: Account | None = None
+
+    # ── the server as a whole ───────────────────────────────────────────────────────────────────
+
+    def open(self, config: ServerConfig) -> None:
+        """Give folders their owners and modes; say once what is off. Raises OSError."""
+        home = self._home
+        hide_from_others(home.config_file.parent)
+        hide_from_others(home.state)
+        self._listener = self._listener_account(config)
+        self.open_logs(config)
+        owner = self._listener
+        spool = home.run / "spool"
+        if owner is not None:
+            give_folder(spool, owner.uid, owner.gid, 0o700)
+        elif os.geteuid() == 0 and spool.is_dir():
+            give_folder(spool, 0, 0, 0o700)
+        off = self._all_off(config)
+        if off:
+            log("isolation_reduced", off="; ".join(off))
+
+    def open_logs(self, config: ServerConfig) -> None:
+        """The folders that the listener writes request logs to."""
+        owner = self._listener
+        if os.geteuid() != 0 or self._facts.cannot_switch:
+            return
+        uid, gid = (0, 0) if owner is None else (owner.uid, owner.gid)
+        for path in self._log_folders(config):
+            if owner is not None or path.is_dir():
+                give_folder(path, uid, gid, 0o750)
+
+    def _log_folders(self, config: ServerConfig) -> list[Path]:
+        folders = [self._home.logs / "HTTPERR"]
+        for site in config.sites:
+            above = Path(site.log_file.directory or self._home.logs)
+            folders += [above / f"W3SVC{site.id}", self._home.logs / f"W3SVC{site.id}"]
+        return list(dict.fromkeys(folders))
+
+    def _all_off(self, config: ServerConfig) -> list[str]:
+        facts = self._facts
+        off: list[str] = []
+        if facts.cannot_switch:
+            off.append(
+                f"identities of pools and listener, folders and sockets of their own "
+                f"({facts.cannot_switch})"
+            )
+        if not facts.landlock and any(p.isolation.sandbox for p in config.app_pools.values()):
+            off.append("sandbox (the kernel has no Landlock)")
+        if facts.landlock < landlock.SCOPE_ABI and facts.landlock:
+            off.append("signals between processes of one user (older Landlock)")
+        models = [p.process_model.identity_type for p in config.app_pools.values()]
+        # Whoever asks for LocalSystem alone has asked for none of it.
+        return off if any(m is not IdentityType.LOCAL_SYSTEM for m in models) else []
+
+    # ── the listener ────────────────────────────────────────────────────────────────────────────
+
+    def _listener_account(self, config: ServerConfig) -> Account | None:
+        wanted = config.identities.listener
+        if self._facts.cannot_switch or wanted.lower() in (LOCAL_SYSTEM, "root"):
+            return None
+        if wanted:
+            return self._accounts.user(wanted)
+        return self._accounts.own(LISTENER, config.identities)
+
+    def listener(self, config: ServerConfig) -> Isolation:
+        """What the listener gives up once it has connected."""
+        account = self._listener
+        if account is None:
+            return Isolation()
+        reached = [*self._facts.programs, str(self._home.run / "spool"), str(self._home.logs)]
+        reached += [self._folder.control, str(self._folder.path)]
+        reached += [str(path) for path in self._log_folders(config)]
+        return Isolation(
+            uid=account.uid,
+            gid=account.gid,
+            umask=0o007,  # a pool's group must be able to write to its queue's socket
+            closed=view.closed_folders(reached, account.uid, [account.gid]),
+            is_restricted=True,
+        )
+
+    # ── pools ───────────────────────────────────────────────────────────────────────────────────
+
+    def _pool_gid(self, pool: AppPool, config: ServerConfig) -> int:
+        return self._accounts.id_of(pool.name, config.identities)
+
+    def account(self, pool: AppPool, config: ServerConfig) -> Account | None:
+        """Whom the pool's workers run as, None for who we are; raises IdentityError."""
+        model = pool.process_model
+        if self._facts.cannot_switch:
+            return None
+        match model.identity_type:
+            case IdentityType.LOCAL_SYSTEM:
+                return None
+            case IdentityType.SPECIFIC_USER:
+                return self._accounts.user(model.user_name)
+            case IdentityType.LOCAL_SERVICE | IdentityType.NETWORK_SERVICE:
+                name = f"\N{MIDDLE DOT}{model.identity_type.value}"
+                return self._accounts.own(name, config.identities)
+            case IdentityType.APPLICATION_POOL_IDENTITY:
+                return self._accounts.own(pool.name, config.identities)
+
+    def queue_folder(self, pool: AppPool, config: ServerConfig) -> None:
+        """Make the folder of the pool's queue: the listener's, and the pool's group may enter."""
+        path = self._folder.queue_folder(pool.name)
+        if self._facts.cannot_switch:
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            return
+        owner = 0 if self._listener is None else self._listener.uid
+        give_folder(path, owner, self._pool_gid(pool, config), 0o2710)
+
+    def own_files(self, pool: AppPool, config: ServerConfig) -> None:
+        """The pool's folder with its configuration, and its private temporary folder."""
+        folder = self._home.pool_config(pool.name).parent
+        folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        places = self._places(pool)
+        if self._facts.cannot_switch:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            Path(places.temporary).mkdir(mode=0o700, exist_ok=True)
+            return
+        gid = self._pool_gid(pool, config)
+        give_folder(folder, 0, gid, 0o710)
+        account = self.account(pool, config)
+        uid, own = (0, 0) if account is None else (account.uid, account.gid)
+        give_folder(Path(places.temporary), uid, own, 0o700)
+
+    def own_config(self, pool: AppPool, config: ServerConfig) -> None:
+        """Let the pool read its reduced configuration, and nobody else."""
+        if not self._facts.cannot_switch:
+            os.chown(self._home.pool_config(pool.name), 0, self._pool_gid(pool, config))
+
+    def own_output(self, account: Account | None, fd: int) -> None:
+        """Give the pool its log."""
+        if account is not None:
+            os.fchown(fd, account.uid, account.gid)
+            os.fchmod(fd, 0o640)
+
+    def _places(self, pool: AppPool) -> Places:
+        folder = self._home.pool_config(pool.name).parent
+        return Places(str(folder), str(folder / "tmp"), str(self._home.pool_log(pool.name)))
+
+    def worker(
+        self, pool: AppPool, config: ServerConfig
+    ) -> tuple[Isolation, dict[str, str], Account | None]:
+        """The steps and the environment of a worker of the pool; raises IdentityError."""
+        account = self.account(pool, config)
+        places = self._places(pool)
+        gid, groups = -1, tuple[int, ...]()
+        if account is not None:
+            gid = self._pool_gid(pool, config)
+            groups = tuple([self._accounts.group(name) for name in pool.isolation.groups])
+            if not pool.process_model.manual_group_membership:
+                groups += self._accounts.iis_users()
+        content = tuple(content_of(config, pool.name))
+        isolation = decide(pool, account, gid, groups, content, places, self._facts)
+        reached = isolation.readable + isolation.writable
+        if isolation.uid >= 0:
+            closed = view.closed_folders(reached, isolation.uid, isolation.groups)
+            isolation = msgspec.structs.replace(isolation, closed=closed)
+            self._check_content(pool, isolation, content)
+        environment = environment_of(account, pool, places.temporary)
+        if pool.process_model.identity_type is IdentityType.LOCAL_SYSTEM:
+            environment = {}
+        return isolation, environment, account
+
+    def describe(self, pool: AppPool, config: ServerConfig) -> tuple[str, dict[str, object]]:
+        """The identity's name and what is in force."""
+        model = pool.process_model
+        name = model.identity_type.value
+        if model.identity_type is IdentityType.SPECIFIC_USER:
+            name = model.user_name
+        try:
+            isolation, _, _ = self.worker(pool, config)
+        except OSError as error:
+            return name, {"error": str(error)}
+        return name, describe(pool, isolation, self._facts)
+
+    def _check_content(self, pool: AppPool, isolation: Isolation, content: Iterable[str]) -> None:
+        """Say which content the identity cannot read: its requests would be a riddle."""
+        for path in [*content, *self._facts.programs]:
+            reason = _obstacle(path, isolation)
+            if reason and (pool.name, path) not in self._complained:
+                self._complained.add((pool.name, path))
+                log(
+                    "content_unreadable",
+                    app_pool=pool.name,
+                    file=path,
+                    uid=isolation.uid,
+                    reason=reason,
+                )
+
+
+def _obstacle(path: str, isolation: Isolation) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""  # that it is not there is another error, and has another place
+    if found.st_uid == isolation.uid:
+        allowed = found.st_mode >> 6
+    elif found.st_gid in isolation.groups:
+        allowed = found.st_mode >> 3
+    else:
+        allowed = found.st_mode
+    wanted = 5 if stat.S_ISDIR(found.st_mode) else 4
+    if allowed & wanted == wanted:
+        return ""
+    return f"mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}:{found.st_gid}"
+
+
+def machine_facts() -> Facts:
+    """What can be done here."""
+    programs = tuple(_programs())
+    reason = _why_not(programs)
+    return Facts(os.geteuid(), reason, landlock.abi(), programs)
+
+
+def _why_not(programs: tuple[str, ...]) -> str:
+    if os.geteuid() != 0:
+        return "not root"
+    held = privileges.effective_capabilities()
+    missing = [n for n, number in privileges.NEEDED.items() if not held >> number & 1]
+    if missing:
+        return f"root without {', '.join(missing)}"
+    closed = view.closed_folders(programs)
+    if closed and not held >> privileges.Capability.SYS_ADMIN & 1:
+        return f"the interpreter lies in {next(iter(closed))}, which others may not enter"
+    return ""
+
+
+def _programs() -> Iterable[str]:
+    """Interpreter, its libraries and our packages, wherever they lie."""
+    paths = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(p for p in sys.path if p)]
+    package = Path(was.__file__).parent
+    paths += [str(package), *(str(package / part) for part in ("worker", "listener", "config"))]
+    found = dict.fromkeys(os.path.realpath(path) for path in paths)
+    return [path for path in found if path != "/" and os.path.exists(path)]
