@@ -214,7 +214,7 @@ class PoolBroker:
         request.attempt += 1
         request.slot = worker.free_slots.pop()
         request.worker = worker
-        request.sent_at = now
+        request.quiet_since = now
         request.progress = SENT
         if request.spool is not None:
             request.pull_granted = 0
@@ -341,12 +341,21 @@ class PoolBroker:
         if request.connection is not None:
             request.gone_client = request.connection.peer[0]
             request.connection = None
+        if request.progress is RESPONDING:
+            request.is_cut = True
         request.progress = ENDED
         request.release_body()
+        self.cancel(request)
+
+    def cancel(self, request: ClientRequest) -> None:
+        """Tell the worker, if one has the request, that nobody waits for it."""
         worker = request.worker
         if worker is not None and request.id in worker.outstanding:
             self.outbox.post(
-                worker, CancelRequest(request.id, request.attempt, request.is_client_gone)
+                worker,
+                CancelRequest(
+                    request.id, request.attempt, request.is_client_gone, request.is_overdue
+                ),
             )
 
     def queue_again(self, request: ClientRequest) -> None:

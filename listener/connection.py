@@ -591,6 +591,10 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = 0.0
         self._response_over(request, sent)
 
+    def holds_worker_back(self) -> bool:
+        """Whether the worker may not send more before the client has read."""
+        return self._stream is not None and self._stream.holds_worker_back
+
     def _sent_bytes(self) -> int:
         return self._stream.sent_bytes if self._stream is not None else 0
 
@@ -755,13 +759,15 @@ class ClientConnection(asyncio.Protocol):
         self._resume_reading()
         self.transport.write_eof()
 
-    def abort(self, why: str) -> None:
+    def abort(self, why: str, reason: str = "Connection_Abandoned_By_AppPool") -> None:
         """Cut the connection: the client must see that its response is not whole."""
         request = self.request
         if request is not None:
             self.request = None
             if self._log or request.progress is RESPONDING:
-                self._service.log_cut(request, self._log, self._status, self._sent_bytes(), why)
+                self._service.log_cut(
+                    request, self._log, self._status, self._sent_bytes(), why, reason
+                )
                 self._log = ""
             request.pool.abandon(request)
         if self._stream is not None:

@@ -37,6 +37,7 @@ class Incarnation:
         "outstanding",
         "pid",
         "pidfd",
+        "remind_at",
         "scoreboard",
         "slots",
         "source",
@@ -81,6 +82,7 @@ class Incarnation:
         self.is_faulty = False
         self.has_left = False
         self.lost_at = 0.0
+        self.remind_at = 0.0  # when to tell the manager again of a request past its limit
 
     def close(self) -> None:
         """Give the descriptors back."""

@@ -25,7 +25,7 @@ class PulledBodies:
         """More of a streamed body came."""
         if request.pull_granted > 0:
             # The worker has waited for it: the time that it may take begins again.
-            request.sent_at = self._pool.service.time()
+            request.quiet_since = self._pool.service.time()
         self.send(request)
 
     def send(self, request: ClientRequest) -> None:

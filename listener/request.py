@@ -52,7 +52,7 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     slot: int = -1
     progress: Progress = Progress.READING
     worker: Incarnation | None = None
-    sent_at: float = 0.0
+    quiet_since: float = 0.0  # see time_limits
     body: bytes = b""
     body_length: int = 0
     spool: Spool | None = None
@@ -64,6 +64,8 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     is_body_complete: bool = True
     is_body_lost: bool = False
     is_client_gone: bool = False
+    is_cut: bool = False  # its answer had begun when `connection` became None
+    is_overdue: bool = False  # it has passed a time limit, and its worker owes the END
     gone_client: str = ""  # its address, once `connection` is None
 
     def __lt__(self, other: ClientRequest) -> bool:
@@ -73,6 +75,11 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     def client(self) -> str:
         """The client's address, also after it has gone."""
         return self.gone_client if self.connection is None else self.connection.peer[0]
+
+    @property
+    def has_answer_begun(self) -> bool:
+        """Whether the worker has begun to answer."""
+        return self.is_cut or self.progress is Progress.RESPONDING
 
     def message(self, peer: tuple[str, int, str, int]) -> Request:
         """The request for a worker, as its present attempt in its present slot."""

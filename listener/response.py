@@ -16,6 +16,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
+from was.ipc.messages import RESPONSE_WINDOW_BYTES
 from was.listener.spool import Spool
 
 if TYPE_CHECKING:
@@ -163,6 +164,11 @@ class ResponseStream:
             return
         pool.widen_window(self._request, self._unacknowledged)
         self._unacknowledged = 0
+
+    @property
+    def holds_worker_back(self) -> bool:
+        """Whether the worker may not send more before the client has read."""
+        return self._unacknowledged >= RESPONSE_WINDOW_BYTES
 
     @property
     def order(self) -> int:

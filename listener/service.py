@@ -50,6 +50,7 @@ from was.ipc.messages import (
     WorkerDeathSettled,
     WorkerDrained,
     WorkerFaulty,
+    WorkerOverdue,
 )
 from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
@@ -401,6 +402,21 @@ class ListenerService:
         self.count("faulty_workers")
         self._tell(WorkerFaulty(worker_id, detail))
 
+    def overdue(self, worker_id: int, request: ClientRequest, *, is_responding: bool) -> None:
+        """The worker does not come to the end of a request past its limit."""
+        self.count("overdue_workers")
+        self._tell(
+            WorkerOverdue(
+                worker_id,
+                request.id,
+                request.attempt,
+                request.head.method,
+                request.head.target[:2048],
+                request.client,
+                is_responding,
+            )
+        )
+
     def settled(self, worker_id: int, requests: list[InFlight], finished: int) -> None:
         """A death is settled."""
         self._tell(WorkerDeathSettled(worker_id, requests, finished))
@@ -455,7 +471,13 @@ class ListenerService:
         )
 
     def log_cut(
-        self, request: ClientRequest, line: str, status: int, sent_bytes: int, why: str
+        self,
+        request: ClientRequest,
+        line: str,
+        status: int,
+        sent_bytes: int,
+        why: str,
+        reason: str,
     ) -> None:
         """A response that was cut: in the site's log if the worker composed its line."""
         log("request_failed", id=f"{request.id:x}", url=request.head.target[:256], why=why)
@@ -467,7 +489,7 @@ class ListenerService:
                 request.head,
                 0,
                 request.site_id,
-                "Connection_Abandoned_By_AppPool",
+                reason,
                 request,
             )
 

@@ -1,21 +1,38 @@
-"""Time limits of waiting and running requests, and workers whose connection was lost."""
+"""Time limits of waiting and running requests, and workers whose connection was lost.
+
+`timeLimit` runs from the start of a request in the worker to the first byte of its response; 504
+then. `idleTimeLimit` bounds the worker's silence after that; the response is cut then. Neither runs
+while the worker waits for the client: for bytes of its body, or for the client to read.
+
+`ClientRequest.quiet_since` is the moment from which the limit in force is counted. It moves on as
+long as the request has not begun, or the worker waits for the client, or has just said something;
+it is looked at ten times a second, and only for requests that take long.
+
+Both hold also for a request whose client has gone, as most clients are less patient than that:
+nobody is answered then, but the worker is told, or one hung thread after the other would be lost.
+
+A worker that has not ended a request OVERDUE_S after its limit passed was not able to interrupt it,
+nor perhaps to ask for its own replacement: the manager is told, and reminded as long as that lasts.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from was.listener.fate import has_started
-from was.listener.request import Progress
 
 if TYPE_CHECKING:
+    from was.ipc.scoreboard import Row
     from was.listener.broker import PoolBroker
     from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
 
 __all__ = ["TimeLimits"]
 
-SENT = Progress.SENT
-
+# What is over sooner is not looked at.
+SLOW_S = 0.2
+OVERDUE_S = 2.0
+REMIND_S = 30.0
 # A worker's connection ends with its process. If it has ended and this much later the pidfd has not
 # fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).
 CONNECTION_LOST_S = 1.0
@@ -28,7 +45,7 @@ class TimeLimits:
         self._pool = pool
 
     def expire(self, now: float) -> None:
-        """Time limits of waiting and running requests; called ten times a second."""
+        """What has passed its limit is ended; called ten times a second."""
         settings = self._pool.settings
         scaled = self._pool.service.scaled
         if settings.queue_time_limit_s > 0:
@@ -38,17 +55,50 @@ class TimeLimits:
                 self._pool.fail(request, 503, "Timer_AppPool")
         self._look_for_lost(now)
         self._pool.quarantine.look_again(now)
-        if settings.time_limit_s <= 0:
-            return
-        limit = scaled(settings.time_limit_s)
         for worker in list(self._pool.workers.values()):
-            late = [
-                request
-                for request in worker.outstanding.values()
-                if request.progress is SENT and now - request.sent_at > limit
-            ]
-            if late:
-                self._time_out(worker, late)
+            slow = [r for r in worker.outstanding.values() if now - r.quiet_since > SLOW_S]
+            if slow and not worker.is_dead:
+                self._look_at(worker, slow, now)
+
+    def _look_at(self, worker: Incarnation, slow: list[ClientRequest], now: float) -> None:
+        settings = self._pool.settings
+        scaled = self._pool.service.scaled
+        first_byte_s = scaled(settings.time_limit_s)
+        silence_s = scaled(settings.idle_time_limit_s)
+        rows = worker.scoreboard.read_rows()
+        for request in slow:
+            quiet_s = now - request.quiet_since
+            if request.is_overdue:
+                if quiet_s > OVERDUE_S:
+                    self._remind(worker, request, now)
+                continue
+            if _waits_for_client(request, rows):
+                request.quiet_since = now
+                continue
+            limit_s = silence_s if request.has_answer_begun else first_byte_s
+            if 0 < limit_s < quiet_s:
+                self._end(request, now)
+
+    def _end(self, request: ClientRequest, now: float) -> None:
+        request.is_overdue = True
+        request.quiet_since = now
+        connection = request.connection
+        if connection is None:
+            self._pool.cancel(request)
+            return
+        self._pool.service.count("requests_timed_out")
+        if request.has_answer_begun:
+            connection.abort("its worker is silent", "Timer_Response")
+        else:
+            connection.fail(request, 504, "Timer_Response")
+
+    def _remind(self, worker: Incarnation, request: ClientRequest, now: float) -> None:
+        if worker.is_faulty or now < worker.remind_at:
+            return
+        worker.remind_at = now + self._pool.service.scaled(REMIND_S)
+        self._pool.service.overdue(
+            worker.worker_id, request, is_responding=request.has_answer_begun
+        )
 
     def _look_for_lost(self, now: float) -> None:
         """Workers whose connection has ended though they live: what they sent last is lost."""
@@ -65,13 +115,14 @@ class TimeLimits:
             elif router.has_disconnected(worker.source):
                 worker.lost_at = now
 
-    def _time_out(self, worker: Incarnation, late: list[ClientRequest]) -> None:
-        """504 for what has run too long; a request that has not even begun waits on."""
-        rows = worker.scoreboard.read_rows()
-        for request in late:
-            if request.connection is None or not has_started(request, rows):
-                continue
-            if request.pull_granted > 0 and not request.is_body_complete:
-                continue  # the worker waits for the client
-            self._pool.service.count("requests_timed_out")
-            request.connection.fail(request, 504, "Timer_Response")
+
+def _waits_for_client(request: ClientRequest, rows: list[Row]) -> bool:
+    """Whether it is not the worker who makes the client wait."""
+    if not has_started(request, rows):
+        return True
+    connection = request.connection
+    if connection is None:
+        return False
+    if request.pull_granted > 0 and not request.is_body_complete:
+        return True
+    return request.has_answer_begun and connection.holds_worker_back()

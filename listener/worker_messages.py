@@ -152,6 +152,7 @@ class WorkerMessages:
         if request.connection is None:
             self._drop_late(request, item, fd)
             return
+        request.quiet_since = self._pool.service.time()
         self._respond(request.connection, request, item, fd)
 
     def _respond(
@@ -178,6 +179,7 @@ class WorkerMessages:
         if connection is None:
             self._drop_late(request, item, fd)
             return
+        request.quiet_since = self._pool.service.time()
         connection.on_chunk(request, item, fd)
 
     def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
@@ -200,7 +202,11 @@ class WorkerMessages:
         if fd >= 0:
             os.close(fd)
         self._pool.service.count("late_messages")
-        if not item.more:
+        if item.more:
+            request.is_cut = True
+            if not request.is_overdue:
+                request.quiet_since = self._pool.service.time()
+        else:
             self._late_log(request, item.log, item.status if isinstance(item, Response) else 200)
 
     def _late_log(self, request: ClientRequest, log: str, status: int) -> None:

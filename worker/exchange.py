@@ -28,6 +28,7 @@ from was.ipc.messages import (
     Response,
     ResponseChunk,
 )
+from was.worker.application_calls import outside
 
 if TYPE_CHECKING:
     from was.worker.queue_client import Channel, QueueClient
@@ -264,8 +265,20 @@ class Exchange(msgspec.Struct, eq=False):
         self.channel.outbox.append(item)
         self._client.ended(self.request.id)
 
+    @property
+    def proof(self) -> int:
+        """Request and attempt in one number, as the scoreboard has them."""
+        return self.request.id << 11 | self.request.attempt << 3
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its END has been posted."""
+        return self._is_ended
+
+    # An application may be the caller (wsgi.input): its interruption must not hit what these do.
+
     def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
-        self._client.post(self.channel, item)
+        outside(self.proof, self._client.post, self.channel, item)
 
     # ── from the leader ─────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +305,9 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
         """Sleep until the leader has delivered something. The caller looks whether it suffices."""
+        outside(self.proof, self._wait_unmarked, is_there)
+
+    def _wait_unmarked(self, is_there: Callable[[], bool]) -> None:
         arrival = self._arrival
         if arrival is None:
             arrival = self._arrival = threading.Event()

@@ -30,16 +30,20 @@ from was.ipc.messages import (
     Pong,
     QueueEndpoint,
     RecycleRequested,
+    Request,
     SetEndpoints,
     StopWorker,
     WorkerHello,
+    WorkerOverdue,
     WorkerReady,
     WorkerStartFailed,
     WorkerWelcome,
 )
 from was.ipc.scoreboard import ScoreboardWriter
 from was.log import log, log_exception
+from was.worker.exchange import Exchange
 from was.worker.module_files import ModuleFiles
+from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import Channel, QueueClient, hello
 from was.worker.server import WorkerServer
 from was.worker.threads import RequestThreads
@@ -87,6 +91,8 @@ class WorkerHost:
             worker_id=welcome.worker_id,
             threads=welcome.threads,
         )
+        self._overdue = OverdueRequests(self._tell_overdue)
+        self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._client: QueueClient | None = None
         self._threads: RequestThreads | None = None
         self._context: Context | None = None
@@ -121,6 +127,8 @@ class WorkerHost:
             on_stop_listening=lambda drain: self._later(lambda: self._stop_listening(drain)),
             on_drained=lambda: self._later(self._drained),
             on_fault=lambda detail: self._later(lambda: self._fault(detail)),
+            on_overdue=lambda exchange: self._later(lambda: self._overdue.add(exchange)),
+            on_left_alone=lambda exchange: self._later(lambda: self._left_alone(exchange)),
         )
         threads = self._threads = RequestThreads(
             client, self._server.handle, self._welcome.threads, name="request"
@@ -157,7 +165,8 @@ class WorkerHost:
 
     def _serve(self) -> None:
         while self._state is not State.STOPPED:
-            self._wait(1.0 if self._control is not None else RECONNECT_S)
+            look_in_s = self._overdue.look()
+            self._wait(look_in_s or (1.0 if self._control is not None else RECONNECT_S))
             while self._events:
                 self._events.popleft()()
             if self._state is State.DRAINING:
@@ -243,6 +252,8 @@ class WorkerHost:
         self._control = control
         if self._state is State.RUNNING:
             self._send(WorkerReady(self._welcome.worker_id))
+            if self._to_ask is not None:
+                self._send(self._to_ask)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +272,29 @@ class WorkerHost:
     def _ask_for_recycle(self, reason: str, detail: str) -> None:
         """From any thread: ask the manager for a successor."""
         request = RecycleRequested(self._welcome.worker_id, reason, detail)
-        self._later(lambda: self._send(request))
+        self._later(lambda: self._ask(request))
+
+    def _ask(self, request: RecycleRequested | WorkerOverdue) -> None:
+        """Of a manager that is not there the next one is asked."""
+        self._to_ask = self._to_ask or request
+        self._send(request)
+
+    def _tell_overdue(self, request: Request, is_responding: bool) -> None:
+        self._ask(
+            WorkerOverdue(
+                self._welcome.worker_id,
+                request.id,
+                request.attempt,
+                request.method,
+                request.target[:2048],
+                request.remote_addr,
+                is_responding,
+            )
+        )
+
+    def _left_alone(self, exchange: Exchange) -> None:
+        limit_s = self._server.time_limit_s / self._welcome.time_scale
+        self._overdue.left_alone(exchange, limit_s)
 
     def _set_endpoints(self, endpoints: list[QueueEndpoint]) -> None:
         """Connect to listeners that are new, cancel what dead ones had."""

@@ -107,6 +107,8 @@ class QueueClient:
         on_stop_listening: Callable[[bool], None],
         on_drained: Callable[[], None],
         on_fault: Callable[[str], None],
+        on_overdue: Callable[[Exchange], None],
+        on_left_alone: Callable[[Exchange], None],
     ) -> None:
         self._context = context
         self.words = scoreboard.words
@@ -118,6 +120,8 @@ class QueueClient:
         self._on_stop_listening = on_stop_listening
         self._on_drained = on_drained
         self._on_fault = on_fault
+        self._on_overdue = on_overdue
+        self._on_left_alone = on_left_alone
         self._is_stopping = False
         self._is_drained_told = False
 
@@ -157,12 +161,13 @@ class QueueClient:
     def disconnect(self, channel: Channel) -> None:
         """The listener process at the other end is dead: so are its requests."""
         self.channels.remove(channel)
-        for exchange in list(self._exchanges.values()):
-            if exchange.channel is channel:
-                exchange.cancel()
         for exchange in [e for e in self.inbox if e.channel is channel]:
             self.inbox.remove(exchange)
             self._exchanges.pop(exchange.request.id, None)
+        for exchange in list(self._exchanges.values()):
+            if exchange.channel is channel:
+                exchange.cancel()
+                self._on_left_alone(exchange)
         channel.close(linger=False)
 
     def receive(self) -> bool:
@@ -209,6 +214,8 @@ class QueueClient:
             case CancelRequest():
                 if exchange := self._exchanges.get(item.id):
                     exchange.cancel()
+                    if item.overdue:
+                        self._on_overdue(exchange)
             case StopListening():
                 self._stop_listening(item.drain)
             case AcknowledgeBye():

@@ -69,6 +69,7 @@ class WorkerServer:
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
         self.reload_on_change = False
+        self.time_limit_s = 0.0
         self._config_file = config_file
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
@@ -94,6 +95,7 @@ class WorkerServer:
                 self._registrations[entry.name] = load_global_module(entry, number, self)
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
+        self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self._has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )

@@ -90,6 +90,7 @@ class CancelRequest(_Data, frozen=True, tag=4):
     id: int
     attempt: int
     disconnected: bool  # False: answered for the worker (504)
+    overdue: bool = False  # it has passed a time limit: interrupt it, and be recycled
 
 
 class StopListening(_Data, frozen=True, tag=5):
@@ -582,6 +583,22 @@ class WorkerFaulty(_Control, frozen=True):
     detail: str
 
 
+class WorkerOverdue(_Control, frozen=True):
+    """A request has passed a time limit, and its worker is to be replaced.
+
+    The worker says so when it has interrupted the request, or tries to; the listener when the
+    request has not ended some time later. So it may come twice, and from the listener again.
+    """
+
+    worker_id: int
+    request_id: int
+    attempt: int
+    method: str
+    url: str
+    client: str
+    is_responding: bool  # it is idleTimeLimit that has passed
+
+
 class InFlight(msgspec.Struct, frozen=True):
     """One request that a death met, and its fate."""
 
@@ -672,6 +689,7 @@ ToManager: TypeAlias = (
     | WorkerAttached
     | WorkerDrained
     | WorkerFaulty
+    | WorkerOverdue
     | WorkerDeathSettled
     | ListenerReport
     | ListenerDrained

@@ -12,14 +12,24 @@ import os
 import signal
 from pathlib import Path
 
-__all__ = ["DUMP_SIGNAL", "can_dump", "write_stacks_to"]
+__all__ = ["DUMP_SIGNAL", "can_dump", "write_stacks", "write_stacks_to"]
 
 # A real-time signal, as applications hardly use them.
 DUMP_SIGNAL = signal.SIGRTMIN + 5
 
 
+_stacks_fd = 2
+
+
+def write_stacks() -> None:
+    """In a worker: all threads' stacks as they are now."""
+    faulthandler.dump_traceback(_stacks_fd, all_threads=True)
+
+
 def write_stacks_to(fd: int) -> None:
     """In a worker, once: fatal signals and DUMP_SIGNAL write all threads' stacks to `fd`."""
+    global _stacks_fd
+    _stacks_fd = fd
     faulthandler.enable(fd, all_threads=True)
     faulthandler.register(DUMP_SIGNAL, fd, all_threads=True)
     os.register_at_fork(after_in_child=_forget_in_child)

@@ -11,19 +11,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import gmtime, strftime
 
 from was import __version__
+from was.ipc.endpoints import Home
 from was.ipc.messages import InFlight, request_id_text
 from was.ipc.scoreboard import ScoreboardReader, describe_row
 from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.manager import process
-from was.manager.dossiers import DossierFolder, file_tail, lines_of_process
+from was.manager.dossiers import DossierFolder, dossier_name, file_tail, lines_of_process
 from was.manager.events import Entry, utc_ms
 from was.manager.handle import WorkerHandle
 from was.manager.server import Server
 
-__all__ = ["DEATHS", "Deaths"]
+__all__ = ["DEATHS", "STACKS_S", "Deaths", "Findings", "read_findings"]
 
 # Events that a worker does not survive.
 DEATHS = frozenset({5009, 5010, 5011, 5012, 5013, 5059, 5127})
@@ -39,8 +39,8 @@ Facts = dict[str, object]
 
 
 @dataclass(slots=True)
-class _Findings:
-    """What a worker's files said; read once, before they go with the handle."""
+class Findings:
+    """What a worker's files said; read before they go with the handle."""
 
     stacks: list[str]
     log: list[str]
@@ -56,7 +56,7 @@ class _Case:
     peak_kb: int
     is_met: bool  # the listener will say what requests it had
     requests: list[Facts] | None
-    findings: _Findings | None = None
+    findings: Findings | None = None
 
 
 class Deaths:
@@ -92,7 +92,7 @@ class Deaths:
         """The process has gone and the handle is about to be closed, or it is an orphan now."""
         case = self._cases.get(handle.id)
         if case is not None and case.findings is None:
-            case.findings = self._read_files(handle)
+            case.findings = read_findings(self._server.home, handle)
             self._close_if_known(case)
 
     def settled(self, worker_id: int, requests: Sequence[InFlight]) -> None:
@@ -128,12 +128,11 @@ class Deaths:
     def _close(self, case: _Case) -> None:
         handle, entry = case.handle, case.entry
         del self._cases[handle.id]
-        findings = case.findings or self._read_files(handle)
+        findings = case.findings or read_findings(self._server.home, handle)
         requests = findings.rows if case.requests is None else case.requests
         known: Facts = {**_exit_facts(handle, case.peak_kb), "requests": requests}
-        stamp = strftime("%Y%m%dT%H%M%S", gmtime(entry.wall))
         dossier = self.dossiers.write(
-            f"{stamp}{int(entry.wall % 1 * 1000):03d}-{entry.event_id}-{handle.id}",
+            dossier_name(entry.wall, entry.event_id, handle.id),
             {
                 **entry.to_record(),
                 **known,
@@ -148,15 +147,16 @@ class Deaths:
         )
         self._server.events.close(entry, **known, dossier=dossier)
 
-    def _read_files(self, handle: WorkerHandle) -> _Findings:
-        home = self._server.home
-        lines = file_tail(home.pool_log(handle.pool), handle.log_begin)
-        return _Findings(
-            stacks=file_tail(home.stacks(handle.id)),
-            log=lines_of_process(lines, "worker", handle.pid),
-            rows=_read_scoreboard(handle.scoreboard_fd),
-            finished=handle.finished(),
-        )
+
+def read_findings(home: Home, handle: WorkerHandle) -> Findings:
+    """What the worker's files say now."""
+    lines = file_tail(home.pool_log(handle.pool), handle.log_begin)
+    return Findings(
+        stacks=file_tail(home.stacks(handle.id)),
+        log=lines_of_process(lines, "worker", handle.pid),
+        rows=_read_scoreboard(handle.scoreboard_fd),
+        finished=handle.finished(),
+    )
 
 
 def _exit_facts(handle: WorkerHandle, peak_kb: int) -> Facts:

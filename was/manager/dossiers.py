@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from time import gmtime, strftime
 
 from was.log import log
 
-__all__ = ["DossierFolder", "file_tail", "lines_of_process"]
+__all__ = ["DossierFolder", "dossier_name", "file_tail", "lines_of_process"]
 
 MOST_DOSSIERS = 200
 TAIL_BYTES = 64 * 1024
@@ -54,6 +55,12 @@ class DossierFolder:
             names = sorted(p.name for p in self.folder.iterdir() if p.suffix == ".json")
             for name in names[: max(0, len(names) - self._most)]:
                 (self.folder / name).unlink(missing_ok=True)
+
+
+def dossier_name(wall: float, event_id: int, worker_id: int) -> str:
+    """The name of a dossier about an event of this moment."""
+    stamp = strftime("%Y%m%dT%H%M%S", gmtime(wall))
+    return f"{stamp}{int(wall % 1 * 1000):03d}-{event_id}-{worker_id}"
 
 
 def file_tail(path: Path, begin: int = 0, most: int = TAIL_BYTES) -> list[str]:

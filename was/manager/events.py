@@ -21,6 +21,7 @@ __all__ = ["EVENTS", "REASONS", "Entry", "EventLog", "text_line", "utc_ms"]
 
 # id -> (level, text); {fields} are filled in, those that are missing stay empty.
 EVENTS: dict[int, tuple[str, str]] = {
+    2299: ("warning", "Worker {pid} of '{app_pool}' is replaced: {detail}"),
     5002: ("error", "Application pool '{app_pool}' was disabled after a series of failures."),
     5009: ("warning", "A worker of application pool '{app_pool}', pid {pid}, ended: {how}."),
     5010: ("warning", "Worker {pid} of application pool '{app_pool}' did not answer a ping."),
@@ -60,6 +61,7 @@ EVENTS: dict[int, tuple[str, str]] = {
 
 # id -> `reason`, for programs; a recycling's is IIS's own name of it.
 REASONS: dict[int, str] = {
+    2299: "request time limit",
     5002: "rapid-fail protection",
     5009: "ended unexpectedly",
     5010: "ping missed",

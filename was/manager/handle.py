@@ -41,6 +41,7 @@ class WorkerHandle:
     is_killed: bool = False  # by us
     stacks_asked: bool = False  # it is writing them: not to be killed this very moment
     log_begin: int = 0  # how long the pool's log was when it began
+    is_overdue: bool = False  # a request of its has passed its time limit: it is noted
     has_ended: bool = False
     exit: Exit | None = None  # how it ended, if that was to be learnt
 

@@ -82,6 +82,8 @@ class Hearing:
                 log("worker_drained", worker=worker_id)
             case m.WorkerFaulty(worker_id, detail):
                 self._manager.endings.fail_worker(worker_id, 5127, detail=detail)
+            case m.WorkerOverdue(worker_id):
+                self._manager.overdue.told(worker_id, message, by_listener=True)
             case m.WorkerDeathSettled(worker_id, requests, _):
                 self._settled(worker_id, requests, now)
             case m.ListenerReport():
@@ -93,7 +95,13 @@ class Hearing:
 
     def _hear_retiring(self, message: m.ToManager) -> None:
         """What a listener that finishes has to say of its workers; the rest is its successor's."""
-        told = (m.DemandStart, m.WorkerFaulty, m.WorkerDeathSettled, m.WorkerDrained)
+        told = (
+            m.DemandStart,
+            m.WorkerFaulty,
+            m.WorkerOverdue,
+            m.WorkerDeathSettled,
+            m.WorkerDrained,
+        )
         if isinstance(message, told):
             self._hear_listener(message)
 
@@ -113,6 +121,8 @@ class Hearing:
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)
                 self._manager.performer.perform(pool, pool.worker_asks(worker_id, why, now, detail))
+            case m.WorkerOverdue():
+                self._manager.overdue.told(worker_id, message, by_listener=False)
             case m.Pong(nonce):
                 pool.pong(worker_id, nonce, now)
             case _:

@@ -36,6 +36,7 @@ from was.manager.inbox import (
 )
 from was.manager.listener_side import ListenerSide
 from was.manager.memory import measure
+from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import fingerprint, restore
@@ -75,6 +76,7 @@ class Manager:
         self.pools: dict[str, ApplicationPool] = {}
         self.sites = SiteSet(server, self.listener, self.pools)
         self.deaths = Deaths(server)
+        self.overdue = OverdueWorkers(self)
         self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
         self.queries = Queries(server, self.listener)
         self.shutdown = Shutdown(self)
@@ -174,6 +176,7 @@ class Manager:
                 self._handle(item)
             except Exception as error:  # noqa: BLE001 one bad item must not end the server
                 log_exception("unexpected_error", error, item=type(item).__name__)
+        self.overdue.finish()
         self.deaths.finish()
         if self._timer is not None:
             self._timer.cancel()

@@ -8,11 +8,13 @@ Content-Length. `close()` of the iterable is called once, whatever happens.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.application_calls import RequestInterruptedError, forget, inside, settle
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import (
     CONTINUE,
@@ -76,9 +78,23 @@ class WsgiHandler(HttpModule):
         # From here on code that is not ours runs: only now can a second run do harm.
         exchange = context.exchange
         exchange.words[exchange.row] = context.proof | _STARTED
+        proof = context.proof
         try:
-            response.send(application(environ, response.start_response))
+            inside[proof] = get_ident()
+            try:
+                result = application(environ, response.start_response)
+            finally:
+                if inside.pop(proof, None) is None:
+                    settle(proof)
+            response.send(result)
         except ClientGoneError:
+            context.is_cut = True
+        except RequestInterruptedError as error:
+            # The listener has answered 504; the traceback says where the time went.
+            forget(proof)
+            log_exception(
+                "request_interrupted", error, request=context.request_id, url=context.message.target
+            )
             context.is_cut = True
         except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
             log_exception(

@@ -11,6 +11,7 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.log import log
+from was.worker.application_calls import call, iterate, outside
 from was.worker.fields import HOP_BY_HOP, encode_field
 from was.worker.response import FileRegion
 from was.worker.wsgi.files import FileWrapper
@@ -110,7 +111,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         if type(data) is not bytes:
             raise AssertionError(f"write() takes bytes, not {type(data).__name__}")
         if data:
-            self._send_now(self._cut_to_length(data))
+            outside(self._context.proof, self._send_now, self._cut_to_length(data))
 
     # ── what the application returned ───────────────────────────────────────────────────────────
 
@@ -129,7 +130,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         finally:
             close = getattr(result, "close", None)
             if close is not None:
-                close()
+                call(self._context.proof, close)
 
     def _send_whole(self, body: bytes) -> None:
         if type(body) is not bytes:
@@ -146,7 +147,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         """One block after the other; the one that may be the last waits for the iterator's end."""
         response = self._response
         is_alone = hasattr(blocks, "__len__") and len(blocks) == 1  # type: ignore[arg-type]
-        for block in blocks:
+        for block in iterate(self._context.proof, blocks):
             if type(block) is not bytes:
                 raise AssertionError(
                     f"a block of the body must be bytes, not {type(block).__name__}"

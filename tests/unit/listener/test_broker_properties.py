@@ -1,6 +1,7 @@
 """Queue and broker through any interleaving: every request ends once, none runs twice unasked.
 
-Some requests are for a URL that kills, so that suspects, poison and quarantine come about.
+Some requests are for a URL that kills, so that suspects, poison and quarantine come about; time
+passes, so that all limits do.
 """
 
 import os
@@ -50,6 +51,7 @@ class FakeService:
         self.spool_folder = Path("/nonexistent")
         self.settled_facts = []
         self.faults = []
+        self.overdue_workers = []
 
     def mark(self, pool):
         pool.turn()
@@ -74,6 +76,9 @@ class FakeService:
 
     def settled(self, worker_id, facts, _finished):
         self.settled_facts.append((worker_id, facts))
+
+    def overdue(self, worker_id, _request, *, is_responding):
+        self.overdue_workers.append(worker_id)
 
     def log_request(self, *_):
         pass
@@ -112,8 +117,11 @@ class FakeConnection:
         request.pool.abandon(request)
         self.ends.append(status)
 
-    def abort(self, _why):
+    def abort(self, _why, _reason=""):
         self.abort_of(self.request)
+
+    def holds_worker_back(self):
+        return False
 
     def abort_of(self, request):
         request.pool.abandon(request)
@@ -127,7 +135,15 @@ class World:
         self.service = FakeService()
         self.pool = PoolBroker(
             self.service,
-            m.PoolQueue("p", True, queue_length=20, replay=replay, failure_interval_s=60.0),
+            m.PoolQueue(
+                "p",
+                True,
+                queue_length=20,
+                replay=replay,
+                failure_interval_s=60.0,
+                time_limit_s=40.0,
+                idle_time_limit_s=20.0,
+            ),
         )
         self.pool.router = self
         self.workers = {}
@@ -145,7 +161,10 @@ class World:
             if isinstance(item, m.Request):
                 assert item.slot not in worker.slots_in_use()
                 self.check_suspects(worker.incarnation)
+                assert not worker.is_stopped
                 worker.held[item.id] = item
+            elif isinstance(item, m.CancelRequest) and item.overdue:
+                assert item.id in worker.started
             elif isinstance(item, m.StopListening):
                 worker.is_stopped = True
         return Sent.YES

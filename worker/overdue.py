@@ -1,0 +1,87 @@
+"""OverdueRequests: requests that have passed their time limit, and what the worker does about them.
+
+The listener has answered them. Here the stacks of all threads are written to where the manager
+finds them, their calls of the application are interrupted, and the manager is told, which replaces
+the worker: what an interruption left half done must not serve anybody, and a thread that cannot be
+interrupted is lost.
+
+Requests whose listener has died have nobody who watches the clock for them: that is done here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from was.ipc.messages import Request, request_id_text
+from was.ipc.stacks import write_stacks
+from was.log import log
+from was.worker.application_calls import interrupt
+
+if TYPE_CHECKING:
+    from was.worker.exchange import Exchange
+
+__all__ = ["OverdueRequests"]
+
+RETRY_S = 0.05
+# Many may pass their limits together; one picture of all threads shows them all.
+STACKS_EVERY_S = 1.0
+# The manager wants a replacement at the first: more pictures come only when there is no manager.
+MOST_STACKS = 10
+
+
+class OverdueRequests:
+    """Belongs to the worker's main thread, which is never inside an application."""
+
+    def __init__(self, tell_manager: Callable[[Request, bool], None]) -> None:
+        self._tell_manager = tell_manager
+        self._exchanges: list[Exchange] = []
+        self._left_alone: list[tuple[float, Exchange]] = []  # when it passes its limit
+        self._stacks_at = 0.0
+        self._stacks_left = MOST_STACKS
+        self._has_told = False
+
+    def add(self, exchange: Exchange) -> None:
+        """A request has passed its limit; it may have ended since."""
+        if exchange.is_ended:
+            return
+        request = exchange.request
+        log("request_overdue", request=request_id_text(request.id), url=request.target[:256])
+        now = time.monotonic()
+        if self._stacks_left and now - self._stacks_at >= STACKS_EVERY_S:
+            self._stacks_at = now
+            self._stacks_left -= 1
+            write_stacks()
+        self._exchanges.append(exchange)
+        self.look()
+        if not self._has_told:
+            self._has_told = True
+            self._tell_manager(request, exchange.started)
+
+    def left_alone(self, exchange: Exchange, limit_s: float) -> None:
+        """The request's listener is dead: unless it ends within its limit it is overdue."""
+        if limit_s > 0:
+            self._left_alone.append((time.monotonic() + limit_s, exchange))
+
+    def look(self) -> float | None:
+        """Interrupt those that are inside their application now; when to look again."""
+        self._exchanges = [
+            exchange
+            for exchange in self._exchanges
+            if not exchange.is_ended and not interrupt(exchange.proof)
+        ]
+        if self._left_alone:
+            self._look_at_left_alone()
+        return RETRY_S if self._exchanges else None
+
+    def _look_at_left_alone(self) -> None:
+        now = time.monotonic()
+        watched, self._left_alone = self._left_alone, []
+        for deadline, exchange in watched:
+            if exchange.is_ended:
+                continue
+            if now < deadline:
+                self._left_alone.append((deadline, exchange))
+            else:
+                self.add(exchange)
