@@ -56,7 +56,6 @@ class WorkerServer:
         pool: str,
         worker_id: int,
         threads: int,
-        max_processes: int = 1,
         post: Callable[[Callable[[], None]], None] | None = None,
         read_configuration: Callable[[], LoadedServer] | None = None,
     ) -> None:
@@ -64,7 +63,6 @@ class WorkerServer:
         self.pool = pool
         self.worker_id = worker_id
         self.threads = threads
-        self.max_processes = max_processes
         self.module_names: list[str] = []
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
@@ -148,7 +146,8 @@ class WorkerServer:
             application = HttpApplication(site, config, self.pool)
             application.report_unhealthy = self.report_unhealthy
             application.is_multithread = self.threads > 2
-            application.is_multiprocess = self.max_processes > 1
+        pool = loaded.config.app_pools.get(self.pool)
+        application.is_multiprocess = pool is not None and pool.process_model.max_processes != 1
         try:
             application.settings = loaded.settings(site_config, config)
             application.errors = None

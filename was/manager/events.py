@@ -57,6 +57,11 @@ EVENTS: dict[int, tuple[str, str]] = {
     5172: ("error", "The configuration cannot be used; the last good one stays: {detail}"),
     5186: ("information", "Worker {pid} of '{app_pool}' was shut down for inactivity."),
     5189: ("error", "The configuration file of '{app_pool}' could not be written: {detail}"),
+    5196: (
+        "warning",
+        "A worker of application pool '{app_pool}' was asked for and not started: the machine has "
+        "as many as demandStartThreshold allows.",
+    ),
 }
 
 # id -> `reason`, for programs; a recycling's is IIS's own name of it.
@@ -87,6 +92,7 @@ REASONS: dict[int, str] = {
     5172: "configuration error",
     5186: "idle timeout",
     5189: "configuration not written",
+    5196: "demandStartThreshold",
 }
 
 

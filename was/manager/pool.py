@@ -42,6 +42,7 @@ from was.manager.health import (
     PingWatch,
     culprit,
 )
+from was.manager.machine import Machine
 from was.manager.record import Worker
 from was.manager.recycle import EVENT_OF_REASON, Wear, WorkerSample, early_share
 from was.manager.rotations import Rotations
@@ -57,9 +58,14 @@ class ApplicationPool:
     """Wanted and actual state of one pool."""
 
     def __init__(
-        self, settings: AppPool, ids: Iterator[int], scaled: Callable[[float], float]
+        self,
+        settings: AppPool,
+        ids: Iterator[int],
+        scaled: Callable[[float], float],
+        machine: Machine | None = None,
     ) -> None:
         self.settings = settings
+        self.machine = machine or Machine()
         self.state = PoolState.STOPPED
         self.workers: dict[int, Worker] = {}
         self.failures = FailureWindow()
@@ -71,6 +77,7 @@ class ApplicationPool:
         self._backoff = Backoff()
         self._not_before = 0.0
         self._is_ending = False
+        self._is_refused = False  # the machine has as many workers as it may have
         self._rotations = Rotations()
         self._schedule = ScheduleWatch()
 
@@ -78,8 +85,8 @@ class ApplicationPool:
 
     @property
     def max_processes(self) -> int:
-        """The most workers in dispatch at a time (0 in the file: one a NUMA node, here one)."""
-        return max(1, self.settings.process_model.max_processes)
+        """The most workers in dispatch at a time (0 in the file: one a NUMA node)."""
+        return self.settings.process_model.max_processes or self.machine.nodes
 
     @property
     def is_always_running(self) -> bool:
@@ -119,7 +126,7 @@ class ApplicationPool:
         times = [w.deadline for w in self.workers.values() if w.deadline is not None]
         if self.settings.process_model.pinging_enabled:
             times += [w.ping.next_at for w in self.workers.values() if w.state in DISPATCHING]
-        if self.is_accepting and self._has_room() and self.wanted > self._places():
+        if self.is_accepting and self._may_start() and self.wanted > self._places():
             times.append(self._not_before)
         unsettled = self.failures.next_deadline()
         if unsettled is not None and self._is_protected():
@@ -170,11 +177,18 @@ class ApplicationPool:
             self.wanted = self.max_processes
         elif was_always_running:
             self.wanted = min(self.wanted, self._places())
-        running = [w for w in self.workers.values() if w.state in DISPATCHING]
+        return [*self._shrink(now), *self._fill(now)]
+
+    def _shrink(self, now: float) -> list[Action]:
+        """Workers for whom there is no place any more go, with their successors."""
+        placed = [w for w in self.workers.values() if w.state in _PLACED and not self._shares(w)]
+        placed.sort(key=lambda worker: worker.state is WorkerState.STARTING)
         actions: list[Action] = []
-        for worker in running[self.max_processes :]:
-            actions += self._drain(worker, now)
-        return [*actions, *self._fill(now)]
+        for worker in placed[self.max_processes :]:
+            heirs = [w for w in self.workers.values() if w.replaces == worker.id]
+            for leaving in (worker, *(w for w in heirs if w.state in _PLACED)):
+                actions += self._drain(leaving, now)
+        return actions
 
     def recycle(
         self,
@@ -282,6 +296,7 @@ class ApplicationPool:
         worker = self.workers.pop(worker_id, None)
         if worker is None:
             return []
+        self.machine.workers.discard(worker_id)
         before = worker.state
         worker.state = after(before, WorkerEvent.EXITED)
         worker.has_served = worker.has_served or served
@@ -443,7 +458,12 @@ class ApplicationPool:
         worker.deadline = now + self.scaled(self.settings.process_model.shutdown_time_limit_s)
 
     def _has_room(self) -> bool:
-        return len(self.workers) < 2 * self.max_processes
+        is_apart = self.settings.recycling.disallow_overlapping_rotation
+        return len(self.workers) < self.max_processes * (1 if is_apart else 2)
+
+    def _may_start(self) -> bool:
+        """Whether there is room for a worker that replaces none, here and on the machine."""
+        return self._has_room() and self.machine.has_room
 
     def _fill(self, now: float) -> list[Action]:
         """Successors for stale workers, then workers for empty places, as far as there is room."""
@@ -460,9 +480,15 @@ class ApplicationPool:
                 actions += self._drain(worker, now)
             elif self._has_room():
                 actions.append(self._spawn(now, worker.id))
-        while now >= self._not_before and self.wanted > self._places() and self._has_room():
+        while now >= self._not_before and self.wanted > self._places() and self._may_start():
             actions.append(self._spawn(now, 0))
-        return actions
+        return [*actions, *self._report_refusal()]
+
+    def _report_refusal(self) -> list[Action]:
+        """Event 5196, once for each time that the machine is full."""
+        was_refused = self._is_refused
+        self._is_refused = self.wanted > self._places() and not self.machine.has_room
+        return [Report(5196)] if self._is_refused and not was_refused else []
 
     def _spawn(self, now: float, replaces: int) -> Spawn:
         limit_s = self.scaled(self.settings.process_model.startup_time_limit_s)
@@ -470,4 +496,5 @@ class ApplicationPool:
         worker = Worker(worker_id, self.generation, now, now + limit_s, replaces, PingWatch(now))
         worker.wear = Wear(early_share(worker_id, self.max_processes))
         self.workers[worker_id] = worker
+        self.machine.workers.add(worker_id)
         return Spawn(worker.id, self.generation)

@@ -65,6 +65,7 @@ def restore(
     pool.generation = record["generation"]
     pool.failures.restore((at, who, settled, c) for at, who, settled, c in record["failures"])
     for found in workers:
+        pool.machine.workers.add(found.id)
         pool.workers[found.id] = Worker(
             id=found.id,
             generation=found.generation,

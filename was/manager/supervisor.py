@@ -35,6 +35,7 @@ from was.manager.inbox import (
     TimeCame,
 )
 from was.manager.listener_side import ListenerSide
+from was.manager.machine import Machine, count_nodes
 from was.manager.memory import measure
 from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
@@ -101,6 +102,7 @@ class Manager:
         self.awaited: set[str] = set()
         self.exits: dict[int, process.Exit] = {}
         self._sample_at = 0.0
+        self._machine = Machine(count_nodes(), server.config.web_limits.demand_start_threshold)
         self._timer: asyncio.TimerHandle | None = None
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +139,7 @@ class Manager:
     def _restore_pool(self, name: str, record: Mapping[str, Any], now: float) -> None:
         """Go on with a pool where the last manager was."""
         settings = self.server.config.app_pools[name]
-        pool = ApplicationPool(settings, self.server.counters, self.server.clock.scaled)
+        pool = self._make_pool(settings)
         self.pools[name] = pool
         workers = self.adoption.workers.get(name, [])
         restore(pool, record, workers, now)
@@ -151,9 +153,13 @@ class Manager:
             pool.wanted = pool.max_processes
             self.awaited.add(name)
 
+    def _make_pool(self, settings: AppPool) -> ApplicationPool:
+        server = self.server
+        return ApplicationPool(settings, server.counters, server.clock.scaled, self._machine)
+
     def _add_pool(self, name: str, now: float) -> None:
         settings = self.server.config.app_pools[name]
-        pool = ApplicationPool(settings, self.server.counters, self.server.clock.scaled)
+        pool = self._make_pool(settings)
         self.pools[name] = pool
         self._prepare_queue(settings)
         if settings.auto_start:
@@ -376,6 +382,7 @@ class Manager:
             {name: pool.settings for name, pool in self.pools.items()}, configuration.config
         )
         self.server.configuration = configuration
+        self._machine.most_workers = configuration.config.web_limits.demand_start_threshold
         has_recovered = bool(self.config_errors)
         self._prepare_logs()
         self.config_errors = []

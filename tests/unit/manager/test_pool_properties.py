@@ -1,59 +1,106 @@
 """ApplicationPool under anything that may happen in any order."""
 
 import itertools
+import random
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from was.config.model import AppPool, Failure, ProcessModel, RecycleReason, Recycling, StartMode
-from was.manager.actions import Activate, Drain, Kill, Orphan, RecycleSettled, Spawn, Stop
+from was.config.model import (
+    AppPool,
+    Failure,
+    PeriodicRestart,
+    ProcessModel,
+    RecycleReason,
+    Recycling,
+    StartMode,
+)
+from was.manager.actions import Activate, Drain, Kill, Orphan, RecycleSettled, SendPing, Spawn, Stop
+from was.manager.machine import Machine
 from was.manager.pool import ApplicationPool
+from was.manager.pool_record import AdoptedWorker, restore, to_record
 from was.manager.recycle import WorkerSample
-from was.manager.states import WorkerState
+from was.manager.states import ALIVE, WorkerState
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            [
-                "demand",
-                "further",
-                "further",
-                "loaded",
-                "attached",
-                "run",
-                "run",
-                "run",
-                "run",
-                "exit",
-                "exit unserved",
-                "settle",
-                "fail",
-                "recycle",
-                "recycle",
-                "recycle one",
-                "stop",
-                "start",
-                "idle",
-                "tick",
-                "shut down",
-            ]
-        ),
-        st.integers(0, 5),
-        st.sampled_from([0.0, 0.01, 0.2, 3.0, 31.0, 95.0]),
+# How often each thing happens: what ends a pool's life is rare, what fills it is frequent.
+EVENTS = {
+    "demand": 6,
+    "further": 12,
+    "loaded": 4,
+    "attached": 4,
+    "run": 25,
+    "exit": 6,
+    "exit unserved": 2,
+    "settle": 2,
+    "fail": 2,
+    "start failed": 2,
+    "recycle": 4,
+    "recycle one": 4,
+    "worker asks": 3,
+    "scheduled": 2,
+    "worn out": 4,
+    "stop": 1,
+    "start": 2,
+    "idle": 4,
+    "busy": 4,
+    "pong": 8,
+    "tick": 8,
+    "change": 4,
+    "manager killed": 2,
+    "shut down": 0.2,
+}
+PASSING = [0.0, 0.0, 0.0, 0.01, 0.2, 3.0, 31.0, 95.0]
+LONG = 300
+
+
+def random_steps(seed: int):
+    """(event, which one, how long after the last) without end."""
+    chance = random.Random(seed)
+    names, weights = list(EVENTS), list(EVENTS.values())
+    while True:
+        (name,) = chance.choices(names, weights)
+        yield name, chance.randrange(6), chance.choice(PASSING)
+
+
+SETTINGS = st.builds(
+    AppPool,
+    name=st.just("P"),
+    start_mode=st.sampled_from(StartMode),
+    process_model=st.builds(
+        ProcessModel, max_processes=st.integers(0, 3), idle_timeout_s=st.just(60.0)
     ),
-    min_size=20,
-    max_size=60,
+    recycling=st.builds(
+        Recycling,
+        disallow_overlapping_rotation=st.booleans(),
+        disallow_rotation_on_config_change=st.booleans(),
+        periodic_restart=st.just(PeriodicRestart(requests=100, schedule=(3600.0,))),
+    ),
+    failure=st.builds(
+        Failure, orphan_worker_process=st.booleans(), rapid_fail_protection=st.booleans()
+    ),
 )
 
 
 class World:
     """Believes the actions and checks them against what it was told before."""
 
-    def __init__(self, pool: ApplicationPool) -> None:
-        self.pool = pool
+    def __init__(self, configured: AppPool) -> None:
+        self.ids = itertools.count(1)
+        self.tokens = itertools.count(1)
+        self.pool = self._make(configured)
         self.alive: set[int] = set()
         self.dispatching: set[int] = set()
         self.waiting: set[int] = set()
+        self.pings: dict[int, int] = {}
+        self.most_alive = self._bound()
+
+    def _make(self, configured: AppPool) -> ApplicationPool:
+        return ApplicationPool(configured, self.ids, lambda s: s, Machine(nodes=2, most_workers=4))
+
+    def _bound(self) -> int:
+        is_apart = self.pool.settings.recycling.disallow_overlapping_rotation
+        return self.pool.max_processes * (1 if is_apart else 2)
 
     def do(self, actions) -> None:
         for action in actions:
@@ -61,10 +108,12 @@ class World:
                 case Spawn(worker_id):
                     assert worker_id not in self.alive
                     self.alive.add(worker_id)
+                    assert len(self.alive) <= self._bound()
                 case Activate(worker_id, replaces):
                     assert worker_id in self.alive
                     self.dispatching -= set(replaces)
                     self.dispatching.add(worker_id)
+                    assert len(self.dispatching) <= self.pool.max_processes
                 case Drain(worker_id) | Stop(worker_id) | Kill(worker_id):
                     assert worker_id in self.alive
                     self.dispatching.discard(worker_id)
@@ -74,11 +123,17 @@ class World:
                     self.dispatching.discard(worker_id)
                 case RecycleSettled(token):
                     self.waiting.remove(token)
+                case SendPing(worker_id, nonce):
+                    assert worker_id in self.dispatching
+                    self.pings[worker_id] = nonce
                 case _:
                     pass
-            assert len(self.dispatching) <= self.pool.max_processes
-            assert len(self.alive) <= 2 * self.pool.max_processes
-        assert set(self.pool.workers) == self.alive
+        assert len(self.dispatching) <= self.pool.max_processes
+        # A lowered limit is met as workers go, and none comes before.
+        self.most_alive = max(self._bound(), min(self.most_alive, len(self.alive)))
+        assert len(self.alive) <= self.most_alive
+        assert set(self.pool.workers) == self.alive == self.pool.machine.workers
+        assert all(w.state in ALIVE for w in self.pool.workers.values())
         running = {w.id for w in self.pool.workers.values() if w.state is WorkerState.RUNNING}
         assert running == self.dispatching
 
@@ -87,8 +142,25 @@ class World:
         self.dispatching.discard(worker_id)
         self.do(self.pool.worker_exited(worker_id, now, served=served, how="SIGKILL"))
 
+    def replace_manager(self, now: float) -> None:
+        """A new manager takes over: what neither serves nor finishes is ended with the old one."""
+        old = self.pool
+        kept = [
+            AdoptedWorker(
+                w.id, w.generation, w.started_at, w.finished, w.state is WorkerState.STOPPING
+            )
+            for w in old.workers.values()
+            if w.state in {WorkerState.RUNNING, WorkerState.STOPPING}
+        ]
+        self.pool = self._make(old.settings)
+        self.alive = {worker.id for worker in kept}
+        self.waiting.clear()
+        self.pings.clear()
+        restore(self.pool, to_record(old), kept, now)
+        self.do(self.pool.tick(now))
 
-def step(world: World, name: str, index: int, now: float, tokens) -> None:
+
+def step(world: World, name: str, index: int, now: float, changed: AppPool) -> None:
     pool = world.pool
     ids = sorted(world.alive)
     one = ids[index % len(ids)] if ids else 99_999
@@ -109,72 +181,75 @@ def step(world: World, name: str, index: int, now: float, tokens) -> None:
                 world.exit(one, now, served=name == "exit")
         case "settle":
             world.do(pool.death_settled(index, now, frozenset(), has_waiting=index % 2 == 0))
-        case "fail":
-            world.do(pool.worker_failed(one, now, 5127))
+        case "fail" | "start failed":
+            world.do(pool.worker_failed(one, now, 5127 if name == "fail" else 5059))
         case "recycle" | "recycle one":
-            token = next(tokens)
+            token = next(world.tokens)
             world.waiting.add(token)
             only = one if name == "recycle one" else None
             world.do(pool.recycle(RecycleReason.ON_DEMAND, now, token, only))
+        case "worker asks":
+            world.do(pool.worker_asks(one, RecycleReason.ISAPI_UNHEALTHY, now, ""))
+        case "scheduled":
+            pool.look_at_clock(index * 3600.0)
         case "stop":
             world.do(pool.stop(now))
         case "start":
             world.do(pool.start(now))
         case "idle":
             world.do(pool.sample(one, WorkerSample(9.0, index, 0), now))
+        case "busy":
+            world.do(pool.sample(one, WorkerSample(9.0, index, 1), now))
+        case "worn out":
+            world.do(pool.sample(one, WorkerSample(9.0, 100, 1), now))
+        case "pong":
+            pool.pong(one, world.pings.get(one, 0), now)
+        case "change":
+            world.do(pool.apply(changed, now))
+            if not changed.recycling.disallow_rotation_on_config_change:
+                world.do(pool.recycle(RecycleReason.CONFIG_CHANGE, now))
+        case "manager killed":
+            world.replace_manager(now)
         case "shut down":
             world.do(pool.shut_down(now, drain=True))
         case _:
             world.do(pool.tick(now))
 
 
-@settings(max_examples=300, deadline=None)
-@given(STEPS, st.integers(1, 3), st.booleans(), st.booleans(), st.booleans())
-def test_no_order_of_things_breaks_the_bounds(steps, most, always, apart, orphans):
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(1, LONG), SETTINGS, SETTINGS)
+def test_no_order_of_things_breaks_the_bounds(seed, length, configured, changed):
     """Whatever happens: only transitions of the table, at most maxProcesses workers in dispatch,
-    at most twice as many alive, every recycling settled once, and quiet after a stop."""
-    pool = ApplicationPool(
-        AppPool(
-            name="P",
-            start_mode=StartMode.ALWAYS_RUNNING if always else StartMode.ON_DEMAND,
-            process_model=ProcessModel(max_processes=most, idle_timeout_s=60.0),
-            recycling=Recycling(disallow_overlapping_rotation=apart),
-            failure=Failure(orphan_worker_process=orphans),
-        ),
-        itertools.count(1),
-        lambda s: s,
-    )
-    world = World(pool)
-    tokens = itertools.count(1)
+    at most twice as many alive (once without overlap), every recycling settled once, only workers
+    in dispatch are pinged, and quiet after a stop."""
+    world = World(configured)
     now = 0.0
-    world.do(pool.start(now))
-    for name, index, passed in steps:
+    world.do(world.pool.start(now))
+    for name, index, passed in itertools.islice(random_steps(seed), length):
         now += passed
-        step(world, name, index, now, tokens)
-    world.do(pool.stop(now))
+        step(world, name, index, now, changed if index % 2 else configured)
+    world.do(world.pool.stop(now))
     for worker_id in sorted(world.alive):
         world.exit(worker_id, now, served=True)
     assert not world.alive
     assert not world.waiting
-    assert pool.next_deadline() is None
+    assert world.pool.next_deadline() is None
 
 
 @settings(max_examples=100, deadline=None)
-@given(STEPS)
-def test_time_alone_comes_to_rest(steps):
+@given(st.integers(0, 1 << 32), SETTINGS)
+def test_time_alone_comes_to_rest(seed, configured):
     """Ticking at each deadline in turn moves the next one on: no loop spins."""
-    pool = ApplicationPool(AppPool(name="P"), itertools.count(1), lambda s: s)
-    world = World(pool)
-    tokens = itertools.count(1)
+    world = World(configured)
     now = 0.0
-    world.do(pool.start(now))
-    for name, index, passed in steps:
+    world.do(world.pool.start(now))
+    for name, index, passed in itertools.islice(random_steps(seed), LONG):
         now += passed
-        step(world, name, index, now, tokens)
+        step(world, name, index, now, replace(configured, start_mode=StartMode.ON_DEMAND))
         for _ in range(20):
-            due = pool.next_deadline()
+            due = world.pool.next_deadline()
             if due is None or due > now:
                 break
-            world.do(pool.tick(now + 1e-6))
+            world.do(world.pool.tick(now + 1e-6))
         else:
             raise AssertionError(f"still due at {due}, now {now}")
