@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -122,7 +121,7 @@ class _Writer:
 
     def __init__(self, name: str, folder: int, calls: Calls, *, is_durable: bool) -> None:
         self._name = name
-        self._temporary = f".{name}.{secrets.token_hex(8)}{_END}"
+        self._temporary = f".{name}.{os.urandom(8).hex()}{_END}"
         self._folder = folder
         self._calls = calls
         self._is_durable = is_durable

@@ -22,6 +22,7 @@ from was.config.parse import Node, parse
 from was.config.reading import MAX_WEB_CONFIG_BYTES, read_file
 from was.config.reduce import reduce_server
 from was.config.schema import ElementSchema, build_schema
+from was.config.secrets import KEY_NAME, Secrets
 from was.config.semantics import (
     GLOBAL_MODULES,
     HOME,
@@ -133,7 +134,15 @@ def _load_tree(
     errors: list[ConfigError],
 ) -> LoadedServer:
     foundation = _foundation()
-    level = read_level(root, foundation.schema, foundation.declarations, errors, is_server=True)
+    secrets = Secrets(path.with_name(KEY_NAME))
+    level = read_level(
+        root,
+        foundation.schema,
+        foundation.declarations,
+        errors,
+        is_server=True,
+        decrypt=secrets.decrypt,
+    )
     own = level.scopes_at("")
     folder = _home_of(path, home, own)
     sections = _fold(foundation.sections, own, errors, may_restate=True)
@@ -149,7 +158,7 @@ def _load_tree(
     sites = host_viewer.section(sections.get(SITES), schema[SITES])
     idle = idle_locations(level, sites)
     config = replace(config, warnings=(*warnings_of(level, known), *idle, *config.warnings))
-    return LoadedServer(path, config, level, sections, viewer)
+    return LoadedServer(path, config, level, sections, viewer, secrets)
 
 
 def _home_of(path: Path, home: Path | None, scopes: list[Scope]) -> str:
@@ -205,8 +214,10 @@ class LoadedServer:
         level: Level,
         sections: dict[str, Merged],
         viewer: Viewer,
+        secrets: Secrets,
     ) -> None:
         self.path = path
+        self._secrets = secrets
         self.level = level
         self._all_sites = {s.name.lower(): s for s in config.sites}
         self._viewer = viewer
@@ -343,7 +354,8 @@ class LoadedServer:
         root = self.level.root
         if root is None:
             raise ValueError("this server was not read from a file")
-        return reduce_server(root, _foundation().schema, self._viewer, pool_name, kept)
+        schema, decrypt = _foundation().schema, self._secrets.decrypt
+        return reduce_server(root, schema, self._viewer, pool_name, kept, decrypt)
 
 
 def _inherit_only(sections: dict[str, Merged]) -> set[tuple[str, str]]:

@@ -8,10 +8,11 @@ such an application is kept, marked inheritOnly, and no reader serves it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from was.config.parse import Node
 from was.config.schema import ElementSchema
+from was.config.secret_form import read_secret
 from was.config.semantics import HOME, POOLS, SITES
 from was.config.views import Viewer
 
@@ -36,9 +37,10 @@ def reduce_server(
     viewer: Viewer,
     pool: str,
     kept: Mapping[str, Collection[str]],
+    decrypt: Callable[[str], str],
 ) -> bytes:
     """The reduced file. `kept`: the paths of the pool's applications by site, in lower case."""
-    writer = _Writer(schema, viewer, pool.lower(), kept)
+    writer = _Writer(schema, viewer, pool.lower(), kept, _applications(root), decrypt)
     home = Node("home", {"path": viewer.home}, "", 0, 0, 0)
     rest = list(root.children)
     # configSections must stay first.
@@ -66,11 +68,16 @@ class _Writer:
         viewer: Viewer,
         pool: str,
         kept: Mapping[str, Collection[str]],
+        applications: Mapping[str, Collection[str]],
+        decrypt: Callable[[str], str],
     ) -> None:
         self.schema = schema
         self.viewer = viewer
         self.pool = pool
         self.kept = kept
+        self.applications = applications
+        self.decrypt = decrypt
+        self.needs_secrets = True
         self.lines: list[str] = []
 
     def open(self, name: str, attributes: Mapping[str, str], depth: int, end: str = "") -> None:
@@ -84,8 +91,7 @@ class _Writer:
         self.element(node, None, node.attributes, node.children, depth)
 
     def location(self, node: Node) -> None:
-        site = node.attributes.get("path", "").partition("/")[0].lower()
-        if site not in ("", ".") and site not in self.kept:
+        if not self.is_needed(node.attributes.get("path", "").lower()):
             return
         self.open("location", node.attributes, 1)
         for child in node.children:
@@ -100,7 +106,8 @@ class _Writer:
             return
         if path == POOLS:
             wanted = [n for n in node.children if n.name != "add" or self.is_ours(n)]
-            self.element(node, schema, node.attributes, wanted, depth)
+            # Whose identity a worker has is the manager's business.
+            self.without_secrets(node, schema, node.attributes, wanted, depth)
         elif path == SITES:
             wanted = [n for n in node.children if n.name != "site" or _key(n) in self.kept]
             self.element(node, schema, node.attributes, wanted, depth)
@@ -111,6 +118,17 @@ class _Writer:
             for child in node.children:
                 self.group(child, path + "/", depth + 1)
             self.close(node.name, depth)
+
+    def is_needed(self, location: str) -> bool:
+        """Whether an application of ours is at, above or below the path, and nobody between."""
+        site, _, rest = location.rstrip("/").partition("/")
+        if site in ("", "."):
+            return True
+        ours, path = self.kept.get(site, ()), f"/{rest}"
+        if any(_is_below(application, path) for application in ours):
+            return True
+        owners = [a for a in self.applications.get(site, ()) if _is_below(path, a)]
+        return max(owners, key=len, default="") in ours
 
     def is_ours(self, node: Node) -> bool:
         return node.attributes.get("name", "").lower() == self.pool
@@ -133,6 +151,18 @@ class _Writer:
             self.child(node, child, _below(schema, child.name), depth + 1)
         self.close(node.name, depth)
 
+    def without_secrets(
+        self,
+        node: Node,
+        schema: ElementSchema | None,
+        attributes: Mapping[str, str],
+        children: list[Node],
+        depth: int,
+    ) -> None:
+        self.needs_secrets = False
+        self.element(node, schema, attributes, children, depth)
+        self.needs_secrets = True
+
     def child(self, parent: Node, node: Node, schema: ElementSchema | None, depth: int) -> None:
         attributes = node.attributes
         if parent.name == "site" and node.name == "application":
@@ -143,15 +173,46 @@ class _Writer:
                 if not any(p.startswith(above) for p in ours):
                     return
                 attributes = {**attributes, "inheritOnly": "true"}
+                self.without_secrets(node, schema, attributes, node.children, depth)
+                return
         self.element(node, schema, attributes, node.children, depth)
 
     def resolved(self, schema: ElementSchema, attributes: Mapping[str, str]) -> dict[str, str]:
         result = dict(attributes)
         for name, text in attributes.items():
             attribute = schema.attributes.get(name)
-            if attribute is not None:
+            if attribute is None:
+                continue
+            if attribute.encrypted:
+                # There is nobody in a worker to use what has no effect.
+                if self.needs_secrets and not (attribute.no_effect or schema.no_effect):
+                    result[name] = read_secret(text, self.decrypt, is_server=True).value
+                else:
+                    del result[name]
+            else:
                 result[name] = str(self.viewer.resolve(attribute, text))
         return result
+
+
+def _applications(root: Node) -> dict[str, list[str]]:
+    """The paths of all applications by site, in lower case."""
+    groups = [group for group in root.children if group.name == "system.applicationHost"]
+    sections = [section for group in groups for section in group.children]
+    return {
+        _key(site): [
+            application.attributes.get("path", "").lower()
+            for application in site.children
+            if application.name == "application"
+        ]
+        for section in sections
+        if section.name == "sites"
+        for site in section.children
+        if site.name == "site"
+    }
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path == other or path.startswith(other.rstrip("/") + "/")
 
 
 def _key(site: Node) -> str:

@@ -297,6 +297,7 @@ def warnings_of(level: Level, known: KnownModules) -> list[str]:
                 for item in _added(scope.sections.get(GLOBAL_MODULES))
                 if str(item.values["image"]).lower().endswith(".dll")
             )
+    found.extend(level.remarks)
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found

@@ -8,13 +8,14 @@ checked in was.config.semantics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
 from was.config.merge import Directive, Element, Key, Operation
 from was.config.parse import Node
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
+from was.config.secret_form import read_secret
 from was.config.values import InvalidValueError, parse_value
 from was.errors import ConfigError
 
@@ -72,6 +73,7 @@ class Level:
     scopes: dict[str, list[Scope]] = field(default_factory=dict[str, list[Scope]])
     unread: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     root: Node | None = None
+    remarks: list[str] = field(default_factory=list[str])
 
     def scopes_at(self, path: str) -> list[Scope]:
         """The scopes that address exactly `path` (lower case, relative to the file's level)."""
@@ -85,9 +87,13 @@ def read_level(
     errors: list[ConfigError],
     *,
     is_server: bool,
+    decrypt: Callable[[str], str] | None = None,
 ) -> Level:
-    """The level that `root` spells; every fault goes to `errors` and reading goes on."""
-    return _Reader(root, schema, inherited, errors, is_server).read()
+    """The level that `root` spells; every fault goes to `errors` and reading goes on.
+
+    `decrypt` makes plain text of secrets; where there is none, encrypted ones are a fault.
+    """
+    return _Reader(root, schema, inherited, errors, is_server, decrypt).read()
 
 
 class _Reader:
@@ -100,11 +106,13 @@ class _Reader:
         inherited: Mapping[str, Declaration],
         errors: list[ConfigError],
         is_server: bool,
+        decrypt: Callable[[str], str] | None,
     ) -> None:
         self.root = root
         self.schema = schema
         self.errors = errors
         self.is_server = is_server
+        self.decrypt = decrypt
         self.level = Level(root.file, dict(inherited), root=root)
         self.groups = _group_names(schema) | _group_names(inherited)
         self.section = ""
@@ -297,6 +305,8 @@ class _Reader:
         for name, text in node.attributes.items():
             attribute = known.get(name)
             if attribute is not None:
+                if attribute.encrypted and text:
+                    text = self.plain(node, name, text)
                 try:
                     element.values[name] = parse_value(attribute, text)
                 except InvalidValueError as error:
@@ -307,6 +317,16 @@ class _Reader:
                 element.values[name] = text
             else:
                 self.fail(node, f"Unrecognized attribute '{name}'")
+
+    def plain(self, node: Node, name: str, text: str) -> str:
+        """The secret that `text` stands for; "" where nobody can tell."""
+        reading = read_secret(text, self.decrypt, is_server=self.is_server)
+        if reading.remark:
+            where = f"{node.file}:{node.line}: {node.name}/@{name}"
+            self.level.remarks.append(f"{where}: {reading.remark}")
+        if reading.fault:
+            self.fail(node, f"The '{name}' attribute cannot be decrypted: {reading.fault}")
+        return reading.value
 
     def read_item(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
         item = self.read_element(node, collection.item)

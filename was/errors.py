@@ -16,6 +16,7 @@ __all__ = [
     "IllFormedMessageError",
     "LocalProtocolError",
     "RemoteProtocolError",
+    "SecretError",
     "WasError",
 ]
 
@@ -74,6 +75,13 @@ class FileChangedError(WasError):
 
     You get this when an editor, or another writer of ours, was faster. Reading again and doing the
     change once more is the way out.
+    """
+
+
+class SecretError(WasError):
+    """A secret cannot be encrypted or decrypted; the text says why, and never what it is.
+
+    Whoever reads a file makes a ConfigError of it, with the place.
     """
 
 

@@ -1,8 +1,11 @@
 """The pool's own file: only what is the pool's, and the same settings as from the whole one."""
 
+from dataclasses import replace
+
 import pytest
 
 from was.config.files import load_server, reduced
+from was.config.secrets import Secrets
 
 WEB = """
   <handlers accessPolicy="Read">
@@ -47,7 +50,11 @@ def worker(whole, tmp_path):
 def test_a_worker_sees_the_same_pool_sites_and_settings(whole, worker):
     """Same AppPool, ids, bindings, applications and PathSettings as the whole file gives."""
     assert worker.config.home == whole.config.home
-    assert dict(worker.config.app_pools) == {"q": whole.config.app_pools["q"]}
+    pool = whole.config.app_pools["q"]
+    assert pool.process_model.password == "q-secret"
+    # Whose identity it has is not the worker's own business.
+    anonymous = replace(pool, process_model=replace(pool.process_model, password=""))
+    assert dict(worker.config.app_pools) == {"q": anonymous}
     assert [(s.name, s.id) for s in worker.config.sites] == [("One", 1), ("Two", 2)]
     by_id = {s.id: s for s in whole.config.sites}
     for site in worker.config.sites:
@@ -76,9 +83,48 @@ def test_what_the_application_inherits_is_still_there(worker):
 def test_nothing_of_another_pool_is_in_the_file(whole):
     """Neither its entry with its secrets, nor its sites, applications and locations."""
     text = reduced(whole, "q").decode()
-    assert "q-secret" in text
-    for other in ("p-secret", "Three", 'path="/c"', "caching"):
+    assert 'name="q"' in text
+    for other in ("p-secret", "q-secret", "Three", 'path="/c"', "caching"):
         assert other not in text
+
+
+ANONYMOUS = """<location path="{path}"><system.webServer><security><authentication>
+  <anonymousAuthentication userName="u" password="{secret}" /></authentication></security>
+  </system.webServer></location>"""
+
+
+def test_secrets_are_decrypted_for_the_pool_that_needs_them_and_no_other(home, xml):
+    """Those of its own applications and of what these inherit from, whatever else is there."""
+    keeper = Secrets(home.file.with_name("secrets.key"))
+    paths = ["S", "S/b", "S/b/images", "S/c", "S/c/d", "S/c/d/e", "T"]
+    more = "".join(
+        ANONYMOUS.format(path=path, secret=keeper.encrypt(f"secret of {path}")) for path in paths
+    )
+    inner = (
+        xml.application("/b", "b", "q")
+        + xml.application("/c", "c", "p")
+        + xml.application("/c/d", "d", "q")
+        + xml.application("/c/d/e", "e", "p")
+    )
+    sites = xml.site(inner, name="S") + xml.site(name="T", number=2, binding="*:81:")
+    loaded = home.server(pools='<add name="p" /><add name="q" />', sites=sites, more=more)
+    text = reduced(loaded, "q").decode()
+    found = [path for path in paths if f'"secret of {path}"' in text]
+    # S and S/c are another pool's; what is said there holds for ours below.
+    assert found == ["S", "S/b", "S/b/images", "S/c", "S/c/d"]
+    assert "[enc:" not in text
+    assert "secret of S/c/d/e" not in text
+
+
+def test_secrets_of_what_is_only_inherited_from_stay_out(home, xml):
+    """A virtual directory of another pool, above ours, keeps its password."""
+    inner = xml.application("/b", "b", "q")
+    site = xml.site(inner, name="S").replace(
+        "<virtualDirectory", '<virtualDirectory password="pw"', 1
+    )
+    loaded = home.server(pools='<add name="p" /><add name="q" />', sites=site)
+    assert "inheritOnly" in reduced(loaded, "q").decode()
+    assert "password" not in reduced(loaded, "q").decode()
 
 
 def test_reducing_what_is_reduced_changes_nothing(whole, worker):
