@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 __all__ = [
     "ADDRESSED_PROTOCOLS",
     "HEALTH_PROTOCOL",
@@ -13,6 +16,8 @@ HEALTH_PROTOCOL = "was.health"
 # Those whose bindingInformation is address:port:host.
 ADDRESSED_PROTOCOLS = ("http", "https", HEALTH_PROTOCOL)
 
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
@@ -20,6 +25,7 @@ class InvalidBindingError(ValueError):
     """The text names no address; the message says which part is wrong. Configuration only."""
 
 
+@lru_cache(maxsize=65536)
 def parse_binding_information(text: str) -> tuple[str, int, str]:
     """(ip, port, host) of `*:8080:`, `127.0.0.1:8080:host` or `[::1]:8080:`.
 
@@ -45,11 +51,7 @@ def parse_binding_information(text: str) -> tuple[str, int, str]:
 
 
 def _ipv4(text: str) -> str:
-    parts = text.split(".")
-    if len(parts) != 4 or not all(
-        p.isascii() and p.isdigit() and len(p) <= 3 and int(p) <= 255 and str(int(p)) == p
-        for p in parts
-    ):
+    if not _IPV4.fullmatch(text):
         raise InvalidBindingError(f"'{text}' is not an IPv4 address or *")
     return text
 

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from was.config.assemble import build_server, build_settings, known_modules
+from was.config.collection import collection_waits
 from was.config.faults import Faults
 from was.config.merge import Merged, merge
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
@@ -100,7 +101,8 @@ def load_server(
     default this process's).
     """
     errors = Faults()
-    loaded = _load(Path(path), home, os.environ if environment is None else environment, errors)
+    with collection_waits():
+        loaded = _load(Path(path), home, os.environ if environment is None else environment, errors)
     if loaded is None or errors:
         raise ConfigErrors(errors)
     return loaded

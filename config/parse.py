@@ -133,6 +133,12 @@ class _Builder:
                 raise self.error(f"A tag or a comment is longer than {MAX_TAG_BYTES} bytes")
         parser.Parse(b"", True)
 
+    def close(self) -> None:
+        """Part from the parser: the two hold each other, and the tree with them."""
+        parser = self.parser
+        parser.StartElementHandler = parser.EndElementHandler = None
+        parser.CharacterDataHandler = parser.StartDoctypeDeclHandler = None
+
     def error(self, message: str) -> ConfigErrors:
         parser = self.parser
         return _errors(message, self.file, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
@@ -165,6 +171,8 @@ def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
     except (LookupError, ValueError) as error:
         # An encoding name that Python does not know, or one of several bytes a character.
         raise builder.error(f"Configuration file is not well-formed XML: {error}") from None
+    finally:
+        builder.close()
     if builder.root is None:
         raise _errors("Configuration file is not well-formed XML: no element", file, 1, 1)
     return builder.root

@@ -246,6 +246,6 @@ def _path_problem(kind: str, value: str) -> str:
         return f"The {word} path must not be longer than {_MAX_PATH} characters"
     if not value.startswith("/") or (value != "/" and value.endswith("/")):
         return f"The {word} path must begin with '/' and must not end with '/'"
-    if any(segment in (".", "..") for segment in value.split("/")):
+    if "/." in value and any(segment in (".", "..") for segment in value.split("/")):
         return f"The {word} path must not contain the segments '.' or '..'"
     return ""
