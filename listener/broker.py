@@ -114,7 +114,7 @@ class PoolBroker:
         for worker in self.workers.values():
             for request in list(worker.outstanding.values()):
                 if request.connection is not None and request.progress is RESPONDING:
-                    request.connection.abort("its pool is gone")
+                    request.connection.cut("its pool is gone")
                 else:
                     self.fail(request, 503, "Disabled")
             worker.outstanding.clear()

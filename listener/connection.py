@@ -577,7 +577,7 @@ class ClientConnection(asyncio.Protocol):
         if request.progress is RESPONDING:
             self._log = item.log
             self._win32 = item.win32
-            self.abort("the application gave up")
+            self.cut("the application gave up")
         else:
             self.fail(request, 502, "Connection_Abandoned_By_AppPool")
 
@@ -759,6 +759,24 @@ class ClientConnection(asyncio.Protocol):
         self._resume_reading()
         self.transport.write_eof()
 
+    def cut(self, why: str, reason: str = "Connection_Abandoned_By_AppPool") -> None:
+        """No more of the response will come from the worker.
+
+        When the client is given all that was promised all the same (nothing but the worker's END is
+        missing), its connection goes on, and with it the requests that wait behind this one.
+        """
+        request, stream = self.request, self._stream
+        if request is None or stream is None or self._phase != BUSY or not stream.is_whole:
+            self.abort(why, reason)
+            return
+        if not self._log:
+            self._service.log_error(
+                self.peer, request.head, self._status, request.site_id, reason, request
+            )
+        request.pool.abandon(request)
+        stream.finish()
+        stream.advance()
+
     def abort(self, why: str, reason: str = "Connection_Abandoned_By_AppPool") -> None:
         """Cut the connection: the client must see that its response is not whole."""
         request = self.request
@@ -797,9 +815,9 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = service.send_deadline()
                 return
             request = self.request
-            if request is not None:
+            if request is not None and self._log:
                 service.log_error(self.peer, request.head, 0, request.site_id, reason, request)
-            self.abort(reason)
+            self.abort(reason, reason)
             return
         self.deadline = 0.0
         if reason == "Linger":
@@ -809,7 +827,7 @@ class ClientConnection(asyncio.Protocol):
         elif reason == "Timer_EntityBody" and self.request is not None:
             request = self.request
             if request.progress is RESPONDING:
-                self.abort(reason)
+                self.abort(reason, reason)
             else:
                 self._close_after = True
                 self.fail_body_timeout(request)

@@ -166,6 +166,11 @@ class ResponseStream:
         self._unacknowledged = 0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that was promised has come, though perhaps not the worker's END."""
+        return not self._has_body or (self._has_length and self._left == 0)
+
+    @property
     def holds_worker_back(self) -> bool:
         """Whether the worker may not send more before the client has read."""
         return self._unacknowledged >= RESPONSE_WINDOW_BYTES

@@ -88,7 +88,7 @@ class TimeLimits:
             return
         self._pool.service.count("requests_timed_out")
         if request.has_answer_begun:
-            connection.abort("its worker is silent", "Timer_Response")
+            connection.cut("its worker is silent", "Timer_Response")
         else:
             connection.fail(request, 504, "Timer_Response")
 

@@ -108,7 +108,7 @@ class WorkerDeaths:
                 self._pool.queue_again(request)
             case Fate.CUT:
                 assert connection is not None
-                connection.abort("its worker died")
+                connection.cut("its worker died")
             case Fate.BAD_GATEWAY:
                 self._pool.service.count("requests_failed")
                 request.worker = None
