@@ -5,6 +5,7 @@ in force after some levels is a `Merged`. `merge(base, level)` folds one more le
 
 - an attribute: the deepest explicit value wins;
 - a child element: merged attribute by attribute;
+- what a level above has locked for deeper files is left as it is, and is a fault of the level;
 - a collection: `clear` drops everything so far, `remove` one key, `add` appends, or comes before
   all inherited items where the schema says mergeAppend="false" (handlers, default documents); an
   `add` of a key that is there already is an error, except that an applicationHost.config
@@ -16,9 +17,11 @@ that ten thousand sites that inherit everything cost one copy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from was.config.locks import LOCK_VIOLATION, LOCKED, OPEN, Lock, locks_of
 from was.config.schema import CollectionSchema, ElementSchema, SchemaValue
 from was.errors import ConfigError
 
@@ -64,7 +67,8 @@ class Directive:
 class Merged:
     """What levels together say, before defaults: treat as frozen.
 
-    `has_own_items` tells that some level touched the collection.
+    `has_own_items` tells that some level touched the collection. `locked_by` is the depth of the
+    file that locked the whole (lockItem).
     """
 
     schema: ElementSchema
@@ -76,6 +80,8 @@ class Merged:
     file: str = ""
     line: int = 0
     column: int = 0
+    locks: tuple[Lock, ...] = ()
+    locked_by: int = OPEN
     view: object = None
 
 
@@ -86,32 +92,59 @@ def merge(
     errors: list[ConfigError],
     *,
     may_restate: bool = False,
+    depth: int = 0,
 ) -> Merged:
-    """`base` with `level` folded in; duplicate entries are added to `errors`.
+    """`base` with `level` folded in; duplicate entries and lock violations go to `errors`.
 
-    With `may_restate` an entry of `base` may be added again, and is replaced.
+    With `may_restate` an entry of `base` may be added again, and is replaced. `depth` is that of
+    the level's file (was.config.locks).
     """
     if base is None:
         base = Merged(level.schema, level.name)
-    elements = base.elements
-    if level.elements:
+    elif base.locked_by < depth:
+        errors.append(_violation(level, section))
+        return base
+    values, elements, locks = base.values, base.elements, base.locks
+    written = level.elements
+    if locks:
+        for lock in locks:
+            if any(lock.covers(name, depth) for name in _names_under(lock, level)):
+                errors.append(_violation(level, section))
+                return base
+    if level.values:
+        values = {**values, **level.values}
+    if written:
         elements = dict(elements)
-        for name, child in level.elements.items():
+        for name, child in written.items():
             elements[name] = merge(
-                elements.get(name), child, section, errors, may_restate=may_restate
+                elements.get(name), child, section, errors, may_restate=may_restate, depth=depth
             )
-    items = _fold_items(base, level, section, errors, may_restate)
+    items = _fold_items(base, level, section, errors, may_restate, depth)
+    locked_by = base.locked_by
+    if level.locks:
+        locks += locks_of(level.locks, depth)
+        if level.locks.get("lockItem", "").lower() == "true":
+            locked_by = min(locked_by, depth)
     return Merged(
         schema=level.schema,
         name=level.name,
-        values={**base.values, **level.values} if level.values else base.values,
+        values=values,
         elements=elements,
         items=items,
         has_own_items=base.has_own_items or bool(level.directives),
         file=level.file,
         line=level.line,
         column=level.column,
+        locks=locks,
+        locked_by=locked_by,
     )
+
+
+def _names_under(lock: Lock, level: Element) -> Iterable[str]:
+    """What the level says that a lock of this kind could forbid."""
+    if not lock.is_of_elements:
+        return level.values
+    return [*level.elements, *(directive.element.name for directive in level.directives)]
 
 
 def overlay(default: Merged, item: Merged) -> Merged:
@@ -139,7 +172,12 @@ def overlay(default: Merged, item: Merged) -> Merged:
 
 
 def _fold_items(
-    base: Merged, level: Element, section: str, errors: list[ConfigError], may_restate: bool
+    base: Merged,
+    level: Element,
+    section: str,
+    errors: list[ConfigError],
+    may_restate: bool,
+    depth: int,
 ) -> dict[Key, Merged]:
     collection = level.schema.collection
     if collection is None or not level.directives:
@@ -151,10 +189,16 @@ def _fold_items(
     for directive in level.directives:
         key, item = directive.key, directive.element
         if directive.operation is Operation.CLEAR:
+            if any(item.locked_by < depth for item in inherited.values()):
+                errors.append(_violation(directive.element, section))
+                continue
             inherited.clear()
             own.clear()
             others = _OtherKeys(names, inherited)
         elif directive.operation is Operation.REMOVE:
+            if key in inherited and inherited[key].locked_by < depth:
+                errors.append(_violation(item, section))
+                continue
             gone = own.pop(key, None) or inherited.pop(key, None)
             if gone is not None:
                 others.discard(gone)
@@ -168,7 +212,7 @@ def _fold_items(
                 errors.append(_duplicate(item, taken, section))
                 continue
             others.add(item)
-            own[key] = merge(None, item, section, errors)
+            own[key] = merge(None, item, section, errors, depth=depth)
     return {**inherited, **own} if collection.merge_append else {**own, **inherited}
 
 
@@ -209,6 +253,17 @@ def key_text(value: SchemaValue) -> str:
         text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
         return f"{days}.{text}" if days else text
     return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+
+
+def _violation(element: Element, section: str) -> ConfigError:
+    return ConfigError(
+        LOCK_VIOLATION,
+        file=element.file,
+        line=element.line,
+        column=element.column,
+        section=section,
+        hresult=LOCKED,
+    )
 
 
 def _duplicate(item: Element, names: list[str], section: str) -> ConfigError:

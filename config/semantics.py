@@ -200,23 +200,15 @@ def unserved_bindings(sites: SectionView) -> list[str]:
 
 
 def idle_locations(level: Level, sites: SectionView) -> list[str]:
-    """A line for each location tag that no application's settings come from."""
-    known = {
-        f"{site['name']}{application['path']}".rstrip("/").lower()
-        for site in sites.items
-        for application in site.items
-    }
+    """A line for each location tag that belongs to no site."""
+    known = {str(site["name"]).lower() for site in sites.items}
     return [
         f"{level.file}:{scope.line}: location '{scope.path}': no effect here, "
-        "it is neither a site nor an application"
+        "there is no site of this name"
         for path, scopes in level.scopes.items()
         for scope in scopes
-        if scope.is_location and path and path not in known and not _leads_to(path, known)
+        if scope.is_location and path and path.partition("/")[0] not in known
     ]
-
-
-def _leads_to(path: str, known: Collection[str]) -> bool:
-    return any(other.startswith(path + "/") for other in known)
 
 
 def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) -> None:

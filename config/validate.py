@@ -8,10 +8,11 @@ checked in was.config.semantics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
+from was.config.locks import LOCK_ATTRIBUTES, LOCKED, LOCKED_SECTION, Declaration
 from was.config.merge import Directive, Element, Key, Operation
 from was.config.parse import Node
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
@@ -21,34 +22,22 @@ from was.errors import ConfigError
 
 __all__ = ["Declaration", "Level", "Scope", "read_level"]
 
-_LOCKS = frozenset(
-    {
-        "lockAttributes",
-        "lockAllAttributesExcept",
-        "lockElements",
-        "lockAllElementsExcept",
-        "lockItem",
-    }
-)
 _TRANSPARENT = frozenset({"configProtectedData"})
 _BAD_LOCATION = frozenset('*?:\\<>"|')
 _MAX_PATH = 1024
-_LOCKED = 0x80070021
-_LOCKED_TEXT = (
-    "This configuration section cannot be used at this path. This happens when the section is "
-    'locked at a parent level. Locking is either by default (overrideModeDefault="Deny"), or set '
-    'explicitly by a location tag with overrideMode="Deny" or the legacy allowOverride="false".'
+_OVERRIDE_MODES = ("Allow", "Deny")
+_DEFINITIONS = (
+    "MachineOnly",
+    "MachineToRootWeb",
+    "AppHostOnly",
+    "MachineToApplication",
+    "Everywhere",
 )
+# Those that no file but the server's may use; the levels above it are not ours.
+_SERVER_ONLY = _DEFINITIONS[:3]
 
-
-@dataclass(slots=True)
-class Declaration:
-    """A section declared in configSections: who may use it where."""
-
-    path: str
-    override_mode_default: str = "Allow"
-    allow_definition: str = "Everywhere"
-    allow_location: bool = True
+# Gives a node what the attribute of this name says; its faults go to the list.
+TakeIn = Callable[[Node, str, list[ConfigError]], None]
 
 
 @dataclass(slots=True)
@@ -66,18 +55,39 @@ class Scope:
 
 @dataclass(slots=True)
 class Level:
-    """What one file says. `scopes` is by path in lower case, in file order."""
+    """What one file says. `scopes` is by path in lower case, in file order.
+
+    `declarations` are those that hold in it, `declared` those among them that it makes itself.
+    """
 
     file: str
     declarations: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
+    declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
     scopes: dict[str, list[Scope]] = field(default_factory=dict[str, list[Scope]])
     unread: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     root: Node | None = None
     remarks: list[str] = field(default_factory=list[str])
+    _prefixes: set[str] | None = None
 
     def scopes_at(self, path: str) -> list[Scope]:
         """The scopes that address exactly `path` (lower case, relative to the file's level)."""
         return self.scopes.get(path, [])
+
+    def leads_to(self, path: str) -> bool:
+        """Whether a location tag addresses `path` or something below it."""
+        if self._prefixes is None:
+            self._prefixes = {
+                scope[:end] for scope in self.scopes for end in _ends_of_segments(scope)
+            }
+        return path in self._prefixes
+
+
+def _ends_of_segments(path: str) -> Iterator[int]:
+    end = path.find("/")
+    while end >= 0:
+        yield end
+        end = path.find("/", end + 1)
+    yield len(path)
 
 
 def read_level(
@@ -88,12 +98,14 @@ def read_level(
     *,
     is_server: bool,
     decrypt: Callable[[str], str] | None = None,
+    take_in: TakeIn | None = None,
 ) -> Level:
     """The level that `root` spells; every fault goes to `errors` and reading goes on.
 
-    `decrypt` makes plain text of secrets; where there is none, encrypted ones are a fault.
+    `decrypt` makes plain text of secrets, `take_in` gives a tag what its configSource or
+    childSource names; where there is none, they are faults.
     """
-    return _Reader(root, schema, inherited, errors, is_server, decrypt).read()
+    return _Reader(root, schema, inherited, errors, is_server, decrypt, take_in).read()
 
 
 class _Reader:
@@ -107,8 +119,10 @@ class _Reader:
         errors: list[ConfigError],
         is_server: bool,
         decrypt: Callable[[str], str] | None,
+        take_in: TakeIn | None,
     ) -> None:
         self.root = root
+        self.take_in = take_in
         self.schema = schema
         self.errors = errors
         self.is_server = is_server
@@ -125,7 +139,7 @@ class _Reader:
             self.fail(root, f"Unrecognized element '{root.name}'")
             return self.level
         for name in root.attributes:
-            if name not in _LOCKS and not name.startswith("xmlns"):
+            if name not in LOCK_ATTRIBUTES and not name.startswith("xmlns"):
                 self.fail(root, f"Unrecognized attribute '{name}'")
         self.refuse_text(root)
         own = Scope("")
@@ -187,13 +201,25 @@ class _Reader:
                 self.groups.add(prefix + name)
                 self.declare(child, f"{prefix}{name}/")
             else:
-                text = child.attributes
-                self.level.declarations[prefix + name] = Declaration(
+                declaration = Declaration(
                     prefix + name,
-                    text.get("overrideModeDefault", "Allow"),
-                    text.get("allowDefinition", "Everywhere"),
-                    text.get("allowLocation", "true").lower() != "false",
+                    self.choice(child, "overrideModeDefault", "Allow", _OVERRIDE_MODES),
+                    self.choice(child, "allowDefinition", "Everywhere", _DEFINITIONS),
+                    child.attributes.get("allowLocation", "true").lower() != "false",
                 )
+                self.level.declarations[prefix + name] = declaration
+                self.level.declared[prefix + name] = declaration
+
+    def choice(self, node: Node, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """The value of an attribute that no schema describes."""
+        text = node.attributes.get(name, default)
+        for known in choices:
+            if known.lower() == text.lower():
+                return known
+        self.fail(
+            node, f"The '{name}' attribute is invalid.  Enum must be one of {', '.join(choices)}"
+        )
+        return default
 
     def read_location(self, node: Node) -> None:
         text = node.attributes
@@ -216,11 +242,9 @@ class _Reader:
             )
             return
         path = path.rstrip("/")
-        mode = text.get("overrideMode", "Inherit")
-        if text.get("allowOverride", "").lower() == "false":
-            mode = "Deny"
-        if mode not in ("Inherit", "Allow", "Deny"):
-            self.fail(node, "Enum must be one of Inherit, Allow, Deny")
+        mode = self.choice(node, "overrideMode", "Inherit", ("Inherit", *_OVERRIDE_MODES))
+        if "allowOverride" in text:
+            mode = "Deny" if text["allowOverride"].lower() == "false" else "Allow"
         inherit = text.get("inheritInChildApplications", "true").lower() != "false"
         scope = Scope(path, {}, mode, inherit, True, node.line, node.column)
         self.refuse_text(node)
@@ -261,8 +285,8 @@ class _Reader:
             self.level.unread.append((path, node.line))
             return
         definition = declaration.allow_definition
-        if definition == "AppHostOnly" and (scope.path or not self.is_server):
-            self.fail(node, _LOCKED_TEXT, _LOCKED)
+        if definition in _SERVER_ONLY and (scope.path or not self.is_server):
+            self.fail(node, LOCKED_SECTION, LOCKED)
             return
         if scope.is_location and not declaration.allow_location:
             self.fail(node, f"The configuration section '{path}' cannot be used in a location tag")
@@ -272,9 +296,13 @@ class _Reader:
             self.fail(node, f"There is a duplicate '{path}' section defined")
             return
         self.places.add(place)
+        if "configSource" in node.attributes and self.take_in is not None:
+            self.take_in(node, "configSource", self.errors)
         scope.sections[path] = self.read_element(node, schema)
 
     def read_element(self, node: Node, schema: ElementSchema) -> Element:
+        if "childSource" in node.attributes and self.take_in is not None:
+            self.take_in(node, "childSource", self.errors)
         element = Element(schema, node.name, {}, {}, [], {}, node.file, node.line, node.column)
         if schema.opaque:
             return element
@@ -311,7 +339,12 @@ class _Reader:
                     element.values[name] = parse_value(attribute, text)
                 except InvalidValueError as error:
                     self.fail(node, f"The '{name}' attribute is invalid.  {error}")
-            elif name in _LOCKS:
+            elif name in LOCK_ATTRIBUTES:
+                if name == "lockItem" and text.lower() not in ("true", "false"):
+                    self.fail(
+                        node,
+                        "The 'lockItem' attribute is invalid.  Boolean must be one of true, false",
+                    )
                 element.locks[name] = text
             elif schema.allow_unrecognized:
                 element.values[name] = text

@@ -15,4 +15,5 @@ def load_configuration(home: Home) -> Configuration:
     # Before it is read: a change meanwhile is a change.
     stamps = {home.config_file: stamp(home.config_file)}
     loaded = files.load_server(home.config_file, home=home.path)
+    stamps |= {file: stamp(file) for file in loaded.source_files if file not in stamps}
     return Configuration(loaded.config, lambda pool: files.reduced(loaded, pool), stamps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from was.config.model import AppPool, IdentityType, ServerConfig
@@ -63,12 +63,27 @@ class Places:
 def content_of(config: ServerConfig, pool: str) -> Iterator[str]:
     """The physical paths of the pool's applications, and what web.config files they inherit."""
     for site in config.sites:
-        paths = [a.path for a in site.applications if a.application_pool == pool]
+        folders = {
+            (application.path.rstrip("/") + "/" + directory.path.strip("/")).rstrip("/").lower(): (
+                directory.physical_path
+            )
+            for application in site.applications
+            for directory in application.virtual_directories
+        }
         for application in site.applications:
             if application.application_pool == pool:
                 yield from (v.physical_path for v in application.virtual_directories)
-            elif any(p.lower().startswith(application.path.lower()) for p in paths):
-                yield os.path.join(application.physical_path, "web.config")
+                yield from _inherited(application.path.rstrip("/"), folders)
+
+
+def _inherited(path: str, folders: Mapping[str, str]) -> Iterator[str]:
+    """The web.config files at the URL paths above `path`; `folders` by URL path, in lower case."""
+    segments = path.split("/")[:-1]
+    folder = ""
+    for count in range(1, len(segments) + 1):
+        url = "/".join(segments[:count])
+        folder = folders.get(url.lower()) or os.path.join(folder, segments[count - 1])
+        yield os.path.join(folder, "web.config")
 
 
 def decide(

@@ -55,7 +55,17 @@ class Home:
   {more}
 </configuration>"""
         )
-        return load_server(self.file, environment=self.environment)
+        return self.load(self.file.read_text())
+
+    def load(self, text: str) -> LoadedServer:
+        """A whole file."""
+        return load_server(self.write(text), environment=self.environment)
+
+    def errors_of(self, text: str) -> list[ConfigError]:
+        """The faults of a whole file."""
+        with pytest.raises(ConfigErrors) as caught:
+            self.load(text)
+        return caught.value.errors
 
     def errors(self, **parts: str) -> list[ConfigError]:
         with pytest.raises(ConfigErrors) as caught:
@@ -76,9 +86,14 @@ def home(tmp_path):
     return Home(tmp_path)
 
 
-def settings(loaded: LoadedServer, path: str = "/", site_name: str = "S") -> PathSettings:
+def settings(
+    loaded: LoadedServer, path: str = "/", site_name: str = "S", below: str = ""
+) -> PathSettings:
+    """What is in force at an application, or at a path below it, with the files as they are now."""
+    loaded.forget()
     chosen = next(s for s in loaded.config.sites if s.name == site_name)
-    return loaded.settings(chosen, next(a for a in chosen.applications if a.path == path))
+    application = next(a for a in chosen.applications if a.path == path)
+    return loaded.settings(chosen, application, below)
 
 
 @pytest.fixture

@@ -18,13 +18,14 @@ from was.config.changes import (
 )
 from was.config.document import Document
 from was.config.edit import EMPTY_FILE, Editor
-from was.config.files import _foundation, load_text
+from was.config.files import load_text
+from was.config.foundation import foundation
 from was.config.merge import merge
 from was.config.parse import parse
 from was.config.validate import read_level
 from was.errors import ConfigErrors
 
-SCHEMA = _foundation().schema
+SCHEMA = foundation().schema
 WEB = "system.webServer/"
 POOLS, SITES = "system.applicationHost/applicationPools", "system.applicationHost/sites"
 BROWSE = Place(WEB + "directoryBrowse")
@@ -176,7 +177,7 @@ def test_an_item_of_this_file_is_deleted_an_inherited_one_removed():
 def inherited_from(text):
     """What a file below would inherit from `text`."""
     errors = []
-    declared = _foundation().declarations
+    declared = foundation().declarations
     level = read_level(parse(text.encode(), "f"), SCHEMA, declared, errors, is_server=True)
     assert not errors
 

@@ -19,7 +19,7 @@ WEB = """
 def whole(home, xml):
     home.environment["APP"] = "shop"
     home.web_config("www", '<directoryBrowse enabled="true" />')
-    home.web_config("b", '<httpLogging dontLog="true" />')
+    home.web_config("b", '<defaultDocument enabled="false" />')
     inner = xml.application("/b", "b", "q") + xml.application("/c", "c", "p")
     sites = (
         '<applicationDefaults preloadEnabled="true" />'
@@ -73,7 +73,7 @@ def test_what_the_application_inherits_is_still_there(worker):
     site = worker.config.sites[0]
     settings = worker.settings(site, site.applications[0])
     assert settings.directory_browse.enabled
-    assert settings.http_logging.dont_log
+    assert not settings.default_document.enabled
     assert settings.handlers.entries[0].script_processor == "shop:app"
     compression = settings.section("system.webServer/urlCompression")
     assert compression["doStaticCompression"] is False

@@ -37,13 +37,13 @@ def test_a_location_tag_holds_at_its_path_and_below(nested, at):
 def test_the_web_config_of_a_root_holds_below_it(nested, home, at):
     """The site's for all its applications, an application's for itself and those under it."""
     home.web_config("www", BROWSE.format("true"))
-    home.web_config("app", '<httpLogging dontLog="true" />')
+    home.web_config("app", '<defaultDocument enabled="false" />')
     loaded = nested()
     assert at(loaded).directory_browse.enabled
     assert at(loaded, "/app/deep").directory_browse.enabled
-    assert not at(loaded).http_logging.dont_log
-    assert at(loaded, "/app").http_logging.dont_log
-    assert at(loaded, "/app/deep").http_logging.dont_log
+    assert at(loaded).default_document.enabled
+    assert not at(loaded, "/app").default_document.enabled
+    assert not at(loaded, "/app/deep").default_document.enabled
 
 
 def test_deeper_beats_outer_and_at_one_path_the_files_own_beats_the_outer_files(nested, home, at):
@@ -58,23 +58,23 @@ def test_deeper_beats_outer_and_at_one_path_the_files_own_beats_the_outer_files(
 def test_a_location_tag_in_a_web_config_is_relative_to_it(nested, home, at):
     """The site's web.config speaks about app, the application's about deep; "." is itself."""
     home.web_config("www", "", location("app", BROWSE.format("true")))
-    home.web_config("app", "", location("deep", '<httpLogging dontLog="true" />'))
+    home.web_config("app", "", location("deep", '<defaultDocument enabled="false" />'))
     loaded = nested()
     assert not at(loaded).directory_browse.enabled
     assert at(loaded, "/app").directory_browse.enabled
-    assert not at(loaded, "/app").http_logging.dont_log
-    assert at(loaded, "/app/deep").http_logging.dont_log
+    assert at(loaded, "/app").default_document.enabled
+    assert not at(loaded, "/app/deep").default_document.enabled
 
 
 def test_settings_may_be_kept_from_child_applications(nested, home, at):
     """inheritInChildApplications=false: at this path, and not for applications below."""
     attributes = 'inheritInChildApplications="false"'
     home.web_config("www", "", location(".", BROWSE.format("true"), attributes))
-    loaded = nested(location("S/app", '<httpLogging dontLog="true" />', attributes))
+    loaded = nested(location("S/app", '<defaultDocument enabled="false" />', attributes))
     assert at(loaded).directory_browse.enabled
     assert not at(loaded, "/app").directory_browse.enabled
-    assert at(loaded, "/app").http_logging.dont_log
-    assert not at(loaded, "/app/deep").http_logging.dont_log
+    assert not at(loaded, "/app").default_document.enabled
+    assert at(loaded, "/app/deep").default_document.enabled
 
 
 def test_handlers_and_default_documents_of_a_deeper_level_come_first(nested, home, at):
@@ -104,13 +104,13 @@ def test_clear_and_remove_work_on_what_is_inherited(nested, home, at):
         <defaultDocument><files><clear /><add value="a" /></files></defaultDocument>
         <httpErrors><remove statusCode="404" />
           <error statusCode="404" path="/x" responseMode="ExecuteURL" /></httpErrors>
-        <modules><remove name="DirectoryListingModule" /></modules>""",
+        <staticContent><remove fileExtension=".html" /></staticContent>""",
     )
     settings = at(nested(), "/app")
     assert [h.name for h in settings.handlers.entries] == ["OPTIONSVerbHandler", "StaticFile"]
     assert settings.default_document.files == ("a",)
     assert settings.http_errors.entries[-1].path == "/x"
-    assert "DirectoryListingModule" not in [m.name for m in settings.modules]
+    assert ".html" not in settings.static_content.mime_map
 
 
 def test_a_web_config_may_not_add_what_is_there_already(nested, home, at):
@@ -179,12 +179,20 @@ def test_the_files_to_watch_are_those_that_would_be_read(nested, home):
     assert files == ["www/web.config", "app/web.config", "deep/web.config"]
 
 
-def test_a_change_of_a_web_config_is_seen_by_the_next_call(nested, home, at):
-    """Nothing of a web.config is remembered between calls."""
+def test_a_change_of_a_web_config_is_seen_once_its_folder_is_forgotten(nested, home, at):
+    """The folder's part of the tree is read again, and what lies beside it is kept."""
     loaded = nested()
-    assert not at(loaded).directory_browse.enabled
-    home.web_config("www", BROWSE.format("true"))
-    assert at(loaded).directory_browse.enabled
+    (site,) = loaded.config.sites
+    root, app, _deep = sorted(site.applications, key=lambda a: len(a.path))
+    before = loaded.settings(site, root)
+    assert not loaded.settings(site, app).directory_browse.enabled
+    home.web_config("app", BROWSE.format("true"))
+    assert not loaded.settings(site, app).directory_browse.enabled
+    loaded.forget(str(home.folder / "www"))
+    loaded.forget(str(home.folder / "deep"))
+    loaded.forget(str(home.folder / "app"))
+    assert loaded.settings(site, app).directory_browse.enabled
+    assert loaded.settings(site, root) is before
 
 
 def test_applications_without_settings_of_their_own_share_one_object(nested, at):

@@ -1,0 +1,216 @@
+"""LoadedServer: one applicationHost.config as read, and what is in force below it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from was.config.assemble import build_settings, known_modules
+from was.config.faults import Faults
+from was.config.foundation import Foundation
+from was.config.merge import Merged
+from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
+from was.config.paths import PathNode, PathTree, Source, State
+from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
+from was.config.reduce import reduce_server
+from was.config.secrets import Secrets
+from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
+from was.config.typed import Typer
+from was.config.validate import Level, read_level
+from was.config.views import Viewer
+from was.errors import ConfigError, ConfigErrors
+
+__all__ = ["LoadedServer"]
+
+_HOST = "system.applicationHost/"
+
+
+class LoadedServer:
+    """A configuration without errors.
+
+    `config` is its typed view; `level` keeps the tree as written; `files` are those it was read
+    from. Any thread may ask.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        level: Level,
+        state: State,
+        viewer: Viewer,
+        base: Foundation,
+        files: tuple[Path, ...],
+        secrets: Secrets,
+    ) -> None:
+        self.level = level
+        self.path = files[0]
+        self.source_files = files
+        self._foundation = base
+        self._secrets = secrets
+        self._all_sites = {s.name.lower(): s for s in config.sites}
+        self._viewer = viewer
+        self._typer = Typer()
+        self._every_section = state.sections
+        below = {p: m for p, m in state.sections.items() if not p.startswith(_HOST)}
+        self._state = State(below, state.modes)
+        view = viewer.section(state.sections.get(GLOBAL_MODULES), base.schema[GLOBAL_MODULES])
+        self._known = known_modules(view, base.images)
+        self._trees: dict[tuple[str, bool], PathTree] = {}
+        self._lock = threading.RLock()
+        self._inherit_only = _inherit_only(state.sections)
+        self.config = self._served(config)
+
+    def _served(self, config: ServerConfig) -> ServerConfig:
+        """`config` without the applications that are there to be inherited from."""
+        if not self._inherit_only:
+            return config
+        sites = [
+            replace(
+                site,
+                applications=tuple(
+                    a
+                    for a in site.applications
+                    if (site.name.lower(), a.path.lower()) not in self._inherit_only
+                ),
+            )
+            for site in config.sites
+        ]
+        return replace(config, sites=tuple(sites))
+
+    # ── what is in force ────────────────────────────────────────────────────────────────────────
+
+    def settings(self, site: Site, application: Application, path: str = "") -> PathSettings:
+        """What is in force at a canonical URL path of an application, or at its root.
+
+        The same object for all paths that nobody tells apart. Raises ConfigErrors if a web.config
+        above or at the path is wrong; that concerns what lies below that file only.
+        """
+        with self._lock:
+            node = self.node(site, application, path)
+            if node.errors:
+                raise ConfigErrors(list(node.errors))
+            state = node.own
+            if state.settings is None:
+                # What the server's own state has made is shared by all others.
+                is_server = state is self._state
+                state.settings = build_settings(
+                    state.sections,
+                    self._foundation.schema,
+                    self._viewer if is_server else self._viewer.fork(),
+                    self._typer if is_server else self._typer.fork(),
+                    self._known,
+                )
+            return state.settings
+
+    def node(self, site: Site, application: Application, path: str = "") -> PathNode:
+        """The deepest path with a say of its own on the way to `path`, and what was said."""
+        with self._lock:
+            return self._tree(site, application).node(path or application.path)
+
+    def files(self, site: Site, application: Application, path: str = "") -> list[Path]:
+        """The web.config files that `settings` consults, outermost first, existing or not.
+
+        Below an application the last is that of the first folder on the way that is not there.
+        """
+        with self._lock:
+            return self._tree(site, application).files(path or application.path)
+
+    def forget(self, folder: str = "/") -> None:
+        """Read again, when it is asked for next, what lies at and below a folder."""
+        with self._lock:
+            for tree in self._trees.values():
+                tree.forget(folder)
+
+    def section(self, path: str) -> SectionView:
+        """Any section of the schema as it stands at the server's level; KeyError if none."""
+        viewer = Viewer(self._viewer.home, self._viewer.variables)
+        return viewer.section(self._every_section.get(path), self._foundation.schema[path])
+
+    def _tree(self, site: Site, application: Application) -> PathTree:
+        reads_files = self._reads_web_config(application)
+        key = site.name.lower(), reads_files
+        tree = self._trees.get(key)
+        if tree is None:
+            server = Source(self.level, "", 0)
+            # Those that are inherited from are part of the way.
+            whole = self._all_sites[key[0]]
+            tree = PathTree(whole, server, self._state, self if reads_files else None)
+            self._trees[key] = tree
+        return tree
+
+    def _reads_web_config(self, application: Application) -> bool:
+        pool = self.config.app_pools.get(application.application_pool)
+        return pool is None or pool.enable_configuration_override
+
+    # ── the file system, for the trees ──────────────────────────────────────────────────────────
+
+    def read_level(self, file: Path, outer: Level) -> Level | None:
+        """One web.config below another file; None: there is none. Raises ConfigErrors."""
+        errors = Faults()
+        level = self._read_level(file, outer, errors)
+        if errors:
+            raise ConfigErrors(errors)
+        return level
+
+    is_folder = staticmethod(is_folder)
+
+    def _read_level(self, file: Path, outer: Level, errors: list[ConfigError]) -> Level | None:
+        try:
+            os.lstat(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            pass  # reading says what is wrong
+        try:
+            root = read_file(file, MAX_WEB_CONFIG_BYTES)
+        except ConfigErrors as error:
+            errors += error.errors
+            return None
+        level = read_level(
+            root,
+            self._foundation.schema,
+            outer.declarations,
+            errors,
+            is_server=False,
+            take_in=Sources(file, MAX_WEB_CONFIG_BYTES).take_in,
+        )
+        check_modules(level, self._known, errors)
+        return level
+
+    # ── for administrators ──────────────────────────────────────────────────────────────────────
+
+    def web_warnings(self, file: Path) -> list[str]:
+        """What one web.config says that has no effect here; its errors are not ours."""
+        level = self._read_level(file, self.level, [])
+        return [] if level is None else warnings_of(level, self._known)
+
+    def reduced(self, pool_name: str) -> bytes:
+        """The text of the pool's own applicationHost.config, which loads to the same settings."""
+        kept: dict[str, list[str]] = {}
+        for site in self.config.sites:
+            paths = [
+                a.path.lower()
+                for a in site.applications
+                if a.application_pool.lower() == pool_name.lower()
+            ]
+            if paths:
+                kept[site.name.lower()] = paths
+        root = self.level.root
+        if root is None:
+            raise ValueError("this server was not read from a file")
+        schema, decrypt = self._foundation.schema, self._secrets.decrypt
+        return reduce_server(root, schema, self._viewer, pool_name, kept, decrypt)
+
+
+def _inherit_only(sections: Mapping[str, Merged]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    if SITES in sections:
+        for site in sections[SITES].items.values():
+            for application in site.items.values():
+                if application.values.get("inheritOnly"):
+                    name, path = site.values["name"], application.values["path"]
+                    found.add((str(name).lower(), str(path).lower()))
+    return found
