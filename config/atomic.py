@@ -68,7 +68,7 @@ class Content:
 def read_content(path: Path, *, calls: Calls = CALLS) -> Content:
     """What is there now, for `expected` of a later write."""
     try:
-        fd = calls.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = calls.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return Content(None)
     try:

@@ -279,7 +279,7 @@ class Editor:
         keys = self._keys(place, collection, item, inherited)
         remove = self._write_remove(tag, collection, keys)
         new = tag.insert(inherited.name, {}, tag.children.index(remove) + 1)
-        restate(new, inherited)
+        restate(new, inherited, self.protect)
         return new
 
     def _keys(

@@ -38,6 +38,7 @@ from was.errors import ConfigError, ConfigErrors
 __all__ = [
     "LoadedServer",
     "Report",
+    "load_content",
     "load_server",
     "load_text",
     "reduced",
@@ -162,6 +163,22 @@ def _check_locations(level: Level, server: State, errors: list[ConfigError]) -> 
                 here = errors if count == len(segments) else ignored
                 for scope in level.scopes_at("/".join(segments[:count])):
                     state = apply_scope(state, scope, 0, here)
+
+
+def load_content(
+    content: bytes,
+    path: Path,
+    *,
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> LoadedServer:
+    """What load_server would give if `path` held `content`; relative files are found from there."""
+    errors = Faults()
+    variables = os.environ if environment is None else environment
+    loaded = _load_tree(parse(content, str(path)), path, home, variables, errors)
+    if errors:
+        raise ConfigErrors(errors)
+    return loaded
 
 
 def reduced(loaded: LoadedServer, pool_name: str) -> bytes:

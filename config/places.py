@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from was.config.changes import Item
 from was.config.document import Tag
@@ -118,12 +118,14 @@ def texts_of(merged: Merged) -> dict[str, str]:
     }
 
 
-def restate(tag: Tag, inherited: Merged) -> None:
+def restate(tag: Tag, inherited: Merged, protect: Callable[[str], str]) -> None:
     """Give a new tag all that `inherited` says."""
+    known = inherited.schema.attributes
     for name, text in texts_of(inherited).items():
-        tag.set(name, text)
+        is_secret = name in known and known[name].encrypted and text
+        tag.set(name, protect(text) if is_secret else text)
     for name, element in inherited.elements.items():
         if element.values or element.elements or element.items:
-            restate(tag.insert(name, {}), element)
+            restate(tag.insert(name, {}), element, protect)
     for item in inherited.items.values():
-        restate(tag.insert(item.name, {}), item)
+        restate(tag.insert(item.name, {}), item, protect)
