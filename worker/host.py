@@ -53,7 +53,6 @@ __all__ = ["WorkerHost"]
 # How long the worker waits for the listener to acknowledge its Bye, seconds.
 BYE_WAIT_S = 2.0
 RECONNECT_S = 0.2
-MANAGERLESS_LIMIT_S = 300.0
 
 
 class State(Enum):
@@ -240,13 +239,18 @@ class WorkerHost:
             self._manager_lost_at = time.monotonic()
 
     def _look_for_manager(self) -> None:
-        """Reconnect to the manager that comes next; without one, serve on a while, then drain."""
+        """Reconnect to the manager that comes next; without one, serve on a while, then drain.
+
+        The listener ends at the same limit, and first: what waits there needs workers.
+        """
         try:
             control = ControlSocket.connect(self._control_path, timeout_s=1.0)
             say_hello(control, self._welcome.worker_id)  # it may be killed at this very moment
         except OSError:
-            limit = MANAGERLESS_LIMIT_S / self._welcome.time_scale
-            if time.monotonic() - self._manager_lost_at > limit and self._state is State.RUNNING:
+            limit_s = self._server.managerless_limit_s / self._welcome.time_scale
+            is_over = 0 < limit_s < time.monotonic() - self._manager_lost_at
+            if is_over and self._state is State.RUNNING and not self._has_listener():
+                self._is_bye_wanted = False  # there is nobody to hear it
                 self._stop_listening(True)
             return
         self._control = control
@@ -254,6 +258,9 @@ class WorkerHost:
             self._send(WorkerReady(self._welcome.worker_id))
             if self._to_ask is not None:
                 self._send(self._to_ask)
+
+    def _has_listener(self) -> bool:
+        return self._client is not None and any(c.is_there() for c in self._client.channels)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────
 

@@ -85,6 +85,16 @@ class Channel:
                 return False
             return True
 
+    def is_there(self) -> bool:
+        """Whether a listener is at the other end: for who has no manager to ask."""
+        try:
+            ControlSocket.connect(self._descriptors_path, timeout_s=0.2).close()
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            pass  # it does not accept just now
+        return True
+
     def close(self, *, linger: bool) -> None:
         """Close both roads."""
         self.dealer.close(linger=linger)

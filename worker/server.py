@@ -68,6 +68,7 @@ class WorkerServer:
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
         self.reload_on_change = False
         self.time_limit_s = 0.0
+        self.managerless_limit_s = 0.0
         self._config_file = config_file
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
@@ -93,7 +94,6 @@ class WorkerServer:
                 self._registrations[entry.name] = load_global_module(entry, number, self)
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
-        self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self._has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )
@@ -123,6 +123,9 @@ class WorkerServer:
 
     def _build(self, loaded: LoadedServer) -> None:
         """Make the applications of this pool, or renew what they have of the configuration."""
+        pool = loaded.config.app_pools.get(self.pool)
+        self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
+        self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
         applications: dict[tuple[int, str], HttpApplication] = {}
         for site_config in loaded.config.sites:
             site = self._sites.get(site_config.id)

@@ -3,6 +3,8 @@
 Every row ends with the application answering from a worker that the attribute called for.
 """
 
+import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -36,6 +38,11 @@ def wait_for_another(running: Running, old: int) -> int:
         lambda: new if (new := pid_of(running)) != old else 0,
         limit_s=20,
     )
+
+
+def answers_from_another(running: Running, listener: int) -> bool:
+    """Whether a listener other than this one accepts."""
+    return running.server.status()["listener_pid"] not in (listener, 0, None)
 
 
 def zone_where_it_is(hour: int, minute: int, second: int) -> str:
@@ -89,6 +96,20 @@ def test_log_event_on_recycle(start_server, logged, expected):
     ask_often(running)
     wait_for_another(running, old)
     assert (5075 in event_ids(running)) is expected
+
+
+def test_requests_are_counted_across_listeners(start_server):
+    """The worker's own count decides: a listener that was killed has forgotten what it saw."""
+    running = start(start_server, calm_pool(recycling(restart='requests="12"')))
+    running.allow("listener_died")
+    old = pid_of(running)
+    for _ in range(2):
+        ask_often(running)
+        listener = running.server.status()["listener_pid"]
+        os.kill(listener, signal.SIGKILL)
+        wait_for("a new listener", lambda gone=listener: answers_from_another(running, gone))
+    wait_for("5075", lambda: 5075 in event_ids(running), limit_s=20)
+    wait_for_another(running, old)
 
 
 @pytest.mark.parametrize("apart", [False, True])

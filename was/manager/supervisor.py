@@ -313,7 +313,8 @@ class Manager:
                 )
                 sample = WorkerSample(
                     age_s,
-                    counters.finished,
+                    # Not the listener's: its figures begin anew with every listener.
+                    handle.finished(),
                     counters.active,
                     memory.virtual_kb,
                     memory.private_kb,

@@ -1,0 +1,62 @@
+"""Without a manager the rest serves on for webLimits/@managerlessLimit, then finishes and ends."""
+
+import signal
+
+from harness.home import Pool
+from harness.server import wait_for
+from support.load import under_load
+from support.running import Running, place, simple_config
+from support.wire import Wire, get
+
+STEADY = Pool("Pool", {"startMode": "AlwaysRunning"}, {"failure": {"rapidFailProtection": "false"}})
+
+
+def _config(limit: str) -> str:
+    extra = (
+        f'<system.applicationHost><webLimits managerlessLimit="{limit}" /></system.applicationHost>'
+    )
+    return simple_config("slow:application", pool=STEADY, extra=extra if limit else "")
+
+
+def _start_and_kill(start_server, limit: str, **options) -> Running:
+    """A server whose manager has been killed."""
+    running = start_server(_config(limit), place("slow.py"), **options)
+    assert get(running.port()).status == 200
+    running.expected_exit = None
+    running.server.send(signal.SIGKILL)
+    running.server.wait_exit()
+    return running
+
+
+def _accepts(running: Running) -> bool:
+    try:
+        Wire(running.port()).__exit__()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def _all_gone(running: Running) -> bool:
+    return not running.server.processes()
+
+
+def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
+    """Everybody serves on, then goes; only who comes after that is refused."""
+    running = _start_and_kill(start_server, "00:00:02")
+    tally = under_load(running.port(), 1)()
+    assert (set(tally.statuses), dict(tally.failures)) == ({200}, {}), tally.summary()
+    with Wire(running.port()) as slow:
+        slow.send_request("/pause?s=3")
+        wait_for("the end of the listener's accepting", lambda: not _accepts(running), limit_s=10)
+        assert slow.read().status == 200
+    wait_for("the end of all processes", lambda: _all_gone(running), limit_s=15)
+
+
+def test_0_is_for_ever(start_server):
+    """A server that may be alone for ever outlives another whose limit is the default."""
+    alone = _start_and_kill(start_server, "00:00:00", time_scale=300.0)
+    other = _start_and_kill(start_server, "", time_scale=300.0)
+    processes = set(alone.server.processes())
+    wait_for("the end of the other one", lambda: _all_gone(other), limit_s=20)
+    assert set(alone.server.processes()) == processes
+    assert get(alone.port()).status == 200
