@@ -188,13 +188,18 @@ class Editor:
             raise self._fault(place, f"Unrecognized element '{place.section}'")
         known = None if self.inherited is None else self.inherited(place.location, place.section)
         tag = self._section(place)
-        if tag is not None and "configSource" in tag.attributes:
-            source = tag.attributes["configSource"]
-            raise self._fault(place, f"The section is kept in another file: '{source}'")
         spot = _Spot(tag, schema, known)
+        self._refuse_sources(place, spot)
         for step in place.steps:
             spot = self._below(place, spot, step)
+            self._refuse_sources(place, spot)
         return spot
+
+    def _refuse_sources(self, place: Place, spot: _Spot) -> None:
+        for name in ("configSource", "childSource"):
+            if spot.tag is not None and name in spot.tag.attributes:
+                source = spot.tag.attributes[name]
+                raise self._fault(place, f"This is kept in another file: '{source}'")
 
     def _below(self, place: Place, spot: _Spot, step: Step) -> _Spot:
         tag, inherited = spot.tag, spot.inherited

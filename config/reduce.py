@@ -186,7 +186,7 @@ class _Writer:
             if attribute.encrypted:
                 # There is nobody in a worker to use what has no effect.
                 if self.needs_secrets and not (attribute.no_effect or schema.no_effect):
-                    result[name] = read_secret(text, self.decrypt, is_server=True).value
+                    result[name] = read_secret(text, self.decrypt).value
                 else:
                     del result[name]
             else:

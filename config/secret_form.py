@@ -41,17 +41,11 @@ def written(encoded: str) -> str:
     return f"[enc:{PROVIDER}:{encoded}:enc]"
 
 
-def read_secret(
-    text: str, decrypt: Callable[[str], str] | None, *, is_server: bool
-) -> SecretReading:
-    """The secret that an attribute of a file stands for.
-
-    Without `decrypt` an encrypted one is a fault; `is_server` tells an applicationHost.config.
-    """
+def read_secret(text: str, decrypt: Callable[[str], str] | None) -> SecretReading:
+    """The secret that an attribute of a file stands for; without `decrypt` none is encrypted."""
     provider, encoded = split(text)
     if not provider:
-        advice = "a command that sets it encrypts it" if is_server else "let nobody else read it"
-        return SecretReading(text, remark=f"the secret is in plain text; {advice}")
+        return SecretReading(text, remark="a secret in plain text: let nobody else read the file")
     if not encoded:
         return SecretReading("")
     if provider != PROVIDER:

@@ -353,7 +353,7 @@ class _Reader:
 
     def plain(self, node: Node, name: str, text: str) -> str:
         """The secret that `text` stands for; "" where nobody can tell."""
-        reading = read_secret(text, self.decrypt, is_server=self.is_server)
+        reading = read_secret(text, self.decrypt)
         if reading.remark:
             where = f"{node.file}:{node.line}: {node.name}/@{name}"
             self.level.remarks.append(f"{where}: {reading.remark}")

@@ -1,4 +1,4 @@
-"""Changing applicationHost.config: read, edit, check by the reader of every file, keep, write.
+"""Changing a configuration file: read, edit, check by the reader of every file, keep, write.
 
 Nothing is written that the reader would refuse. What somebody else has written in the meantime is
 never overwritten: the changes are made again, to what is there now.
@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from was.config.atomic import Content, read_content, write_file
+from was.config.atomic import read_content, write_file
 from was.config.changes import Change
 from was.config.document import Document
-from was.config.edit import Editor
+from was.config.edit import EMPTY_FILE, Editor
+from was.config.faults import Faults
 from was.config.files import LoadedServer, load_content
 from was.config.foundation import foundation
 from was.config.history import keep
 from was.config.merge import Merged, merge
+from was.config.model import Site
+from was.config.paths import PathTree
 from was.config.secrets import KEY_NAME, Secrets
 from was.errors import ConfigError, ConfigErrors, FileChangedError, SecretError
 
-__all__ = ["Outcome", "change_server"]
+__all__ = ["Outcome", "change_server", "change_web_config"]
 
 _MOST_TRIES = 5
 _HRESULTS = {
@@ -37,6 +40,7 @@ _HRESULTS = {
 }
 _WRITE_FAULT = 0x8007001D
 _SHARING_VIOLATION = 0x80070020
+_NOT_SUPPORTED = 0x80070032
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,40 @@ def change_server(
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Make `changes` in an applicationHost.config; ConfigErrors, and nothing is written, if not."""
-    home = Path(os.path.abspath(path)).parent.parent if home is None else home
-    writing = _Writing(path, home, os.environ if environment is None else environment)
+    server = _Server(path, home, environment)
+    return _attempted(path, lambda: _change_server(server, changes))
+
+
+def change_web_config(
+    server_path: Path,
+    config_path: str,
+    changes: Sequence[Change],
+    *,
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Make `changes` in the web.config of a path ("Site/app/folder"), which is made if need be.
+
+    Locations are relative to that path. ConfigErrors, and nothing is written, if anything is wrong.
+    """
+    server = _Server(server_path, home, environment)
+    loaded = server.load(server_path.read_bytes())
+    name, _, rest = config_path.strip("/").partition("/")
+    site = next((s for s in loaded.config.sites if s.name.lower() == name.lower()), None)
+    if site is None:
+        raise _unknown_path(config_path, server_path)
+    target = _Target(loaded, site, f"/{rest}".rstrip("/"))
+    file = target.file()
+    if file is None:
+        raise _unknown_path(config_path, server_path)
+    return _attempted(file, lambda: _change_web_config(target, file, changes))
+
+
+def _attempted(path: Path, change: Callable[[], Outcome]) -> Outcome:
+    """Do it, again if somebody else was faster; what goes wrong is a ConfigErrors."""
     for attempt in range(1, _MOST_TRIES + 1):
         try:
-            return writing.change(changes)
+            return change()
         except FileChangedError as error:
             if attempt == _MOST_TRIES:
                 raise _fault(str(error), path, _SHARING_VIOLATION) from error
@@ -72,43 +105,49 @@ def change_server(
     raise AssertionError("the last attempt returns or raises")
 
 
-@dataclass(slots=True)
-class _Writing:
-    path: Path
-    home: Path
-    environment: Mapping[str, str]
+# ── applicationHost.config ──────────────────────────────────────────────────────────────────────
 
-    def change(self, changes: Sequence[Change]) -> Outcome:
-        read = read_content(self.path)
-        if read.data is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
-        secrets = Secrets(self.path.with_name(KEY_NAME))
-        document = Document(read.data, str(self.path))
-        inherited = _Inherited(self, read.data)
-        editor = Editor(document, foundation().schema, inherited.at, secrets.encrypt)
-        for change in changes:
-            editor.apply(change)
-        data = editor.to_bytes()
-        if data == read.data:
-            return Outcome(has_changed=False)
-        loaded = self.load(data)
-        history = loaded.config.history
-        # What a person has changed since the last look is kept too.
-        keep(self.path, history)
-        write_file(self.path, data, expected=Content(read.data))
-        problem = keep(self.path, history)
-        remarks = (f"the history was not kept: {problem}",) if problem else ()
-        return Outcome(has_changed=True, warnings=(*loaded.config.warnings, *remarks))
+
+@dataclass(slots=True)
+class _Server:
+    """The file, and what it is read with."""
+
+    path: Path
+    home: Path | None
+    environment: Mapping[str, str] | None
 
     def load(self, data: bytes) -> LoadedServer:
         return load_content(data, self.path, home=self.home, environment=self.environment)
 
 
+def _change_server(server: _Server, changes: Sequence[Change]) -> Outcome:
+    path = server.path
+    read = read_content(path)
+    if read.data is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    inherited = _Inherited(server, read.data)
+    encrypt = Secrets(path.with_name(KEY_NAME)).encrypt
+    editor = Editor(Document(read.data, str(path)), foundation().schema, inherited.at, encrypt)
+    for change in changes:
+        editor.apply(change)
+    data = editor.to_bytes()
+    if data == read.data:
+        return Outcome(has_changed=False)
+    loaded = server.load(data)
+    history = loaded.config.history
+    # What a person has changed since the last look is kept too.
+    keep(path, history)
+    write_file(path, data, expected=read)
+    problem = keep(path, history)
+    remarks = (f"the history was not kept: {problem}",) if problem else ()
+    return Outcome(has_changed=True, warnings=(*loaded.config.warnings, *remarks))
+
+
 class _Inherited:
     """What holds before the file says anything about a path; read when first asked for."""
 
-    def __init__(self, writing: _Writing, data: bytes) -> None:
-        self._writing = writing
+    def __init__(self, server: _Server, data: bytes) -> None:
+        self._server = server
         self._data = data
         self._loaded: LoadedServer | None = None
 
@@ -118,7 +157,7 @@ class _Inherited:
         if not path or path == ".":
             return merged
         if self._loaded is None:
-            self._loaded = self._writing.load(self._data)
+            self._loaded = self._server.load(self._data)
         segments = path.split("/")
         for count in range(len(segments)):
             for scope in self._loaded.level.scopes_at("/".join(segments[:count])):
@@ -127,6 +166,83 @@ class _Inherited:
                     ignored: list[ConfigError] = []
                     merged = merge(merged, element, section, ignored, may_restate=not count)
         return merged
+
+
+# ── web.config ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Target:
+    """A path of a site: `url` without a slash at its end."""
+
+    loaded: LoadedServer
+    site: Site
+    url: str
+
+    def file(self) -> Path | None:
+        """The web.config of the path; None if none is read there."""
+        applications = [a for a in self.site.applications if _is_at_or_below(self.url, a.path)]
+        application = max(applications, key=lambda a: len(a.path))
+        if not self.loaded.reads_web_config(application):
+            return None
+        return self.supposing(Path("/"), None).web_config(self.url)
+
+    def supposing(self, file: Path, content: bytes | None) -> PathTree:
+        return self.loaded.supposing(self.site, file, content)
+
+    def at(self, location: str) -> str:
+        """The URL path of a location tag in the file."""
+        return f"{self.url}/{location.strip('/')}"
+
+
+def _change_web_config(target: _Target, file: Path, changes: Sequence[Change]) -> Outcome:
+    read = read_content(file)
+    data = EMPTY_FILE if read.data is None else read.data
+    without, as_it_is = target.supposing(file, None), target.supposing(file, data)
+
+    def inherited(location: str, section: str) -> Merged | None:
+        path = location.strip("/")
+        if path in ("", "."):
+            return without.node(target.url).own.sections.get(section)
+        return as_it_is.node(target.at(path.rpartition("/")[0])).own.sections.get(section)
+
+    editor = Editor(Document(data, str(file)), foundation().schema, inherited, _refuse_secret)
+    for change in changes:
+        editor.apply(change)
+    new = editor.to_bytes()
+    if new == data:
+        return Outcome(has_changed=False)
+    warnings = _check_web_config(target, file, new)
+    write_file(file, new, expected=read)
+    return Outcome(has_changed=True, warnings=warnings)
+
+
+def _check_web_config(target: _Target, file: Path, content: bytes) -> tuple[str, ...]:
+    """What the file would say without effect; ConfigErrors if it could not be used."""
+    tree = target.supposing(file, content)
+    node = tree.node(target.url)
+    if node.errors:
+        raise ConfigErrors(list(node.errors))
+    level = node.sources[-1].level
+    errors = Faults()
+    for location in level.scopes:
+        errors += tree.node(target.at(location)).errors if location else []
+    if errors:
+        raise ConfigErrors(errors)
+    return tuple(target.loaded.remarks_on(level))
+
+
+def _refuse_secret(text: str) -> str:
+    raise SecretError("workers read a web.config; set it for this path in applicationHost.config")
+
+
+def _is_at_or_below(url: str, application: str) -> bool:
+    return f"{url.lower()}/".startswith(f"{application.lower().rstrip('/')}/")
+
+
+def _unknown_path(config_path: str, file: Path) -> ConfigErrors:
+    text = f"Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/{config_path}'"
+    return _fault(text, file, _NOT_SUPPORTED)
 
 
 def _fault(message: str, path: Path, hresult: int = 0x8007000D) -> ConfigErrors:
