@@ -204,6 +204,7 @@ class Failure:
     rapid_fail_protection_max_crashes: int = 5
     auto_shutdown_exe: str = ""
     auto_shutdown_params: str = ""
+    rapid_fail_protection_retry_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -436,7 +437,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLimits:
-    """`webLimits`: limits of HTTP.SYS for all sites; managerless_limit_s is ours."""
+    """`webLimits`: limits of HTTP.SYS for all sites; the last two are ours."""
 
     max_global_bandwidth: int = 4294967295
     connection_timeout_s: float = 120.0
@@ -446,6 +447,7 @@ class WebLimits:
     min_bytes_per_second: int = 240
     dynamic_registration_threshold: int = 100
     managerless_limit_s: float = 300.0
+    control_groups: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ def _reason(pool: PoolFacts, *, has_manager: bool) -> str:
     if not pool.accepting:
         if pool.refusal == "AppOffline":
             return "disabled after a series of failures"
+        if pool.refusal == "AppShutdown":
+            return "it has used up its processor time"
         return ""
     if not pool.has_worker:
         if not pool.demand_start:

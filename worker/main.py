@@ -6,6 +6,7 @@ open a ZeroMQ context or make an event loop: the template imports this module be
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from was.worker.host import WorkerHost, say_hello
 __all__ = ["run"]
 
 WELCOME_WAIT_S = 30.0
+_PR_SET_PDEATHSIG = 1
 
 
 def run(fork: Fork) -> NoReturn:
@@ -58,8 +60,16 @@ def _run(fork: Fork) -> int:
         os.umask(welcome.umask)
     scoreboard, stacks = descriptors
     write_stacks_to(stacks)
+    if welcome.may_be_held:
+        _go_on_without_manager()
     host = WorkerHost(control, fork.control, welcome, scoreboard)
     return host.run()
+
+
+def _go_on_without_manager() -> None:
+    """Should the manager end while it holds us stopped, the kernel continues us."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0):
+        log("limit_lowered", limit="PR_SET_PDEATHSIG", error=os.strerror(ctypes.get_errno()))
 
 
 def _flush() -> None:

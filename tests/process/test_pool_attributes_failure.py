@@ -216,6 +216,20 @@ def test_auto_shutdown(start_server):
     wait_for("the program", lambda: told.exists() and told.read_text() == "the pool\n")
 
 
+def test_rapid_fail_protection_retry(start_server):
+    """A disabled pool is tried again after that time; on trial, one death disables it again."""
+    failure = {"rapidFailProtectionMaxCrashes": "2", "rapidFailProtectionRetry": "00:01:00"}
+    running = start(start_server, failure, scale=20)
+    running.allow("pool_disabled")
+    kill_worker(running)
+    wait_for("another worker", lambda: get(running.port()).status == 200)
+    for count in (1, 2):
+        kill_worker(running)
+        wait_for(f"disabling {count}", lambda n=count: len(events(running, 5002)) == n)
+        wait_for("503", lambda: get(running.port()).status == 503)
+        wait_for("a trial", lambda: get(running.port()).status == 200)
+
+
 @pytest.mark.parametrize("level", ["HttpLevel", "TcpLevel"])
 def test_load_balancer_capabilities(start_server, level):
     """A pool that does not serve answers 503, or closes the connection without a word."""

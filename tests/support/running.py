@@ -1,7 +1,7 @@
 """Runs a server for a test, and checks that nothing of it is left afterwards.
 
-At each server's end: it exited 0, no process names its home, its folder of sockets is empty, its
-log holds no error that the test has not announced.
+At each server's end: it exited 0, no process names its home, its folder of sockets is empty, no
+control group of it is left, its log holds no error that the test has not announced.
 """
 
 import shutil
@@ -139,6 +139,7 @@ def _stop_and_check(running: Running) -> None:
         left = [p for p in folder.rglob("*") if not p.is_dir()] if folder.exists() else []
         assert left == [], "sockets are left"
         shutil.rmtree(folder, ignore_errors=True)
+    assert not (server.home / "run" / "state" / "control-groups.json").exists(), "groups are left"
     errors = unexpected_errors(server.log_text(), running.allowed_errors)
     assert errors == [], "\n".join(["errors in the log:", *errors])
 

@@ -40,6 +40,7 @@ TimeoutStartSec=300
 TimeoutStopSec=300
 FileDescriptorStoreMax=1024
 Delegate=yes
+DelegateSubgroup=was-manager
 LimitNOFILE=524288
 {hardening}
 [Install]

@@ -291,6 +291,7 @@ class WorkerWelcome(_Control, frozen=True):
     endpoints: list[QueueEndpoint]
     time_scale: float = 1.0
     umask: int = -1
+    may_be_held: bool = False  # the manager may stop it for a while, to keep a `cpu` limit
 
 
 class SetEndpoints(_Control, frozen=True):

@@ -138,6 +138,8 @@ def problems(manager: Manager) -> list[str]:
     for name, pool in manager.pools.items():
         if pool.state is PoolState.DISABLED:
             found.append(f"application pool '{name}' is disabled after a series of failures")
+        elif pool.state is PoolState.SHUT_OUT:
+            found.append(f"application pool '{name}' has used up its processor time")
         elif pool.is_accepting and pool.is_always_running and not _has_running(pool):
             found.append(f"application pool '{name}' has no worker that is ready")
     return found
@@ -251,12 +253,13 @@ def _pools(manager: Manager, report: ListenerReport | None) -> Rows:
     return [
         {
             "name": name,
-            "state": "stopped" if pool.state is PoolState.DISABLED else pool.state.value,
+            "state": _shown(pool.state),
             "start_mode": pool.settings.start_mode.value,
             "workers": len(pool.workers),
             "queued": queued.get(name, 0),
             **_identity(manager, pool),
             "failures": pool.failure_count(now),
+            "cpu_limited_by": manager.processors.limited_by(name),
         }
         for name, pool in manager.pools.items()
     ]
@@ -266,6 +269,10 @@ def _identity(manager: Manager, pool: ApplicationPool) -> dict[str, Any]:
     server = manager.server
     name, isolation = server.isolation.describe(pool.settings, server.config)
     return {"identity": name, "isolation": isolation}
+
+
+def _shown(state: PoolState) -> str:
+    return "stopped" if state in (PoolState.DISABLED, PoolState.SHUT_OUT) else state.value
 
 
 def _site(manager: Manager, site: Site) -> dict[str, Any]:

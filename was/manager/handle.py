@@ -36,6 +36,7 @@ class WorkerHandle:
     is_announced: bool = False  # the present listener has got AddWorker
     is_active: bool = False
     is_draining: bool = False
+    may_be_held: bool = False  # stopped for a while: the kernel continues it should we end
     is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
     is_killed: bool = False  # by us

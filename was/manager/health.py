@@ -139,6 +139,11 @@ class PingWatch:
         self.next_at = now + response_s
         return self.nonce
 
+    def excuse(self, for_s: float) -> None:
+        """The worker is kept from answering for so long: that does not count."""
+        if self.is_waiting:
+            self.next_at += for_s
+
     def answered(self, nonce: int, now: float, interval_s: float) -> None:
         """The worker's Pong; one for an older nonce says nothing."""
         if self.is_waiting and nonce == self.nonce:

@@ -16,7 +16,7 @@ delay is never more than BACKOFF_WAITING_S.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from was.config.model import AppPool, RecycleReason, StartMode
 from was.manager.actions import (
@@ -51,6 +51,13 @@ from was.manager.states import DISPATCHING, PoolState, WorkerEvent, WorkerState,
 
 __all__ = ["ApplicationPool"]
 
+Refusal: TypeAlias = Literal["", "AppOffline", "Disabled", "AppShutdown"]
+
+_REFUSALS: dict[PoolState, Refusal] = {
+    PoolState.DISABLED: "AppOffline",
+    PoolState.SHUT_OUT: "AppShutdown",
+}
+
 _PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING})
 
 
@@ -78,6 +85,8 @@ class ApplicationPool:
         self._not_before = 0.0
         self._is_ending = False
         self._is_refused = False  # the machine has as many workers as it may have
+        self.resume_at: float | None = None  # when a disabled or shut out pool starts by itself
+        self.trial_until: float | None = None  # after that: one failure disables it again
         self._rotations = Rotations()
         self._schedule = ScheduleWatch()
 
@@ -86,6 +95,8 @@ class ApplicationPool:
     @property
     def max_processes(self) -> int:
         """The most workers in dispatch at a time (0 in the file: one a NUMA node)."""
+        if self.trial_until is not None:
+            return 1
         return self.settings.process_model.max_processes or self.machine.nodes
 
     @property
@@ -99,11 +110,9 @@ class ApplicationPool:
         return self.state is PoolState.STARTED
 
     @property
-    def refusal(self) -> Literal["", "AppOffline", "Disabled"]:
+    def refusal(self) -> Refusal:
         """HTTPERR reason of the 503 while the pool does not take requests."""
-        if self.is_accepting:
-            return ""
-        return "AppOffline" if self.state is PoolState.DISABLED else "Disabled"
+        return "" if self.is_accepting else _REFUSALS.get(self.state, "Disabled")
 
     def failure_count(self, now: float) -> int:
         """Failures in the current window."""
@@ -128,6 +137,7 @@ class ApplicationPool:
             times += [w.ping.next_at for w in self.workers.values() if w.state in DISPATCHING]
         if self.is_accepting and self._may_start() and self.wanted > self._places():
             times.append(self._not_before)
+        times += [t for t in (self.resume_at, self.trial_until) if t is not None]
         unsettled = self.failures.next_deadline()
         if unsettled is not None and self._is_protected():
             times.append(unsettled)
@@ -140,6 +150,7 @@ class ApplicationPool:
         if self.is_accepting:
             return []
         self.state = PoolState.STARTED
+        self.resume_at = self.trial_until = None
         self.failures.clear()
         self._backoff.reset()
         self._not_before = now
@@ -150,11 +161,31 @@ class ApplicationPool:
     def stop(self, now: float) -> list[Action]:
         """Refuse requests and let all workers finish."""
         self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
+        self.resume_at = self.trial_until = None
         return [Publish(), *self._empty(now)]
+
+    def shut_out(self, now: float, until: float) -> list[Action]:
+        """Its processor time is used up: no worker and no request till then. No failure."""
+        if not self.is_accepting:
+            return []
+        self.state = PoolState.SHUT_OUT
+        self.resume_at = until
+        self.wanted = 0
+        self._has_demand = False
+        actions: list[Action] = [Note("pool_shut_out"), Publish()]
+        for worker in self.workers.values():
+            if worker.state is WorkerState.RUNNING:
+                actions.append(Drain(worker.id))  # its requests are not to blame for its end
+            if worker.state is not WorkerState.FAILED:
+                worker.state = after(worker.state, WorkerEvent.CONDEMN)
+                worker.deadline = None
+                actions.append(Kill(worker.id))
+        return actions
 
     def shut_down(self, now: float, *, drain: bool) -> list[Action]:
         """The server ends: workers are told directly, the queue is gone."""
         self._is_ending = True
+        self.resume_at = self.trial_until = None
         self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
         self.wanted = 0
         actions: list[Action] = []
@@ -172,6 +203,8 @@ class ApplicationPool:
         """New settings; says nothing about recycling, which the caller decides."""
         was_always_running = self.is_always_running
         self.settings = settings
+        if self.state is PoolState.DISABLED:
+            self.resume_at = self._retry_at(now)
         self.wanted = min(self.wanted, self.max_processes)
         if self.is_always_running and self.is_accepting:
             self.wanted = self.max_processes
@@ -377,7 +410,7 @@ class ApplicationPool:
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: limits, pings, delayed starts."""
-        actions: list[Action] = []
+        actions = self._come_back(now)
         limits = self.settings.process_model
         for worker in list(self.workers.values()):
             if worker.deadline is not None and now >= worker.deadline:
@@ -426,15 +459,39 @@ class ApplicationPool:
         if not self._is_protected():
             return []
         most = self.settings.failure.rapid_fail_protection_max_crashes
+        if self.trial_until is not None:
+            most = 1
         if self.failure_count(now) < most:
             return []
         self.state = PoolState.DISABLED
+        self.resume_at, self.trial_until = self._retry_at(now), None
         actions: list[Action] = [
             RecycleSettled(token, "the pool was disabled after a series of failures")
             for token in self._rotations.all_given_up()
         ]
         disabled: list[Action] = [Report(5002), Note("pool_disabled"), Publish(), AutoShutdown()]
         return [*actions, *disabled, *self._empty(now)]
+
+    def _retry_at(self, now: float) -> float | None:
+        retry_s = self.settings.failure.rapid_fail_protection_retry_s
+        return now + self.scaled(retry_s) if retry_s > 0 else None
+
+    def _come_back(self, now: float) -> list[Action]:
+        """A pool that was shut out starts again; a disabled one on trial; a trial passes."""
+        if self.trial_until is not None and now >= self.trial_until:
+            self.trial_until = None
+            if self.is_always_running:
+                self.wanted = self.max_processes
+            return [Publish()]
+        if self.resume_at is None or now < self.resume_at:
+            return []
+        on_trial = self.state is PoolState.DISABLED
+        actions = self.start(now)
+        if on_trial:
+            interval_s = self.settings.failure.rapid_fail_protection_interval_s
+            self.trial_until = now + self.scaled(interval_s)
+            actions = [Note("pool_on_trial"), *actions]
+        return actions
 
     def _is_protected(self) -> bool:
         return self.is_accepting and self.settings.failure.rapid_fail_protection

@@ -46,6 +46,8 @@ def to_record(pool: ApplicationPool) -> dict[str, Any]:
         "settings": fingerprint(pool.settings),
         "generation": pool.generation,
         "wanted": pool.wanted,
+        "resume_at": pool.resume_at,
+        "trial_until": pool.trial_until,
         "stale": {str(w.id): w.stale for w in pool.workers.values() if w.stale},
         "failures": [list(failure) for failure in pool.failures.to_record()],
     }
@@ -63,6 +65,8 @@ def restore(
     stale = record.get("stale", {})
     pool.state = PoolState(record["state"])
     pool.generation = record["generation"]
+    pool.resume_at = record.get("resume_at")
+    pool.trial_until = record.get("trial_until")
     pool.failures.restore((at, who, settled, c) for at, who, settled, c in record["failures"])
     for found in workers:
         pool.machine.workers.add(found.id)

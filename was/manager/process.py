@@ -26,6 +26,7 @@ __all__ = [
     "become_subreaper",
     "child_environment",
     "children_of",
+    "descendants_of",
     "describe_status",
     "has_ended",
     "is_stopped",
@@ -182,6 +183,14 @@ def children_of(pid: int) -> list[int]:
         except OSError:
             continue
         found += [int(child) for child in text.split()]
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Pids of the children of a process, and of theirs."""
+    found: list[int] = []
+    for child in children_of(pid):
+        found += [child, *descendants_of(child)]
     return found
 
 

@@ -252,6 +252,7 @@ async def _serve(
         _clean_up(home, server.folder.path, files)
         process.kill_descendants(os.getpid())
         process.reap()
+        manager.processors.close()
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
         log("manager_stopped")

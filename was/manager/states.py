@@ -33,12 +33,13 @@ class WorkerEvent(Enum):
 
 
 class PoolState(Enum):
-    """State of a pool as people see it; DISABLED is shown as stopped."""
+    """State of a pool as people see it; DISABLED and SHUT_OUT are shown as stopped."""
 
     STARTED = "started"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    DISABLED = "disabled"
+    DISABLED = "disabled"  # by rapid-fail protection
+    SHUT_OUT = "shut out"  # it has used up its processor time
 
 
 DISPATCHING = frozenset({WorkerState.RUNNING})

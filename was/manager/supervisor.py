@@ -41,6 +41,7 @@ from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import fingerprint, restore
+from was.manager.processors import Processors
 from was.manager.queries import Queries
 from was.manager.recycle import WorkerSample
 from was.manager.reload import compare_pools
@@ -79,6 +80,8 @@ class Manager:
         self.deaths = Deaths(server)
         self.overdue = OverdueWorkers(self)
         self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
+        self.processors = Processors(server, self.performer, self.workers, self.pools)
+        self.workers.on_arrival = self.processors.arrived
         self.queries = Queries(server, self.listener)
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
@@ -229,7 +232,7 @@ class Manager:
     def _arm(self) -> None:
         """One timer, for the earliest of all deadlines."""
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
-        times.append(self.deaths.next_deadline())
+        times += [self.deaths.next_deadline(), self.processors.next_deadline()]
         if self.is_ready:
             times.append(self.history.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
@@ -262,6 +265,7 @@ class Manager:
                 handle.link_lost_at = None
                 if not handle.is_draining:
                     self.endings.fail_worker(handle.id, 5011)
+        self.processors.tick(now, is_ending=self.shutdown.has_begun)
         self.queries.tick(now)
         self.deaths.tick(now)
         self.upgrade.tick(now)

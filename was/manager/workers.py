@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class WorkerSet:
         self._template = template
         self._dead: OrderedDict[int, str] = OrderedDict()
         self.handles: dict[int, WorkerHandle] = {}
+        # Told of each worker before its welcome, when it is one thread with nothing to do.
+        self.on_arrival: Callable[[WorkerHandle], None] = lambda _handle: None
 
     def pool_of(self, worker_id: int) -> str:
         """The pool of a worker that lives, or died lately; "" for an unknown one."""
@@ -221,6 +223,7 @@ class WorkerSet:
             "log_begin": handle.log_begin,
         }
         server.files.write_process(f"worker-{handle.id}", handle.pid, record)
+        self.on_arrival(handle)
         stacks = self._open_stacks(handle.id)
         peer.send(
             WorkerWelcome(
@@ -234,6 +237,7 @@ class WorkerSet:
                 slots=handle.slots,
                 endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
                 time_scale=server.time_scale,
+                may_be_held=handle.may_be_held,
             ),
             [handle.scoreboard_fd, stacks],
         )

@@ -309,7 +309,6 @@ def test_settings_without_effect_are_kept_and_reported(home):
 @pytest.mark.parametrize(
     ("inside", "what"),
     [
-        ('<cpu limit="50000" action="KillW3wp" />', "cpu"),
         ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
         ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
     ],
