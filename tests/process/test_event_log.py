@@ -24,8 +24,13 @@ def _config(processor: str, start_mode: str = "AlwaysRunning", **elements: dict[
 
 
 def _text_line(running: Running, event_id: int) -> str:
-    lines = (running.home / "logs" / "events.log").read_text().splitlines()
-    return next(line for line in lines if line.split()[2] == str(event_id))
+    log = running.home / "logs" / "events.log"  # written after the other file
+
+    def found() -> list[str]:
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if line.split()[2] == str(event_id)]
+
+    return wait_for(f"the line of event {event_id}", found)[0]
 
 
 def _check(event: dict[str, Any], level: str, reason: str) -> None:
