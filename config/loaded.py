@@ -106,6 +106,14 @@ class LoadedServer:
                 )
             return state.settings
 
+    def holds_below(self, site: Site, application: Application, path: str) -> bool:
+        """Whether `path` and all paths below it have the same settings.
+
+        So it is below a folder that is not there, and that no location tag speaks of.
+        """
+        with self._lock:
+            return self._tree(site, application).ends_above(path)
+
     def node(self, site: Site, application: Application, path: str = "") -> PathNode:
         """The deepest path with a say of its own on the way to `path`, and what was said."""
         with self._lock:

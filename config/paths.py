@@ -150,6 +150,10 @@ class PathTree:
             node = below
         return node
 
+    def ends_above(self, path: str) -> bool:
+        """Whether the last node on the way to `path` is not that of `path` itself."""
+        return self.node(path).url.count("/") < sum(1 for s in path.split("/") if s)
+
     def files(self, path: str) -> list[Path]:
         """The web.config files that decide about `path`, outermost first, existing or not.
 

@@ -12,8 +12,9 @@ import os
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
-__all__ = ["OVERFLOW", "FolderWatch"]
+__all__ = ["OVERFLOW", "Change", "FolderWatch"]
 
 # In place of a folder's path: changes were lost, anything may have changed.
 OVERFLOW = ""
@@ -21,7 +22,7 @@ OVERFLOW = ""
 _CLOSE_WRITE, _ATTRIB = 0x8, 0x4
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF, _UNMOUNT = 0x400, 0x800, 0x2000
-_QUEUE_OVERFLOW, _IGNORED = 0x4000, 0x8000
+_QUEUE_OVERFLOW, _IGNORED, _IS_FOLDER = 0x4000, 0x8000, 0x40000000
 _ONLY_FOLDERS = 0x01000000
 _MASK = (
     _CLOSE_WRITE
@@ -37,6 +38,14 @@ _MASK = (
 _GONE = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 _HEADER = struct.Struct("iIII")
 _READ_SIZE = 64 * 1024
+
+
+class Change(NamedTuple):
+    """What happened in a folder; the name is "" where the folder itself went."""
+
+    folder: str
+    name: str
+    is_folder: bool = False  # what has the name is a folder
 
 
 class FolderWatch:
@@ -80,12 +89,12 @@ class FolderWatch:
         """What is watched."""
         return list(self._numbers)
 
-    def changes(self) -> set[tuple[str, str]]:
-        """(folder, name) of all that was written, made, moved or removed since the last call.
+    def changes(self) -> set[Change]:
+        """All that was written, made, moved or removed since the last call. Never blocks.
 
-        The name is "" where the folder itself went; it is watched no longer. Never blocks.
+        A folder that went is watched no longer.
         """
-        found: set[tuple[str, str]] = set()
+        found: set[Change] = set()
         while True:
             try:
                 data = os.read(self.fd, _READ_SIZE)
@@ -97,7 +106,7 @@ class FolderWatch:
                 continue
             self._take(data, found)
 
-    def _take(self, data: bytes, found: set[tuple[str, str]]) -> None:
+    def _take(self, data: bytes, found: set[Change]) -> None:
         at = 0
         while at < len(data):
             number, mask, _, length = _HEADER.unpack_from(data, at)
@@ -105,11 +114,15 @@ class FolderWatch:
             name = os.fsdecode(data[at : at + length].rstrip(b"\0"))
             at += length
             if mask & _QUEUE_OVERFLOW:
-                found.add((OVERFLOW, ""))
+                found.add(Change(OVERFLOW, ""))
                 continue
             is_gone = bool(mask & _GONE)
             folders = self._folders.get(number, ())
-            found.update((folder, "" if is_gone else name) for folder in folders)
+            is_folder = bool(mask & _IS_FOLDER)
+            found.update(
+                Change(folder, "" if is_gone else name, is_folder and not is_gone)
+                for folder in folders
+            )
             if is_gone and folders:
                 for folder in folders:
                     del self._numbers[folder]

@@ -28,6 +28,7 @@ EVENTS: dict[str, str] = {
     "reload_completed": "info",
     "reload_failed": "error",
     "config_error": "error",
+    "web_config_changed": "info",
     "config_no_effect": "warning",
     "history_failed": "warning",
     "site_refused": "error",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from was.errors import ConfigErrors
     from was.worker.app_loader import ApplicationLoader
     from was.worker.call_lists import CallLists
+    from was.worker.path_calls import PathCalls
 
 __all__ = ["HttpApplication", "HttpSite"]
 
@@ -47,6 +48,7 @@ class HttpApplication:
         self.module_context_container = ModuleContextContainer()
         self.settings: PathSettings
         self.calls: CallLists
+        self.paths: PathCalls
         # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
         self.loaders: dict[str, ApplicationLoader] = {}
         self.errors: ConfigErrors | None = None  # why its configuration is not in force

@@ -37,6 +37,7 @@ from was.worker.registration import (
 )
 
 if TYPE_CHECKING:
+    from was.errors import ConfigErrors
     from was.worker.application import HttpApplication
     from was.worker.context import AsyncCompletion, HttpContext
 
@@ -78,9 +79,14 @@ class CallLists:
         registrations: dict[str, ModuleRegistration],
         completer: Completer,
         refusal: Call | None = None,
+        errors: ConfigErrors | None = None,
     ) -> None:
-        """`refusal`, if given, answers every request in place of events before LOG_REQUEST."""
+        """`refusal`, if given, answers every request in place of events before LOG_REQUEST.
+
+        `errors` are why the path's own configuration is not in force.
+        """
         self.complete = completer
+        self.errors = errors
         settings = application.settings
         self._modules: list[tuple[ModuleRegistration, HttpModule | None]] = []
         self.missing_modules: list[str] = []

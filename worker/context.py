@@ -143,7 +143,13 @@ class HttpContext(msgspec.Struct, eq=False):
     completion: AsyncCompletion | RequestNotificationStatus | None = None
 
     @classmethod
-    def of(cls, exchange: RequestExchange, application: HttpApplication, proof: int) -> HttpContext:
+    def of(
+        cls,
+        exchange: RequestExchange,
+        application: HttpApplication,
+        calls: CallLists,
+        proof: int,
+    ) -> HttpContext:
         """A new context for a request that was taken."""
         message = exchange.request
         response = HttpResponse()
@@ -151,7 +157,7 @@ class HttpContext(msgspec.Struct, eq=False):
             exchange,
             message,
             application,
-            application.calls,
+            calls,
             proof,
             message.method,
             message.path,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from was.errors import ConfigErrors
+from was.errors import ConfigError, ConfigErrors
 from was.worker.response import ErrorDetail
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 __all__ = ["detailed_page", "generic_page"]
+
+MOST_FAULTS = 20
+LONGEST_LINE = 400
 
 _ONE_LINE: dict[int, str] = {
     400: "The request could not be understood.",
@@ -98,8 +102,7 @@ def detailed_page(context: HttpContext, link: str) -> bytes:
     )
     config = ""
     if isinstance(error.exception, ConfigErrors):
-        items = "".join(f"<li>{_text(str(fault))}</li>" for fault in error.exception.errors)
-        config = f"<h3>Configuration errors</h3><ul>{items}</ul>"
+        config = "".join(_config_fault(fault) for fault in error.exception.errors[:MOST_FAULTS])
     trace = f"<h3>Traceback</h3><pre>{_text(error.traceback)}</pre>" if error.traceback else ""
     more = f'<p><a href="{_text(link)}">More information</a></p>' if link else ""
     return (
@@ -113,6 +116,35 @@ def detailed_page(context: HttpContext, link: str) -> bytes:
         "<p>This page is shown to requests from the server itself (httpErrors errorMode).</p>"
         "</body></html>\n"
     ).encode("utf-8", "replace")
+
+
+def _config_fault(fault: ConfigError) -> str:
+    """One fault of a configuration as IIS shows it: what, in which file, and the lines around."""
+    facts = {
+        "Config Error": fault.message,
+        "Config Section": fault.section,
+        "Config File": f"{fault.file}, line {fault.line}" if fault.line else fault.file,
+        "Error Code": f"0x{fault.hresult:08x}",
+    }
+    rows = "\n".join(
+        f"<tr><th>{name}</th><td>{_text(value)}</td></tr>" for name, value in facts.items() if value
+    )
+    source = "\n".join(f"{number:5}: {text}" for number, text in _lines_around(fault))
+    shown = f"<h3>Config Source</h3><pre>{_text(source)}</pre>" if source else ""
+    return f"<h3>Configuration error</h3>\n<table>\n{rows}\n</table>\n{shown}\n"
+
+
+def _lines_around(fault: ConfigError) -> list[tuple[int, str]]:
+    """The line of the fault, one before and one after."""
+    if not fault.line:
+        return []
+    try:
+        with open(fault.file, encoding="utf-8", errors="replace") as file:
+            first = max(1, fault.line - 1)
+            lines = islice(file, first - 1, fault.line + 1)
+            return [(first + n, line.rstrip()[:LONGEST_LINE]) for n, line in enumerate(lines)]
+    except (OSError, ValueError):
+        return []
 
 
 def _logon(text: str) -> str:

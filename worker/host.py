@@ -47,6 +47,7 @@ from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import Channel, QueueClient, hello
 from was.worker.server import WorkerServer
 from was.worker.threads import RequestThreads
+from was.worker.web_configs import WebConfigs
 
 __all__ = ["WorkerHost"]
 
@@ -96,6 +97,7 @@ class WorkerHost:
         self._threads: RequestThreads | None = None
         self._context: Context | None = None
         self._files: ModuleFiles | None = None
+        self._web_configs: WebConfigs | None = None
 
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
@@ -107,6 +109,7 @@ class WorkerHost:
 
     def run(self) -> int:
         """Load, serve until told to stop; the exit status."""
+        self._server.web_configs = self._web_configs = WebConfigs()
         try:
             self._server.load()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
@@ -171,6 +174,8 @@ class WorkerHost:
             if self._state is State.DRAINING:
                 # Also when a request came between the last END and the notice of it.
                 self._drained()
+            elif self._state is State.RUNNING:
+                self._look_at_web_configs()
             if self._control is None:
                 self._look_for_manager()
             elif self._files is not None and self._state is State.RUNNING:
@@ -181,11 +186,14 @@ class WorkerHost:
         poll.register(self._event_fd, select.POLLIN)
         if self._control is not None:
             poll.register(self._control.sock.fileno(), select.POLLIN)
+        files_fd = -1 if self._web_configs is None else self._web_configs.fd
+        if files_fd >= 0 and self._state is State.RUNNING:
+            poll.register(files_fd, select.POLLIN)
         for fd, _ in poll.poll(timeout_s * 1000):
             if fd == self._event_fd:
                 with suppress(BlockingIOError):
                     os.eventfd_read(fd)
-            else:
+            elif fd != files_fd:
                 self._read_control()
 
     def _read_control(self) -> None:
@@ -268,6 +276,12 @@ class WorkerHost:
         try:
             self._server.configuration_changed()
         except Exception as error:  # noqa: BLE001 the last good configuration stays in force
+            log_exception("reload_failed", error, pool=self._welcome.pool)
+
+    def _look_at_web_configs(self) -> None:
+        try:
+            self._server.look_at_web_configs(time.monotonic())
+        except Exception as error:  # noqa: BLE001 what was in force stays so
             log_exception("reload_failed", error, pool=self._welcome.pool)
 
     def _look_at_files(self, files: ModuleFiles) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +30,11 @@ from was.worker.notifications import (
     GlobalNotification,
     RequestNotificationStatus,
 )
+from was.worker.path_calls import PathCalls
 from was.worker.pipeline import make_completer, run_request
 from was.worker.preconditions import is_satisfied
 from was.worker.registration import ModuleRegistration, global_method_of, load_global_module
+from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
     from was.worker.context import RequestExchange
@@ -73,6 +75,9 @@ class WorkerServer:
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
+        self._loaded: LoadedServer | None = None
+        # Tells of changed web.config files; None: nobody will ask.
+        self.web_configs: WebConfigs | None = None
         self._complete = make_completer(post or _run_on_new_thread)
         self._registrations: dict[str, ModuleRegistration] = {}
         self._global_calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
@@ -123,6 +128,7 @@ class WorkerServer:
 
     def _build(self, loaded: LoadedServer) -> None:
         """Make the applications of this pool, or renew what they have of the configuration."""
+        self._loaded = loaded
         pool = loaded.config.app_pools.get(self.pool)
         self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
@@ -151,23 +157,37 @@ class WorkerServer:
             application.is_multithread = self.threads > 2
         pool = loaded.config.app_pools.get(self.pool)
         application.is_multiprocess = pool is not None and pool.process_model.max_processes != 1
-        try:
-            application.settings = loaded.settings(site_config, config)
-            application.errors = None
-            application.calls = self._call_lists(application)
-        except ConfigErrors as errors:
-            log("config_error", site=site.site_name, application=config.path, errors=str(errors))
-            application.errors = errors
-            # Its own settings cannot be had: the server's modules log and answer in their place.
-            application.settings = PathSettings(modules=loaded.config.modules)
-            application.calls = self._call_lists(application)
+        self._renew(loaded, application, site_config)
         if is_new:
             self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
         return application
 
-    def _call_lists(self, application: HttpApplication) -> CallLists:
-        refusal = None if application.errors is None else _refuse_configuration
-        return CallLists(application, self._registrations, self._complete, refusal)
+    def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
+        """Put in force what the files now say about an application."""
+
+        def find(path: str) -> tuple[PathSettings, bool]:
+            config = application.config
+            if self.web_configs is not None:
+                for folder in self.web_configs.add(loaded.files(site, config, path)):
+                    loaded.forget(folder)  # it may have changed before it was watched
+            settings = loaded.settings(site, config, path)
+            return settings, loaded.holds_below(site, config, path)
+
+        try:
+            application.settings, _ = find(application.path)
+            application.errors = None
+        except ConfigErrors as errors:
+            name, path = application.site.site_name, application.path
+            log("config_error", site=name, application=path, errors=str(errors))
+            application.errors = errors
+            # Its own settings cannot be had: the server's modules log and answer in their place.
+            application.settings = PathSettings(modules=loaded.config.modules)
+        application.calls = self._call_lists(application, application.errors)
+        application.paths = PathCalls(application, find, self._call_lists)
+
+    def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
+        refusal = None if errors is None else _refuse_configuration
+        return CallLists(application, self._registrations, self._complete, refusal, errors)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────
 
@@ -190,7 +210,8 @@ class WorkerServer:
         if application is None:
             _refuse_unknown(exchange)
             return
-        context = HttpContext.of(exchange, application, proof)
+        calls = application.paths.at(request.path)
+        context = HttpContext.of(exchange, application, calls, proof)
         if self._pre_begin:
             provider = providers.PreBeginRequestProvider(context)
             self._raise_global(GL.PRE_BEGIN_REQUEST, provider)
@@ -256,6 +277,40 @@ class WorkerServer:
         provider = providers.ConfigurationChangeProvider("MACHINE/WEBROOT/APPHOST")
         self._raise_global(GL.CONFIGURATION_CHANGE, provider)
 
+    def look_at_web_configs(self, now: float) -> None:
+        """The host's thread: what has changed in the folders of the applications comes in force."""
+        folders = [] if self.web_configs is None else self.web_configs.changes(now)
+        if folders:
+            with self._changing:
+                self._read_folders(folders)
+
+    def _read_folders(self, folders: list[str]) -> None:
+        loaded = self._loaded
+        if loaded is None:
+            return
+        for folder in folders:
+            log("web_config_changed", folder=folder)
+            loaded.forget(folder)
+        sites = {site.id: site for site in loaded.config.sites}
+        for application in self._applications.values():
+            before = application.settings, application.errors
+            site = sites[application.site.site_id]
+            if application.errors is not None or not _is_current(loaded, application, site):
+                self._renew(loaded, application, site)
+            else:
+                application.paths.forget()
+            self._ask_for_another(application, before[0])
+        for folder in folders:
+            path = _config_path(folder, self._applications.values())
+            self._raise_global(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
+
+    def _ask_for_another(self, application: HttpApplication, before: PathSettings) -> None:
+        """Another program to run is run by another process."""
+        if application.errors is None and _programs(before) != _programs(application.settings):
+            name = f"{application.site.site_name}{application.path}"
+            detail = f"the handlers of {name} name another application"
+            self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
+
     # ── its end, asked for from within ──────────────────────────────────────────────────────────
 
     def report_unhealthy(self, reason: str = "") -> None:
@@ -293,8 +348,30 @@ def _run_on_new_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
+def _is_current(loaded: LoadedServer, application: HttpApplication, site: Site) -> bool:
+    """Whether the files still say about the application's root what is in force there."""
+    try:
+        return loaded.settings(site, application.config) is application.settings
+    except ConfigErrors:
+        return False
+
+
+def _programs(settings: PathSettings) -> set[str]:
+    """What the handlers of an application run."""
+    return {h.script_processor for h in settings.handlers.entries if "WsgiModule" in h.modules}
+
+
+def _config_path(folder: str, applications: Iterable[HttpApplication]) -> str:
+    """How IIS names the place whose web.config lies in a folder."""
+    for application in applications:
+        root = application.physical_path.rstrip("/")
+        if folder == root or folder.startswith(root + "/"):
+            return application.config_path + folder[len(root) :]
+    return "MACHINE/WEBROOT/APPHOST"
+
+
 def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:
-    errors = context.application.errors
+    errors = context.calls.errors
     first = errors.errors[0] if errors is not None and errors.errors else None
     hresult = first.hresult if first is not None else 0x8007000D
     context.response.set_status(500, "Internal Server Error", 19, hresult, errors)

@@ -192,3 +192,136 @@ def test_without_a_manager_nothing_changes_and_the_next_one_sees_it(running):
     running.server.start()
     running.expected_exit = 0
     _wait_for_version(running, 1)
+
+
+# ── web.config files ────────────────────────────────────────────────────────────────────────────
+
+WEB = "<configuration><system.webServer>{}</system.webServer></configuration>"
+
+
+@pytest.fixture
+def static(start_server) -> Running:
+    """Two applications of static files, and one program, in one pool."""
+
+    def prepare(home: Path) -> None:
+        place("hello.py")(home)
+        for folder in ("files", "files/deep", "files/deep/er", "other"):
+            path = home / "sites" / folder
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o755)
+            (path / "x.txt").write_text("x")
+
+    sites = Path("{home}") / "sites"
+    site = Site(
+        "Site",
+        (
+            Application("/", sites / "files", "Pool"),
+            Application("/other", sites / "other", "Pool"),
+            Application("/app", sites / "app", "Pool", (wsgi_handler("hello:application"),)),
+        ),
+    )
+    found = start_server(application_host_config([Pool("Pool", **STEADY)], [site]), prepare)
+    found.workers(count=1)
+    return found
+
+
+def _version(running: Running, target: str) -> str:
+    answer = get(running.port(), target)
+    assert answer.status == 200, answer.text
+    return answer.field("x-version")
+
+
+def _wait_for(running: Running, target: str, version: str) -> None:
+    wait_for(f"version {version!r} of {target}", lambda: _version(running, target) == version)
+
+
+def _web_config(running: Running, folder: str, version: object) -> Path:
+    file = running.home / "sites" / folder / "web.config"
+    _replace(file, WEB.format(HEADER.format(version=version)))
+    return file
+
+
+def test_a_web_config_that_comes_changes_and_goes_is_followed(static):
+    """In its folder and below, at once, by the same worker; nowhere else."""
+    pids = static.workers(count=1)
+    assert _version(static, "/deep/er/x.txt") == ""
+    file = _web_config(static, "files/deep", 1)
+    _wait_for(static, "/deep/er/x.txt", "1")
+    assert _version(static, "/x.txt") == _version(static, "/other/x.txt") == ""
+    _web_config(static, "files/deep", 2)
+    _wait_for(static, "/deep/x.txt", "2")
+    file.unlink()
+    _wait_for(static, "/deep/er/x.txt", "")
+    _web_config(static, "files", 3)
+    for target in ("/x.txt", "/deep/er/x.txt", "/other/x.txt", "/app/"):
+        _wait_for(static, target, "3")
+    assert static.workers(count=1) == pids
+    assert _reloads(static) == 0
+
+
+def test_a_folder_that_comes_with_a_web_config_is_followed(static):
+    """Made in place, or moved there; asked for before it was there."""
+    sites = static.home / "sites"
+    assert get(static.port(), "/new/x.txt").status == 404
+    made = sites / "made"
+    made.mkdir()
+    made.chmod(0o755)
+    (made / "x.txt").write_text("x")
+    (made / "web.config").write_text(WEB.format(HEADER.format(version=1)))
+    made.rename(sites / "files" / "new")
+    wait_for("the folder", lambda: get(static.port(), "/new/x.txt").field("x-version") == "1")
+    (sites / "files" / "new").rename(sites / "gone")
+    _web_config(static, "gone", 2)
+    wait_for("its end", lambda: get(static.port(), "/new/x.txt").field("x-version") == "")
+    assert get(static.port(), "/new/x.txt").status == 404
+
+
+def test_a_broken_web_config_breaks_its_folder_and_nothing_else(static):
+    """500.19 with file, line and lines for those on the machine; mended, it serves again."""
+    static.allow("config_error")
+    file = static.home / "sites" / "files" / "deep" / "web.config"
+    file.write_text(WEB.format("\n\n<nonsense a='1' />\n"))
+    wait_for("a broken folder", lambda: get(static.port(), "/deep/x.txt").status == 500)
+    answer = get(static.port(), "/deep/er/none.txt")
+    assert answer.status == 500
+    for text in ("500.19", str(file), "line 3", "0x8007000d", "&lt;nonsense a=&#x27;1&#x27; /&gt;"):
+        assert text in answer.text
+    with Wire(static.port()) as wire:
+        distant = wire.request("/deep/x.txt", fields={"X-Forwarded-For": "192.0.2.1"})
+    assert distant.status == 500
+    assert str(file) not in distant.text
+    for target in ("/x.txt", "/other/x.txt", "/app/"):
+        assert get(static.port(), target).status == 200
+    file.unlink()
+    wait_for("a mended folder", lambda: get(static.port(), "/deep/x.txt").status == 200)
+
+
+def test_a_section_that_is_locked_cannot_be_set_by_a_folder(static):
+    """0x80070021 for that folder."""
+    static.allow("config_error")
+    file = static.home / "sites" / "files" / "deep" / "web.config"
+    file.write_text(WEB.format('<httpLogging dontLog="true" />'))
+    wait_for("a refusal", lambda: get(static.port(), "/deep/x.txt").status == 500)
+    assert "0x80070021" in get(static.port(), "/deep/x.txt").text
+
+
+def test_another_program_is_run_by_another_worker(static):
+    """A web.config that names another scriptProcessor recycles the pool, overlapped."""
+    (old,) = static.workers(count=1)
+    app = static.home / "sites" / "app"
+    (app / "again.py").write_text((app / "hello.py").read_text().replace("hello", "again"))
+    handler = wsgi_handler("again:application", name="again")
+    _replace(app / "web.config", WEB.format(f"<handlers>{handler}</handlers>"))
+    wait_for("the other program", lambda: get(static.port(), "/app/").text == "again\n")
+    wait_for("another worker", lambda: static.workers() not in ([], [old]))
+    assert [e["app_pool"] for e in events(static, 5080)] == ["Pool"]
+
+
+def test_what_is_remembered_of_paths_is_bounded(static):
+    """Any number of different paths: the worker answers, and what it keeps is thrown away."""
+    _web_config(static, "files/deep", 1)
+    with Wire(static.port()) as wire:
+        for number in range(9000):
+            target = ("/none{}/x", "/none{}", "/deep/none{}")[number % 3].format(number)
+            assert wire.request(target).status == 404
+    _wait_for(static, "/deep/x.txt", "1")

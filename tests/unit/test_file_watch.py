@@ -25,12 +25,12 @@ def test_names_of_files_that_are_written_moved_and_removed(watch, tmp_path):
     watch.add(str(tmp_path))
     assert watch.changes() == set()
     (tmp_path / "a").write_text("1")
-    assert _changes(watch) == {(str(tmp_path), "a")}
+    assert _changes(watch) == {(str(tmp_path), "a", False)}
     (tmp_path / "a").rename(tmp_path / "b")
-    assert _changes(watch) == {(str(tmp_path), "a"), (str(tmp_path), "b")}
+    assert _changes(watch) == {(str(tmp_path), "a", False), (str(tmp_path), "b", False)}
     (tmp_path / "b").unlink()
     (tmp_path / "ä b").mkdir()
-    assert _changes(watch) == {(str(tmp_path), "b"), (str(tmp_path), "ä b")}
+    assert _changes(watch) == {(str(tmp_path), "b", False), (str(tmp_path), "ä b", True)}
 
 
 def test_a_folder_that_goes_is_told_and_forgotten(watch, tmp_path):
@@ -40,7 +40,7 @@ def test_a_folder_that_goes_is_told_and_forgotten(watch, tmp_path):
         folder.mkdir()
         watch.add(str(folder))
         leave()
-        assert (str(folder), "") in _changes(watch)
+        assert (str(folder), "", False) in _changes(watch)
         assert watch.folders == []
     (tmp_path / "elsewhere" / "x").touch()
     assert watch.changes() == set()
@@ -54,10 +54,10 @@ def test_two_paths_of_one_folder_are_both_told(watch, tmp_path):
     watch.add(str(folder))
     watch.add(str(link))
     (folder / "x").touch()
-    assert _changes(watch) == {(str(folder), "x"), (str(link), "x")}
+    assert _changes(watch) == {(str(folder), "x", False), (str(link), "x", False)}
     watch.keep([str(link)])
     (folder / "y").touch()
-    assert _changes(watch) == {(str(link), "y")}
+    assert _changes(watch) == {(str(link), "y", False)}
     watch.keep([])
     (folder / "z").touch()
     assert watch.changes() == set()
