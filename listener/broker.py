@@ -273,7 +273,7 @@ class PoolBroker:
     def activate(self, worker_id: int, replaces: list[int]) -> None:
         """Give the worker requests; those it replaces get none from here on, then are stopped."""
         worker = self.workers.get(worker_id)
-        if worker is None or worker.is_dead or worker.is_faulty:
+        if worker is None or worker.is_dead or worker.is_faulty or worker.is_draining:
             return
         worker.is_activated = True
         if worker not in self._ready:

@@ -176,6 +176,10 @@ class ClientConnection(asyncio.Protocol):
             if self._buffer:
                 data = self._buffer + data
                 self._buffer = b""
+            if self.is_paused:
+                self._read_ahead(data)
+                self._pause_reading()
+                return
             self._on_head(data)
         elif phase == BODY:
             self._on_body(data)
@@ -216,6 +220,10 @@ class ClientConnection(asyncio.Protocol):
             self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         if self._stream is not None:
             self._stream.advance()
+        elif self._phase == HEAD:
+            self._resume_reading()
+            if self._buffer:
+                self.loop.call_soon(self._read_pipelined)
 
     def wait_until_empty(self) -> bool:
         """Whether the transport holds nothing; else the stream is advanced when it does."""
@@ -297,6 +305,9 @@ class ClientConnection(asyncio.Protocol):
             check_incomplete(data, service.limits)
         except RemoteProtocolError as error:
             self._refuse(error, data)
+            return
+        if self._is_eof:
+            self.transport.close()  # no more of it will come
             return
         if self.deadline_reason != "Timer_HeaderWait":
             self.deadline = service.time() + service.header_wait_s
@@ -591,6 +602,10 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = 0.0
         self._response_over(request, sent)
 
+    def exceeds_window(self, size: int) -> bool:
+        """Whether so many bytes are more than the worker may send before it is told to go on."""
+        return self._stream is not None and self._stream.exceeds_window(size)
+
     def holds_worker_back(self) -> bool:
         """Whether the worker may not send more before the client has read."""
         return self._stream is not None and self._stream.holds_worker_back
@@ -637,7 +652,7 @@ class ClientConnection(asyncio.Protocol):
             service.connection_timeout_s if site is None else site.connection_timeout_s
         )
         self.deadline_reason = "Timer_ConnectionIdle"
-        if self._is_reading_paused:
+        if self._is_reading_paused and not self.is_paused:
             self._resume_reading()
         if self._buffer:
             # Not from here: a long pipeline must not become a deep recursion, nor hold the loop.
@@ -648,12 +663,12 @@ class ClientConnection(asyncio.Protocol):
             self._close_gently()
 
     def _read_pipelined(self) -> None:
-        if self._phase != HEAD:
-            return
+        if self._phase != HEAD or (self.is_paused and self._buffer):
+            return  # who does not read answers is asked for no further requests: they would pile up
         data, self._buffer = self._buffer, b""
         if data:
             self._on_head(data)
-        if self._is_eof and self._phase == HEAD:
+        if self._is_eof and self._phase == HEAD and not self._buffer:
             self.transport.close()
 
     # ── answers of our own ──────────────────────────────────────────────────────────────────────

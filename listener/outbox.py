@@ -72,6 +72,7 @@ class WorkerOutbox:
             return
         if worker.is_blocked:
             worker.is_blocked = False
+            self._pool.bodies.send_owed(worker)
             self._pool.turn()
 
     def _unblock(self, worker: Incarnation) -> None:

@@ -8,6 +8,7 @@ from was.ipc.messages import CHUNK_BYTES, BodyChunk
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
+    from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
 
 __all__ = ["PulledBodies"]
@@ -33,6 +34,8 @@ class PulledBodies:
         worker, spool = request.worker, request.spool
         if worker is None or spool is None or worker.is_dead:
             return
+        if worker.is_blocked:
+            return  # it asks and does not read; what it is owed waits in the spool, not in memory
         while request.pull_granted > 0:
             left = spool.size - request.pull_offset
             if left <= 0 and not request.is_body_complete:
@@ -57,6 +60,12 @@ class PulledBodies:
             request.is_body_lost = True
         if left <= READ_AHEAD_BYTES:
             request.connection.body_pulled()
+
+    def send_owed(self, worker: Incarnation) -> None:
+        """The worker reads again."""
+        for request in list(worker.outstanding.values()):
+            if request.pull_granted > 0:
+                self.send(request)
 
     def unread(self, request: ClientRequest) -> int:
         """Bytes that have come and that the worker has not asked for."""

@@ -16,7 +16,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from was.ipc.messages import RESPONSE_WINDOW_BYTES
+from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
 from was.listener.spool import Spool
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ __all__ = ["FileRegion", "ResponseStream"]
 FILE_BYTES = 256 * 1024
 # Windows are given back in steps of at least this many bytes.
 WINDOW_STEP = 64 * 1024
+# What a worker may send beyond its window: a chunk that begins within it, and one with the END.
+BEYOND_WINDOW_BYTES = 2 * CHUNK_BYTES
 # Files are not counted against the window, and each holds a descriptor of the listener's.
 MAX_SEGMENTS_WITH_FILES = 1024
 
@@ -169,6 +171,10 @@ class ResponseStream:
     def is_whole(self) -> bool:
         """Whether all that was promised has come, though perhaps not the worker's END."""
         return not self._has_body or (self._has_length and self._left == 0)
+
+    def exceeds_window(self, size: int) -> bool:
+        """Whether so many bytes are more than the worker may send before it is told to go on."""
+        return self._unacknowledged + size > RESPONSE_WINDOW_BYTES + BEYOND_WINDOW_BYTES
 
     @property
     def holds_worker_back(self) -> bool:

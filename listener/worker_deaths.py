@@ -24,6 +24,7 @@ RESPONDING = Progress.RESPONDING
 
 SETTLE_S = 0.05
 SETTLE_STEP_S = 0.002
+READ_S = 0.5
 
 
 class WorkerDeaths:
@@ -56,9 +57,21 @@ class WorkerDeaths:
         if not ended and self._pool.service.loop.time() < deadline:
             self._pool.service.loop.call_later(SETTLE_STEP_S, self._settle_later, worker, deadline)
             return
-        # One pump takes at most 64 messages: what the connection left behind is all read first.
-        while router.has_message():
+        self._settle_when_read(worker, self._pool.service.loop.time() + READ_S)
+
+    def _settle_when_read(self, worker: Incarnation, deadline: float) -> None:
+        """What the connection left behind is all read first: one pump takes at most 64 messages.
+
+        In turns of the loop, and not for ever: other workers may send faster than can be read.
+        """
+        router = self._pool.router
+        if router is None:
+            return
+        loop = self._pool.service.loop
+        if router.has_message() and loop.time() < deadline:
             router.pump()
+            loop.call_soon(self._settle_when_read, worker, deadline)
+            return
         self._settle(worker)
 
     def _settle(self, worker: Incarnation) -> None:

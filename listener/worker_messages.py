@@ -173,6 +173,8 @@ class WorkerMessages:
         connection = request.connection
         if connection is not None and request.progress is not RESPONDING:
             raise IllFormedMessageError("a chunk before its response")
+        if connection is not None and connection.exceeds_window(len(item.data)):
+            raise IllFormedMessageError("more of a response than the window allows")
         fd = self._take_file(worker, item) if item.file_token else -1
         if not item.more:
             self._end(worker, request)

@@ -115,6 +115,8 @@ class World:
         """Everybody does what is still to be done, until nothing is left."""
         self.set_accepting(True)
         self.router.not_reading.clear()
+        for person in self.people:
+            person.take_again()
         self.wait(1)
         for process in self.alive:
             if process.is_silent:

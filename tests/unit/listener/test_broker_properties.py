@@ -26,6 +26,7 @@ KINDS = (
     + ["begin", "more", "end"] * 5
     + ["abort", "crash", "wait", "read_again", "online", "leave"] * 2
     + ["die", "die_speaking", "replace", "wait_long", "lie", "stop_reading", "offline"]
+    + ["half_close", "stop_taking", "take_again"]
 )
 METHODS = ["GET", "GET", "HEAD", "POST", "PUT"]
 REPLAYS = ["none", "safe", "idempotent"]
@@ -58,6 +59,16 @@ def take_step(world: World, step: str, number: int, method: str) -> bool:
             if person is None:
                 return False
             person.leave()
+        case "half_close":
+            person = pick([p for p in world.people if not p.is_over and not p.unsent], number)
+            if person is None:
+                return False
+            person.half_close()
+        case "stop_taking" | "take_again":
+            person = pick([p for p in world.people if not p.has_left], number)
+            if person is None:
+                return False
+            person.stop_taking() if step == "stop_taking" else person.take_again()
         case "wait":
             world.wait(number / 10)
         case "wait_long":

@@ -1,0 +1,142 @@
+"""Who takes without giving is held back: nothing grows with what a client or a worker does."""
+
+import pytest
+
+from was.ipc import messages as m
+from was.ipc.channel import Sent
+from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("kind", ["refused", "answered"])
+def test_who_does_not_read_answers_is_asked_for_no_further_requests(make_rig, kind):
+    """Thousands of pipelined requests of a client that never reads make one answer, not as many."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    if kind == "refused":
+        rig.service._set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+    client.connection.pause_writing()
+    for _ in range(20):
+        client.send(GET * 100)
+    assert client.statuses() == []
+    assert worker.requests() == []
+    assert not client.transport.is_reading
+    client.connection.resume_writing()
+    for number in range(2000):
+        rig.turn()
+        if kind == "answered" and len(worker.requests()) > number:
+            worker.answer(worker.requests()[number])
+    assert client.statuses() == [503 if kind == "refused" else 200] * 2000
+    assert client.transport.is_reading
+
+
+def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig):
+    """The client sends no more, and reads at last: it gets what it asked for."""
+    rig = make_rig()
+    rig.service._set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+    client = rig.client()
+    client.connection.pause_writing()
+    client.send(GET * 3)
+    client.end()
+    rig.turn()
+    assert not client.transport.is_ended
+    client.connection.resume_writing()
+    for _ in range(3):
+        rig.turn()
+    assert client.statuses() == [503, 503, 503]
+    assert client.transport.is_ended
+
+
+def test_a_client_that_never_reads_its_answers_is_shown_out(make_rig):
+    """Its connection is idle, whatever it goes on to ask."""
+    rig = make_rig()
+    rig.service._set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+    client = rig.client()
+    client.send(GET)
+    client.connection.pause_writing()
+    client.transport.buffered = 1000
+    client.send(GET)
+    rig.pass_time(1000)
+    assert client.transport.is_lost
+    assert client.statuses() == [503]
+
+
+def test_a_worker_that_ignores_its_window_is_faulty(make_rig):
+    """A client that does not read costs the pool's spool, and not one response more than that."""
+    limit = 1 << 20
+    rig = make_rig(max_spool=limit, response_spool=65536)
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    (request,) = worker.requests()
+    client.connection.pause_writing()
+    client.transport.buffered = 1
+    worker.answer(request, b"", length=-1, more=True)
+    sent = 0
+    while not worker.is_faulty:
+        worker.tell(m.ResponseChunk(request.id, 1, b"x" * CHUNK_BYTES, True))
+        sent += CHUNK_BYTES
+        assert sent < 16 * limit
+    assert rig.pool.account.held_bytes <= limit + RESPONSE_WINDOW_BYTES + 3 * CHUNK_BYTES
+    worker.die()
+    assert client.transport.is_aborted
+
+
+def test_a_worker_that_pulls_and_does_not_read_is_sent_no_more(make_rig):
+    """The body stays in its spool until the worker reads; then it gets all of it."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    body = bytes(range(256)) * 16384
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+    for at in range(0, len(body), 65536):
+        client.send(body[at : at + 65536])
+    (request,) = worker.requests()
+    timers = []
+    rig.loop.call_later = lambda _delay, function, *given: timers.append((function, given))
+    rig.router.answer = Sent.NOT_READING
+    for _ in range(100):
+        worker.tell(m.BodyPull(request.id, 1, 2 * CHUNK_BYTES))
+    incarnation = worker.incarnation
+    assert sum(map(len, incarnation.unsent)) + incarnation.out_bytes <= 4 * CHUNK_BYTES
+    rig.router.answer = Sent.YES
+    ((function, given),) = timers
+    function(*given)
+    rig.turn()
+    while not worker.chunks()[-1].last:
+        worker.tell(m.BodyPull(request.id, 1, 2 * CHUNK_BYTES))
+    assert b"".join(chunk.data for chunk in worker.chunks()) == body
+    worker.answer(request)
+    assert client.statuses() == [200]
+
+
+def test_a_flood_of_other_workers_does_not_hold_up_what_follows_a_death(make_rig):
+    """What the dead one left is read in turns of the loop, and not for ever."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    worker.start(worker.requests()[0])
+    pumps = []
+    rig.router.pump = lambda: pumps.append(1)
+    rig.router.has_message = lambda: True
+    worker.die()
+    assert client.statuses() == []
+    after_a_turn = len(pumps)
+    assert after_a_turn < 20
+    other = rig.worker()
+    while not other.requests():
+        rig.turn()
+    assert len(pumps) > after_a_turn
+    other.answer(other.requests()[0])
+    assert client.statuses() == [200]
+
+
+def test_a_worker_that_was_told_to_finish_is_given_nothing_again(make_rig):
+    """A late word of a manager does not bring it back into dispatch."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    number = worker.incarnation.worker_id
+    rig.pool.drain(number, graceful=True)
+    rig.pool.activate(number, [])
+    client.get()
+    assert worker.requests() == []
+    assert len(rig.pool.queue) == 1
