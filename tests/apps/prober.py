@@ -58,6 +58,11 @@ def _tcp(port):
     socket.create_connection(("127.0.0.1", int(port)), 5).close()
 
 
+def _bind(port):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", int(port)))
+
+
 def _trace(pid):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.ptrace(PTRACE_SEIZE, int(pid), None, None) != 0:
@@ -70,6 +75,7 @@ ATTEMPTS = {
     "list": os.listdir,
     "connect": _connect,
     "tcp": _tcp,
+    "bind": _bind,
     "signal": lambda pid: os.kill(int(pid), 0),
     "trace": _trace,
 }
