@@ -13,7 +13,7 @@ from was.config.merge import Merged, merge
 from was.config.parse import parse
 from was.config.schema import ElementSchema, build_schema
 from was.config.semantics import GLOBAL_MODULES
-from was.config.validate import read_level
+from was.config.validate import Scope, read_level
 from was.config.values import fill_defaults
 from was.errors import ConfigErrors
 
@@ -24,13 +24,14 @@ _SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """`images`: what our own modules are loaded from, by name."""
+    """`images`: what our own modules are loaded from, by name; `scopes`: the level as written."""
 
     schema: dict[str, ElementSchema]
     declarations: Mapping[str, Declaration]
     sections: Mapping[str, Merged]
     modes: Modes
     images: Mapping[str, str]
+    scopes: tuple[Scope, ...]
 
 
 @cache
@@ -55,4 +56,5 @@ def foundation() -> Foundation:
     modules = sections[GLOBAL_MODULES].items.values()
     named = {str(m.values["name"]): str(m.values["image"]) for m in modules}
     images = {n: image for n, image in named.items() if not image.lower().endswith(".dll")}
-    return Foundation(schema, level.declarations, sections, modes, images)
+    scopes = tuple(level.scopes_at(""))
+    return Foundation(schema, level.declarations, sections, modes, images, scopes)

@@ -13,20 +13,22 @@ from was.config.faults import Faults
 from was.config.foundation import Foundation
 from was.config.merge import Merged
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
+from was.config.origins import Shown, show, trace
 from was.config.parse import Node, parse
-from was.config.paths import PathNode, PathTree, Source, State
+from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
 from was.config.reduce import reduce_server
 from was.config.secrets import Secrets
 from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
 from was.config.typed import Typer
-from was.config.validate import Level, read_level
+from was.config.validate import Level, Scope, read_level
 from was.config.views import Viewer
 from was.errors import ConfigError, ConfigErrors
 
 __all__ = ["LoadedServer"]
 
 _HOST = "system.applicationHost/"
+_SERVER = "MACHINE/WEBROOT/APPHOST"
 
 
 class LoadedServer:
@@ -132,6 +134,45 @@ class LoadedServer:
         with self._lock:
             for tree in self._trees.values():
                 tree.forget(folder)
+
+    def shown(self, path: str) -> dict[str, Shown]:
+        """What is in force at a configuration path, and who has said it; a section an entry.
+
+        `path` is that of the server (""), or Site/app/folder/file. Raises ConfigErrors for a path
+        of no site, and for one with a fault on its way.
+        """
+        site_name, _, rest = path.partition("/")
+        if not site_name:
+            return self._shown(self._every_section, [])
+        site = next((s for s in self.config.sites if s.name.lower() == site_name.lower()), None)
+        if site is None:
+            text = f"Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/{path}'"
+            raise ConfigErrors([ConfigError(text)])
+        url = "/" + rest.strip("/")
+        above = [a for a in site.applications if f"{url}/".lower().startswith(_prefix(a))]
+        application = max(above, key=lambda a: len(a.path), default=site.applications[0])
+        with self._lock:
+            node = self.node(site, application, url)
+            if node.errors:
+                raise ConfigErrors(list(node.errors))
+            return self._shown(node.own.sections, scopes_of(node))
+
+    def _shown(
+        self, sections: Mapping[str, Merged], deeper: list[tuple[Scope, Source]]
+    ) -> dict[str, Shown]:
+        said: list[tuple[str, Scope]] = [("built-in", s) for s in self._foundation.scopes]
+        said += [(_SERVER, scope) for scope in self.level.scopes_at("")]
+        for scope, source in deeper:
+            said.append((f"{_SERVER}/{source.path}" if source.path else _SERVER, scope))
+        viewer = Viewer(self._viewer.home, self._viewer.variables)
+        found: dict[str, Shown] = {}
+        for name, schema in self._foundation.schema.items():
+            if sections is not self._every_section and name.startswith(_HOST):
+                continue
+            merged = sections.get(name)
+            who = trace((lvl, s.sections[name]) for lvl, s in said if name in s.sections)
+            found[name] = show(viewer.section(merged, schema), merged, schema, who)
+        return found
 
     def section(self, path: str) -> SectionView:
         """Any section of the schema as it stands at the server's level; KeyError if none."""
@@ -254,6 +295,10 @@ class _Supposed:
 
     def is_folder(self, path: str) -> bool:
         return is_folder(path)
+
+
+def _prefix(application: Application) -> str:
+    return application.path.lower().rstrip("/") + "/"
 
 
 def _inherit_only(sections: Mapping[str, Merged]) -> set[tuple[str, str]]:

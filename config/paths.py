@@ -23,7 +23,7 @@ from was.config.model import Application, PathSettings, Site, VirtualDirectory
 from was.config.validate import Level, Scope
 from was.errors import ConfigError, ConfigErrors
 
-__all__ = ["PathNode", "PathTree", "Reader", "Source", "State", "apply_scope"]
+__all__ = ["PathNode", "PathTree", "Reader", "Source", "State", "apply_scope", "scopes_of"]
 
 # So many nodes are remembered; beyond it all are found anew.
 MOST_NODES = 10_000
@@ -80,6 +80,22 @@ class PathNode:
     scopes: list[tuple[Scope, Source]] = field(default_factory=list[tuple[Scope, Source]])
     errors: list[ConfigError] = field(default_factory=Faults)
     children: dict[str, PathNode] = field(default_factory=dict[str, "PathNode"])
+
+
+def scopes_of(node: PathNode) -> list[tuple[Scope, Source]]:
+    """All that was said on the way to a node and holds there, outermost first."""
+    found: list[tuple[Scope, Source]] = []
+    above: PathNode | None = node
+    is_other_application = False
+    while above is not None:
+        found += [
+            (scope, source)
+            for scope, source in reversed(above.scopes)
+            if scope.inherit_in_child_applications or not is_other_application
+        ]
+        is_other_application |= above.is_application
+        above = above.parent
+    return found[::-1]
 
 
 def apply_scope(

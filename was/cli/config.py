@@ -1,4 +1,4 @@
-"""`was config validate`: every fault of a configuration, before it is put in force."""
+"""`was config`: every fault of a configuration before it is put in force, and what is in force."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from was.cli.config_show import show_command
 from was.cli.home import find_home, home_option
 
 __all__ = ["command"]
@@ -14,7 +15,7 @@ __all__ = ["command"]
 @click.group("config")
 @home_option
 def command() -> None:
-    """Check the configuration."""
+    """Check the configuration, and show what it comes to."""
 
 
 @command.command("validate")
@@ -33,3 +34,6 @@ def validate_command(ctx: click.Context, file: Path | None) -> None:
     if report.errors:
         ctx.exit(1)
     click.echo("valid")
+
+
+command.add_command(show_command)

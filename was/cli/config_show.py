@@ -1,0 +1,143 @@
+"""`was config show`: what is in force at a path, as a configuration file or with origins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
+
+import click
+
+from was.cli.home import find_home, home_option
+from was.errors import AdminError
+
+if TYPE_CHECKING:
+    from was.config.origins import Shown
+
+__all__ = ["show_command"]
+
+PREFIX = "MACHINE/WEBROOT/APPHOST"
+DEFAULT = "default"
+
+
+@click.command("show")
+@click.argument("path", required=False, default="")
+@click.option("--section", help="This section only, with all its defaults.")
+@click.option("--origin", is_flag=True, help="Where each value comes from: level, file and line.")
+@click.option("--json", "as_json", is_flag=True, help="One object; origins are always in it.")
+@home_option
+def show_command(path: str, section: str | None, origin: bool, as_json: bool) -> None:
+    """Show what is in force at PATH: a site, or Site/app/folder/file (default: the server).
+
+    Without --section: every section that a file of yours speaks of, without the defaults.
+    """
+    from was.config.files import load_server
+
+    home = find_home()
+    loaded = load_server(home.config_file, home=home.path)
+    if path.upper().startswith(PREFIX):
+        path = path[len(PREFIX) :].lstrip("/")
+    found = loaded.shown(path.strip("/"))
+    if section is not None:
+        chosen = {n: s for n, s in found.items() if n.lower() == section.lower()}
+        chosen = chosen or {n: s for n, s in found.items() if _ends_in(n, section)}
+        if not chosen:
+            raise AdminError(f"there is no section '{section}' at this path")
+    else:
+        chosen = {n: s for n, s in found.items() if _is_spoken_of(s)}
+    if as_json:
+        sections = {name: _as_json(shown) for name, shown in chosen.items()}
+        click.echo(json.dumps({"path": path, "sections": sections}))
+    elif origin:
+        for line in _with_origins(chosen, everything=section is not None):
+            click.echo(line)
+    else:
+        for line in _as_xml(chosen, everything=section is not None):
+            click.echo(line)
+
+
+def _ends_in(name: str, section: str) -> bool:
+    return name.lower().endswith("/" + section.lower())
+
+
+def _is_spoken_of(shown: Shown) -> bool:
+    """Whether another than the built-in level has said anything in it."""
+    return (
+        any(v.origin is not None and v.origin.level != "built-in" for v in shown.attributes)
+        or any(_is_spoken_of(element) for element in shown.elements)
+        or any(_is_spoken_of(item) for item in shown.items)
+    )
+
+
+def _as_json(shown: Shown) -> dict[str, object]:
+    return {
+        "name": shown.name,
+        "attributes": {
+            value.name: {
+                "value": value.text,
+                "level": "schema" if value.origin is None else value.origin.level,
+                "file": "" if value.origin is None else value.origin.file,
+                "line": 0 if value.origin is None else value.origin.line,
+            }
+            for value in shown.attributes
+        },
+        "elements": {element.name: _as_json(element) for element in shown.elements},
+        "items": [_as_json(item) for item in shown.items],
+    }
+
+
+def _with_origins(sections: Mapping[str, Shown], *, everything: bool) -> Iterator[str]:
+    found = [row for name, shown in sections.items() for row in _rows(shown, name)]
+    rows = [row for row in found if everything or row[2] != DEFAULT]
+    widths = [max((len(row[n]) for row in rows), default=0) for n in (0, 1)]
+    for where, value, origin in rows:
+        yield f"{where:{widths[0]}}  {value:{widths[1]}}  {origin}"
+
+
+def _rows(shown: Shown, where: str) -> Iterator[tuple[str, str, str]]:
+    for value in shown.attributes:
+        if value.origin is None:
+            origin = DEFAULT
+        else:
+            file = value.origin.file
+            place = f"{file}:{value.origin.line}" if "/" in file else ""
+            origin = f"{value.origin.level} {place}".rstrip()
+        yield f"{where}/@{value.name}", value.text or '""', origin
+    for element in shown.elements:
+        yield from _rows(element, f"{where}/{element.name}")
+    for item in shown.items:
+        key = next((v.text for v in item.attributes if v.origin is not None), "")
+        yield from _rows(item, f"{where}/{item.name}[{key}]")
+
+
+def _as_xml(sections: Mapping[str, Shown], *, everything: bool) -> Iterator[str]:
+    yield "<configuration>"
+    depth: list[str] = []
+    for name, shown in sorted(sections.items()):
+        groups = name.split("/")[:-1]
+        while depth != groups[: len(depth)]:
+            yield "  " * len(depth) + f"</{depth.pop()}>"
+        for group in groups[len(depth) :]:
+            depth.append(group)
+            yield "  " * len(depth) + f"<{group}>"
+        yield from _element(shown, len(depth) + 1, everything=everything)
+    while depth:
+        yield "  " * len(depth) + f"</{depth.pop()}>"
+    yield "</configuration>"
+
+
+def _element(shown: Shown, depth: int, *, everything: bool) -> Iterator[str]:
+    wanted = [v for v in shown.attributes if v.origin is not None or (everything and v.text)]
+    text = "".join(f" {value.name}={quoteattr(value.text)}" for value in wanted)
+    inner = [e for e in shown.elements if everything or e.is_written]
+    indent = "  " * depth
+    if not inner and not shown.items:
+        yield f"{indent}<{shown.name}{text} />"
+        return
+    yield f"{indent}<{shown.name}{text}>"
+    for element in inner:
+        yield from _element(element, depth + 1, everything=everything)
+    for item in shown.items:
+        yield from _element(item, depth + 1, everything=everything)
+    yield f"{indent}</{shown.name}>"
