@@ -2,6 +2,12 @@
 
 import errno
 import os
+import re
+import shutil
+import signal
+from functools import partial
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -285,3 +291,58 @@ def test_a_secret_is_not_written_where_workers_could_not_read_it(home):
     with pytest.raises(ConfigErrors, match="set it for this path in applicationHost"):
         changed(home, "S", SetAttribute(Place(WEB + section), "password", "geheim"))
     assert not (home.folder / "www" / "web.config").exists()
+
+
+# ── killed, and complete ────────────────────────────────────────────────────────────────────────
+
+
+def killed(file, changes, number):
+    """Make the change in a child that kills itself after that call; False when it got through."""
+    child = os.fork()
+    if child == 0:
+        try:
+            steps = count(1)
+            for name in [n for n in vars(atomic.Calls) if not n.startswith("_")]:
+                real = getattr(atomic.Calls, name)
+                setattr(atomic.Calls, name, staticmethod(partial(stepped, real, steps, number)))
+            change_server(file, changes)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def stepped(real, steps, number, *arguments, **more):
+    try:
+        return real(*arguments, **more)
+    finally:
+        if next(steps) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_command_leaves_a_file_that_loads(file):
+    """At every call of a change with a secret: key, history and file are whole or not there."""
+    place = Place(POOLS, "", (*POOL.steps, "processModel"))
+    before = file.read_bytes()
+    seen = set()
+    number = 1
+    while killed(file, [SetAttribute(place, "password", "geheim")], number):
+        password = load_server(file).config.app_pools["p"].process_model.password
+        assert password in ("", "geheim")
+        assert all(text in (before, file.read_bytes()) for text in histories(file))
+        seen.add(password)
+        file.write_bytes(before)
+        shutil.rmtree(file.parent / "history", ignore_errors=True)
+        (file.parent / KEY_NAME).unlink(missing_ok=True)
+        number += 1
+    assert seen == {"", "geheim"}
+    assert load_server(file).config.app_pools["p"].process_model.password == "geheim"
+    assert not [n for n in os.listdir(file.parent) if n.endswith(".new")]
+    assert number > 40
+
+
+def test_files_are_written_in_one_place():
+    """No other file of was.config opens one for writing: what is promised there holds for all."""
+    folder = Path(writing.__file__).parent
+    words = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|\.write_(text|bytes)\(|open\([^)]*[\"'][wax+]")
+    found = {path.name for path in folder.rglob("*.py") if words.search(path.read_text())}
+    assert found == {"atomic.py"}

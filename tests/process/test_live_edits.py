@@ -1,0 +1,84 @@
+"""Edits while the server runs: in force, kept, and secrets only where they are needed."""
+
+import os
+from pathlib import Path
+
+from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.server import wait_for
+from support.running import STEADY, place, simple_config
+from support.wire import get
+
+from was.config.changes import AddItem, Item, Place, RemoveItem, SetAttribute
+from was.config.writing import change_server, change_web_config
+from was.ipc.endpoints import Home
+
+HEADERS = "system.webServer/httpProtocol"
+FOLDER = Path("{home}") / "sites" / "app"
+ANONYMOUS = "system.webServer/security/authentication/anonymousAuthentication"
+
+
+def _file(running):
+    return running.home / "config" / "applicationHost.config"
+
+
+def _wait_for_header(running, value):
+    wait_for(
+        f"X-Edited: {value}",
+        lambda: get(running.port()).field("x-edited") == value,
+        limit_s=10,
+    )
+
+
+def test_an_edit_is_in_force_and_kept(start_server):
+    """Of applicationHost.config at once, of a web.config with `was reload` at the latest."""
+    running = start_server(
+        simple_config("hello:application", pool=Pool("Pool", **STEADY)), place("hello.py")
+    )
+    pids = running.workers(count=1)
+    before = _file(running).read_bytes()
+    headers = Place(HEADERS, "", ("customHeaders",))
+    change_server(_file(running), [AddItem(headers, {"name": "X-Edited", "value": "server"})])
+    _wait_for_header(running, "server")
+    kept = sorted((running.home / "config" / "history").glob("*/applicationHost.config"))
+    assert [path.read_bytes() for path in kept[-2:]] == [before, _file(running).read_bytes()]
+
+    item = Item({"name": "X-Edited"})
+    there = Place(HEADERS, "", ("customHeaders", item))
+    change_web_config(_file(running), "Site", [SetAttribute(there, "value", "site")])
+    assert running.server.command("reload").returncode == 0
+    _wait_for_header(running, "site")
+    change_web_config(_file(running), "Site", [RemoveItem(headers, item)])
+    assert running.server.command("reload").returncode == 0
+    _wait_for_header(running, "")
+    assert running.workers(count=1) == pids
+
+
+def test_a_worker_is_given_its_own_secrets_alone(start_server):
+    """In plain text in its pool's file, which is the pool's; encrypted in the server's."""
+    sites = [
+        Site(
+            name,
+            (Application("/", FOLDER, name, (wsgi_handler("hello:application"),)),),
+        )
+        for name in ("one", "two")
+    ]
+    pools = [Pool(name, **STEADY) for name in ("one", "two")]
+    running = start_server(application_host_config(pools, sites), place("hello.py"))
+    for name in ("one", "two"):
+        running.workers(name, count=1)
+        place_of = Place(ANONYMOUS, name)
+        change_server(
+            _file(running),
+            [
+                SetAttribute(place_of, "userName", "somebody"),
+                SetAttribute(place_of, "password", f"secret of {name}"),
+            ],
+        )
+    assert b"secret of" not in _file(running).read_bytes()
+    home = Home(running.home)
+    for name, other in (("one", "two"), ("two", "one")):
+        file = home.pool_config(name)
+        wait_for(f"the secret of {name}", lambda f=file, n=name: f"secret of {n}" in f.read_text())
+        assert f"secret of {other}" not in file.read_text()
+        assert os.stat(file).st_mode & 0o777 == 0o440
+    assert os.stat(running.home / "config" / "secrets.key").st_mode & 0o777 == 0o600
