@@ -119,7 +119,7 @@ def show(
 ) -> Shown:
     """`view`, which was made of `merged`, with the origin of each value."""
     known = dict(defaults or {})
-    for name, child in {} if merged is None else merged.elements.items():
+    for name, child in () if merged is None else merged.elements.items():
         if child.schema.is_collection_default:
             own = child, found.elements.get(name, Trace())
             before = known.get(name)
