@@ -233,19 +233,22 @@ class PoolBroker:
 
     def _demand(self) -> None:
         """A request waits without credit: have the manager start a worker, or a further one."""
-        if not self.settings.demand_start:
+        if not (self.settings.demand_start or self.has_suspended):
             return
         if not self._ready:
             if not self._is_demanded:
                 self._is_demanded = True
                 self.service.demand(self.settings.name, further=False)
-        elif self._further_timer is None and len(self.workers) < self.settings.max_processes:
+        elif self._further_timer is None and self._may_have_further():
             self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
+
+    def _may_have_further(self) -> bool:
+        return self.has_suspended or len(self.workers) < self.settings.max_processes
 
     def _demand_further(self) -> None:
         self._further_timer = None
         oldest = self.queue.peek()
-        if oldest is None or not self._ready or len(self.workers) >= self.settings.max_processes:
+        if oldest is None or not self._ready or not self._may_have_further():
             return
         if self.service.loop.time() - oldest.queued_at >= FURTHER_S * 0.9:
             self.service.demand(self.settings.name, further=True)
@@ -276,6 +279,7 @@ class PoolBroker:
         if worker is None or worker.is_dead or worker.is_faulty or worker.is_draining:
             return
         worker.is_activated = True
+        worker.is_suspended = False
         if worker not in self._ready:
             self._ready.append(worker)
         self._is_demanded = False
@@ -289,15 +293,38 @@ class PoolBroker:
         if worker is None or worker.is_dead:
             return
         worker.is_draining = True
+        worker.is_suspended = False
         self.take_from_dispatch(worker)
         if not worker.is_stop_sent:
             worker.is_stop_sent = True
             self.outbox.post(worker, StopListening(graceful))
 
+    def suspend(self, worker_id: int) -> bool:
+        """No requests for the worker until it is activated again; False when it has something."""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker not in self._ready or self.queue.has_waiting():
+            return False
+        if worker.outstanding or worker.out or worker.unsent:
+            return False
+        worker.is_suspended = True
+        self.take_from_dispatch(worker)
+        return True
+
+    def resume_all(self) -> None:
+        """There is no manager to wake anybody; its end has woken those that it had stopped."""
+        for worker in list(self.workers.values()):
+            if worker.is_suspended:
+                self.activate(worker.worker_id, [])
+
     @property
     def has_ready(self) -> bool:
         """Whether any worker may be given requests."""
         return bool(self._ready)
+
+    @property
+    def has_suspended(self) -> bool:
+        """Whether a worker sleeps that the manager can wake."""
+        return any(worker.is_suspended for worker in self.workers.values())
 
     def take_from_dispatch(self, worker: Incarnation) -> None:
         """No more requests for the worker."""

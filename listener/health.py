@@ -135,7 +135,7 @@ def _facts(service: ListenerService) -> list[PoolFacts]:
             pool.settings.accepting,
             pool.settings.refusal,
             pool.settings.demand_start,
-            pool.has_ready,
+            pool.has_ready or pool.has_suspended,
             len(pool.queue),
             pool.settings.queue_length,
         )

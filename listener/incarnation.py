@@ -31,6 +31,7 @@ class Incarnation:
         "is_faulty",
         "is_retrying",
         "is_stop_sent",
+        "is_suspended",
         "lost_at",
         "out",
         "out_bytes",
@@ -75,6 +76,7 @@ class Incarnation:
         self.is_attached = False
         self.is_activated = False
         self.is_draining = False
+        self.is_suspended = False  # it has nothing to do, and is asleep
         self.is_stop_sent = False
         self.is_blocked = False
         self.is_retrying = False

@@ -46,11 +46,13 @@ from was.ipc.messages import (
     SetRoutes,
     SetSockets,
     StopListener,
+    SuspendWorker,
     WorkerAttached,
     WorkerDeathSettled,
     WorkerDrained,
     WorkerFaulty,
     WorkerOverdue,
+    WorkerSuspended,
 )
 from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
@@ -168,6 +170,8 @@ class ListenerService:
     def _manager_lost(self) -> None:
         self._control = None
         self._lost_manager_at = self.time()
+        for pool in self.pools.values():
+            pool.resume_all()
         self.loop.call_later(RECONNECT_S, self._look_for_manager)
 
     def _look_for_manager(self) -> None:
@@ -232,6 +236,9 @@ class ListenerService:
             case DrainWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.drain(command.worker_id, graceful=command.drain)
+            case SuspendWorker():
+                quiet = [p.suspend(command.worker_id) for p in self._pools_of(command.worker_id)]
+                self._tell(WorkerSuspended(command.worker_id, is_quiet=any(quiet)))
             case AbandonWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.deaths.on_death(pool.workers[command.worker_id])

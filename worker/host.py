@@ -73,6 +73,7 @@ class WorkerHost:
     ) -> None:
         self._control: ControlSocket | None = control
         self._control_path = control_path
+        self._life_line: ControlSocket | None = None
         self._welcome = welcome
         self._state = State.STARTING
         self._events: deque[Callable[[], None]] = deque()
@@ -103,6 +104,8 @@ class WorkerHost:
         # A child of the application must not speak for the worker.
         if self._control is not None:
             self._control.close()
+        if self._life_line is not None:
+            self._life_line.close()
         os.close(self._event_fd)
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +146,7 @@ class WorkerHost:
         self._server.ask_for_recycle = self._ask_for_recycle
         if self._server.reload_on_change:
             self._files = ModuleFiles(self._server.application_folders)
+        self._hold_life_line()
         self._state = State.RUNNING
         self._send(WorkerReady(self._welcome.worker_id))
         self._serve()
@@ -246,6 +250,18 @@ class WorkerHost:
             self._control = None
             self._manager_lost_at = time.monotonic()
 
+    def _hold_life_line(self) -> None:
+        """The manager may suspend us, and be killed then: its end must wake us.
+
+        A connection of its own, since on the other one a ping would wake whoever is stopped.
+        """
+        if self._life_line is not None:
+            self._life_line.close()
+            self._life_line = None
+        with suppress(OSError):
+            self._life_line = ControlSocket.connect(self._control_path, timeout_s=1.0)
+            self._life_line.continue_at_end()
+
     def _look_for_manager(self) -> None:
         """Reconnect to the manager that comes next; without one, serve on a while, then drain.
 
@@ -262,6 +278,7 @@ class WorkerHost:
                 self._stop_listening(True)
             return
         self._control = control
+        self._hold_life_line()
         if self._state is State.RUNNING:
             self._send(WorkerReady(self._welcome.worker_id))
             if self._to_ask is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import array
 import fcntl
 import os
+import signal
 import socket
 import struct
 from collections import deque
@@ -131,6 +132,16 @@ class ControlSocket:
         finally:
             os.close(descriptors[0])
         return content, descriptors[1:]
+
+    def continue_at_end(self) -> None:
+        """The end of a peer that says nothing here continues this process (SIGCONT).
+
+        So a process that its peer has stopped is not left stopped when the peer is killed.
+        """
+        fcntl.fcntl(self.sock, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self.sock, fcntl.F_SETSIG, signal.SIGCONT)
+        flags = fcntl.fcntl(self.sock, fcntl.F_GETFL)
+        fcntl.fcntl(self.sock, fcntl.F_SETFL, flags | os.O_ASYNC)
 
     def close(self) -> None:
         """Close this end."""

@@ -523,6 +523,12 @@ class DrainWorker(_Control, frozen=True):
     drain: bool = True
 
 
+class SuspendWorker(_Control, frozen=True):
+    """No more requests for the worker until ActivateWorker, if it has none; say WorkerSuspended."""
+
+    worker_id: int
+
+
 class AbandonWorker(_Control, frozen=True):
     """The worker has been stopped for good (orphaned): to the listener it has died."""
 
@@ -563,6 +569,13 @@ class DemandStart(_Control, frozen=True):
 
     pool: str
     further: bool
+
+
+class WorkerSuspended(_Control, frozen=True):
+    """Answer to SuspendWorker. Not `is_quiet`: it has a request, and stays in dispatch."""
+
+    worker_id: int
+    is_quiet: bool
 
 
 class WorkerAttached(_Control, frozen=True):
@@ -688,6 +701,7 @@ ToManager: TypeAlias = (
     | ListenerReady
     | DemandStart
     | WorkerAttached
+    | WorkerSuspended
     | WorkerDrained
     | WorkerFaulty
     | WorkerOverdue
@@ -703,6 +717,7 @@ ManagerToListener: TypeAlias = (
     | AddWorker
     | ActivateWorker
     | DrainWorker
+    | SuspendWorker
     | AbandonWorker
     | ReopenLogs
     | StopListener

@@ -10,6 +10,7 @@ __all__ = [
     "Activate",
     "AutoShutdown",
     "Drain",
+    "Freeze",
     "Kill",
     "Note",
     "Orphan",
@@ -19,6 +20,8 @@ __all__ = [
     "SendPing",
     "Spawn",
     "Stop",
+    "Suspend",
+    "Thaw",
 ]
 
 
@@ -51,6 +54,27 @@ class Stop:
 
     worker_id: int
     drain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Let the listener take the worker out of dispatch, if it has nothing to do."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Stop the process until it is thawed: it is out of dispatch."""
+
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Let the process go on, if it has been frozen."""
+
+    worker_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +140,9 @@ Action: TypeAlias = (
     | Activate
     | Drain
     | Stop
+    | Suspend
+    | Freeze
+    | Thaw
     | Kill
     | Orphan
     | AutoShutdown

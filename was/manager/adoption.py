@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 from typing import TYPE_CHECKING, Any
 
 from was.ipc import messages as m
@@ -139,6 +140,7 @@ class Adoption:
             manager.server.files.remove(f"worker-{worker_id}")
             return
         told, scoreboard_fd = held
+        process.kill(pidfd, signal.SIGCONT)  # it may have been suspended
         handle = manager.workers.adopt(record, pidfd, scoreboard_fd)
         handle.epochs = manager.listener.epochs
         handle.is_draining = told.is_draining

@@ -146,7 +146,8 @@ def problems(manager: Manager) -> list[str]:
 
 
 def _has_running(pool: ApplicationPool) -> bool:
-    return any(worker.state in DISPATCHING for worker in pool.workers.values())
+    serving = DISPATCHING | {WorkerState.SUSPENDED}
+    return any(worker.state in serving for worker in pool.workers.values())
 
 
 def _utc(wall: float) -> str:

@@ -122,6 +122,8 @@ class Endings:
         )
         self._manager.listener.ended(now)
         self._manager.queries.listener_gone()
+        for pool in self._manager.pools.values():  # their workers are to find the next listener
+            self._manager.performer.perform(pool, pool.wake(now))
         for handle in self._manager.workers.handles.values():
             if handle.is_draining and handle.peer is not None:
                 handle.peer.send(m.StopWorker(drain=True))

@@ -78,6 +78,12 @@ class Hearing:
                     self._manager.performer.perform(pool, pool.demand(now, further=further))
             case m.WorkerAttached(worker_id):
                 self._attached(worker_id, now)
+            case m.WorkerSuspended(worker_id, is_quiet):
+                pool = self._manager.pool_of(worker_id)
+                if pool is not None:
+                    self._manager.performer.perform(
+                        pool, pool.worker_suspended(worker_id, now, is_quiet=is_quiet)
+                    )
             case m.WorkerDrained(worker_id):
                 log("worker_drained", worker=worker_id)
             case m.WorkerFaulty(worker_id, detail):

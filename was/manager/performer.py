@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
-from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker
+from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker, SuspendWorker
 from was.log import log, log_exception
 from was.manager.accounts import IdentityError
 from was.manager.actions import (
@@ -14,6 +15,7 @@ from was.manager.actions import (
     Activate,
     AutoShutdown,
     Drain,
+    Freeze,
     Kill,
     Note,
     Orphan,
@@ -23,6 +25,8 @@ from was.manager.actions import (
     SendPing,
     Spawn,
     Stop,
+    Suspend,
+    Thaw,
 )
 from was.manager.deaths import DEATHS, STACKS_S, Deaths
 from was.manager.listener_side import ListenerSide
@@ -91,6 +95,12 @@ class Performer:
                     self._listener.send(DrainWorker(worker_id))
                 else:
                     self._tell_to_stop(worker_id, drain=True)
+            case Suspend(worker_id):
+                return self._suspend(pool, worker_id)
+            case Freeze(worker_id):
+                self._workers.signal(worker_id, signal.SIGSTOP)
+            case Thaw(worker_id):
+                self._workers.signal(worker_id, signal.SIGCONT)
             case Stop(worker_id, drain):
                 self._mark_draining(worker_id)
                 self._tell_to_stop(worker_id, drain=drain)
@@ -114,6 +124,16 @@ class Performer:
             case _:
                 assert_never(action)
         return ()
+
+    def _suspend(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
+        # A listener that is being replaced may have requests in the worker of which its successor
+        # does not know.
+        if self._listener.is_connected and self._listener.retiring is None:
+            self._workers.handles[worker_id].is_active = False
+            self._listener.send(SuspendWorker(worker_id))
+            return ()
+        now = self._server.clock.monotonic()
+        return pool.worker_suspended(worker_id, now, is_quiet=False)
 
     def _spawn(self, pool: ApplicationPool, worker_id: int, generation: int) -> Sequence[Action]:
         try:

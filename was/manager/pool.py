@@ -5,8 +5,9 @@ pool's own record and returns the actions that follow; the service performs them
 
 `wanted` is how many *places* the pool should have. A place is a worker that is starting or
 running; the successor of one that still runs (overlapped recycling) shares its place until it is
-active, when the old worker leaves it. So at most `max_processes` workers are ever in dispatch, and
-no more than twice as many exist.
+active, when the old worker leaves it. An idle worker that is suspended keeps its place; the next
+request that finds no other worker wakes it. So at most `max_processes` workers are ever in
+dispatch, and no more than twice as many exist.
 
 Workers that nobody has asked to go are replaced at once if they had finished a request, else after
 a delay that doubles, and then only if the pool is AlwaysRunning or somebody waits, for whom the
@@ -18,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
-from was.config.model import AppPool, RecycleReason, StartMode
+from was.config.model import AppPool, IdleTimeoutAction, RecycleReason, StartMode
 from was.manager.actions import (
     Action,
     Activate,
     AutoShutdown,
     Drain,
+    Freeze,
     Kill,
     Note,
     Orphan,
@@ -33,6 +35,8 @@ from was.manager.actions import (
     SendPing,
     Spawn,
     Stop,
+    Suspend,
+    Thaw,
 )
 from was.manager.health import (
     BACKOFF_WAITING_S,
@@ -58,7 +62,10 @@ _REFUSALS: dict[PoolState, Refusal] = {
     PoolState.SHUT_OUT: "AppShutdown",
 }
 
-_PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING})
+_PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.SUSPENDED})
+
+# Who goes last when there are too many.
+_KEPT = {WorkerState.RUNNING: 0, WorkerState.SUSPENDED: 1, WorkerState.STARTING: 2}
 
 
 class ApplicationPool:
@@ -192,6 +199,8 @@ class ApplicationPool:
         limit_s = self.scaled(self.settings.process_model.shutdown_time_limit_s)
         for worker in self.workers.values():
             if worker.state in _PLACED:
+                if worker.state is WorkerState.SUSPENDED:
+                    actions.append(Thaw(worker.id))
                 worker.state = after(worker.state, WorkerEvent.STOP)
                 worker.deadline = now + limit_s
             if worker.state is WorkerState.STOPPING:
@@ -215,7 +224,7 @@ class ApplicationPool:
     def _shrink(self, now: float) -> list[Action]:
         """Workers for whom there is no place any more go, with their successors."""
         placed = [w for w in self.workers.values() if w.state in _PLACED and not self._shares(w)]
-        placed.sort(key=lambda worker: worker.state is WorkerState.STARTING)
+        placed.sort(key=lambda worker: _KEPT[worker.state])
         actions: list[Action] = []
         for worker in placed[self.max_processes :]:
             heirs = [w for w in self.workers.values() if w.replaces == worker.id]
@@ -245,6 +254,7 @@ class ApplicationPool:
         actions.append(Note("recycle_started", fields={"reason": reason.value}))
         for worker in targets:
             worker.stale = reason.value
+            actions += self._wake(worker, now)
         return [*actions, *self._fill(now)]
 
     # ── what happened ───────────────────────────────────────────────────────────────────────────
@@ -256,6 +266,9 @@ class ApplicationPool:
         self._has_demand = True
         self._not_before = min(self._not_before, now + BACKOFF_WAITING_S)
         self.wanted = max(self.wanted, 1)
+        for worker in self.workers.values():
+            if worker.state is WorkerState.SUSPENDED:
+                return self._wake(worker, now)
         starting = any(w.state is WorkerState.STARTING for w in self.workers.values())
         if further and not starting:
             self.wanted = min(self.max_processes, max(self.wanted, self._places() + 1))
@@ -297,6 +310,32 @@ class ApplicationPool:
             Note("worker_ready", worker.id),
             *self._fill(now),
         ]
+
+    def worker_suspended(self, worker_id: int, now: float, *, is_quiet: bool) -> list[Action]:
+        """The listener has taken it out of dispatch; not `is_quiet`: a request was quicker."""
+        worker = self.workers.get(worker_id)
+        if worker is None or worker.state is not WorkerState.SUSPENDED:
+            return []
+        if not is_quiet:
+            return self._wake(worker, now)
+        return [Freeze(worker_id), Note("worker_suspended", worker_id)]
+
+    def wake(self, now: float, only: int | None = None) -> list[Action]:
+        """Workers that are suspended have something to hear: resume all, or one."""
+        actions: list[Action] = []
+        for worker in self.workers.values():
+            if only in (None, worker.id):
+                actions += self._wake(worker, now)
+        return actions
+
+    def _wake(self, worker: Worker, now: float) -> list[Action]:
+        if worker.state is not WorkerState.SUSPENDED:
+            return []
+        worker.state = after(worker.state, WorkerEvent.RESUME)
+        worker.idle_since = now
+        self._has_demand = False
+        note = Note("worker_resumed", worker.id)
+        return [Thaw(worker.id), Activate(worker.id), note]
 
     def worker_failed(
         self, worker_id: int, now: float, event_id: int, **fields: object
@@ -386,19 +425,31 @@ class ApplicationPool:
         worker.finished = sample.finished
         idle_s = self.scaled(self.settings.process_model.idle_timeout_s)
         if 0 < idle_s <= now - worker.idle_since and not worker.stale:
-            if not self.is_always_running:
-                self.wanted = max(0, self.wanted - 1)
-            return [Report(5186, worker_id), *self._drain(worker, now), *self._fill(now)]
+            return self._idled(worker, now)
         reason = worker.wear.due(sample, self.settings.recycling.periodic_restart, self.scaled)
         if reason is None or now < worker.wear.not_before or self._is_replacing():
             return []
         return self.recycle(reason, now, only=worker_id)
 
+    def _idled(self, worker: Worker, now: float) -> list[Action]:
+        model = self.settings.process_model
+        if model.idle_timeout_action is IdleTimeoutAction.SUSPEND:
+            worker.state = after(worker.state, WorkerEvent.SUSPEND)
+            # Nobody waits for the answer of one that is stopped.
+            interval_s = self.scaled(model.ping_interval_s)
+            worker.ping = PingWatch(now + interval_s, worker.ping.nonce)
+            return [Suspend(worker.id)]
+        if not self.is_always_running:
+            self.wanted = max(0, self.wanted - 1)
+        is_logged = "IdleTimeout" in model.log_event_on_process_model
+        reports = [Report(5186, worker.id)] if is_logged else []
+        return [*reports, *self._drain(worker, now), *self._fill(now)]
+
     def look_at_clock(self, wall: float) -> None:
         """Has a scheduled time come? The workers that run are then due at their next sample."""
         if self._schedule.has_come(self.settings.recycling.periodic_restart.schedule, wall):
             for worker in self.workers.values():
-                if worker.state in DISPATCHING:
+                if worker.state in DISPATCHING or worker.state is WorkerState.SUSPENDED:
                     worker.wear.is_scheduled = True
 
     def _is_replacing(self) -> bool:
@@ -429,7 +480,7 @@ class ApplicationPool:
 
     def _lost(self, worker: Worker, before: WorkerState, now: float) -> list[Action]:
         """A worker went that nobody had asked to go: count it, decide about its place."""
-        ran = before is WorkerState.RUNNING
+        ran = before is not WorkerState.STARTING
         self.failures.record(now, worker.id, is_settled=not ran)
         actions: list[Action] = []
         old = self.workers.get(worker.replaces)
@@ -506,9 +557,12 @@ class ApplicationPool:
         return actions
 
     def _drain(self, worker: Worker, now: float) -> list[Action]:
-        was_running = worker.state in DISPATCHING
+        before = worker.state
         self._leave(worker, now)
-        return [Drain(worker.id) if was_running else Kill(worker.id)]
+        if before is WorkerState.STARTING:
+            return [Kill(worker.id)]
+        thaw = [Thaw(worker.id)] if before is WorkerState.SUSPENDED else []
+        return [*thaw, Drain(worker.id)]
 
     def _leave(self, worker: Worker, now: float) -> None:
         worker.state = after(worker.state, WorkerEvent.STOP)

@@ -18,6 +18,7 @@ class WorkerState(Enum):
 
     STARTING = "starting"  # asked for; not yet loaded and attached
     RUNNING = "running"  # takes requests
+    SUSPENDED = "suspended"  # idle: out of dispatch, and stopped once the listener agrees
     STOPPING = "stopping"  # takes no more, finishes what it has
     FAILED = "failed"  # given up on and killed; its exit is still to come
     STOPPED = "stopped"  # exited
@@ -27,6 +28,8 @@ class WorkerEvent(Enum):
     """What may happen to a worker."""
 
     STARTED = "started"  # loaded and attached to its queue
+    SUSPEND = "suspended"  # it has been idle for long
+    RESUME = "resumed"  # somebody has work for it
     STOP = "stop"  # it is to finish and go
     CONDEMN = "condemn"  # it is to be killed
     EXITED = "exited"
@@ -50,9 +53,14 @@ _TABLE: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (WorkerState.STARTING, WorkerEvent.STOP): WorkerState.STOPPING,
     (WorkerState.STARTING, WorkerEvent.CONDEMN): WorkerState.FAILED,
     (WorkerState.STARTING, WorkerEvent.EXITED): WorkerState.STOPPED,
+    (WorkerState.RUNNING, WorkerEvent.SUSPEND): WorkerState.SUSPENDED,
     (WorkerState.RUNNING, WorkerEvent.STOP): WorkerState.STOPPING,
     (WorkerState.RUNNING, WorkerEvent.CONDEMN): WorkerState.FAILED,
     (WorkerState.RUNNING, WorkerEvent.EXITED): WorkerState.STOPPED,
+    (WorkerState.SUSPENDED, WorkerEvent.RESUME): WorkerState.RUNNING,
+    (WorkerState.SUSPENDED, WorkerEvent.STOP): WorkerState.STOPPING,
+    (WorkerState.SUSPENDED, WorkerEvent.CONDEMN): WorkerState.FAILED,
+    (WorkerState.SUSPENDED, WorkerEvent.EXITED): WorkerState.STOPPED,
     (WorkerState.STOPPING, WorkerEvent.CONDEMN): WorkerState.FAILED,
     (WorkerState.STOPPING, WorkerEvent.EXITED): WorkerState.STOPPED,
     (WorkerState.FAILED, WorkerEvent.EXITED): WorkerState.STOPPED,

@@ -413,6 +413,8 @@ class Manager:
         self.sites.rebind()
         for handle in self.workers.handles.values():
             if handle.peer is not None and (by_hand or handle.pool in rewritten):
+                pool = self.pools[handle.pool]
+                self.performer.perform(pool, pool.wake(now, handle.id))
                 handle.peer.send(m.ConfigurationChanged())
 
     def _write_config(self, pool: ApplicationPool) -> bool:

@@ -75,7 +75,10 @@ class Upgrade:
             self.is_under_way = False  # nothing was taken over: all is new already
             log("upgrade_completed")
             return
-        self._manager.listener.hand_over()
+        manager = self._manager
+        for pool in manager.pools.values():  # their workers are to find the new listener
+            manager.performer.perform(pool, pool.wake(manager.now()))
+        manager.listener.hand_over()
 
     def successor_accepts(self, now: float) -> None:
         """The new listener is ready: the old one may finish."""

@@ -251,6 +251,12 @@ class WorkerSet:
         except OSError:  # a full disk: the worker lives, its death will be known less well
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
+    def signal(self, worker_id: int, number: int) -> None:
+        """Signal a worker that has a process."""
+        handle = self.handles.get(worker_id)
+        if handle is not None and handle.is_alive:
+            process.kill(handle.pidfd, number)
+
     def kill(self, worker_id: int) -> bool:
         """SIGKILL; True when there was no process yet and the fork has been taken back."""
         handle = self.handles.get(worker_id)

@@ -309,7 +309,7 @@ def test_settings_without_effect_are_kept_and_reported(home):
 @pytest.mark.parametrize(
     ("inside", "what"),
     [
-        ('<processModel idleTimeoutAction="Suspend" />', "processModel/@idleTimeoutAction"),
+        ('<processModel loadUserProfile="true" />', "processModel/@loadUserProfile"),
         ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
     ],
 )

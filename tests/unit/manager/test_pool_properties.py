@@ -10,13 +10,26 @@ from hypothesis import strategies as st
 from was.config.model import (
     AppPool,
     Failure,
+    IdleTimeoutAction,
     PeriodicRestart,
     ProcessModel,
     RecycleReason,
     Recycling,
     StartMode,
 )
-from was.manager.actions import Activate, Drain, Kill, Orphan, RecycleSettled, SendPing, Spawn, Stop
+from was.manager.actions import (
+    Activate,
+    Drain,
+    Freeze,
+    Kill,
+    Orphan,
+    RecycleSettled,
+    SendPing,
+    Spawn,
+    Stop,
+    Suspend,
+    Thaw,
+)
 from was.manager.machine import Machine
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import AdoptedWorker, restore, to_record
@@ -42,7 +55,10 @@ EVENTS = {
     "worn out": 4,
     "stop": 1,
     "start": 2,
-    "idle": 4,
+    "idle": 12,
+    "suspended": 8,
+    "not quiet": 2,
+    "wake": 1,
     "busy": 4,
     "pong": 8,
     "tick": 8,
@@ -68,7 +84,10 @@ SETTINGS = st.builds(
     name=st.just("P"),
     start_mode=st.sampled_from(StartMode),
     process_model=st.builds(
-        ProcessModel, max_processes=st.integers(0, 3), idle_timeout_s=st.just(60.0)
+        ProcessModel,
+        max_processes=st.integers(0, 3),
+        idle_timeout_s=st.just(0.1),
+        idle_timeout_action=st.sampled_from(IdleTimeoutAction),
     ),
     recycling=st.builds(
         Recycling,
@@ -92,6 +111,7 @@ class World:
         self.alive: set[int] = set()
         self.dispatching: set[int] = set()
         self.waiting: set[int] = set()
+        self.frozen: set[int] = set()
         self.pings: dict[int, int] = {}
         self.most_alive = self._bound()
 
@@ -110,11 +130,21 @@ class World:
                     self.alive.add(worker_id)
                     assert len(self.alive) <= self._bound()
                 case Activate(worker_id, replaces):
-                    assert worker_id in self.alive
+                    assert worker_id in self.alive - self.frozen
                     self.dispatching -= set(replaces)
                     self.dispatching.add(worker_id)
                     assert len(self.dispatching) <= self.pool.max_processes
-                case Drain(worker_id) | Stop(worker_id) | Kill(worker_id):
+                case Drain(worker_id) | Stop(worker_id):
+                    assert worker_id in self.alive - self.frozen
+                    self.dispatching.discard(worker_id)
+                case Suspend(worker_id):
+                    self.dispatching.remove(worker_id)
+                case Freeze(worker_id):
+                    assert worker_id in self.alive - self.dispatching
+                    self.frozen.add(worker_id)
+                case Thaw(worker_id):
+                    self.frozen.discard(worker_id)
+                case Kill(worker_id):
                     assert worker_id in self.alive
                     self.dispatching.discard(worker_id)
                 case Orphan(worker_id):
@@ -140,6 +170,7 @@ class World:
     def exit(self, worker_id: int, now: float, *, served: bool) -> None:
         self.alive.discard(worker_id)
         self.dispatching.discard(worker_id)
+        self.frozen.discard(worker_id)
         self.do(self.pool.worker_exited(worker_id, now, served=served, how="SIGKILL"))
 
     def replace_manager(self, now: float) -> None:
@@ -150,8 +181,11 @@ class World:
                 w.id, w.generation, w.started_at, w.finished, w.state is WorkerState.STOPPING
             )
             for w in old.workers.values()
-            if w.state in {WorkerState.RUNNING, WorkerState.STOPPING}
+            if w.state in {WorkerState.RUNNING, WorkerState.STOPPING, WorkerState.SUSPENDED}
         ]
+        # Its end has woken those that were suspended, and the listener gives them requests.
+        self.dispatching |= {w.id for w in kept if not w.is_draining}
+        self.frozen.clear()
         self.pool = self._make(old.settings)
         self.alive = {worker.id for worker in kept}
         self.waiting.clear()
@@ -198,6 +232,10 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
             world.do(pool.start(now))
         case "idle":
             world.do(pool.sample(one, WorkerSample(9.0, index, 0), now))
+        case "suspended" | "not quiet":
+            world.do(pool.worker_suspended(one, now, is_quiet=name == "suspended"))
+        case "wake":
+            world.do(pool.wake(now))
         case "busy":
             world.do(pool.sample(one, WorkerSample(9.0, index, 1), now))
         case "worn out":
@@ -221,7 +259,7 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
 def test_no_order_of_things_breaks_the_bounds(seed, length, configured, changed):
     """Whatever happens: only transitions of the table, at most maxProcesses workers in dispatch,
     at most twice as many alive (once without overlap), every recycling settled once, only workers
-    in dispatch are pinged, and quiet after a stop."""
+    in dispatch are pinged, nobody who is frozen is expected to act, and quiet after a stop."""
     world = World(configured)
     now = 0.0
     world.do(world.pool.start(now))
