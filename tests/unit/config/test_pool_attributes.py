@@ -20,7 +20,7 @@ FAILURE = "process/test_pool_attributes_failure.py"
 RECYCLING = "process/test_pool_attributes_recycling.py"
 CPU = "process/test_pool_attributes_cpu.py"
 REQUESTS = "process/test_pool_attributes_requests.py"
-EVENTS = "process/test_event_log.py"
+IDLE = "process/test_pool_attributes_idle.py"
 ISOLATION = "process/test_pool_attributes_isolation.py"
 IDENTITY = "process/test_isolation.py"
 GROUPS = "unit/manager/test_group_membership.py"  # no test may make a group on the machine
@@ -37,7 +37,9 @@ TESTS = {
     "processModel/userName": (IDENTITY, "test_a_specific_user_is_who_the_worker_is"),
     "processModel/setProfileEnvironment": (ISOLATION, "test_set_profile_environment"),
     "processModel/manualGroupMembership": (GROUPS, "test_manual_group_membership"),
-    "processModel/idleTimeout": (EVENTS, "test_5186_when_an_idle_worker_is_shut_down"),
+    "processModel/idleTimeout": (IDLE, "test_idle_timeout_with_terminate"),
+    "processModel/idleTimeoutAction": (IDLE, "test_idle_timeout_with_suspend"),
+    "processModel/logEventOnProcessModel": (IDLE, "test_idle_timeout_with_terminate"),
     "processModel/maxProcesses": (START, "test_a_web_garden_grows_with_its_backlog"),
     "processModel/shutdownTimeLimit": (FAILURE, "test_shutdown_time_limit"),
     "processModel/startupTimeLimit": (FAILURE, "test_startup_time_limit"),
