@@ -125,12 +125,14 @@ class Processors:
 
     def tick(self, now: float, *, is_ending: bool) -> None:
         """Look at the pools whose time it is; nobody is held while the server ends."""
+        if is_ending:
+            for name, known in self._limited.items():
+                self._continue_all(name)
+                known.next_at = None
+            return
         for name in [n for n in self._limited if n not in self._pools]:
             self._forget(name)
         for name, pool in self._pools.items():
-            if is_ending:
-                self._continue_all(name)
-                continue
             limited = self._limited_of(pool)
             if limited is not None and limited.next_at is not None and now >= limited.next_at:
                 try:
@@ -225,7 +227,9 @@ class Processors:
             self._supervise(limited, name, str(error))
         else:
             if limited.group is None:
-                self._supervise(limited, name, "no control group can be made")
+                may = self._server.config.web_limits.control_groups
+                why = "no control group can be made" if may else "control groups are switched off"
+                self._supervise(limited, name, why)
         return limited
 
     def _group(self, name: str, cpu: Cpu) -> ControlGroup | None:
