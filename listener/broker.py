@@ -52,7 +52,9 @@ class PoolBroker:
         self.service = service
         self.settings = settings
         self.queue: RequestQueue[ClientRequest] = RequestQueue(settings.queue_length)
-        self.account = SpoolAccount(service.spool_folder, max(settings.max_spool, 1 << 20))
+        self.account = SpoolAccount(
+            service.spool_folder, max(settings.max_spool, 1 << 20), service.spool_memory
+        )
         self.router: RouterChannel | None = None
         self.door: DescriptorDoor | None = None
         self.workers: dict[int, Incarnation] = {}

@@ -23,7 +23,7 @@ from was.listener.http_pages import page
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
-from was.listener.spool import Spool
+from was.listener.spool import Spool, SpoolAccount
 
 if TYPE_CHECKING:
     from was.listener.routes import SiteRuntime
@@ -76,6 +76,7 @@ class ClientConnection(asyncio.Protocol):
         "_status",
         "_stream",
         "_substatus",
+        "_waits_for_room",
         "_wants_empty",
         "_win32",
         "deadline",
@@ -102,6 +103,7 @@ class ClientConnection(asyncio.Protocol):
         self._site: SiteRuntime | None = None
         self._body_parts: list[bytes] = []
         self._body_size = 0
+        self._waits_for_room: SpoolAccount | None = None
         self._close_after = False
         self._discarded = 0
         self._is_eof = False
@@ -155,7 +157,7 @@ class ClientConnection(asyncio.Protocol):
             self._site.connections -= 1
             self._site = None
         self._buffer = b""
-        self._body_parts = []
+        self._forget_body()
 
     def _client_gone(self, request: ClientRequest) -> None:
         """The client left while a request of it was not over."""
@@ -352,8 +354,6 @@ class ClientConnection(asyncio.Protocol):
     # ── its body ────────────────────────────────────────────────────────────────────────────────
 
     def _begin_body(self, request: ClientRequest, head: Head, data: bytes) -> None:
-        self._body_size = 0
-        self._body_parts = []
         settings = request.pool.settings
         if settings.streaming or head.content_length > settings.max_spool:
             request.spool = Spool(request.pool.account, settings.body_spool)
@@ -402,6 +402,8 @@ class ClientConnection(asyncio.Protocol):
             self.fail(request, 503, "N/A")
             return
         if is_complete:
+            if self._waits_for_room is not None:
+                self._forget_body()
             self._stop_body_timer()
             self._phase = BUSY
             if rest:
@@ -417,29 +419,62 @@ class ClientConnection(asyncio.Protocol):
             request.pool.submit(request)
             if self.request is request:
                 self._bound_stream(request)
+        elif request.spool is not None:
+            self._bound_body(request.pool.account)
+
+    def _bound_body(self, account: SpoolAccount) -> None:
+        """While the pool's spools are full most clients wait with the rest of their bodies."""
+        if not account.may_arrive(self):
+            self._pause_reading()
+            self._stop_body_timer()  # it is not the client who is slow
+            self._waits_for_room = account
+        elif account.is_full():
+            self._waits_for_room = account  # it is among the first: others wait for its end
+
+    @property
+    def order(self) -> int:
+        """Bodies of older requests arrive first."""
+        return self.request.id if self.request is not None else 0
+
+    def may_run(self) -> None:
+        """There may be room for more of the body."""
+        if self._phase == BODY and self._is_reading_paused:
+            self._resume_reading()
+            self._restart_body_timer()
 
     def _keep_body(self, request: ClientRequest, piece: bytes) -> None:
         spool = request.spool
         if spool is not None:
             spool.append(piece)
             return
+        memory = self._service.spool_memory
         self._body_size += len(piece)
+        memory.held_bytes += len(piece)
         self._body_parts.append(piece)
         limit = request.pool.settings.body_spool
-        if self._body_size > limit or self._body_size > CHUNK_BYTES:
+        if self._body_size > limit or self._body_size > CHUNK_BYTES or memory.is_full():
             # Beyond a chunk it would not travel in one message with its head.
+            parts = self._forget_body()
             request.spool = spool = Spool(request.pool.account, limit)
-            for part in self._body_parts:
+            for part in parts:
                 spool.append(part)
-            self._body_parts = []
+
+    def _forget_body(self) -> list[bytes]:
+        """What has come of a body is taken elsewhere, or nobody wants it."""
+        parts, self._body_parts = self._body_parts, []
+        self._service.spool_memory.held_bytes -= self._body_size
+        self._body_size = 0
+        if self._waits_for_room is not None:
+            account, self._waits_for_room = self._waits_for_room, None
+            account.body_over(self)
+        return parts
 
     def _body_complete(self, request: ClientRequest) -> None:
         request.is_body_complete = True
         if request.spool is None:
-            parts = self._body_parts
+            parts = self._forget_body()
             request.body = parts[0] if len(parts) == 1 else b"".join(parts)
             request.body_length = len(request.body)
-            self._body_parts = []
         elif request.progress is READING:
             request.body_length = request.spool.size
         if request.progress is READING:
@@ -627,6 +662,8 @@ class ClientConnection(asyncio.Protocol):
         self.request = None
         request.progress = ENDED
         request.connection = None
+        if self._waits_for_room is not None:
+            self._forget_body()
         if request.spool is not None:
             request.release_body()
         if self._close_after:
@@ -709,6 +746,8 @@ class ClientConnection(asyncio.Protocol):
     ) -> None:
         """Send one of HTTP.SYS's own pages."""
         service = self._service
+        if self._body_parts or self._waits_for_room is not None:
+            self._forget_body()
         request_id = ""
         if request is not None and status >= 500:
             request_id = request_id_text(request.id)

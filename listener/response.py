@@ -136,10 +136,12 @@ class ResponseStream:
             self._left -= size
 
     def _put(self, data: bytes) -> None:
-        limit = self._request.pool.settings.response_spool
-        if self._memory_bytes + len(data) <= limit:
+        pool = self._request.pool
+        memory = pool.account.memory
+        if self._memory_bytes + len(data) <= pool.settings.response_spool and not memory.is_full():
             self._segments.append(data)
             self._memory_bytes += len(data)
+            memory.held_bytes += len(data)
             return
         spool = self._spool
         if spool is None:
@@ -211,6 +213,7 @@ class ResponseStream:
         if self._is_writing_file or self.is_closed:
             return
         connection = self._connection
+        memory = self._request.pool.account.memory
         segments = self._segments
         while segments:
             segment = segments[0]
@@ -221,6 +224,7 @@ class ResponseStream:
                 return
             segments.popleft()
             self._memory_bytes -= len(segment)
+            memory.held_bytes -= len(segment)
             self.sent_bytes += len(segment)
             connection.transport.write(segment)
         self._all_sent()
@@ -298,6 +302,8 @@ class ResponseStream:
             if isinstance(segment, FileRegion):
                 segment.close()
         self._segments.clear()
+        self._request.pool.account.memory.held_bytes -= self._memory_bytes
+        self._memory_bytes = 0
         if self._spool is not None:
             self._spool.close()
             self._spool = None

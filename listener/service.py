@@ -65,6 +65,7 @@ from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
 from was.listener.report import make_report
 from was.listener.routes import Routes, SiteRuntime
+from was.listener.spool import SpoolMemory
 from was.log import log, set_process
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class ListenerService:
         self.connections: set[ClientConnection] = set()
         self.health_connections: set[HealthConnection] = set()
         self.counters: Counter[str] = Counter()
+        self.spool_memory = SpoolMemory()
         self.is_draining = False
         self._patient_until = 0.0
         # The lines every response brings, by (has a Date of its own, has a Server of its own).

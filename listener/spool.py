@@ -1,5 +1,8 @@
 """Bytes of slow clients: in memory up to a limit, then in an unlinked file.
 
+Each has its own limit of memory, and `SpoolMemory` one for all clients of the listener together:
+when that is reached, what comes goes to files at once.
+
 A spool is written at its end and read from its beginning; reading does not forget, so a request
 whose body it holds can be sent to a second worker. `SpoolAccount` caps what all spools of a pool
 hold together: above it nothing is refused, but the other side is made to wait (back-pressure).
@@ -16,15 +19,32 @@ from bisect import insort
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["MAX_AHEAD", "Runner", "Spool", "SpoolAccount"]
+__all__ = ["MAX_AHEAD", "Runner", "Spool", "SpoolAccount", "SpoolMemory"]
 
 
 # How many responses of a pool may run ahead of their clients at once.
 MAX_AHEAD = 4
 
 
+MEMORY_BYTES = 128 * 1024 * 1024
+
+
+class SpoolMemory:
+    """What all slow clients of a listener hold in its memory."""
+
+    __slots__ = ("held_bytes", "limit_bytes")
+
+    def __init__(self, limit_bytes: int = MEMORY_BYTES) -> None:
+        self.held_bytes = 0
+        self.limit_bytes = limit_bytes
+
+    def is_full(self) -> bool:
+        """Whether more is to go to a file, however little it is."""
+        return self.held_bytes >= self.limit_bytes
+
+
 class Runner(Protocol):
-    """A response that the worker could give faster than its client takes it."""
+    """A response whose client, or a body whose worker, cannot have it as fast as it comes."""
 
     @property
     def order(self) -> int:
@@ -41,16 +61,19 @@ class SpoolAccount:
 
     When many clients are slow at once their responses would fill the spools side by side, and no
     worker's slot would come free before the last byte of all. So only the oldest few may run ahead
-    of their clients; the others go at their clients' pace until it is their turn.
+    of their clients; the others go at their clients' pace until it is their turn. In the same way
+    only the oldest few bodies go on arriving once the spools are full.
     """
 
-    __slots__ = ("_runners", "folder", "held_bytes", "limit_bytes")
+    __slots__ = ("_bodies", "_runners", "folder", "held_bytes", "limit_bytes", "memory")
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, limit_bytes: int, memory: SpoolMemory | None = None) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        self.memory = memory or SpoolMemory()
         self.held_bytes = 0
         self._runners: list[Runner] = []
+        self._bodies: list[Runner] = []
 
     def is_full(self) -> bool:
         """Whether the other side should wait."""
@@ -70,6 +93,29 @@ class SpoolAccount:
             for other in self._runners[:MAX_AHEAD]:
                 other.may_run()
 
+    def may_arrive(self, body: Runner) -> bool:
+        """Whether more of this body may come; if not, it is told when it may."""
+        if not self.is_full():
+            return True
+        if body not in self._bodies:
+            insort(self._bodies, body, key=lambda other: other.order)
+        return body in self._bodies[:MAX_AHEAD]
+
+    def body_over(self, body: Runner) -> None:
+        """All of it has come, or nobody wants it: the next one may."""
+        if body in self._bodies:
+            self._bodies.remove(body)
+            for other in self._bodies[:MAX_AHEAD]:
+                other.may_run()
+
+    def release(self, count: int) -> None:
+        """So many bytes are held no more."""
+        self.held_bytes -= count
+        if self._bodies and not self.is_full():
+            bodies, self._bodies = self._bodies, []
+            for body in bodies:
+                body.may_run()
+
 
 class Spool:
     """Bytes written once and read from any offset."""
@@ -86,12 +132,14 @@ class Spool:
 
     def append(self, data: bytes) -> None:
         """Add bytes at the end. Raises OSError when the disk is full."""
-        if self._fd < 0 and self.size + len(data) > self._memory_limit:
+        memory = self._account.memory
+        if self._fd < 0 and (self.size + len(data) > self._memory_limit or memory.is_full()):
             self._fd = _unlinked_file(self._account.folder)
             self._write(self._memory)
-            self._memory = bytearray()
+            self._forget_memory()
         if self._fd < 0:
             self._memory += data
+            memory.held_bytes += len(data)
         else:
             self._write(data)
         self.size += len(data)
@@ -112,12 +160,16 @@ class Spool:
 
     def restart(self) -> None:
         """Let go of everything written so far; offsets count from 0 again."""
-        self._account.held_bytes -= self.size
-        self.size = 0
-        self._in_file = 0
-        self._memory = bytearray()
+        self._forget_memory()
         if self._fd >= 0:
             os.ftruncate(self._fd, 0)
+        size, self.size = self.size, 0
+        self._in_file = 0
+        self._account.release(size)
+
+    def _forget_memory(self) -> None:
+        self._account.memory.held_bytes -= len(self._memory)
+        self._memory = bytearray()
 
     @property
     def file(self) -> int:
@@ -126,12 +178,12 @@ class Spool:
 
     def close(self) -> None:
         """Give memory, file and account back; may be called twice."""
-        self._account.held_bytes -= self.size
-        self.size = 0
-        self._memory = bytearray()
+        self._forget_memory()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        size, self.size = self.size, 0
+        self._account.release(size)
 
 
 def _unlinked_file(folder: Path) -> int:

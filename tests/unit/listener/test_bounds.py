@@ -5,6 +5,7 @@ import pytest
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+from was.listener.spool import MAX_AHEAD
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -140,3 +141,108 @@ def test_a_worker_that_was_told_to_finish_is_given_nothing_again(make_rig):
     client.get()
     assert worker.requests() == []
     assert len(rig.pool.queue) == 1
+
+
+def upload(client, size, part):
+    """The first `part` bytes of a POST of `size`."""
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+    more(client, 0, part)
+
+
+def more(client, start, end):
+    body = BYTES[start:end]
+    while body and client.transport.is_reading:
+        piece, body = body[:50_000], body[50_000:]
+        client.send(piece)
+    return end - len(body)
+
+
+BYTES = bytes(range(256)) * 4096
+
+
+def pull_all(worker, request):
+    begin = len(worker.inbox)
+    if not request.pull:
+        return request.body
+    chunks = []
+    while not (chunks and chunks[-1].last):
+        worker.tell(m.BodyPull(request.id, request.attempt, 2 * CHUNK_BYTES))
+        chunks = [
+            i for i in worker.inbox[begin:] if isinstance(i, m.BodyChunk) and i.id == request.id
+        ]
+    return b"".join(chunk.data for chunk in chunks)
+
+
+def test_half_bodies_of_many_clients_go_to_files(make_rig):
+    """Each is small enough for the memory; all of them together are not."""
+    rig = make_rig()
+    rig.service.spool_memory.limit_bytes = 200_000
+    worker = rig.worker()
+    clients = [rig.client() for _ in range(20)]
+    for client in clients:
+        upload(client, 60_000, 45_000)
+        assert rig.service.spool_memory.held_bytes <= 250_000
+    for number, client in enumerate(clients):
+        more(client, 45_000, 60_000)
+        request = worker.requests()[number]
+        assert pull_all(worker, request) == BYTES[:60_000]
+        worker.answer(request)
+        assert client.statuses() == [200]
+    assert rig.service.spool_memory.held_bytes == 0
+
+
+def test_responses_to_many_slow_clients_go_to_files(make_rig):
+    """As above, for what is sent."""
+    rig = make_rig()
+    rig.service.spool_memory.limit_bytes = 300_000
+    workers = [rig.worker() for _ in range(4)]
+    clients = [rig.client() for _ in range(16)]
+    for client in clients:
+        client.get()
+        client.connection.pause_writing()
+        client.transport.buffered = 1
+    for worker in workers:
+        for request in worker.requests():
+            worker.answer(request, BYTES[:90_000], length=100_000, more=True)
+            worker.tell(m.ResponseChunk(request.id, 1, BYTES[90_000:100_000], False))
+    assert rig.service.spool_memory.held_bytes <= 400_000
+    assert rig.pool.account.held_bytes >= 16 * 100_000 - 400_000
+
+
+def test_when_the_spools_are_full_only_the_oldest_bodies_go_on(make_rig):
+    """The others wait, however long that takes, and all are whole in the end."""
+    limit = 1 << 20
+    size = 700_000
+    rig = make_rig(max_spool=limit)
+    worker = rig.worker()
+    clients = [rig.client() for _ in range(12)]
+    sent = []
+    for client in clients:
+        upload(client, size, 0)
+        sent.append(more(client, 0, 100_000))
+    sent = [more(c, s, size - 1) for c, s in zip(clients, sent, strict=True)]
+    waiting = [client for client in clients if not client.transport.is_reading]
+    assert len(waiting) >= 12 - MAX_AHEAD - 1
+    assert rig.pool.account.held_bytes <= limit + MAX_AHEAD * size + 12 * 50_000
+    done = 0
+    while done < len(clients):
+        sent = [more(c, s, size) if s < size else s for c, s in zip(clients, sent, strict=True)]
+        requests = worker.requests()
+        assert len(requests) > done, "nobody goes on"
+        for request in requests[done:]:
+            assert pull_all(worker, request) == BYTES[:size]
+            worker.answer(request)
+        done = len(requests)
+    assert [client.statuses() for client in clients] == [[200]] * 12
+
+
+def test_a_body_that_waits_for_room_is_taken_out_when_its_client_leaves(make_rig):
+    """And the next one goes on in its place."""
+    rig = make_rig(max_spool=1 << 20)
+    clients = [rig.client() for _ in range(MAX_AHEAD + 6)]
+    for client in clients:
+        upload(client, 700_000, 400_000)
+    assert not clients[-1].transport.is_reading
+    for client in clients[:-1]:
+        client.leave()
+    assert clients[-1].transport.is_reading
