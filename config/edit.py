@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias, assert_never
 
 from was.config.changes import (
@@ -34,10 +35,10 @@ from was.config.places import (
     descend,
     index_for,
     is_meant,
-    live,
     location_key,
     own_item,
     restate,
+    takes_away,
     texts_of,
 )
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema
@@ -55,11 +56,23 @@ Inherited: TypeAlias = Callable[[str, str], Merged | None]
 
 @dataclass(slots=True)
 class _Spot:
-    """Where a walk has got to: the tag (None: not in the file), its schema, what is inherited."""
+    """Where a walk has got to: the tag (None: not in the file), its schema, what is inherited.
+
+    The last is worked out when it is asked for: most changes have no need of it.
+    """
 
     tag: Tag | None
     schema: ElementSchema
-    inherited: Merged | None
+    inherited: Callable[[], Merged | None]
+
+
+def _nothing(location: str, section: str) -> Merged | None:
+    return None
+
+
+def _inherited_element(above: Callable[[], Merged | None], name: str) -> Merged | None:
+    merged = above()
+    return None if merged is None else merged.elements.get(name)
 
 
 def _as_it_is(text: str) -> str:
@@ -132,19 +145,12 @@ class Editor:
     def _remove(self, place: Place, item: Item) -> None:
         collection = self._collection(place)
         spot = self._find(place)
-        if spot.tag is not None:
-            children, has_clear = live(spot.tag.children, collection)
-            for child in children:
-                if child.name in collection.add and is_meant(child.attributes, item, collection):
-                    spot.tag.remove(child)
-                    spot.tag.prune()
-                    return
-            is_gone = has_clear or any(
-                child.name == collection.remove and is_meant(child.attributes, item, collection)
-                for child in children
-            )
-        else:
-            is_gone = False
+        own = None if spot.tag is None else own_item(spot.tag, item, collection)
+        if spot.tag is not None and own is not None:
+            spot.tag.remove(own)
+            spot.tag.prune()
+            return
+        is_gone = takes_away(spot.tag, item, collection)
         inherited = None if is_gone else self._inherited_item(spot, item, collection)
         if is_gone or (inherited is None and self.inherited is not None) or not collection.remove:
             raise self._fault(place, "Cannot find requested collection element.", _NOT_FOUND)
@@ -186,9 +192,8 @@ class Editor:
         schema = self.schema.get(place.section)
         if schema is None:
             raise self._fault(place, f"Unrecognized element '{place.section}'")
-        known = None if self.inherited is None else self.inherited(place.location, place.section)
-        tag = self._section(place)
-        spot = _Spot(tag, schema, known)
+        ask = self.inherited or _nothing
+        spot = _Spot(self._section(place), schema, lambda: ask(place.location, place.section))
         self._refuse_sources(place, spot)
         for step in place.steps:
             spot = self._below(place, spot, step)
@@ -202,33 +207,34 @@ class Editor:
                 raise self._fault(place, f"This is kept in another file: '{source}'")
 
     def _below(self, place: Place, spot: _Spot, step: Step) -> _Spot:
-        tag, inherited = spot.tag, spot.inherited
+        tag = spot.tag
         if isinstance(step, str):
             schema = spot.schema.elements.get(step)
             if schema is None:
                 raise self._fault(place, f"Unrecognized element '{step}'")
             found = [] if tag is None else [c for c in tag.children if c.name == step]
-            return _Spot(
-                found[0] if found else None,
-                schema,
-                None if inherited is None else inherited.elements.get(step),
-            )
+            inherited = partial(_inherited_element, spot.inherited, step)
+            return _Spot(found[0] if found else None, schema, inherited)
         collection = spot.schema.collection
         if collection is None:
             raise self._fault(place, f"Element '{spot.schema.name}' has no collection")
         item = None if tag is None else own_item(tag, step, collection)
-        below = self._inherited_item(spot, step, collection)
+        below = None if item is not None else self._inherited_item(spot, step, collection)
         if item is None and below is None:
             raise self._fault(place, "Cannot find requested collection element.", _NOT_FOUND)
-        return _Spot(item, collection.item, None if item is not None else below)
+        return _Spot(item, collection.item, lambda: below)
 
     def _inherited_item(
         self, spot: _Spot, item: Item, collection: CollectionSchema
     ) -> Merged | None:
-        for candidate in () if spot.inherited is None else spot.inherited.items.values():
+        merged = spot.inherited()
+        for candidate in () if merged is None else merged.items.values():
             texts = texts_of(candidate)
             if is_meant(texts, item, collection):
-                return candidate
+                keys = {a.name for a in collection.item.attributes.values() if a.is_key}
+                known = Item({name: text for name, text in texts.items() if name in keys})
+                is_gone = takes_away(spot.tag, known, collection)
+                return None if is_gone else candidate
         return None
 
     def _section(self, place: Place) -> Tag | None:

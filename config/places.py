@@ -19,6 +19,7 @@ __all__ = [
     "location_key",
     "own_item",
     "restate",
+    "takes_away",
     "texts_of",
 ]
 
@@ -62,6 +63,17 @@ def own_item(tag: Tag, item: Item, collection: CollectionSchema) -> Tag | None:
         if child.name in collection.add and is_meant(child.attributes, item, collection):
             return child
     return None
+
+
+def takes_away(tag: Tag | None, item: Item, collection: CollectionSchema) -> bool:
+    """Whether the file clears the collection or removes the item."""
+    if tag is None:
+        return False
+    children, has_clear = live(tag.children, collection)
+    return has_clear or any(
+        child.name == collection.remove and is_meant(child.attributes, item, collection)
+        for child in children
+    )
 
 
 def index_for(

@@ -223,6 +223,40 @@ def test_a_changed_inherited_item_is_removed_and_said_again_whole():
     assert text.index("<remove") < text.index("<add")
 
 
+def test_what_the_file_has_removed_is_inherited_no_more():
+    """It can be neither changed nor removed again, however it is named."""
+    above = inherited_from(web('<handlers><add name="c" path="x" verb="*" /></handlers>'))
+    for gone in ('<remove name="c" />', "<clear />"):
+        text = web(f"<handlers>{gone}</handlers>")
+        for meant in ({"name": "c"}, {"path": "x"}):
+            place = Place(HANDLERS.section, "", (Item(meant),))
+            assert (
+                "Cannot find"
+                in error(text, SetAttribute(place, "verb", "GET"), inherited=above).message
+            )
+            assert (
+                "Cannot find"
+                in error(text, RemoveItem(HANDLERS, Item(meant)), inherited=above).message
+            )
+
+
+def test_what_is_inherited_is_asked_for_only_where_it_matters():
+    """Reading levels costs time: a change of what is in the file needs none."""
+
+    def nobody(location, section):
+        raise AssertionError("asked")
+
+    text = web('<handlers><add name="a" path="x" verb="*" /></handlers>')
+    item = Item({"name": "a"})
+    place = Place(HANDLERS.section, "", (item,))
+    edited(
+        text, SetAttribute(place, "verb", "GET"), AddItem(HANDLERS, {"name": "n"}), inherited=nobody
+    )
+    edited(
+        text, RemoveItem(HANDLERS, item), SetAttribute(BROWSE, "enabled", "true"), inherited=nobody
+    )
+
+
 def test_clearing_leaves_one_directive():
     """What the file added or removed is of no use any more; comments stay."""
     text = web(LIST)
