@@ -8,7 +8,6 @@ from dataclasses import replace
 from was.config.merge import Merged
 from was.config.model import (
     AnonymousAuthentication,
-    Application,
     AppPool,
     CentralLog,
     ConfigHistory,
@@ -26,7 +25,6 @@ from was.config.model import (
     SectionView,
     ServerConfig,
     ServerRuntime,
-    Site,
     StaticContent,
     WebLimits,
 )
@@ -40,12 +38,10 @@ from was.config.semantics import (
     SITES,
     KnownModules,
     check_isolation,
-    check_sites,
     handler_works,
     is_windows_path,
-    unserved_bindings,
-    windows_paths,
 )
+from was.config.site_records import SiteRecords
 from was.config.typed import Typer
 from was.config.views import Viewer
 from was.errors import ConfigError
@@ -87,10 +83,12 @@ def build_server(
     viewer: Viewer,
     known: KnownModules,
     errors: list[ConfigError],
-) -> ServerConfig:
+    before: SiteRecords | None = None,
+) -> tuple[ServerConfig, SiteRecords]:
     """The server's configuration, with the faults of its parts together in `errors`.
 
     Sites still hold the applications that are only there to be inherited from (inheritOnly).
+    `before` are the records of an earlier configuration.
     """
     typer = Typer()
 
@@ -100,22 +98,23 @@ def build_server(
     pools = {str(item["name"]): typer.make(AppPool, item) for item in view(POOLS).items}
     canonical = {name.lower(): name for name in pools}
     check_isolation(view(POOLS), pools, errors)
-    sites = view(SITES)
-    check_sites(sites, canonical, errors)
+    records = SiteRecords(view(SITES), canonical, before)
+    records.check(errors)
     history, remarks = _history(view(HISTORY), schema[HISTORY], viewer)
     errors.extend(viewer.errors)
-    return ServerConfig(
+    config = ServerConfig(
         home=viewer.home,
         app_pools=pools,
-        sites=() if errors else tuple([_site(s, canonical, typer) for s in sites.items]),
+        sites=() if errors else records.sites,
         web_limits=typer.make(WebLimits, view(_HOST + "webLimits")),
         identities=typer.make(Identities, view(_HOST + "identities")),
         log=typer.make(CentralLog, view(_HOST + "log")),
         history=history,
         global_modules=known.usable,
         modules=modules_in_use(view(MODULES), known, typer),
-        warnings=(*windows_paths(sites), *unserved_bindings(sites), *remarks),
+        warnings=(*records.remarks, *remarks),
     )
+    return config, records
 
 
 def _history(
@@ -129,15 +128,6 @@ def _history(
     here = str(viewer.resolve(attribute, attribute.default or ""))
     remark = f"{view.file}:{view.line}: configHistory: the history is kept in {here}"
     return replace(history, path=here), [remark]
-
-
-def _site(view: SectionView, pools: Mapping[str, str], typer: Typer) -> Site:
-    applications: list[Application] = []
-    for item in view.items:
-        pool = str(item["applicationPool"])
-        name = pools.get(pool.lower(), pool)
-        applications.append(typer.make(Application, item, application_pool=name))
-    return typer.make(Site, view, applications=tuple(applications))
 
 
 def build_settings(

@@ -22,6 +22,11 @@ class Faults(list[ConfigError]):
             text = f"There are more faults than the {MAX_FAULTS} that are listed"
             super().append(ConfigError(text, file=fault.file, line=fault.line, column=fault.column))
 
+    def __iadd__(self, faults: Iterable[ConfigError], /) -> Faults:  # type: ignore[override, misc]
+        """As extend."""
+        self.extend(faults)
+        return self
+
     def extend(self, faults: Iterable[ConfigError], /) -> None:
         """Add each fault unless the list is full."""
         for fault in faults:

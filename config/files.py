@@ -9,7 +9,7 @@ lies below it and for nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from was.config.foundation import Foundation, foundation
 from was.config.loaded import LoadedServer
 from was.config.merge import Merged, merge
 from was.config.parse import Node, parse
+from was.config.past import Past
 from was.config.paths import State, apply_scope
-from was.config.reading import Sources, read_file
+from was.config.reading import Sources, read_data, read_file
+from was.config.reparse import reparse
 from was.config.secrets import KEY_NAME, Secrets
 from was.config.semantics import (
     GLOBAL_MODULES,
@@ -55,26 +57,64 @@ class Report:
 
 
 def load_server(
-    path: Path, *, home: Path | None = None, environment: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    before: LoadedServer | None = None,
 ) -> LoadedServer:
     """Read an applicationHost.config, or raise ConfigErrors with all faults in it.
 
     `home` is the folder that relative paths start from and %WAS_HOME% stands for: by default the
     parent of the folder that holds the file. `environment` supplies the other variables (by
-    default this process's).
+    default this process's). What has not changed since `before` was read is taken from there.
     """
     errors = Faults()
     with collection_waits():
-        loaded = _load(Path(path), home, os.environ if environment is None else environment, errors)
-    if loaded is None or errors:
-        raise ConfigErrors(errors)
+        source = _Source(Path(path), before)
+        root = source.tree()
+        surroundings = os.environ if environment is None else environment
+        loaded = _load_tree(root, source.path, home, surroundings, errors, source)
+        if errors:
+            raise ConfigErrors(errors)
+        source.settle()
     return loaded
+
+
+class _Source:
+    """The server's file, its tree, and what is known of it from an earlier time."""
+
+    def __init__(self, path: Path, before: LoadedServer | None) -> None:
+        self.path = path
+        self.data = read_data(path)
+        self._before = before
+        # What other files say is in the tree of the first: its tags are not those of its text.
+        is_same = before is not None and before.source_files == (path,)
+        self.past = before.past if before is not None and is_same else None
+        self._settle: Callable[[], None] | None = None
+
+    def tree(self) -> Node:
+        """Parsed, as far as it is not known."""
+        if self.past is not None:
+            known = reparse(self.past.root, self.past.data, self.data)
+            if known is not None:
+                self._settle = known.settle
+                return known.root
+        return parse(self.data, str(self.path))
+
+    def settle(self) -> None:
+        """The new configuration is good: the tree that it shares with the old one is its own."""
+        if self._before is not None:
+            self._before.past = None
+        if self._settle is not None:
+            self._settle()
 
 
 def load_text(content: bytes, home: Path) -> LoadedServer:
     """The configuration that `content` is, or ConfigErrors with all faults in it."""
     errors = Faults()
-    loaded = _load_tree(parse(content, "(text)"), home / "(text)", home, {}, errors)
+    with collection_waits():
+        loaded = _load_tree(parse(content, "(text)"), home / "(text)", home, {}, errors)
     if errors:
         raise ConfigErrors(errors)
     return loaded
@@ -97,8 +137,10 @@ def _load_tree(
     home: Path | None,
     environment: Mapping[str, str],
     errors: list[ConfigError],
+    source: _Source | None = None,
 ) -> LoadedServer:
     base = foundation()
+    past = None if source is None else source.past
     schema = base.schema
     sources, secrets = Sources(path), Secrets(path.with_name(KEY_NAME))
     level = read_level(
@@ -114,19 +156,21 @@ def _load_tree(
     folder = _home_of(path, home, own)
     state = _server_state(base, level, own, errors)
     sections = state.sections
-    viewer = Viewer(folder, environment)
-    host_viewer = Viewer(folder, environment)
+    viewer = Viewer(folder, environment, None if past is None else past.viewer)
+    host_viewer = Viewer(folder, environment, viewer)
     known = known_modules(
         viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES]), base.images
     )
     check_modules(level, known, errors)
     _check_locations(level, state, errors)
-    config = build_server(sections, schema, host_viewer, known, errors)
+    records = None if past is None else past.records
+    config, records = build_server(sections, schema, host_viewer, known, errors, records)
     sites = host_viewer.section(sections.get(SITES), schema[SITES])
     idle = idle_locations(level, sites)
     config = replace(config, warnings=(*warnings_of(level, known), *idle, *config.warnings))
     files = (path, *sources.taken)
-    return LoadedServer(config, level, state, viewer, base, files, secrets)
+    left = None if source is None else Past(source.data, root, viewer, records)
+    return LoadedServer(config, level, state, viewer, base, files, secrets, left)
 
 
 def _home_of(path: Path, home: Path | None, scopes: list[Scope]) -> str:

@@ -15,6 +15,7 @@ from was.config.merge import Merged
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
 from was.config.origins import Shown, show, trace
 from was.config.parse import Node, parse
+from was.config.past import Past
 from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
 from was.config.reduce import reduce_server
@@ -35,7 +36,7 @@ class LoadedServer:
     """A configuration without errors.
 
     `config` is its typed view; `level` keeps the tree as written; `files` are those it was read
-    from. Any thread may ask.
+    from; `past` is for the next configuration, and gone once that has it. Any thread may ask.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class LoadedServer:
         base: Foundation,
         files: tuple[Path, ...],
         secrets: Secrets,
+        past: Past | None = None,
     ) -> None:
         self.level = level
         self.path = files[0]
+        self.past = past
         self.source_files = files
         self._foundation = base
         self._secrets = secrets

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from was.config.locks import LOCK_VIOLATION, LOCKED, OPEN, Lock, locks_of
+from was.config.model import SectionView
 from was.config.schema import CollectionSchema, ElementSchema, SchemaValue
 from was.errors import ConfigError
 
@@ -41,7 +42,11 @@ class Operation(Enum):
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """What one place in one file says about a section, element or item."""
+    """What one place in one file says about a section, element or item.
+
+    The next configuration may have the same element: then it is known what came of it, `merged`
+    where no level above says anything, and `remarks` on what has no effect.
+    """
 
     schema: ElementSchema
     name: str
@@ -52,6 +57,8 @@ class Element:
     file: str = ""
     line: int = 0
     column: int = 0
+    merged: Merged | None = None
+    remarks: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +90,7 @@ class Merged:
     locks: tuple[Lock, ...] = ()
     locked_by: int = OPEN
     view: object = None
+    made: tuple[object, tuple[Merged, ...], SectionView] | None = None
 
 
 def merge(
@@ -116,9 +124,13 @@ def merge(
     if written:
         elements = dict(elements)
         for name, child in written.items():
-            elements[name] = merge(
-                elements.get(name), child, section, errors, may_restate=may_restate, depth=depth
-            )
+            below = elements.get(name)
+            if below is None:
+                elements[name] = child.merged or _alone(child, section, errors, depth)
+            else:
+                elements[name] = merge(
+                    below, child, section, errors, may_restate=may_restate, depth=depth
+                )
     items = _fold_items(base, level, section, errors, may_restate, depth)
     locked_by = base.locked_by
     if level.locks:
@@ -212,8 +224,19 @@ def _fold_items(
                 errors.append(_duplicate(item, taken, section))
                 continue
             others.add(item)
-            own[key] = merge(None, item, section, errors, depth=depth)
+            own[key] = item.merged or _alone(item, section, errors, depth)
     return {**inherited, **own} if collection.merge_append else {**own, **inherited}
+
+
+def _alone(item: Element, section: str, errors: list[ConfigError], depth: int) -> Merged:
+    """What is said where nothing was said before."""
+    faults: list[ConfigError] = []
+    merged = merge(None, item, section, faults, depth=depth)
+    errors.extend(faults)
+    # A web.config may stand at several depths: those of the applications in its folder.
+    if not depth and not faults:
+        item.merged = merged
+    return merged
 
 
 class _OtherKeys:

@@ -26,7 +26,8 @@ _PIECE = 1 << 20
 class Node:
     """One tag: name, attributes as written, children, and its place in the file.
 
-    `start` is the byte offset of its `<`, `end` that of the `<` of its end tag (for an empty tag
+    `reading` is for who reads the tag: what it has made of it, to be found there again. `start` is
+    the byte offset of its `<`, `end` that of the `<` of its end tag (for an empty tag
     `end` equals `start`). `text_line` is the line of the first text that is not white space, 0
     if there is none; `text_column` belongs to it.
     """
@@ -39,6 +40,7 @@ class Node:
         "file",
         "line",
         "name",
+        "reading",
         "start",
         "text_column",
         "text_line",
@@ -57,6 +59,7 @@ class Node:
         self.end = start
         self.text_line = 0
         self.text_column = 0
+        self.reading: object = None
 
 
 class _Builder:

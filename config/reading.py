@@ -17,7 +17,7 @@ from pathlib import Path
 from was.config.parse import MAX_BYTES, Node, parse, too_large
 from was.errors import ConfigError, ConfigErrors
 
-__all__ = ["MAX_WEB_CONFIG_BYTES", "Sources", "is_folder", "read_file"]
+__all__ = ["MAX_WEB_CONFIG_BYTES", "Sources", "is_folder", "read_data", "read_file"]
 
 MAX_WEB_CONFIG_BYTES = 1 << 20
 _ACCESS_DENIED = 0x80070005
@@ -26,6 +26,11 @@ _NOT_READABLE = 0x80070003
 
 def read_file(path: Path, limit: int = MAX_BYTES) -> Node:
     """The parsed file; what keeps it from being read is a ConfigErrors like any other fault."""
+    return parse(read_data(path, limit), str(path))
+
+
+def read_data(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The file's content; what keeps it from being read is a ConfigErrors."""
     try:
         data = _read(path, limit)
     except OSError as error:
@@ -37,7 +42,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> Node:
         raise ConfigErrors([ConfigError(text, file=str(path), hresult=_NOT_READABLE)])
     if len(data) > limit:
         raise too_large(str(path), limit)
-    return parse(data, str(path))
+    return data
 
 
 def _read(path: Path, limit: int) -> bytes | None:

@@ -8,16 +8,10 @@ that are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from was.config.bindings import (
-    ADDRESSED_PROTOCOLS,
-    HEALTH_PROTOCOL,
-    InvalidBindingError,
-    parse_binding_information,
-)
-from was.config.merge import DUPLICATE, Element, Operation
+from was.config.merge import Element, Operation
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
 from was.config.schema import ElementSchema
 from was.config.validate import Level
@@ -34,13 +28,10 @@ __all__ = [
     "KnownModules",
     "check_isolation",
     "check_modules",
-    "check_sites",
     "handler_works",
     "idle_locations",
     "is_windows_path",
-    "unserved_bindings",
     "warnings_of",
-    "windows_paths",
 ]
 
 HISTORY = "system.applicationHost/configHistory"
@@ -100,103 +91,9 @@ def check_isolation(
             errors.append(_error(text, view, POOLS))
 
 
-def check_sites(sites: SectionView, pools: Collection[str], errors: list[ConfigError]) -> None:
-    """Roots, pools and bindings of all sites."""
-    taken: dict[tuple[str, int, str], str] = {}
-    for site in sites.items:
-        name = str(site["name"])
-        if not any(a["path"] == "/" for a in site.items):
-            errors.append(_error(f"Site '{name}' has no application '/'", site, SITES))
-        for application in site.items:
-            _check_application(name, application, pools, errors)
-        for binding in site.elements["bindings"].items:
-            _check_binding(name, binding, taken, errors)
-    _check_health_bindings(sites, errors)
-
-
-def _check_application(
-    site: str, application: SectionView, pools: Collection[str], errors: list[ConfigError]
-) -> None:
-    path, pool = application["path"], application["applicationPool"]
-    if str(pool).lower() not in pools and not application["inheritOnly"]:
-        text = (
-            f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
-        )
-        errors.append(_error(text, application, SITES))
-    if not any(v["path"] == "/" for v in application.items):
-        text = f"Application '{site}{path}' has no virtual directory '/'"
-        errors.append(_error(text, application, SITES))
-
-
-def _check_binding(
-    site: str,
-    binding: SectionView,
-    taken: dict[tuple[str, int, str], str],
-    errors: list[ConfigError],
-) -> None:
-    if str(binding["protocol"]).lower() not in ADDRESSED_PROTOCOLS:
-        return
-    text = str(binding["bindingInformation"])
-    try:
-        parts = parse_binding_information(text)
-    except InvalidBindingError as error:
-        errors.append(_error(f"Invalid bindingInformation '{text}': {error}", binding, SITES))
-        return
-    # Port 0 is a different free port for everybody who asks.
-    owner = taken.setdefault(parts, site) if parts[1] else site
-    if owner != site:
-        message = f"Site '{site}' has the same binding '{text}' as site '{owner}'"
-        errors.append(_error(message, binding, SITES, DUPLICATE))
-
-
-def _check_health_bindings(sites: SectionView, errors: list[ConfigError]) -> None:
-    """What answers to probes has a port of its own, and answers whatever host they ask for."""
-    probes: list[tuple[str, int, SectionView]] = []
-    others: list[tuple[str, int]] = []
-    for binding in (b for site in sites.items for b in site.elements["bindings"].items):
-        protocol = str(binding["protocol"]).lower()
-        try:
-            ip, port, host = parse_binding_information(str(binding["bindingInformation"]))
-        except InvalidBindingError:
-            continue
-        if protocol == HEALTH_PROTOCOL:
-            probes.append((ip, port, binding))
-            if host:
-                text = f"A binding of protocol {HEALTH_PROTOCOL} takes no host name: '{host}'"
-                errors.append(_error(text, binding, SITES))
-        elif protocol in ADDRESSED_PROTOCOLS:
-            others.append((ip, port))
-    for ip, port, binding in probes:
-        if port and any(p == port and (i == ip or "" in (i, ip)) for i, p in others):
-            text = f"Port {port} of this {HEALTH_PROTOCOL} binding is an http binding's too"
-            errors.append(_error(text, binding, SITES, DUPLICATE))
-
-
-def windows_paths(sites: SectionView) -> list[str]:
-    """A line for each folder that only a Windows machine could have."""
-    return [
-        f"{directory.file}:{directory.line}: '{path}' looks like a path of Windows"
-        for site in sites.items
-        for application in site.items
-        for directory in application.items
-        if is_windows_path(path := str(directory["physicalPath"]))
-    ]
-
-
 def is_windows_path(path: str) -> bool:
     """Whether no folder here is meant: backslashes, or a variable that nobody has set."""
     return "\\" in path or "%" in path
-
-
-def unserved_bindings(sites: SectionView) -> list[str]:
-    """A line for each binding that nobody listens on."""
-    return [
-        f"{binding.file}:{binding.line}: binding {binding['protocol']} "
-        f"{binding['bindingInformation']} of site '{site['name']}': not served, only http is"
-        for site in sites.items
-        for binding in site.elements["bindings"].items
-        if str(binding["protocol"]).lower() not in ("http", HEALTH_PROTOCOL)
-    ]
 
 
 def idle_locations(level: Level, sites: SectionView) -> list[str]:
@@ -311,4 +208,9 @@ def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
         else:
             _collect(child, child.schema, found)
     for directive in element.directives:
-        _collect(directive.element, directive.element.schema, found)
+        item = directive.element
+        if item.remarks is None:
+            remarks: list[str] = []
+            _collect(item, item.schema, remarks)
+            item.remarks = tuple(remarks)
+        found.extend(item.remarks)

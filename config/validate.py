@@ -25,6 +25,8 @@ __all__ = ["Declaration", "Level", "Scope", "read_level"]
 _TRANSPARENT = frozenset({"configProtectedData"})
 _BAD_LOCATION = frozenset('*?:\\<>"|')
 _MAX_PATH = 1024
+# The keys of items without one: never given twice, since items outlive the reading of a file.
+_SERIAL = count()
 _OVERRIDE_MODES = ("Allow", "Deny")
 _DEFINITIONS = (
     "MachineOnly",
@@ -130,7 +132,7 @@ class _Reader:
         self.level = Level(root.file, dict(inherited), root=root)
         self.groups = _group_names(schema) | _group_names(inherited)
         self.section = ""
-        self.serial = count()
+        self.faults = 0
         self.places: set[tuple[str, str]] = set()
 
     def read(self) -> Level:
@@ -154,6 +156,7 @@ class _Reader:
         return self.level
 
     def fail(self, node: Node, message: str, hresult: int = 0x8007000D) -> None:
+        self.faults += 1
         self.errors.append(
             ConfigError(
                 message,
@@ -167,6 +170,7 @@ class _Reader:
 
     def refuse_text(self, node: Node) -> None:
         if node.text_line:
+            self.faults += 1
             text = f"Unrecognized text in element '{node.name}'"
             self.errors.append(
                 ConfigError(
@@ -298,7 +302,18 @@ class _Reader:
         self.places.add(place)
         if "configSource" in node.attributes and self.take_in is not None:
             self.take_in(node, "configSource", self.errors)
-        scope.sections[path] = self.read_element(node, schema)
+        scope.sections[path] = self.element_of(node, schema)
+
+    def element_of(self, node: Node, schema: ElementSchema) -> Element:
+        """What the tag says; it need not be read again in the next configuration."""
+        known = node.reading
+        if isinstance(known, Element) and known.schema is schema:
+            return known
+        faults = self.faults
+        element = self.read_element(node, schema)
+        if faults == self.faults:
+            node.reading = element
+        return element
 
     def read_element(self, node: Node, schema: ElementSchema) -> Element:
         if "childSource" in node.attributes and self.take_in is not None:
@@ -316,7 +331,7 @@ class _Reader:
             if below is not None:
                 if name in element.elements:
                     self.fail(child, f"Element '{name}' may only appear once in this section")
-                element.elements[name] = self.read_element(child, below)
+                element.elements[name] = self.element_of(child, below)
             elif collection is not None and name in collection.add:
                 self.read_item(child, collection, element)
             elif collection is not None and name == collection.clear:
@@ -362,6 +377,11 @@ class _Reader:
         return reading.value
 
     def read_item(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
+        known = node.reading
+        if isinstance(known, Directive) and known.element.schema is collection.item:
+            parent.directives.append(known)
+            return
+        faults = self.faults
         item = self.read_element(node, collection.item)
         complete = True
         for attribute in collection.item.attributes.values():
@@ -376,7 +396,10 @@ class _Reader:
                 complete = False
         if complete:
             key = self.key_of(item, collection)
-            parent.directives.append(Directive(Operation.ADD, key, item))
+            directive = Directive(Operation.ADD, key, item)
+            parent.directives.append(directive)
+            if faults == self.faults:
+                node.reading = directive
 
     def read_remove(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
         keys = {a.name: a for a in collection.item.attributes.values() if a.is_key}
@@ -395,7 +418,7 @@ class _Reader:
     def key_of(self, item: Element, collection: CollectionSchema) -> Key:
         keys = collection.unique_keys[:1] or collection.combined_keys
         if not keys or collection.allow_duplicates:
-            return (self.level.file, next(self.serial))
+            return (self.level.file, next(_SERIAL))
         return tuple(_normalised(a, item) for a in keys)
 
 

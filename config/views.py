@@ -24,9 +24,15 @@ _NOTHING: Mapping[str, Merged] = {}
 class Viewer:
     """Completes sections for one home and one set of variables; faults go to `errors`."""
 
-    def __init__(self, home: str, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: str, variables: Mapping[str, str], before: Viewer | None = None
+    ) -> None:
+        """`before` is the viewer of an earlier configuration, whose views of items may serve."""
         self.home = home
         self.variables = {**variables, "WAS_HOME": home}
+        self.surroundings = object()
+        if before is not None and (before.home, before.variables) == (home, self.variables):
+            self.surroundings = before.surroundings
         self.errors: list[ConfigError] = Faults()
         # Keyed by id: the entry holds the object, so that its id cannot be given to another.
         self._views: dict[int, tuple[object, SectionView]] = {}
@@ -119,7 +125,13 @@ class Viewer:
             return tuple([self._view(item, defaults, section) for item in merged.items.values()])
         default = defaults.get(collection.default_element)
         views: list[SectionView] = []
+        surroundings, given = self.surroundings, tuple(defaults.values())
         for item in merged.items.values():
+            made = item.made
+            if made is not None and made[0] is surroundings and made[1] == given:
+                views.append(made[2])
+                continue
+            faults = len(self.errors)
             whole = item if default is None else overlay(default, item)
             for attribute in collection.item.attributes.values():
                 if attribute.required and attribute.name not in whole.values:
@@ -133,5 +145,8 @@ class Viewer:
                             section=section,
                         )
                     )
-            views.append(self._build(whole, defaults, section))
+            view = self._build(whole, defaults, section)
+            views.append(view)
+            if faults == len(self.errors) == 0:
+                item.made = (surroundings, given, view)
         return tuple(views)

@@ -1,4 +1,4 @@
-"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools.
+"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools, configuration.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import configuration
 import idle
 import kill
 import memory
@@ -16,7 +17,7 @@ import recycle
 import throughput
 from harness.table import Report
 
-NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools")
+NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools", "configuration")
 
 
 def main() -> int:
@@ -39,6 +40,8 @@ def main() -> int:
                 idle.run(report)
             case "kill":
                 kill.run(report)
+            case "configuration":
+                configuration.run(report)
             case "pools":
                 pools.run(report)
             case _:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 import was
-from was.config.model import AppPool, IdentityType, ServerConfig
+from was.config.model import AppPool, IdentityType, ServerConfig, Site
 from was.ipc.endpoints import Home, SocketFolder
 from was.ipc.messages import Isolation
 from was.isolation import landlock, privileges, view
@@ -48,6 +48,7 @@ class Isolations:
         self._facts = machine_facts()
         self._complained: set[tuple[str, str]] = set()
         self._listener: Account | None = None
+        self._logging: dict[int, Site] = {}
 
     # ── the server as a whole ───────────────────────────────────────────────────────────────────
 
@@ -69,18 +70,20 @@ class Isolations:
             log("isolation_reduced", off="; ".join(off))
 
     def open_logs(self, config: ServerConfig) -> None:
-        """The folders that the listener writes request logs to."""
+        """The folders that the listener writes request logs to; those of known sites are there."""
         owner = self._listener
         if os.geteuid() != 0 or self._facts.cannot_switch:
             return
         uid, gid = (0, 0) if owner is None else (owner.uid, owner.gid)
-        for path in self._log_folders(config):
+        new = [site for site in config.sites if self._logging.get(site.id) is not site]
+        self._logging = {site.id: site for site in config.sites}
+        for path in self._log_folders(new):
             if owner is not None or path.is_dir():
                 give_folder(path, uid, gid, 0o750)
 
-    def _log_folders(self, config: ServerConfig) -> list[Path]:
+    def _log_folders(self, sites: Iterable[Site]) -> list[Path]:
         folders = [self._home.logs / "HTTPERR"]
-        for site in config.sites:
+        for site in sites:
             above = Path(site.log_file.directory or self._home.logs)
             folders += [above / f"W3SVC{site.id}", self._home.logs / f"W3SVC{site.id}"]
         return list(dict.fromkeys(folders))
@@ -118,7 +121,7 @@ class Isolations:
             return Isolation()
         reached = [*self._facts.programs, str(self._home.run / "spool"), str(self._home.logs)]
         reached += [self._folder.control, str(self._folder.path)]
-        reached += [str(path) for path in self._log_folders(config)]
+        reached += [str(path) for path in self._log_folders(config.sites)]
         return Isolation(
             uid=account.uid,
             gid=account.gid,

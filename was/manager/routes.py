@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from was.config.model import (
     AppPool,
@@ -25,6 +26,7 @@ from was.manager.pool import ApplicationPool
 from was.manager.server import Engine
 
 __all__ = [
+    "RealPort",
     "SocketKey",
     "binding_text",
     "bindings_of",
@@ -74,13 +76,17 @@ class SocketKey:
     owner: str = ""
 
 
+# Ten thousand sites may share one socket.
+_key = lru_cache(maxsize=4096)(SocketKey)
+
+
 def bindings_of(site: Site) -> list[tuple[SocketKey, Binding]]:
     """The bindings that are served, and the sockets they would have if they were alone."""
     found: list[tuple[SocketKey, Binding]] = []
     for index, binding in enumerate(site.bindings):
         if binding.protocol in _PROTOCOLS:
             owner = f"{site.id}/{index}" if binding.port == 0 else ""
-            found.append((SocketKey(binding.ip, binding.port, owner), binding))
+            found.append((_key(binding.ip, binding.port, owner), binding))
     return found
 
 
@@ -90,7 +96,7 @@ def needed_sockets(sites: Iterable[Site]) -> dict[SocketKey, list[tuple[Site, Bi
     everywhere = {key for key, _, _ in wanted if key.ip == ""}
     needed: dict[SocketKey, list[tuple[Site, Binding]]] = {}
     for key, site, binding in wanted:
-        shared = SocketKey("", key.port, key.owner)
+        shared = _key("", key.port, key.owner) if everywhere else key
         needed.setdefault(shared if shared in everywhere else key, []).append((site, binding))
     return needed
 

@@ -22,7 +22,7 @@ from was.log import log, log_exception, set_process
 from was.manager import process
 from was.manager.admin import AdminServer
 from was.manager.commands import answer
-from was.manager.configuration import load_configuration
+from was.manager.configuration import ConfigurationReader
 from was.manager.control import ControlServer
 from was.manager.events import EventLog
 from was.manager.inbox import Inbox, MessageArrived, PeerFaulty, PeerGone, SignalArrived
@@ -45,7 +45,7 @@ def run_manager(
     settings: Mapping[str, object] | None = None,
     output_to_terminal: bool = False,
     programs: Programs | None = None,
-    load: Callable[[Home], Configuration] = load_configuration,
+    load: Callable[[Home], Configuration] | None = None,
     on_ready: Callable[[list[str]], None] | None = None,
 ) -> int:
     """Be this home's manager until told to stop; the exit status.
@@ -55,6 +55,7 @@ def run_manager(
     as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
     `settings` replace fields of ListenerSettings; `output_to_terminal` is for the applications.
     """
+    load = load or ConfigurationReader().read
     notifier = Notifier.from_environment(os.environ)
     given = take_sockets(os.environ)
     tell = _Teller(foreground=foreground, notify_fd=detach_notify_fd, on_ready=on_ready)

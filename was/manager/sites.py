@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from was.config.model import Site
-from was.ipc.messages import ListeningSocket
+from was.ipc.messages import ListeningSocket, SiteRoute
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.notify import GivenSocket
 from was.manager.pool import ApplicationPool
-from was.manager.routes import SocketKey, binding_text, bindings_of, site_route, site_urls
+from was.manager.routes import RealPort, SocketKey, binding_text, bindings_of, site_route, site_urls
 from was.manager.server import Server
 from was.manager.sockets import ListeningSockets
 
@@ -29,6 +30,7 @@ class SiteSet:
         self._pools = pools
         self._listening = ListeningSockets(server.notifier)
         self._wanted: dict[int, bool] = {}
+        self._routes: dict[int, tuple[Site, tuple[object, ...], SiteRoute]] = {}
         self.refused: dict[str, str] = {}
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
@@ -85,14 +87,23 @@ class SiteSet:
 
     def publish_routes(self) -> None:
         """Tell the listener all sites."""
-        self._listener.set_routes(
-            [
-                site_route(
-                    site, self._listening.real_port, self._pools, started=self.is_started(site)
-                )
-                for site in self._server.config.sites
-            ]
-        )
+        pools = frozenset(self._pools)
+        real_port = cache(self._listening.real_port)
+        self._routes = {
+            site.id: self._route(site, pools, real_port) for site in self._server.config.sites
+        }
+        self._listener.set_routes([route for _, _, route in self._routes.values()])
+
+    def _route(
+        self, site: Site, pools: frozenset[str], real_port: RealPort
+    ) -> tuple[Site, tuple[object, ...], SiteRoute]:
+        """The site's route, and what it was made of: the last one if that is the same."""
+        started = self.is_started(site)
+        made_of = (pools, started, *(real_port(key) for key, _ in bindings_of(site)))
+        known = self._routes.get(site.id)
+        if known is not None and known[0] is site and known[1] == made_of:
+            return known
+        return site, made_of, site_route(site, real_port, pools, started=started)
 
     def publish_sockets(self) -> None:
         """Tell the listener what to accept on."""

@@ -1,0 +1,195 @@
+"""What is known of each site by itself, and what follows for all of them together: pure.
+
+A record is made of one site and the names of the pools. The next configuration finds it again as
+long as the site's view is the same object, and has only the comparison of all sites to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from was.config.bindings import (
+    ADDRESSED_PROTOCOLS,
+    HEALTH_PROTOCOL,
+    InvalidBindingError,
+    parse_binding_information,
+)
+from was.config.merge import DUPLICATE
+from was.config.model import Application, SectionView, Site
+from was.config.semantics import SITES, is_windows_path
+from was.config.typed import Typer
+from was.errors import ConfigError
+
+__all__ = ["SiteRecord", "SiteRecords"]
+
+_Parts = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _BindingFact:
+    protocol: str
+    parts: _Parts | None  # None: it has no address, or a wrong one
+    view: SectionView
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """One site: typed, its own faults, its bindings taken apart, and remarks about it."""
+
+    view: SectionView
+    site: Site
+    name: str
+    faults: tuple[ConfigError, ...]
+    bindings: tuple[_BindingFact, ...]
+    windows_paths: tuple[str, ...]
+    unserved: tuple[str, ...]
+
+
+class SiteRecords:
+    """The records of all sites of a configuration. `pools`: their names by those in lower case."""
+
+    def __init__(
+        self, sites: SectionView, pools: Mapping[str, str], before: SiteRecords | None = None
+    ) -> None:
+        self._pools = dict(pools)
+        known: Mapping[int, SiteRecord] = {}
+        if before is not None and before._pools == self._pools:
+            known = before._records
+        typer = Typer()
+        self._records: dict[int, SiteRecord] = {
+            id(view): known.get(id(view)) or _record(view, pools, typer) for view in sites.items
+        }
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites, typed."""
+        return tuple([record.site for record in self._records.values()])
+
+    @property
+    def remarks(self) -> list[str]:
+        """A line for each folder that only Windows has, and each binding that nobody serves."""
+        records = self._records.values()
+        paths = [line for record in records for line in record.windows_paths]
+        return paths + [line for record in records for line in record.unserved]
+
+    def check(self, errors: list[ConfigError]) -> None:
+        """The faults of each site, and bindings that two of them have."""
+        taken: dict[_Parts, str] = {}
+        has_probes = False
+        for record in self._records.values():
+            errors.extend(record.faults)
+            for binding in record.bindings:
+                parts = binding.parts
+                # Port 0 is a different free port for everybody who asks.
+                if parts is None or not parts[1]:
+                    continue
+                has_probes |= binding.protocol == HEALTH_PROTOCOL
+                owner = taken.setdefault(parts, record.name)
+                if owner != record.name:
+                    text = str(binding.view["bindingInformation"])
+                    message = (
+                        f"Site '{record.name}' has the same binding '{text}' as site '{owner}'"
+                    )
+                    errors.append(_error(message, binding.view, DUPLICATE))
+        if has_probes:
+            self._check_probes(errors)
+
+    def _check_probes(self, errors: list[ConfigError]) -> None:
+        """What answers to probes has a port of its own."""
+        facts = [b for record in self._records.values() for b in record.bindings if b.parts]
+        others = {b.parts[:2] for b in facts if b.parts and b.protocol != HEALTH_PROTOCOL}
+        for fact in facts:
+            if fact.protocol != HEALTH_PROTOCOL or fact.parts is None or not fact.parts[1]:
+                continue
+            ip, port, _ = fact.parts
+            if any(p == port and (i == ip or "" in (i, ip)) for i, p in others):
+                text = f"Port {port} of this {HEALTH_PROTOCOL} binding is an http binding's too"
+                errors.append(_error(text, fact.view, DUPLICATE))
+
+
+def _record(view: SectionView, pools: Mapping[str, str], typer: Typer) -> SiteRecord:
+    name = str(view["name"])
+    faults: list[ConfigError] = []
+    if not any(a["path"] == "/" for a in view.items):
+        faults.append(_error(f"Site '{name}' has no application '/'", view))
+    for application in view.items:
+        _check_application(name, application, pools, faults)
+    bindings = view.elements["bindings"].items
+    facts = tuple([_binding_fact(binding, faults) for binding in bindings])
+    return SiteRecord(
+        view,
+        _site(view, pools, typer),
+        name,
+        tuple(faults),
+        facts,
+        tuple(_windows_paths(view)),
+        tuple(_unserved(name, bindings)),
+    )
+
+
+def _site(view: SectionView, pools: Mapping[str, str], typer: Typer) -> Site:
+    applications: list[Application] = []
+    for item in view.items:
+        pool = str(item["applicationPool"])
+        name = pools.get(pool.lower(), pool)
+        applications.append(typer.make(Application, item, application_pool=name))
+    return typer.make(Site, view, applications=tuple(applications))
+
+
+def _check_application(
+    site: str, application: SectionView, pools: Mapping[str, str], faults: list[ConfigError]
+) -> None:
+    path, pool = application["path"], application["applicationPool"]
+    if str(pool).lower() not in pools and not application["inheritOnly"]:
+        text = (
+            f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
+        )
+        faults.append(_error(text, application))
+    if not any(v["path"] == "/" for v in application.items):
+        text = f"Application '{site}{path}' has no virtual directory '/'"
+        faults.append(_error(text, application))
+
+
+def _binding_fact(binding: SectionView, faults: list[ConfigError]) -> _BindingFact:
+    protocol = str(binding["protocol"]).lower()
+    parts: _Parts | None = None
+    if protocol in ADDRESSED_PROTOCOLS:
+        text = str(binding["bindingInformation"])
+        try:
+            parts = parse_binding_information(text)
+        except InvalidBindingError as error:
+            faults.append(_error(f"Invalid bindingInformation '{text}': {error}", binding))
+    if protocol == HEALTH_PROTOCOL and parts is not None and parts[2]:
+        text = f"A binding of protocol {HEALTH_PROTOCOL} takes no host name: '{parts[2]}'"
+        faults.append(_error(text, binding))
+    return _BindingFact(protocol, parts, binding)
+
+
+def _windows_paths(site: SectionView) -> Iterable[str]:
+    return (
+        f"{directory.file}:{directory.line}: '{path}' looks like a path of Windows"
+        for application in site.items
+        for directory in application.items
+        if is_windows_path(path := str(directory["physicalPath"]))
+    )
+
+
+def _unserved(name: str, bindings: Iterable[SectionView]) -> Iterable[str]:
+    return (
+        f"{binding.file}:{binding.line}: binding {binding['protocol']} "
+        f"{binding['bindingInformation']} of site '{name}': not served, only http is"
+        for binding in bindings
+        if str(binding["protocol"]).lower() not in ("http", HEALTH_PROTOCOL)
+    )
+
+
+def _error(message: str, view: SectionView, hresult: int = 0x8007000D) -> ConfigError:
+    return ConfigError(
+        message,
+        file=view.file,
+        line=view.line,
+        column=view.column,
+        section=SITES,
+        hresult=hresult,
+    )
