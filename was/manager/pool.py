@@ -156,8 +156,12 @@ class ApplicationPool:
         """Take requests; forgets earlier failures."""
         if self.is_accepting:
             return []
+        return self._start(now, None)
+
+    def _start(self, now: float, trial_until: float | None) -> list[Action]:
         self.state = PoolState.STARTED
-        self.resume_at = self.trial_until = None
+        self.resume_at = None
+        self.trial_until = trial_until  # before anything else: on trial there is one worker
         self.failures.clear()
         self._backoff.reset()
         self._not_before = now
@@ -536,13 +540,10 @@ class ApplicationPool:
             return [Publish()]
         if self.resume_at is None or now < self.resume_at:
             return []
-        on_trial = self.state is PoolState.DISABLED
-        actions = self.start(now)
-        if on_trial:
-            interval_s = self.settings.failure.rapid_fail_protection_interval_s
-            self.trial_until = now + self.scaled(interval_s)
-            actions = [Note("pool_on_trial"), *actions]
-        return actions
+        if self.state is not PoolState.DISABLED:
+            return self._start(now, None)
+        interval_s = self.settings.failure.rapid_fail_protection_interval_s
+        return [Note("pool_on_trial"), *self._start(now, now + self.scaled(interval_s))]
 
     def _is_protected(self) -> bool:
         return self.is_accepting and self.settings.failure.rapid_fail_protection

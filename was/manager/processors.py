@@ -35,6 +35,7 @@ from was.manager.handle import WorkerHandle
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
 from was.manager.server import Server
+from was.manager.states import WorkerState
 from was.manager.workers import WorkerSet
 
 __all__ = ["Processors"]
@@ -194,6 +195,8 @@ class Processors:
             handle = self._workers.handles.get(worker_id)
             if handle is None or not handle.is_alive or not handle.may_be_held:
                 continue
+            if worker.state is WorkerState.SUSPENDED:  # it is stopped already, for another reason
+                continue
             worker.ping.excuse(for_s)
             if worker_id not in limited.held:
                 limited.held.add(worker_id)
@@ -203,8 +206,12 @@ class Processors:
         limited = self._limited.get(name)
         if limited is None:
             return
+        pool = self._pools.get(name)
         for worker_id in limited.held:
             handle = self._workers.handles.get(worker_id)
+            worker = None if pool is None else pool.workers.get(worker_id)
+            if worker is not None and worker.state is WorkerState.SUSPENDED:
+                continue
             if handle is not None and handle.is_alive and not handle.is_orphan:
                 process.kill(handle.pidfd, signal.SIGCONT)
         limited.held.clear()

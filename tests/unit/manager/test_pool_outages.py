@@ -2,7 +2,7 @@
 
 import itertools
 
-from was.config.model import AppPool, Failure, StartMode
+from was.config.model import AppPool, Failure, ProcessModel, StartMode
 from was.manager.actions import AutoShutdown, Drain, Kill, Publish, Report, Spawn
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import restore, to_record
@@ -11,8 +11,13 @@ from was.manager.states import PoolState
 FAILURE = {"rapid_fail_protection_max_crashes": 2, "rapid_fail_protection_interval_s": 300.0}
 
 
-def running_pool(mode=StartMode.ON_DEMAND, **failure) -> ApplicationPool:
-    settings = AppPool(name="P", start_mode=mode, failure=Failure(**{**FAILURE, **failure}))
+def running_pool(mode=StartMode.ON_DEMAND, processes=1, **failure) -> ApplicationPool:
+    settings = AppPool(
+        name="P",
+        start_mode=mode,
+        process_model=ProcessModel(max_processes=processes),
+        failure=Failure(**{**FAILURE, **failure}),
+    )
     pool = ApplicationPool(settings, itertools.count(1), lambda s: s)
     pool.start(0.0)
     run(pool, 0.0)
@@ -91,6 +96,8 @@ def disabled_pool(**options) -> ApplicationPool:
     run(pool, 2.0)
     assert AutoShutdown() in crash(pool, 3.0)
     assert pool.state is PoolState.DISABLED
+    for worker_id in list(pool.workers):
+        pool.worker_exited(worker_id, 4.0, served=True, how="exit 0")
     return pool
 
 
@@ -108,12 +115,14 @@ def test_a_disabled_pool_stays_so_by_default():
 
 def test_a_trial_begins_after_the_retry_time():
     """The pool takes requests again, with one worker however many it may have."""
-    pool = disabled_pool()
+    pool = disabled_pool(mode=StartMode.ALWAYS_RUNNING, processes=3)
     pool.tick(62.9)
     assert pool.refusal == "AppOffline"
-    pool.tick(63.0)
+    assert len(spawned(pool.tick(63.0))) == 1
     assert pool.is_accepting
-    assert pool.max_processes == 1
+    run(pool, 64.0)
+    assert spawned(pool.demand(65.0, further=True)) == []
+    assert len(spawned([*pool.tick(363.0), *pool.tick(363.0)])) == 2
 
 
 def test_one_failure_ends_a_trial():

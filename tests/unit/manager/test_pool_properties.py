@@ -64,6 +64,7 @@ EVENTS = {
     "tick": 8,
     "change": 4,
     "manager killed": 2,
+    "shut out": 0.5,
     "shut down": 0.2,
 }
 PASSING = [0.0, 0.0, 0.0, 0.01, 0.2, 3.0, 31.0, 95.0]
@@ -96,7 +97,10 @@ SETTINGS = st.builds(
         periodic_restart=st.just(PeriodicRestart(requests=100, schedule=(3600.0,))),
     ),
     failure=st.builds(
-        Failure, orphan_worker_process=st.booleans(), rapid_fail_protection=st.booleans()
+        Failure,
+        orphan_worker_process=st.booleans(),
+        rapid_fail_protection=st.booleans(),
+        rapid_fail_protection_retry_s=st.sampled_from([0.0, 30.0]),
     ),
 )
 
@@ -248,6 +252,8 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
                 world.do(pool.recycle(RecycleReason.CONFIG_CHANGE, now))
         case "manager killed":
             world.replace_manager(now)
+        case "shut out":
+            world.do(pool.shut_out(now, now + index))
         case "shut down":
             world.do(pool.shut_down(now, drain=True))
         case _:
