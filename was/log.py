@@ -40,6 +40,7 @@ EVENTS: dict[str, str] = {
     "worker_resumed": "info",
     "worker_stopping": "info",
     "worker_suspended": "info",
+    "warm_up_completed": "info",
     "worker_drained": "info",
     "manager_took_over": "info",
     "upgrade_started": "info",

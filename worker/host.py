@@ -115,6 +115,7 @@ class WorkerHost:
         self._server.web_configs = self._web_configs = WebConfigs()
         try:
             self._server.load()
+            self._server.warm_up()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
             self._send(

@@ -34,6 +34,7 @@ from was.worker.path_calls import PathCalls
 from was.worker.pipeline import make_completer, run_request
 from was.worker.preconditions import is_satisfied
 from was.worker.registration import ModuleRegistration, global_method_of, load_global_module
+from was.worker.warm_up import warm_up
 from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class WorkerServer:
         self._global_calls = self._sort_global_calls()
         self._pre_begin = self._global_calls.get(GL.PRE_BEGIN_REQUEST, ())
         self._build(loaded)
+
+    def warm_up(self) -> None:
+        """Before other requests: have the applications answer those that warm them up."""
+        for application in self._applications.values():
+            warm_up(application, self.handle)
 
     def _load(self) -> LoadedServer:
         with suppress(OSError):

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["read_variable"]
+__all__ = ["NO_CONNECTION", "read_variable"]
+
+# Connection of requests that warm an application up; those of clients count from 1.
+NO_CONNECTION = 0
 
 
 def read_variable(context: HttpContext, name: str) -> str | None:
@@ -33,6 +36,7 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "APPL_MD_PATH": lambda c: c.application.id,
     "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path,
     "APP_POOL_ID": lambda c: c.application.pool,
+    "APP_WARMING_UP": lambda c: "1" if c.message.connection_id == NO_CONNECTION else None,
     "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
     "AUTH_USER": lambda c: c.user.user_name if c.user else "",
     "CONTENT_LENGTH": lambda c: str(c.message.body_length) if c.message.body_length >= 0 else "",
