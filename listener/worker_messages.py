@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from was.errors import IllFormedMessageError, LocalProtocolError
 from was.ipc import codec
+from was.ipc.channel import BATCH_BYTES
 from was.ipc.messages import (
     CHUNK_BYTES,
     PROTOCOL_VERSION,
@@ -41,6 +42,9 @@ SENT = Progress.SENT
 
 MAX_FILE_OFFSET = (1 << 63) - 1
 
+# A worker counts every item of a batch as 64 bytes at least. More of them take long to read.
+MAX_ITEMS = BATCH_BYTES // 64
+
 
 class WorkerMessages:
     """The ears of one pool's broker."""
@@ -66,6 +70,8 @@ class WorkerMessages:
             batch = codec.decode_to_listener(data)
             if batch.epoch != self._pool.service.epoch:
                 raise IllFormedMessageError(f"epoch {batch.epoch}")  # noqa: TRY301 one way out
+            if len(batch.items) > MAX_ITEMS:
+                raise IllFormedMessageError(f"{len(batch.items)} items")  # noqa: TRY301 as above
             for item in batch.items:
                 kind = type(item)
                 if kind is Response:

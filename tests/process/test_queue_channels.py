@@ -6,6 +6,7 @@ import select
 import socket
 import stat
 import struct
+import time
 
 import pytest
 import zmq
@@ -150,6 +151,34 @@ def test_a_flood_is_taken_in_turns(queue):
     for _ in range(20_000):
         queue.send(dealer)
     assert works(queue, 3)
+
+
+def test_messages_that_take_long_are_few_a_turn(queue):
+    """However heavy each is: the loop is not held for 64 of them."""
+    _, dealer = queue.add_worker(2)
+    router = queue.pool.router
+    heard = []
+
+    def slow(*_):
+        heard.append(1)
+        end = time.monotonic() + 0.003
+        while time.monotonic() < end:
+            pass
+
+    router._on_message = slow
+    for _ in range(50):
+        queue.send(dealer)
+    assert wait_readable(router)
+    router.pump()
+    assert 1 <= len(heard) <= 4
+    queue.wait(lambda: len(heard) == 50)
+
+
+def wait_readable(router):
+    end = time.monotonic() + 5
+    while not router.has_message():
+        assert time.monotonic() < end
+    return True
 
 
 def test_a_new_connection_is_not_taken_for_an_old_one(queue):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import select
 import struct
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -35,6 +36,8 @@ __all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller"]
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 HIGH_WATER_BATCHES: Final = 256
 RECEIVES_A_TURN: Final = 64
+# Nor longer than this: 64 batches as large as they may be would hold up everybody else.
+RECEIVING_S: Final = 0.005
 LINGER_MS: Final = 2000
 
 # A batch is cut before it could exceed MAXMSGSIZE at the other end.
@@ -161,7 +164,7 @@ class RouterChannel:
         self.schedule()
 
     def pump(self) -> None:
-        """Receive what is there, at most 64 messages, then re-arm while more wait."""
+        """Receive what is there, at most 64 messages or 5 ms, then re-arm while more wait."""
         self._is_scheduled = False
         self._was_used = True
         if self._is_closed:
@@ -169,8 +172,11 @@ class RouterChannel:
         recv = self._recv
         getsockopt = self._getsockopt
         received = 0
+        end = 0.0
         while getsockopt(_EVENTS) & _POLLIN:
-            if received == RECEIVES_A_TURN:
+            if received == 0:
+                end = time.monotonic() + RECEIVING_S
+            elif received == RECEIVES_A_TURN or time.monotonic() > end:
                 self.schedule()
                 break
             received += 1

@@ -237,3 +237,13 @@ def test_posts_for_a_worker_that_does_not_read_make_one_retry(held):
     timers[0][1](*timers[0][2:])
     assert not worker.incarnation.is_blocked
     assert len([i for i in worker.inbox if isinstance(i, m.CancelRequest)]) == 10
+
+
+def test_a_batch_of_more_items_than_a_worker_packs_is_a_fault(held):
+    """Tiny items by the hundred thousand would hold the loop for what is read of them."""
+    _, worker, client, request = held
+    pull = m.BodyPull(request.id, request.attempt, 1)
+    worker.tell(*[pull] * 30_000)
+    assert worker.is_faulty
+    worker.die()
+    assert client.statuses() == []  # it waits for the next worker
