@@ -15,6 +15,8 @@ from support.running import STEADY, place, simple_config
 from support.service_manager import ServiceManager
 from support.wire import get
 
+from was.cli import install
+
 CONFIG = simple_config(
     "probe:application", pool=Pool("Pool", STEADY["attributes"], STEADY["elements"])
 )
@@ -200,6 +202,15 @@ def test_systemd_finds_no_fault_in_the_units(home, tmp_path):
             )
             ours = [line for line in done.stderr.splitlines() if "was-check" in line]
             assert (done.returncode, ours) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize(("version", "is_there"), [(0, False), (252, False), (254, True)])
+def test_a_systemd_that_can_puts_the_manager_beside_its_pools(
+    tmp_path, monkeypatch, version, is_there
+):
+    """DelegateSubgroup= is written where systemd knows it; elsewhere it would only complain."""
+    monkeypatch.setattr(install, "systemd_version", lambda: version)
+    assert ("DelegateSubgroup=was-manager" in install.service_unit(tmp_path)) is is_there
 
 
 def test_other_names_than_a_service_s_are_refused(home, tmp_path):

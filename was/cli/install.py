@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,8 +41,7 @@ TimeoutStartSec=300
 TimeoutStopSec=300
 FileDescriptorStoreMax=1024
 Delegate=yes
-DelegateSubgroup=was-manager
-LimitNOFILE=524288
+{subgroup}LimitNOFILE=524288
 {hardening}
 [Install]
 WantedBy={target}
@@ -60,6 +60,10 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 """
+
+# A group with limited subgroups holds no process itself: the manager is put beside the pools'.
+SUBGROUP = "DelegateSubgroup=was-manager\n"
+SUBGROUP_SINCE = 254
 
 SOCKET = """\
 [Unit]
@@ -119,9 +123,20 @@ def service_unit(home: Path) -> str:
     return SERVICE.format(
         home=_specifiers(str(home)),
         program=" ".join(_quoted(word) for word in words),
+        subgroup=SUBGROUP if systemd_version() >= SUBGROUP_SINCE else "",
         hardening=HARDENING if is_root else "",
         target="multi-user.target" if is_root else "default.target",
     )
+
+
+def systemd_version() -> int:
+    """Of this machine; 0 when it has none."""
+    try:
+        done = subprocess.run(["systemctl", "--version"], capture_output=True, check=False)
+    except OSError:
+        return 0
+    words = done.stdout.split()
+    return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
 
 def socket_unit(home: Path, service: str, addresses: Iterable[tuple[str, int]]) -> str:
