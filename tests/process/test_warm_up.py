@@ -111,16 +111,16 @@ def test_the_old_worker_stays_when_the_new_one_does_not_get_warm(start_server):
     the old worker was there all the time."""
     pool = calm_pool(startupTimeLimit="00:01:00")
     running = start(start_server, pool, page("/slow"), time_scale=20.0)
+    running.allow("worker_start_failed", "recycle_failed")
     (old,) = running.workers(count=1)
     (running.folder() / "data" / "hold").touch()
     result = running.server.command("recycle", "apppool", "Pool", "--wait")
     assert result.returncode == 1
     assert pid_of(running) == old
-    assert {5012, 5093} <= set(map(int, map(str, event_ids(running))))
+    wait_for("both events", lambda: {5012, 5093} <= set(event_ids(running)))
     for pid in _others(running, old):
         wait_for("its end", lambda pid=pid: not Path(f"/proc/{pid}").exists())
     assert running.workers() == [old]
-    running.allow("worker_start_failed", "recycle_failed")
 
 
 def _others(running: Running, old: int) -> set[int]:
