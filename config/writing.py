@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from was.config.atomic import read_content, write_file
+from was.config.atomic import Content, read_content, write_file
 from was.config.changes import Change
 from was.config.document import Document
 from was.config.edit import EMPTY_FILE, Editor
@@ -27,6 +29,8 @@ from was.config.secrets import KEY_NAME, Secrets
 from was.errors import ConfigError, ConfigErrors, FileChangedError, SecretError
 
 __all__ = ["Outcome", "change_server", "change_web_config"]
+
+T = TypeVar("T")
 
 _MOST_TRIES = 5
 _HRESULTS = {
@@ -76,33 +80,31 @@ def change_web_config(
     Locations are relative to that path. ConfigErrors, and nothing is written, if anything is wrong.
     """
     server = _Server(server_path, home, environment)
-    loaded = server.load(server_path.read_bytes())
-    name, _, rest = config_path.strip("/").partition("/")
-    site = next((s for s in loaded.config.sites if s.name.lower() == name.lower()), None)
-    if site is None:
-        raise _unknown_path(config_path, server_path)
-    target = _Target(loaded, site, f"/{rest}".rstrip("/"))
-    file = target.file()
-    if file is None:
-        raise _unknown_path(config_path, server_path)
+    target, file = _mapped(server_path, lambda: _target(server, config_path))
     return _attempted(file, lambda: _change_web_config(target, file, changes))
 
 
 def _attempted(path: Path, change: Callable[[], Outcome]) -> Outcome:
     """Do it, again if somebody else was faster; what goes wrong is a ConfigErrors."""
-    for attempt in range(1, _MOST_TRIES + 1):
-        try:
-            return change()
-        except FileChangedError as error:
-            if attempt == _MOST_TRIES:
-                raise _fault(str(error), path, _SHARING_VIOLATION) from error
-        except SecretError as error:
-            raise _fault(f"A secret cannot be encrypted: {error}", path) from error
-        except OSError as error:
-            text = f"Cannot write configuration file: {error.strerror}"
-            hresult = _HRESULTS.get(error.errno or 0, _WRITE_FAULT)
-            raise _fault(text, Path(error.filename or path), hresult) from error
-    raise AssertionError("the last attempt returns or raises")
+    for _ in range(_MOST_TRIES - 1):
+        with suppress(FileChangedError):
+            return _mapped(path, change)
+    try:
+        return _mapped(path, change)
+    except FileChangedError as error:
+        raise _fault(str(error), path, _SHARING_VIOLATION) from error
+
+
+def _mapped(path: Path, action: Callable[[], T]) -> T:
+    """Do it; errors of the system and of secrets become faults of the file."""
+    try:
+        return action()
+    except SecretError as error:
+        raise _fault(f"A secret cannot be encrypted: {error}", path) from error
+    except OSError as error:
+        text = f"Cannot write configuration file: {error.strerror}"
+        hresult = _HRESULTS.get(error.errno or 0, _WRITE_FAULT)
+        raise _fault(text, Path(error.filename or path), hresult) from error
 
 
 # ── applicationHost.config ──────────────────────────────────────────────────────────────────────
@@ -116,22 +118,27 @@ class _Server:
     home: Path | None
     environment: Mapping[str, str] | None
 
+    def read(self) -> tuple[Content, bytes]:
+        """What is there. There is no server without the file."""
+        content = read_content(self.path)
+        if content.data is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        return content, content.data
+
     def load(self, data: bytes) -> LoadedServer:
         return load_content(data, self.path, home=self.home, environment=self.environment)
 
 
 def _change_server(server: _Server, changes: Sequence[Change]) -> Outcome:
     path = server.path
-    read = read_content(path)
-    if read.data is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    inherited = _Inherited(server, read.data)
+    read, there = server.read()
+    inherited = _Inherited(server, there)
     encrypt = Secrets(path.with_name(KEY_NAME)).encrypt
-    editor = Editor(Document(read.data, str(path)), foundation().schema, inherited.at, encrypt)
+    editor = Editor(Document(there, str(path)), foundation().schema, inherited.at, encrypt)
     for change in changes:
         editor.apply(change)
     data = editor.to_bytes()
-    if data == read.data:
+    if data == there:
         return Outcome(has_changed=False)
     loaded = server.load(data)
     history = loaded.config.history
@@ -193,6 +200,19 @@ class _Target:
     def at(self, location: str) -> str:
         """The URL path of a location tag in the file."""
         return f"{self.url}/{location.strip('/')}"
+
+
+def _target(server: _Server, config_path: str) -> tuple[_Target, Path]:
+    """The path that is meant, and its file."""
+    loaded = server.load(server.read()[1])
+    name, _, rest = config_path.strip("/").partition("/")
+    for site in loaded.config.sites:
+        if site.name.lower() == name.lower():
+            target = _Target(loaded, site, f"/{rest}".rstrip("/"))
+            file = target.file()
+            if file is not None:
+                return target, file
+    raise _unknown_path(config_path, server.path)
 
 
 def _change_web_config(target: _Target, file: Path, changes: Sequence[Change]) -> Outcome:

@@ -161,6 +161,8 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path):
     """There is no server without one."""
     with pytest.raises(ConfigErrors, match="No such file"):
         change_server(tmp_path / "config" / "none", [])
+    with pytest.raises(ConfigErrors, match="No such file"):
+        change_web_config(tmp_path / "config" / "none", "S", [])
 
 
 def test_a_secret_is_written_encrypted_and_read_plain(file):
