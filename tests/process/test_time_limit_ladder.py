@@ -145,6 +145,31 @@ def test_the_other_requests_of_the_worker_are_answered(start_server):
     assert _output(running).count(" request_interrupted ") == 1
 
 
+def test_requests_that_end_just_at_their_limit_harm_nobody(start_server):
+    """Answer and interruption cross each other again and again: each request gets 200 or 504, and
+    no interruption comes out anywhere but in a request that was answered 504."""
+    running = _start(start_server, threads="8")
+    statuses = []
+
+    def ask(first):
+        for number in range(4):
+            seconds = LIMIT_S - 0.06 + 0.02 * ((first + number) % 12)
+            statuses.append(get(running.port(), f"/pause?s={seconds:.2f}").status)
+            statuses.append(get(running.port(), "/").status)
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) <= {200, 504}
+    assert len(statuses) == 48
+    output = _output(running)
+    assert " application_error " not in output
+    assert output.count(" request_interrupted ") <= statuses.count(504)
+    assert events(running, 5009) == []
+
+
 def test_a_worker_that_ends_in_time_is_not_replaced(start_server):
     """A request that is slow but within its limit leads to nothing."""
     running = _start(start_server)
