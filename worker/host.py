@@ -112,7 +112,8 @@ class WorkerHost:
 
     def run(self) -> int:
         """Load, serve until told to stop; the exit status."""
-        self._server.web_configs = self._web_configs = WebConfigs()
+        self._web_configs = WebConfigs()
+        self._server.watch(self._web_configs)
         try:
             self._server.load()
             self._server.warm_up()

@@ -1,7 +1,7 @@
 """IHttpServer: the applications and modules of one worker, and the way in for each request.
 
-`load` is called once, `handle` on any request thread, the rest on the host's. Dictionaries are
-replaced, never changed, so `handle` needs no lock but where it finds a change itself.
+`load` is called once, `handle` on any request thread, the rest on the host's. What `handle` reads
+is replaced, never changed, so it needs no lock but where it finds a change itself.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.config.files import LoadedServer, load_server
-from was.config.model import Application, PathSettings, RecycleReason, Site
+from was.config.model import RecycleReason
 from was.errors import ConfigErrors
 from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker import providers
-from was.worker.application import HttpApplication, HttpSite
+from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
 from was.worker.notifications import (
@@ -30,7 +30,6 @@ from was.worker.notifications import (
     GlobalNotification,
     RequestNotificationStatus,
 )
-from was.worker.path_calls import PathCalls
 from was.worker.pipeline import make_completer, run_request
 from was.worker.preconditions import is_satisfied
 from was.worker.registration import ModuleRegistration, global_method_of, load_global_module
@@ -38,6 +37,7 @@ from was.worker.warm_up import warm_up
 from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
     from was.worker.context import RequestExchange
 
 __all__ = ["WorkerServer"]
@@ -76,15 +76,12 @@ class WorkerServer:
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
-        self._loaded: LoadedServer | None = None
-        # Tells of changed web.config files; None: nobody will ask.
-        self.web_configs: WebConfigs | None = None
         self._complete = make_completer(post or _run_on_new_thread)
         self._registrations: dict[str, ModuleRegistration] = {}
         self._global_calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
         self._pre_begin: tuple[Callable[[object], int], ...] = ()
-        self._sites: dict[int, HttpSite] = {}
-        self._applications: dict[tuple[int, str], HttpApplication] = {}
+        self._applications = Applications(pool, self._call_lists, self._raise_global, self._prepare)
+        self._applications.program_changed = self._program_changed
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +106,7 @@ class WorkerServer:
 
     def warm_up(self) -> None:
         """Before other requests: have the applications answer those that warm them up."""
-        for application in self._applications.values():
+        for application in self._applications:
             warm_up(application, self.handle)
 
     def _load(self) -> LoadedServer:
@@ -133,63 +130,17 @@ class WorkerServer:
         return calls
 
     def _build(self, loaded: LoadedServer) -> None:
-        """Make the applications of this pool, or renew what they have of the configuration."""
-        self._loaded = loaded
         pool = loaded.config.app_pools.get(self.pool)
         self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
-        applications: dict[tuple[int, str], HttpApplication] = {}
-        for site_config in loaded.config.sites:
-            site = self._sites.get(site_config.id)
-            if site is None:
-                site = self._sites[site_config.id] = HttpSite(site_config)
-            for config in site_config.applications:
-                if config.application_pool == self.pool:
-                    key = (site_config.id, config.path)
-                    applications[key] = self._build_application(loaded, site, site_config, config)
-        old, self._applications = self._applications, applications
-        for key, application in old.items():
-            if applications.get(key) is not application:
-                self._stop_application(application)
+        self._applications.build(loaded)
 
-    def _build_application(
-        self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
-    ) -> HttpApplication:
-        application = self._applications.get((site.site_id, config.path))
-        is_new = application is None or application.config != config
-        if application is None or is_new:
-            application = HttpApplication(site, config, self.pool)
-            application.report_unhealthy = self.report_unhealthy
-            application.is_multithread = self.threads > 2
-        pool = loaded.config.app_pools.get(self.pool)
-        application.is_multiprocess = pool is not None and pool.process_model.max_processes != 1
-        self._renew(loaded, application, site_config)
-        if is_new:
-            self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
-        return application
+    def _prepare(self, application: HttpApplication) -> None:
+        application.report_unhealthy = self.report_unhealthy
+        application.is_multithread = self.threads > 2
 
-    def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
-        """Put in force what the files now say about an application."""
-
-        def find(path: str) -> tuple[PathSettings, bool]:
-            config = application.config
-            if self.web_configs is not None:
-                for folder in self.web_configs.add(loaded.files(site, config, path)):
-                    loaded.forget(folder)  # it may have changed before it was watched
-            settings = loaded.settings(site, config, path)
-            return settings, loaded.holds_below(site, config, path)
-
-        try:
-            application.settings, _ = find(application.path)
-            application.errors = None
-        except ConfigErrors as errors:
-            name, path = application.site.site_name, application.path
-            log("config_error", site=name, application=path, errors=str(errors))
-            application.errors = errors
-            # Its own settings cannot be had: the server's modules log and answer in their place.
-            application.settings = PathSettings(modules=loaded.config.modules)
-        application.calls = self._call_lists(application, application.errors)
-        application.paths = PathCalls(application, find, self._call_lists)
+    def _program_changed(self, detail: str) -> None:
+        self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
 
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
         refusal = None if errors is None else _refuse_configuration
@@ -208,11 +159,11 @@ class WorkerServer:
             words[row + 1] = 0
             words[row + 2] = time.monotonic_ns()
             words[row] = proof | _STARTED
-        application = self._applications.get((request.site_id, request.application))
+        application = self._applications.find(request.site_id, request.application)
         if application is None:
             # The listener knows of a change before we do; the file was written before either.
             self._read_if_new()
-            application = self._applications.get((request.site_id, request.application))
+            application = self._applications.find(request.site_id, request.application)
         if application is None:
             _refuse_unknown(exchange)
             return
@@ -239,9 +190,7 @@ class WorkerServer:
 
     def stop(self) -> None:
         """All requests have ended: application stop, cache clean-up, terminate. Once."""
-        applications, self._applications = self._applications, {}
-        for application in applications.values():
-            self._stop_application(application)
+        self._applications.stop()
         self._raise_global(GL.CACHE_CLEANUP, None)
         for registration in self._registrations.values():
             for part in (registration.factory, registration.global_module):
@@ -251,12 +200,7 @@ class WorkerServer:
                     part.terminate()
                 except Exception as error:  # noqa: BLE001 each is told, whatever the others do
                     log_exception("module_failed", error, module=registration.name)
-        for site in self._sites.values():
-            site.module_context_container.cleanup()
-
-    def _stop_application(self, application: HttpApplication) -> None:
-        self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
-        application.module_context_container.cleanup()
+        self._applications.clean_up_sites()
 
     def _read_if_new(self) -> None:
         """Any thread: have what the file says in force, unless it is so already."""
@@ -285,37 +229,15 @@ class WorkerServer:
 
     def look_at_web_configs(self, now: float) -> None:
         """The host's thread: what has changed in the folders of the applications comes in force."""
-        folders = [] if self.web_configs is None else self.web_configs.changes(now)
+        web_configs = self._applications.web_configs
+        folders = [] if web_configs is None else web_configs.changes(now)
         if folders:
             with self._changing:
-                self._read_folders(folders)
+                self._applications.read_folders(folders)
 
-    def _read_folders(self, folders: list[str]) -> None:
-        loaded = self._loaded
-        if loaded is None:
-            return
-        for folder in folders:
-            log("web_config_changed", folder=folder)
-            loaded.forget(folder)
-        sites = {site.id: site for site in loaded.config.sites}
-        for application in self._applications.values():
-            before = application.settings, application.errors
-            site = sites[application.site.site_id]
-            if application.errors is not None or not _is_current(loaded, application, site):
-                self._renew(loaded, application, site)
-            else:
-                application.paths.forget()
-            self._ask_for_another(application, before[0])
-        for folder in folders:
-            path = _config_path(folder, self._applications.values())
-            self._raise_global(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
-
-    def _ask_for_another(self, application: HttpApplication, before: PathSettings) -> None:
-        """Another program to run is run by another process."""
-        if application.errors is None and _programs(before) != _programs(application.settings):
-            name = f"{application.site.site_name}{application.path}"
-            detail = f"the handlers of {name} name another application"
-            self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
+    def watch(self, web_configs: WebConfigs) -> None:
+        """Before `load`: have web.config files watched."""
+        self._applications.web_configs = web_configs
 
     # ── its end, asked for from within ──────────────────────────────────────────────────────────
 
@@ -331,7 +253,7 @@ class WorkerServer:
     @property
     def application_folders(self) -> list[str]:
         """The folders of this worker's applications."""
-        return [application.physical_path for application in self._applications.values()]
+        return [application.physical_path for application in self._applications]
 
     # ── what modules may ask ────────────────────────────────────────────────────────────────────
 
@@ -352,28 +274,6 @@ class WorkerServer:
 
 def _run_on_new_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
-
-
-def _is_current(loaded: LoadedServer, application: HttpApplication, site: Site) -> bool:
-    """Whether the files still say about the application's root what is in force there."""
-    try:
-        return loaded.settings(site, application.config) is application.settings
-    except ConfigErrors:
-        return False
-
-
-def _programs(settings: PathSettings) -> set[str]:
-    """What the handlers of an application run."""
-    return {h.script_processor for h in settings.handlers.entries if "WsgiModule" in h.modules}
-
-
-def _config_path(folder: str, applications: Iterable[HttpApplication]) -> str:
-    """How IIS names the place whose web.config lies in a folder."""
-    for application in applications:
-        root = application.physical_path.rstrip("/")
-        if folder == root or folder.startswith(root + "/"):
-            return application.config_path + folder[len(root) :]
-    return "MACHINE/WEBROOT/APPHOST"
 
 
 def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:

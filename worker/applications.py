@@ -1,0 +1,185 @@
+"""Applications: those of this worker's pool, and what of the configuration each has in force.
+
+Made, renewed and stopped under the server's lock; `find` is called by any request thread. The
+dictionary is replaced, never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from was.config.files import LoadedServer
+from was.config.model import Application, PathSettings, Site
+from was.errors import ConfigErrors
+from was.log import log
+from was.worker import providers
+from was.worker.application import HttpApplication, HttpSite
+from was.worker.notifications import GlobalNotification
+from was.worker.path_calls import PathCalls
+
+if TYPE_CHECKING:
+    from was.worker.call_lists import CallLists
+    from was.worker.web_configs import WebConfigs
+
+__all__ = ["Applications"]
+
+GL = GlobalNotification
+
+
+class Applications:
+    """The applications of one pool in one worker."""
+
+    def __init__(
+        self,
+        pool: str,
+        make_calls: Callable[[HttpApplication, ConfigErrors | None], CallLists],
+        raise_global: Callable[[GlobalNotification, object], None],
+        prepare: Callable[[HttpApplication], None],
+    ) -> None:
+        """`prepare` gives a new application what it needs of the worker."""
+        # Tells of changed web.config files; None: nobody will ask.
+        self.web_configs: WebConfigs | None = None
+        # Told why, when an application's handlers name another program than they did.
+        self.program_changed: Callable[[str], None] = lambda _detail: None
+        self._pool = pool
+        self._make_calls = make_calls
+        self._raise_global = raise_global
+        self._prepare = prepare
+        self._loaded: LoadedServer | None = None
+        self._sites: dict[int, HttpSite] = {}
+        self._all: dict[tuple[int, str], HttpApplication] = {}
+
+    def find(self, site_id: int, path: str) -> HttpApplication | None:
+        """An application by its site and path."""
+        return self._all.get((site_id, path))
+
+    def __iter__(self) -> Iterator[HttpApplication]:
+        return iter(self._all.values())
+
+    # ── the configuration as a whole ────────────────────────────────────────────────────────────
+
+    def build(self, loaded: LoadedServer) -> None:
+        """Make the applications of the pool, or renew what they have of the configuration."""
+        self._loaded = loaded
+        applications: dict[tuple[int, str], HttpApplication] = {}
+        for site_config in loaded.config.sites:
+            site = self._sites.get(site_config.id)
+            if site is None:
+                site = self._sites[site_config.id] = HttpSite(site_config)
+            for config in site_config.applications:
+                if config.application_pool == self._pool:
+                    key = (site_config.id, config.path)
+                    applications[key] = self._build_one(loaded, site, site_config, config)
+        old, self._all = self._all, applications
+        for key, application in old.items():
+            if applications.get(key) is not application:
+                self._stop(application)
+
+    def _build_one(
+        self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
+    ) -> HttpApplication:
+        pool = loaded.config.app_pools.get(self._pool)
+        is_multiprocess = pool is not None and pool.process_model.max_processes != 1
+        application = self._all.get((site.site_id, config.path))
+        if application is not None and application.config == config:
+            application.is_multiprocess = is_multiprocess
+            self._renew(loaded, application, site_config)
+            return application
+        application = HttpApplication(site, config, self._pool)
+        application.is_multiprocess = is_multiprocess
+        self._prepare(application)
+        self._set(loaded, application, site_config)
+        self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
+        return application
+
+    def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
+        """Put in force what the files now say, and notice when it is another program."""
+        was_right, before = application.errors is None, application.settings
+        self._set(loaded, application, site)
+        is_right, now = application.errors is None, application.settings
+        # Another program to run is run by another process.
+        if was_right and is_right and _programs(before) != _programs(now):
+            name = f"{application.site.site_name}{application.path}"
+            self.program_changed(f"the handlers of {name} name another application")
+
+    def _set(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
+        def find(path: str) -> tuple[PathSettings, bool]:
+            config = application.config
+            if self.web_configs is not None:
+                for folder in self.web_configs.add(loaded.files(site, config, path)):
+                    loaded.forget(folder)  # it may have changed before it was watched
+            settings = loaded.settings(site, config, path)
+            return settings, loaded.holds_below(site, config, path)
+
+        try:
+            application.settings, _ = find(application.path)
+            application.errors = None
+        except ConfigErrors as errors:
+            name, path = application.site.site_name, application.path
+            log("config_error", site=name, application=path, errors=str(errors))
+            application.errors = errors
+            # Its own settings cannot be had: the server's modules log and answer in their place.
+            application.settings = PathSettings(modules=loaded.config.modules)
+        application.calls = self._make_calls(application, application.errors)
+        application.paths = PathCalls(application, find, self._make_calls)
+
+    # ── web.config files ────────────────────────────────────────────────────────────────────────
+
+    def read_folders(self, folders: list[str]) -> None:
+        """Files in these folders, or the folders themselves, have changed."""
+        loaded = self._loaded
+        if loaded is None:
+            return
+        for folder in folders:
+            log("web_config_changed", folder=folder)
+            loaded.forget(folder)
+        sites = {site.id: site for site in loaded.config.sites}
+        for application in self:
+            site = sites[application.site.site_id]
+            if application.errors is None and _is_current(loaded, application, site):
+                application.paths.forget()
+            else:
+                self._renew(loaded, application, site)
+        for folder in folders:
+            path = _config_path(folder, self)
+            self._raise_global(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """Stop all of them. Once."""
+        applications, self._all = self._all, {}
+        for application in applications.values():
+            self._stop(application)
+
+    def _stop(self, application: HttpApplication) -> None:
+        self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
+        application.module_context_container.cleanup()
+
+    def clean_up_sites(self) -> None:
+        """The last that modules hear of them."""
+        for site in self._sites.values():
+            site.module_context_container.cleanup()
+
+
+def _is_current(loaded: LoadedServer, application: HttpApplication, site: Site) -> bool:
+    """Whether the files still say about the application's root what is in force there."""
+    try:
+        return loaded.settings(site, application.config) is application.settings
+    except ConfigErrors:
+        return False
+
+
+def _programs(settings: PathSettings) -> set[str]:
+    """What the handlers of an application run."""
+    return {h.script_processor for h in settings.handlers.entries if "WsgiModule" in h.modules}
+
+
+def _config_path(folder: str, applications: Iterable[HttpApplication]) -> str:
+    """How IIS names the place whose web.config lies in a folder."""
+    for application in applications:
+        root = application.physical_path.rstrip("/")
+        if folder == root or folder.startswith(root + "/"):
+            return application.config_path + folder[len(root) :]
+    return "MACHINE/WEBROOT/APPHOST"
