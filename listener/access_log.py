@@ -57,6 +57,10 @@ class AccessLog:
         """Take the sites' logFile settings over."""
         self._logs.configure({site.id: _settings(site.id, site.log) for site in sites})
 
+    def change(self, sites: list[SiteRoute], gone: list[int]) -> None:
+        """Take over the logFile settings of sites that are new or other than they were."""
+        self._logs.change({site.id: _settings(site.id, site.log) for site in sites}, gone)
+
     def error(
         self,
         peer: tuple[str, int, str, int],

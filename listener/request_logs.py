@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,16 +151,22 @@ class RequestLogs:
         self.configure(sites)
 
     def configure(self, sites: Mapping[int, LogFileSettings]) -> None:
-        """Take over changed settings; a file whose columns changed gets a new head."""
+        """Take over the settings of all sites; a file whose columns changed gets a new head."""
+        self.change(sites, [site_id for site_id in self._sites if site_id not in sites])
+
+    def change(self, sites: Mapping[int, LogFileSettings], gone: Iterable[int]) -> None:
+        """Take over the settings of some sites; the logs of those that are gone are closed."""
         self.flush()
-        before, self._sites = self._sites, {}
+        closed = [self._sites.pop(site_id) for site_id in gone if site_id in self._sites]
         for site_id, settings in sites.items():
-            old = before.get(site_id)
+            old = self._sites.get(site_id)
             if old is not None and old.settings == settings:
-                self._sites[site_id] = before.pop(site_id)
-            elif settings.enabled:
+                continue
+            if old is not None:
+                closed.append(self._sites.pop(site_id))
+            if settings.enabled:
                 self._sites[site_id] = _Site(site_id, settings, self._log_dir)
-        for old in before.values():
+        for old in closed:
             self._writer.put((old.target, 0.0, [], 0))
 
     def request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from was.ipc.messages import SiteRoute
@@ -47,41 +47,92 @@ class Routes:
     """The routing table in force."""
 
     def __init__(self) -> None:
+        self._routes: dict[int, SiteRoute] = {}
         self._sites: dict[int, SiteRuntime] = {}
+        self._entries: dict[int, list[UrlPrefix]] = {}
+        self._owners: dict[UrlPrefix, int] = {}
+        self._is_contested = False
         self._table: RoutingTable[Target] = RoutingTable([])
         self.lookup = self._table.lookup
 
     def configure(
         self,
-        sites: list[SiteRoute],
+        sites: Iterable[SiteRoute],
         pools: dict[str, PoolBroker],
         scaled: Callable[[float], float],
     ) -> None:
         """Build the table anew and swap it; `scaled` turns a configured time into a real one."""
-        entries: dict[UrlPrefix, Target] = {}
-        known: dict[int, SiteRuntime] = {}
+        self._routes = {route.id: route for route in sites}
+        before, self._sites = self._sites, {}
+        self._entries, self._owners, self._is_contested = {}, {}, False
+        entries: list[tuple[UrlPrefix, Target]] = []
+        for route in self._routes.values():
+            site = self._sites[route.id] = before.get(route.id) or SiteRuntime(route.id)
+            entries += self._take(route, site, pools, scaled)
+        self._swap(RoutingTable(entries))
+
+    def change(
+        self,
+        sites: list[SiteRoute],
+        gone: list[int],
+        pools: dict[str, PoolBroker],
+        scaled: Callable[[float], float],
+    ) -> None:
+        """Take over sites that are new or other than they were; others are gone."""
+        for site_id in gone:
+            self._routes.pop(site_id, None)
+        self._routes.update({route.id: route for route in sites})
+        removed: list[UrlPrefix] = []
+        for site_id in (*gone, *(route.id for route in sites)):
+            for prefix in self._entries.pop(site_id, []):
+                removed.append(prefix)
+                del self._owners[prefix]
+        for site_id in gone:
+            self._sites.pop(site_id, None)
+        added: list[tuple[UrlPrefix, Target]] = []
         for route in sites:
-            site = known[route.id] = self._sites.get(route.id) or SiteRuntime(route.id)
-            site.name = route.name
-            site.max_connections = route.max_connections
-            # 0 switches the limit off.
-            site.connection_timeout_s = scaled(route.connection_timeout_s or FOREVER_S)
-            if not route.started:
+            site = self._sites.setdefault(route.id, SiteRuntime(route.id))
+            added += self._take(route, site, pools, scaled)
+        if self._is_contested:
+            # Who asked first, and who may have it now, shows only when all are asked.
+            self.configure(list(self._routes.values()), pools, scaled)
+        else:
+            self._swap(self._table.changed(removed, added))
+
+    def _swap(self, table: RoutingTable[Target]) -> None:
+        self._table = table
+        self.lookup = table.lookup
+
+    def _take(
+        self,
+        route: SiteRoute,
+        site: SiteRuntime,
+        pools: dict[str, PoolBroker],
+        scaled: Callable[[float], float],
+    ) -> list[tuple[UrlPrefix, Target]]:
+        """Give the site its settings, and the prefixes that nobody else has."""
+        site.name = route.name
+        site.max_connections = route.max_connections
+        # 0 switches the limit off.
+        site.connection_timeout_s = scaled(route.connection_timeout_s or FOREVER_S)
+        taken: list[tuple[UrlPrefix, Target]] = []
+        if not route.started:
+            return taken
+        for scheme, information in route.bindings:
+            try:
+                place = parse_binding(information, scheme).prefix()
+            except ValueError as error:
+                log("site_refused", site=route.name, binding=information, error=error)
                 continue
-            for scheme, information in route.bindings:
-                try:
-                    prefix = parse_binding(information, scheme).prefix()
-                except ValueError as error:
-                    log("site_refused", site=route.name, binding=information, error=error)
+            for application in route.applications:
+                pool = pools.get(application.pool)
+                if pool is None:
                     continue
-                for application in route.applications:
-                    pool = pools.get(application.pool)
-                    if pool is not None:
-                        # The first to ask for a prefix has it, as long as it is there.
-                        entries.setdefault(
-                            prefix.with_path(application.path),
-                            Target(site, application.path, pool),
-                        )
-        self._sites = known
-        self._table = RoutingTable(entries.items())
-        self.lookup = self._table.lookup
+                prefix = place.with_path(application.path)
+                # The first to ask for a prefix has it, as long as it is there.
+                if self._owners.setdefault(prefix, route.id) != route.id:
+                    self._is_contested = True
+                elif prefix not in (known := self._entries.setdefault(route.id, [])):
+                    known.append(prefix)
+                    taken.append((prefix, Target(site, application.path, pool)))
+        return taken

@@ -68,6 +68,30 @@ class RoutingTable(Generic[C]):
         self._has_domains = any(host.startswith("*.") for _, host, _, _ in places)
         self._cache: dict[_Place, list[tuple[str, C]]] = {}
 
+    def changed(
+        self, removed: Iterable[UrlPrefix], added: Iterable[tuple[UrlPrefix, C]]
+    ) -> RoutingTable[C]:
+        """The table without some prefixes and with others. ValueError when one is there already."""
+        table: RoutingTable[C] = RoutingTable([])
+        places = table._places
+        places.update(self._places)
+        for prefix in removed:
+            place = _place_of(prefix)
+            left = [entry for entry in places.get(place, ()) if entry[0] != prefix.path]
+            if left:
+                places[place] = left
+            else:
+                places.pop(place, None)
+        for prefix, context in added:
+            place = _place_of(prefix)
+            paths = places.get(place, [])
+            if any(path == prefix.path for path, _ in paths):
+                raise ValueError(f"{prefix} is registered twice")
+            paths = [*paths, (prefix.path, context)]
+            places[place] = sorted(paths, key=lambda item: len(item[0]), reverse=True)
+        table._has_domains = any(host.startswith("*.") for _, host, _, _ in places)
+        return table
+
     @classmethod
     def of_groups(cls, groups: Iterable[UrlGroup[C]]) -> RoutingTable[C]:
         """A table of URL groups. Raises ValueError when two have one prefix."""

@@ -26,6 +26,7 @@ from was.ipc.messages import (
     AbandonWorker,
     ActivateWorker,
     AddWorker,
+    ChangeRoutes,
     DemandStart,
     DrainWorker,
     HeldEverything,
@@ -224,6 +225,10 @@ class ListenerService:
                 self.routes.configure(command.sites, self.pools, self.scaled)
                 if self._access is not None:
                     self._access.configure(command.sites)
+            case ChangeRoutes():
+                self.routes.change(command.sites, command.gone, self.pools, self.scaled)
+                if self._access is not None:
+                    self._access.change(command.sites, command.gone)
             case SetSockets():
                 self._incoming_sockets += zip(command.sockets, descriptors, strict=False)
                 if not command.more:

@@ -130,7 +130,9 @@ def _change(server: WasServer, size: int, number: int) -> tuple[float, float]:
     """Milliseconds from the beginning of a reload to its end, and the manager's CPU time."""
     file = server.home / "config" / "applicationHost.config"
     begin, cpu = len(server.log_text()), cpu_us(server.pid)
-    file.write_text(_text(size, 121 + number))
+    new = file.with_name("new")
+    new.write_text(_text(size, 121 + number))
+    new.replace(file)
 
     def reload() -> list[tuple[str, str]]:
         lines = RELOAD.findall(server.log_text()[begin:])
@@ -138,7 +140,7 @@ def _change(server: WasServer, size: int, number: int) -> tuple[float, float]:
 
     lines = wait_for("the reload", reload, limit_s=60)
     if lines[-1][1] == "failed":
-        raise SystemExit("the changed file was refused")
+        raise SystemExit(f"the changed file was refused{server.log_tail()}")
     started, ended = (datetime.datetime.fromisoformat(lines[n][0]) for n in (-2, -1))
     return (ended - started).total_seconds() * 1000, (cpu_us(server.pid) - cpu) / 1000
 

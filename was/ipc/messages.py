@@ -466,6 +466,13 @@ class SetRoutes(_Control, frozen=True):
     sites: list[SiteRoute]
 
 
+class ChangeRoutes(_Control, frozen=True):
+    """Sites that are new or other than they were, and the ids of those that are gone."""
+
+    sites: list[SiteRoute]
+    gone: list[int]
+
+
 class PoolQueue(msgspec.Struct, frozen=True):
     """One pool's request queue. Times in seconds, 0 = off; sizes in bytes."""
 
@@ -713,6 +720,7 @@ ManagerToListener: TypeAlias = (
     ListenerWelcome
     | SetSockets
     | SetRoutes
+    | ChangeRoutes
     | SetPools
     | AddWorker
     | ActivateWorker

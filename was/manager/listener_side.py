@@ -19,6 +19,7 @@ from was.ipc.messages import (
     PROTOCOL_VERSION,
     AbandonWorker,
     AddWorker,
+    ChangeRoutes,
     ListenerWelcome,
     ListeningSocket,
     PoolQueue,
@@ -64,6 +65,8 @@ class ListenerSide:
         self._server = server
         self._backoff = Backoff()
         self._peer: Peer | None = None
+        # The sites that this listener knows, by id; None: not told yet.
+        self._told: dict[int, SiteRoute] | None = None
         self.pid = 0
         self.pidfd = -1
         self.epoch = 0
@@ -143,6 +146,7 @@ class ListenerSide:
             return False
         server = self._server
         self._peer = peer
+        self._told = None
         settings = listener_settings(
             server.config,
             home=str(server.home.path),
@@ -171,9 +175,18 @@ class ListenerSide:
         """All queues there are."""
         self.send(SetPools(pools))
 
-    def set_routes(self, sites: list[SiteRoute]) -> None:
-        """All sites there are."""
-        self.send(SetRoutes(sites))
+    def set_routes(self, sites: list[SiteRoute], *, whole: bool = False) -> None:
+        """All sites there are: it is told what is new to it, or all if `whole`."""
+        if self._peer is None:
+            return
+        told, self._told = self._told, {site.id: site for site in sites}
+        if told is None or whole:
+            self.send(SetRoutes(sites))
+            return
+        changed = [site for site in sites if told.get(site.id) != site]
+        gone = [site_id for site_id in told if site_id not in self._told]
+        if changed or gone:
+            self.send(ChangeRoutes(changed, gone))
 
     def set_sockets(self, sockets: Iterable[tuple[ListeningSocket, int]]) -> None:
         """All sockets there are, in as many messages as the kernel's limit asks for."""

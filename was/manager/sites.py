@@ -31,6 +31,7 @@ class SiteSet:
         self._listening = ListeningSockets(server.notifier)
         self._wanted: dict[int, bool] = {}
         self._routes: dict[int, tuple[Site, tuple[object, ...], SiteRoute]] = {}
+        self._known_pools: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
@@ -92,7 +93,10 @@ class SiteSet:
         self._routes = {
             site.id: self._route(site, pools, real_port) for site in self._server.config.sites
         }
-        self._listener.set_routes([route for _, _, route in self._routes.values()])
+        routes = [route for _, _, route in self._routes.values()]
+        # A queue that is new may be what other sites' applications have waited for.
+        self._listener.set_routes(routes, whole=pools != self._known_pools)
+        self._known_pools = pools
 
     def _route(
         self, site: Site, pools: frozenset[str], real_port: RealPort
