@@ -12,7 +12,7 @@ import pytest
 from harness.home import Pool
 from harness.server import wait_for
 from support.load import under_load
-from support.pools import SCALE, calm_pool, event_ids, read_events, recycling
+from support.pools import SCALE, calm_pool, event_ids, read_events, recycling, rewrite
 from support.running import Running, place, simple_config
 from support.wire import get
 
@@ -27,10 +27,10 @@ SUSPEND = {**ONE_MINUTE, "idleTimeoutAction": "Suspend"}
 PATIENT = '<requests timeLimit="02:00:00" queueTimeLimit="02:00:00" />'
 
 
-def start(start_server: Start, pool: Pool, **options: object) -> Running:
+def start(start_server: Start, pool: Pool, extra: str = "", **options: object) -> Running:
     """One site with the application `starts` in the pool; a minute lasts a second."""
     pool = replace(pool, inside=pool.inside + PATIENT)
-    config = simple_config("starts:application", pool=pool)
+    config = simple_config("starts:application", pool=pool, extra=extra)
     return start_server(config, place("starts.py"), **{"time_scale": SCALE, **options})
 
 
@@ -213,3 +213,26 @@ def test_falling_asleep_loses_no_request(start_server, action):
     assert (set(tally.statuses), dict(tally.failures)) == ({200}, {}), tally.summary()
     mark = " worker_resumed " if action == "Suspend" else " worker_ready "
     assert running.server.log_text().count(mark) > 3
+
+
+@pytest.mark.parametrize("threshold", [1, 10000])
+def test_dynamic_idle_threshold(start_server, threshold):
+    """Where more memory is in use than the threshold allows, here 1 %, a worker that may be idle
+    for 20 minutes goes after 37.5 seconds, with an event of its own; far below it, it stays."""
+    extra = (
+        f'<system.applicationHost><webLimits dynamicIdleThreshold="{threshold}" />'
+        "</system.applicationHost>"
+    )
+    pool = calm_pool(start="OnDemand", idleTimeout="00:20:00")
+    running = start(start_server, pool, extra)
+    pid = pid_of(running)
+    if threshold == 1:
+        wait_for("its end", lambda: not Path(f"/proc/{pid}").exists())
+        assert [e["pid"] for e in read_events(running) if e["id"] == 5195] == [pid]
+        assert {5192, 5193} <= set(event_ids(running))
+        assert 5186 not in event_ids(running)
+        rewrite(running, lambda text: text.replace('Threshold="1"', 'Threshold="0"'))
+        wait_for("event 5194", lambda: 5194 in event_ids(running))
+        pid = pid_of(running)
+    time.sleep(1.5)  # a shortened timeout would have passed twice
+    assert running.workers() == [pid]

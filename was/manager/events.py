@@ -62,6 +62,21 @@ EVENTS: dict[int, tuple[str, str]] = {
     5172: ("error", "The configuration cannot be used; the last good one stays: {detail}"),
     5186: ("information", "Worker {pid} of '{app_pool}' was shut down for inactivity."),
     5189: ("error", "The configuration file of '{app_pool}' could not be written: {detail}"),
+    5192: (
+        "warning",
+        "Idle timeouts are shortened: {used_percent} % of the memory is in use, and "
+        "dynamicIdleThreshold is {limit} %.",
+    ),
+    5193: (
+        "warning",
+        "Idle timeouts are much shortened: {used_percent} % of the memory is in use, and "
+        "dynamicIdleThreshold is {limit} %.",
+    ),
+    5194: ("information", "Idle timeouts are as configured again."),
+    5195: (
+        "information",
+        "Worker {pid} of '{app_pool}' was shut down for inactivity, by a shortened idle timeout.",
+    ),
     5196: (
         "warning",
         "A worker of application pool '{app_pool}' was asked for and not started: the machine has "
@@ -99,6 +114,10 @@ REASONS: dict[int, str] = {
     5172: "configuration error",
     5186: "idle timeout",
     5189: "configuration not written",
+    5192: "memory pressure",
+    5193: "memory pressure",
+    5194: "memory pressure over",
+    5195: "shortened idle timeout",
     5196: "demandStartThreshold",
 }
 

@@ -1,4 +1,4 @@
-"""What all pools share of the machine: its NUMA nodes, and how many workers it may have."""
+"""What all pools share of the machine: NUMA nodes, how many workers it may have, its memory."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Machine:
 
     nodes: int = 1
     most_workers: int = 2147483647  # webLimits/demandStartThreshold
+    idle_divisor: int = 1  # how many times shorter idle timeouts are: memory is short
     workers: set[int] = field(default_factory=set[int])
 
     @property

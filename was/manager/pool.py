@@ -428,14 +428,15 @@ class ApplicationPool:
             worker.idle_since = now
         worker.finished = sample.finished
         idle_s = self.scaled(self.settings.process_model.idle_timeout_s)
-        if 0 < idle_s <= now - worker.idle_since and not worker.stale:
-            return self._idled(worker, now)
+        is_idle = 0 < idle_s / self.machine.idle_divisor <= now - worker.idle_since
+        if is_idle and not worker.stale:
+            return self._idled(worker, now, is_early=now - worker.idle_since < idle_s)
         reason = worker.wear.due(sample, self.settings.recycling.periodic_restart, self.scaled)
         if reason is None or now < worker.wear.not_before or self._is_replacing():
             return []
         return self.recycle(reason, now, only=worker_id)
 
-    def _idled(self, worker: Worker, now: float) -> list[Action]:
+    def _idled(self, worker: Worker, now: float, *, is_early: bool) -> list[Action]:
         model = self.settings.process_model
         if model.idle_timeout_action is IdleTimeoutAction.SUSPEND:
             worker.state = after(worker.state, WorkerEvent.SUSPEND)
@@ -446,7 +447,7 @@ class ApplicationPool:
         if not self.is_always_running:
             self.wanted = max(0, self.wanted - 1)
         is_logged = "IdleTimeout" in model.log_event_on_process_model
-        reports = [Report(5186, worker.id)] if is_logged else []
+        reports = [Report(5195 if is_early else 5186, worker.id)] if is_logged else []
         return [*reports, *self._drain(worker, now), *self._fill(now)]
 
     def look_at_clock(self, wall: float) -> None:

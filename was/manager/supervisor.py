@@ -41,6 +41,7 @@ from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import fingerprint, restore
+from was.manager.pressure import MemoryPressure, idle_divisor, used_share
 from was.manager.processors import Processors
 from was.manager.queries import Queries
 from was.manager.recycle import WorkerSample
@@ -106,6 +107,7 @@ class Manager:
         self.exits: dict[int, process.Exit] = {}
         self._sample_at = 0.0
         self._machine = Machine(count_nodes(), server.config.web_limits.demand_start_threshold)
+        self._pressure = MemoryPressure()
         self._timer: asyncio.TimerHandle | None = None
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
@@ -279,10 +281,18 @@ class Manager:
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
             for pool in self.pools.values():
                 pool.look_at_clock(self.server.clock.wall())
+            self._look_at_memory()
             self.queries.ask(self._sampled)
         for name in [n for n, p in self.pools.items() if self._is_dropped(n, p)]:
             del self.pools[name]
             self.performer.publish_pools()
+
+    def _look_at_memory(self) -> None:
+        threshold = self.server.config.web_limits.dynamic_idle_threshold
+        used = used_share() if threshold else 0.0
+        for event_id in self._pressure.update(idle_divisor(used, threshold)):
+            self.server.events.report(event_id, used_percent=round(used * 100), limit=threshold)
+        self._machine.idle_divisor = self._pressure.divisor
 
     def _is_dropped(self, name: str, pool: ApplicationPool) -> bool:
         return name not in self.server.config.app_pools and not pool.workers
