@@ -169,7 +169,8 @@ def _load_tree(
     idle = idle_locations(level, sites)
     config = replace(config, warnings=(*warnings_of(level, known), *idle, *config.warnings))
     files = (path, *sources.taken)
-    left = None if source is None else Past(source.data, root, viewer, records)
+    reductions = {} if past is None else dict(past.reductions)
+    left = None if source is None else Past(source.data, root, viewer, records, reductions)
     return LoadedServer(config, level, state, viewer, base, files, secrets, left)
 
 

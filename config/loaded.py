@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from was.config.assemble import build_settings, known_modules
@@ -18,7 +19,7 @@ from was.config.parse import Node, parse
 from was.config.past import Past
 from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
-from was.config.reduce import reduce_server
+from was.config.reduce import SiteIndex, reduce_server
 from was.config.secrets import Secrets
 from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
 from was.config.typed import Typer
@@ -53,6 +54,7 @@ class LoadedServer:
         self.level = level
         self.path = files[0]
         self.past = past
+        self._reductions = {} if past is None else past.reductions
         self.source_files = files
         self._foundation = base
         self._secrets = secrets
@@ -265,20 +267,31 @@ class LoadedServer:
 
     def reduced(self, pool_name: str) -> bytes:
         """The text of the pool's own applicationHost.config, which loads to the same settings."""
-        kept: dict[str, list[str]] = {}
-        for site in self.config.sites:
-            paths = [
-                a.path.lower()
-                for a in site.applications
-                if a.application_pool.lower() == pool_name.lower()
-            ]
-            if paths:
-                kept[site.name.lower()] = paths
         root = self.level.root
         if root is None:
             raise ValueError("this server was not read from a file")
+        index, by_pool = self._sites_of_pools
+        kept = by_pool.get(pool_name.lower(), {})
+        sites = [index.sites[name] for name in kept]
+        made_of = (self._viewer.surroundings, index.around, kept, sites)
+        known = self._reductions.get(pool_name)
+        if known is not None and known[0] == made_of:
+            return known[1]
         schema, decrypt = self._foundation.schema, self._secrets.decrypt
-        return reduce_server(root, schema, self._viewer, pool_name, kept, decrypt)
+        text = reduce_server(root, index, schema, self._viewer, pool_name, kept, decrypt)
+        self._reductions[pool_name] = (made_of, text)
+        return text
+
+    @cached_property
+    def _sites_of_pools(self) -> tuple[SiteIndex, dict[str, dict[str, list[str]]]]:
+        """All sites as written, and for each pool the paths of its applications by site."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for site in self.config.sites:
+            for application in site.applications:
+                kept = found.setdefault(application.application_pool.lower(), {})
+                kept.setdefault(site.name.lower(), []).append(application.path.lower())
+        root = self.level.root
+        return SiteIndex(Node("", {}, "", 0, 0, 0) if root is None else root), found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ __all__ = ["Past"]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The file's content and tree, and what was made of the sites."""
+    """The file's content and tree, what was made of the sites, and each pool's part of it."""
 
     data: bytes
     root: Node
     viewer: Viewer
     records: SiteRecords
+    reductions: dict[str, tuple[object, bytes]]

@@ -16,7 +16,7 @@ from was.config.secret_form import read_secret
 from was.config.semantics import HOME, POOLS, SITES
 from was.config.views import Viewer
 
-__all__ = ["reduce_server"]
+__all__ = ["SiteIndex", "reduce_server"]
 
 _ESCAPES = str.maketrans(
     {
@@ -31,8 +31,36 @@ _ESCAPES = str.maketrans(
 )
 
 
+class SiteIndex:
+    """The sites of a file by their names in lower case, made once for all pools.
+
+    `around` is what else a pool's part is made of: as long as it is the same, tag by tag, and the
+    pool's sites are, the part is the same too.
+    """
+
+    def __init__(self, root: Node) -> None:
+        groups = [group for group in root.children if group.name == "system.applicationHost"]
+        sections = [s for group in groups for s in group.children if s.name == "sites"]
+        nodes = [node for section in sections for node in section.children]
+        self.sites = {_key(node): node for node in nodes if node.name == "site"}
+        self.others = [node for node in nodes if node.name != "site"]
+        inside = [s for group in groups for s in group.children if s.name != "sites"]
+        outside = [child for child in root.children if child.name != "system.applicationHost"]
+        heads = [node.attributes for node in (root, *groups, *sections)]
+        self.around = (heads, inside, outside, self.others)
+        self.applications = {
+            name: [
+                application.attributes.get("path", "").lower()
+                for application in site.children
+                if application.name == "application"
+            ]
+            for name, site in self.sites.items()
+        }
+
+
 def reduce_server(
     root: Node,
+    index: SiteIndex,
     schema: Mapping[str, ElementSchema],
     viewer: Viewer,
     pool: str,
@@ -40,7 +68,7 @@ def reduce_server(
     decrypt: Callable[[str], str],
 ) -> bytes:
     """The reduced file. `kept`: the paths of the pool's applications by site, in lower case."""
-    writer = _Writer(schema, viewer, pool.lower(), kept, _applications(root), decrypt)
+    writer = _Writer(schema, viewer, pool.lower(), kept, index, decrypt)
     home = Node("home", {"path": viewer.home}, "", 0, 0, 0)
     rest = list(root.children)
     # configSections must stay first.
@@ -68,14 +96,14 @@ class _Writer:
         viewer: Viewer,
         pool: str,
         kept: Mapping[str, Collection[str]],
-        applications: Mapping[str, Collection[str]],
+        index: SiteIndex,
         decrypt: Callable[[str], str],
     ) -> None:
         self.schema = schema
         self.viewer = viewer
         self.pool = pool
         self.kept = kept
-        self.applications = applications
+        self.index = index
         self.decrypt = decrypt
         self.needs_secrets = True
         self.lines: list[str] = []
@@ -109,7 +137,7 @@ class _Writer:
             # Whose identity a worker has is the manager's business.
             self.without_secrets(node, schema, node.attributes, wanted, depth)
         elif path == SITES:
-            wanted = [n for n in node.children if n.name != "site" or _key(n) in self.kept]
+            wanted = [*(self.index.sites[name] for name in self.kept), *self.index.others]
             self.element(node, schema, node.attributes, wanted, depth)
         elif schema is not None:
             self.element(node, schema, node.attributes, node.children, depth)
@@ -127,7 +155,7 @@ class _Writer:
         ours, path = self.kept.get(site, ()), f"/{rest}"
         if any(_is_below(application, path) for application in ours):
             return True
-        owners = [a for a in self.applications.get(site, ()) if _is_below(path, a)]
+        owners = [a for a in self.index.applications.get(site, ()) if _is_below(path, a)]
         return max(owners, key=len, default="") in ours
 
     def is_ours(self, node: Node) -> bool:
@@ -192,23 +220,6 @@ class _Writer:
             else:
                 result[name] = str(self.viewer.resolve(attribute, text))
         return result
-
-
-def _applications(root: Node) -> dict[str, list[str]]:
-    """The paths of all applications by site, in lower case."""
-    groups = [group for group in root.children if group.name == "system.applicationHost"]
-    sections = [section for group in groups for section in group.children]
-    return {
-        _key(site): [
-            application.attributes.get("path", "").lower()
-            for application in site.children
-            if application.name == "application"
-        ]
-        for section in sections
-        if section.name == "sites"
-        for site in section.children
-        if site.name == "site"
-    }
 
 
 def _is_below(path: str, other: str) -> bool:

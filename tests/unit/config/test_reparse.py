@@ -219,3 +219,34 @@ def test_a_file_of_another_encoding_is_read_whole():
     latin = '<?xml version="1.0" encoding="iso-8859-1"?><a><b>{}</b></a>'
     before, after = (latin.format(t).encode("latin-1") for t in "é1")
     assert reparse(parse(before, "f"), before, after) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    old=st.sampled_from(["www5", "00:01:00", 'maxConnections="7"', 'value="1"', "Custom", "404"]),
+    new=st.sampled_from(["9", "00:02:00", 'maxConnections="8"', 'value="2"', "Detailed"]),
+)
+def test_a_pools_part_is_that_of_a_file_read_afresh(tmp_path_factory, old, new):
+    """Also where a site, a default, a pool or a location of it has changed."""
+    file = tmp_path_factory.mktemp("home") / "applicationHost.config"
+    file.write_text(TEXT)
+    before = load_server(file, environment={})
+    parts = [before.reduced(pool) for pool in ("p0", "p1")]
+    file.write_text(TEXT.replace(old, new, 1))
+    try:
+        fresh = load_server(file, environment={})
+    except ConfigErrors:
+        return
+    again = load_server(file, environment={}, before=before)
+    assert [again.reduced(pool) for pool in ("p0", "p1")] == [
+        fresh.reduced(pool) for pool in ("p0", "p1")
+    ]
+    assert [before.reduced(pool) for pool in ("p0", "p1")] == parts
+
+
+def test_the_part_of_a_pool_that_nothing_concerns_is_not_written_again(loaded):
+    """S3 is p1's: the part of p0 is the very same."""
+    parts = [loaded.reduced(pool) for pool in ("p0", "p1")]
+    again = rewrite(loaded, "www3", "www30")
+    assert again.reduced("p0") is parts[0]
+    assert again.reduced("p1") != parts[1]
