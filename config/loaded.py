@@ -14,7 +14,7 @@ from was.config.faults import Faults
 from was.config.foundation import Foundation
 from was.config.merge import Merged
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
-from was.config.origins import Shown, show, trace
+from was.config.origins import BUILT_IN, Shown, show, trace
 from was.config.parse import Node, parse
 from was.config.past import Past
 from was.config.paths import PathNode, PathTree, Source, State, scopes_of
@@ -165,7 +165,7 @@ class LoadedServer:
     def _shown(
         self, sections: Mapping[str, Merged], deeper: list[tuple[Scope, Source]]
     ) -> dict[str, Shown]:
-        said: list[tuple[str, Scope]] = [("built-in", s) for s in self._foundation.scopes]
+        said: list[tuple[str, Scope]] = [(BUILT_IN, s) for s in self._foundation.scopes]
         said += [(_SERVER, scope) for scope in self.level.scopes_at("")]
         for scope, source in deeper:
             said.append((f"{_SERVER}/{source.path}" if source.path else _SERVER, scope))

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 
 from was.config.merge import Element, Key, Merged, Operation, overlay
 from was.config.model import SectionView
-from was.config.schema import ElementSchema
+from was.config.schema import CollectionSchema, ElementSchema
+from was.config.secret_form import written
 from was.config.values import format_value
 
-__all__ = ["HIDDEN", "Origin", "Shown", "Value", "show", "trace"]
+__all__ = ["BUILT_IN", "HIDDEN", "Origin", "Shown", "Value", "show", "trace"]
 
-# In place of secrets.
-HIDDEN = "********"
+# The level below all files.
+BUILT_IN = "built-in"
+# In place of secrets: the form of an encrypted empty one, which loads and gives nothing away.
+HIDDEN = written("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Trace:
     elements: dict[str, Trace] = field(default_factory=dict[str, "Trace"])
     items: dict[Key, Trace] = field(default_factory=dict[Key, "Trace"])
     has_own_items: bool = False
+    has_file_items: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,25 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One element in force, with everything that the schema knows of it."""
+    """One element in force, with everything that the schema knows of it.
+
+    `clear` is the tag without which a file with these items would add them to others;
+    `has_file_items` tells that a file has added, removed or cleared items.
+    """
 
     name: str
     attributes: tuple[Value, ...]
     elements: tuple[Shown, ...]
     items: tuple[Shown, ...]
+    clear: str = ""
+    has_file_items: bool = False
 
     @property
     def is_written(self) -> bool:
         """Whether anybody has said anything of it."""
         return (
             any(value.origin is not None for value in self.attributes)
-            or bool(self.items)
+            or bool(self.items or self.clear)
             or any(element.is_written for element in self.elements)
         )
 
@@ -85,6 +95,7 @@ def _fold(found: Trace, level: str, element: Element) -> None:
         _fold(found.elements.setdefault(name, Trace()), level, child)
     for directive in element.directives:
         found.has_own_items = True
+        found.has_file_items |= level != BUILT_IN
         if directive.operation is Operation.CLEAR:
             found.items.clear()
         elif directive.operation is Operation.REMOVE:
@@ -104,6 +115,7 @@ def _overlay(default: Trace, item: Trace) -> Trace:
         elements,
         item.items if item.has_own_items else default.items,
         item.has_own_items or default.has_own_items,
+        item.has_file_items or default.has_file_items,
     )
 
 
@@ -116,6 +128,8 @@ def show(
     schema: ElementSchema,
     found: Trace,
     defaults: _Defaults | None = None,
+    *,
+    is_in_item: bool = False,
 ) -> Shown:
     """`view`, which was made of `merged`, with the origin of each value."""
     known = dict(defaults or {})
@@ -136,11 +150,20 @@ def show(
                 below,
                 found.elements.get(name, Trace()),
                 known,
+                is_in_item=is_in_item,
             )
             for name, below in schema.elements.items()
         ),
         items=tuple(_items(view, merged, schema, found, known)),
+        clear=_clear(schema.collection, found, is_in_item),
+        has_file_items=found.has_file_items,
     )
+
+
+def _clear(collection: CollectionSchema | None, found: Trace, is_in_item: bool) -> str:
+    """An item has nothing above it but its default, whose items go as soon as it has its own."""
+    is_needed = found.has_own_items and not (is_in_item and found.items)
+    return collection.clear if collection is not None and is_needed else ""
 
 
 def _values(view: SectionView, schema: ElementSchema, found: Trace) -> Iterable[Value]:
@@ -165,4 +188,4 @@ def _items(
         whole, who = item, found.items.get(key, Trace())
         if default is not None:
             whole, who = overlay(default[0], item), _overlay(default[1], who)
-        yield show(below, whole, collection.item, who, defaults)
+        yield show(below, whole, collection.item, who, defaults, is_in_item=True)

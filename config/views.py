@@ -62,7 +62,10 @@ class Viewer:
     def _empty(self, schema: ElementSchema, defaults: Mapping[str, Merged]) -> SectionView:
         known = self._views.get(id(schema))
         if known is None:
-            known = (schema, self._build(Merged(schema, schema.name), defaults, ""))
+            known = (
+                schema,
+                self._build(Merged(schema, schema.name.rpartition("/")[2]), defaults, ""),
+            )
             self._views[id(schema)] = known
         return known[1]
 

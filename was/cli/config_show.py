@@ -64,7 +64,8 @@ def _ends_in(name: str, section: str) -> bool:
 def _is_spoken_of(shown: Shown) -> bool:
     """Whether another than the built-in level has said anything in it."""
     return (
-        any(v.origin is not None and v.origin.level != "built-in" for v in shown.attributes)
+        shown.has_file_items
+        or any(v.origin is not None and v.origin.level != "built-in" for v in shown.attributes)
         or any(_is_spoken_of(element) for element in shown.elements)
         or any(_is_spoken_of(item) for item in shown.items)
     )
@@ -132,12 +133,14 @@ def _element(shown: Shown, depth: int, *, everything: bool) -> Iterator[str]:
     text = "".join(f" {value.name}={quoteattr(value.text)}" for value in wanted)
     inner = [e for e in shown.elements if everything or e.is_written]
     indent = "  " * depth
-    if not inner and not shown.items:
+    if not (inner or shown.items or shown.clear):
         yield f"{indent}<{shown.name}{text} />"
         return
     yield f"{indent}<{shown.name}{text}>"
     for element in inner:
         yield from _element(element, depth + 1, everything=everything)
+    if shown.clear:
+        yield f"{indent}  <{shown.clear} />"
     for item in shown.items:
         yield from _element(item, depth + 1, everything=everything)
     yield f"{indent}</{shown.name}>"
