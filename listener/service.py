@@ -27,6 +27,7 @@ from was.ipc.messages import (
     ActivateWorker,
     AddWorker,
     ChangeRoutes,
+    ChangeSettings,
     DemandStart,
     DrainWorker,
     HeldEverything,
@@ -221,6 +222,8 @@ class ListenerService:
                 self._welcome(command)
             case SetPools():
                 self._set_pools(command.pools)
+            case ChangeSettings():
+                self._change_settings(command.settings)
             case SetRoutes():
                 self.routes.configure(command.sites, self.pools, self.scaled)
                 if self._access is not None:
@@ -262,11 +265,11 @@ class ListenerService:
         settings = command.settings
         self._clock = SystemClock(settings.time_scale)
         if self.epoch:
+            self._change_settings(settings)
             return  # a new manager greets a listener that it took over: its epoch stays
         enter(command.isolation)
         self.epoch = command.epoch
         self.last_request = command.epoch << 33
-        self._settings = settings
         self._sockets_folder = SocketFolder(Path(settings.sockets))
         self.spool_folder = Path(settings.home) / "run" / "spool"
         try:
@@ -279,12 +282,17 @@ class ListenerService:
         )
         factory, limits = select(settings.engine), self.limits
         self.new_engine: Callable[[], Engine] = lambda: factory(limits)
-        self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
-        self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
-        self.entity_body_s = self.scaled(settings.entity_body_s)
+        self._change_settings(settings)
         self._access = AccessLog(Path(settings.logs), self._clock)
         self._log_line = self._access.request
         set_process("listener")
+
+    def _change_settings(self, settings: ListenerSettings) -> None:
+        """Times and rates; a limit that runs already ends when it was to."""
+        self._settings = settings
+        self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
+        self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
+        self.entity_body_s = self.scaled(settings.entity_body_s)
 
     @property
     def has_manager(self) -> bool:

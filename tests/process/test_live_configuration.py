@@ -163,6 +163,21 @@ def test_limits_hold_live(two):
     assert events(two, 5080) == []
 
 
+def test_limits_of_all_sites_hold_live(start_server):
+    """webLimits: a client that says nothing is left as long as the file says now."""
+    config = simple_config("hello:application", pool=Pool("Pool", **STEADY))
+    sites = "</sites><webLimits connectionTimeout="
+    config = config.replace("</sites>", f'{sites}"02:00:00" />')
+    running = start_server(config, place("hello.py"), time_scale=20.0)
+    (worker,) = running.workers(count=1)
+    text = _file(running).read_text()
+    _replace(_file(running), text.replace(f'{sites}"02:00:00"', f'{sites}"00:00:10"'))
+    wait_for("the reload", lambda: " reload_completed" in running.server.log_text())
+    with Wire(running.port()) as wire:
+        assert wire.is_closed()
+    assert running.workers() == [worker]
+
+
 def test_a_new_application_is_there_when_its_route_is(two):
     """From the moment that the listener sends requests to it, none is refused."""
     text = _file(two).read_text()

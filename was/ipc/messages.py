@@ -416,6 +416,12 @@ class ListenerWelcome(_Control, frozen=True):
     isolation: Isolation = Isolation()
 
 
+class ChangeSettings(_Control, frozen=True):
+    """The configuration has changed: times and rates hold from now on, the rest stays as it is."""
+
+    settings: ListenerSettings
+
+
 class SetSockets(_Control, frozen=True):
     """Accept on exactly these from now on (descriptors beside, same order; at most 200 a message).
 
@@ -719,6 +725,7 @@ ToManager: TypeAlias = (
 ManagerToListener: TypeAlias = (
     ListenerWelcome
     | SetSockets
+    | ChangeSettings
     | SetRoutes
     | ChangeRoutes
     | SetPools

@@ -20,6 +20,8 @@ from was.ipc.messages import (
     AbandonWorker,
     AddWorker,
     ChangeRoutes,
+    ChangeSettings,
+    ListenerSettings,
     ListenerWelcome,
     ListeningSocket,
     PoolQueue,
@@ -67,6 +69,7 @@ class ListenerSide:
         self._peer: Peer | None = None
         # The sites that this listener knows, by id; None: not told yet.
         self._told: dict[int, SiteRoute] | None = None
+        self._settings: ListenerSettings | None = None
         self.pid = 0
         self.pidfd = -1
         self.epoch = 0
@@ -147,6 +150,12 @@ class ListenerSide:
         server = self._server
         self._peer = peer
         self._told = None
+        self._settings = settings = self._current_settings()
+        self.send(ListenerWelcome(self.epoch, settings, server.isolation.listener(server.config)))
+        return True
+
+    def _current_settings(self) -> ListenerSettings:
+        server = self._server
         settings = listener_settings(
             server.config,
             home=str(server.home.path),
@@ -155,10 +164,14 @@ class ListenerSide:
             engine=server.options.engine,
             time_scale=server.time_scale,
         )
-        if server.options.settings:
-            settings = msgspec.structs.replace(settings, **server.options.settings)
-        self.send(ListenerWelcome(self.epoch, settings, server.isolation.listener(server.config)))
-        return True
+        return msgspec.structs.replace(settings, **server.options.settings)
+
+    def change_settings(self) -> None:
+        """The configuration is another: what of it is for all sites."""
+        settings = self._current_settings()
+        if settings != self._settings:
+            self._settings = settings
+            self.send(ChangeSettings(settings))
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours
         """Say something; without a listener it is lost, and said again at the next Hello."""

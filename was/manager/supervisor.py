@@ -421,6 +421,7 @@ class Manager:
                 self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
         self.performer.publish_pools()
         self.sites.rebind()
+        self.listener.change_settings()
         for handle in self.workers.handles.values():
             if handle.peer is not None and (by_hand or handle.pool in rewritten):
                 pool = self.pools[handle.pool]
