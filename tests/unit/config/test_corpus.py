@@ -43,12 +43,14 @@ class Sample:
           </system.webServer></location></configuration>""")
         self.loaded = load_server(self.file, environment={})
 
-    def settings(self, path: str = "/"):
+    def settings(self, path: str = "/", below: str = ""):
+        """What is in force at an application, or at a path in it."""
         (site,) = self.loaded.config.sites
-        return self.loaded.settings(site, next(a for a in site.applications if a.path == path))
+        application = next(a for a in site.applications if a.path == path)
+        return self.loaded.settings(site, application, below)
 
-    def section(self, name: str, path: str = "/"):
-        return self.settings(path).sections[name]
+    def section(self, name: str, path: str = "/", below: str = ""):
+        return self.settings(path, below).sections[name]
 
 
 @pytest.fixture
@@ -131,11 +133,8 @@ def test_drupal(sample):
     assert (refused["type"], refused["statusCode"]) == ("CustomResponse", 403)
     clean = rules.items[2]
     assert clean.elements["match"]["ignoreCase"] is False
-    assert [c["matchType"] for c in clean.elements["conditions"].items] == [
-        "IsFile",
-        "IsDirectory",
-        "Pattern",
-    ]
+    kinds = [c["matchType"] for c in clean.elements["conditions"].items]
+    assert kinds == ["IsFile", "IsDirectory", "Pattern"]
     profiles = site.section(WEB + "caching").elements["profiles"]
     assert [(p["extension"], p["policy"], p["duration"]) for p in profiles.items] == [
         (".php", "DisableCache", 30.0),
@@ -145,13 +144,13 @@ def test_drupal(sample):
     assert settings.default_document.files[0] == "index.php"
     assert settings.default_document.files[1] == "Default.htm"
     missing = settings.http_errors.entries[-1]
-    assert (missing.status_code, missing.path, missing.response_mode) == (
-        404,
-        "/index.php",
-        "ExecuteURL",
-    )
+    assert (missing.status_code, missing.path) == (404, "/index.php")
+    assert missing.response_mode == "ExecuteURL"
     assert [e.status_code for e in settings.http_errors.entries].count(404) == 1
     assert settings.http_protocol.custom_headers[0].name == "X-Content-Type-Options"
+    uploads = site.settings(below="/sites/default/files/a.php").handlers
+    assert settings.handlers.access_policy == {"Read", "Script"}
+    assert uploads.access_policy == {"Read"}
     assert not settings.directory_browse.enabled
 
 
@@ -161,15 +160,15 @@ def test_umbraco(sample):
     settings = site.settings()
     modules = site.section(WEB + "modules")
     assert modules["runAllManagedModulesForAllRequests"] is True
-    assert names(modules)[-3:] == [
-        "UmbracoModule",
-        "FormsAuthentication",
-        "ClientDependencyModule",
-    ]
+    own = ["UmbracoModule", "FormsAuthentication", "ClientDependencyModule"]
+    assert names(modules)[-3:] == own
     assert modules.items[-3]["type"] == "Umbraco.Web.UmbracoModule,umbraco"
     assert settings.static_content.mime_map[".woff"] == "application/x-font-woff"
     assert settings.static_content.mime_map[".air"].startswith("application/vnd.adobe.air")
     assert site.section(WEB + "urlCompression")["dynamicCompressionBeforeCache"] is True
+    for folder, compressed in (("/umbraco/x", False), ("/App_Plugins/x", False), ("/css/x", True)):
+        compression = site.section(WEB + "urlCompression", below=folder)
+        assert compression["doStaticCompression"] is compressed
     assert site.section(WEB + "validation")["validateIntegratedModeConfiguration"] is False
     assert settings.handlers.access_policy == {"Read", "Write", "Script", "Execute"}
     assert settings.http_errors.existing_response is ExistingResponse.PASS_THROUGH
@@ -202,6 +201,10 @@ def test_aspnet(sample):
     assert site.section(WEB + "caching")["enabled"] is True
     assert "OPTIONSVerbHandler" not in names(site.section(WEB + "handlers"))
     assert names(site.section(WEB + "handlers"))[0] == "ExtensionlessUrlHandler-Integrated-4.0"
+    uploads = site.settings(below="/uploads/film.mp4")
+    assert [h.name for h in uploads.handlers.entries] == ["UploadsAreFiles"]
+    assert uploads.request_filtering.request_limits.max_allowed_content_length == 1 << 30
+    assert root.request_filtering.request_limits.max_allowed_content_length == 30000000
     assert root.static_content.cache_control_max_age_s == 7 * 86400
 
 
@@ -247,6 +250,8 @@ def test_single_page(sample):
     assert static.mime_map[".json"] == "application/json; charset=utf-8"
     assert static.cache_control_max_age_s == 365 * 86400
     assert static.cache_control_custom == "immutable"
+    page = site.settings(below="/index.html").static_content
+    assert (static.cache_control_mode, page.cache_control_mode) == ("UseMaxAge", "DisableCache")
     types = site.section(WEB + "httpCompression").elements["dynamicTypes"].items
     assert [(t["mimeType"], t["enabled"]) for t in types][-2:] == [
         ("application/json", True),
@@ -299,11 +304,8 @@ def test_node(sample):
     assert (node["maxConcurrentRequestsPerProcess"], node["maxLogFiles"]) == (512, 20)
     assert node["devErrorsEnabled"] is False
     assert site.section(WEB + "webSocket")["enabled"] is False
-    assert site.settings().request_filtering.hidden_segments == (
-        "web.config",
-        "node_modules",
-        "iisnode",
-    )
+    hidden = site.settings().request_filtering.hidden_segments
+    assert hidden == ("web.config", "node_modules", "iisnode")
     assert site.section(RULES).items[1].elements["match"]["url"] == ""
     assert site.section(RULES).items[2].elements["conditions"].items[0]["negate"] is True
 
@@ -356,10 +358,8 @@ def test_default_server(server):
 
     authentication = WEB + "security/authentication/"
     browse = at(loaded, "Default Web Site")
-    assert (browse.directory_browse.enabled, browse.anonymous_authentication.enabled) == (
-        True,
-        False,
-    )
+    assert browse.directory_browse.enabled
+    assert not browse.anonymous_authentication.enabled
     windows = browse.sections[authentication + "windowsAuthentication"]
     assert windows["enabled"] is True
     assert windows.elements["extendedProtection"]["tokenChecking"] == "Allow"
