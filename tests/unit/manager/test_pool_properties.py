@@ -38,8 +38,8 @@ from was.manager.states import ALIVE, WorkerState
 
 # How often each thing happens: what ends a pool's life is rare, what fills it is frequent.
 EVENTS = {
-    "demand": 6,
-    "further": 12,
+    "demand": 4,
+    "further": 10,
     "loaded": 4,
     "attached": 4,
     "run": 25,
@@ -55,9 +55,9 @@ EVENTS = {
     "worn out": 4,
     "stop": 1,
     "start": 2,
-    "idle": 12,
-    "suspended": 8,
-    "not quiet": 2,
+    "idle": 25,
+    "suspended": 25,
+    "not quiet": 3,
     "wake": 1,
     "busy": 4,
     "pong": 8,
@@ -116,6 +116,7 @@ class World:
         self.dispatching: set[int] = set()
         self.waiting: set[int] = set()
         self.frozen: set[int] = set()
+        self.asked: set[int] = set()  # to be suspended, and the listener has not answered
         self.pings: dict[int, int] = {}
         self.most_alive = self._bound()
 
@@ -128,6 +129,8 @@ class World:
 
     def do(self, actions) -> None:
         for action in actions:
+            if isinstance(action, Activate | Drain | Stop | Kill | Orphan):
+                self.asked.discard(action.worker_id)  # what is answered now is overtaken
             match action:
                 case Spawn(worker_id):
                     assert worker_id not in self.alive
@@ -143,6 +146,7 @@ class World:
                     self.dispatching.discard(worker_id)
                 case Suspend(worker_id):
                     self.dispatching.remove(worker_id)
+                    self.asked.add(worker_id)
                 case Freeze(worker_id):
                     assert worker_id in self.alive - self.dispatching
                     self.frozen.add(worker_id)
@@ -175,6 +179,7 @@ class World:
         self.alive.discard(worker_id)
         self.dispatching.discard(worker_id)
         self.frozen.discard(worker_id)
+        self.asked.discard(worker_id)
         self.do(self.pool.worker_exited(worker_id, now, served=served, how="SIGKILL"))
 
     def replace_manager(self, now: float) -> None:
@@ -190,6 +195,7 @@ class World:
         # Its end has woken those that were suspended, and the listener gives them requests.
         self.dispatching |= {w.id for w in kept if not w.is_draining}
         self.frozen.clear()
+        self.asked.clear()
         self.pool = self._make(old.settings)
         self.alive = {worker.id for worker in kept}
         self.waiting.clear()
@@ -235,9 +241,15 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
         case "start":
             world.do(pool.start(now))
         case "idle":
-            world.do(pool.sample(one, WorkerSample(9.0, index, 0), now))
-        case "suspended" | "not quiet":
-            world.do(pool.worker_suspended(one, now, is_quiet=name == "suspended"))
+            finished = pool.workers[one].finished if one in pool.workers else 0
+            world.do(pool.sample(one, WorkerSample(9.0, finished, 0), now))
+        case "suspended":
+            one = world.asked.pop() if world.asked else one
+            world.do(pool.worker_suspended(one, now, is_quiet=True))
+        case "not quiet" if world.asked:
+            one = world.asked.pop()
+            world.dispatching.add(one)  # where it has stayed
+            world.do(pool.worker_suspended(one, now, is_quiet=False))
         case "wake":
             world.do(pool.wake(now))
         case "busy":
