@@ -17,6 +17,7 @@ from was.config.assemble import build_server, known_modules
 from was.config.collection import collection_waits
 from was.config.faults import Faults
 from was.config.foundation import Foundation, foundation
+from was.config.level import Level, Scope
 from was.config.loaded import LoadedServer
 from was.config.merge import Merged, merge
 from was.config.parse import Node, parse
@@ -33,7 +34,7 @@ from was.config.semantics import (
     idle_locations,
     warnings_of,
 )
-from was.config.validate import Level, Scope, read_level
+from was.config.validate import read_level
 from was.config.views import Viewer
 from was.errors import ConfigError, ConfigErrors
 

@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from was.config.faults import Faults
+from was.config.level import Scope
 from was.config.locks import Declaration, Modes
 from was.config.merge import Merged, merge
 from was.config.parse import parse
 from was.config.schema import ElementSchema, build_schema
 from was.config.semantics import GLOBAL_MODULES
-from was.config.validate import Scope, read_level
+from was.config.validate import read_level
 from was.config.values import fill_defaults
 from was.errors import ConfigErrors
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from was.config.assemble import build_settings, known_modules
 from was.config.faults import Faults
 from was.config.foundation import Foundation
+from was.config.level import Level, Scope
 from was.config.merge import Merged
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
 from was.config.origins import BUILT_IN, Shown, show, trace
@@ -23,7 +24,7 @@ from was.config.reduce import SiteIndex, reduce_server
 from was.config.secrets import Secrets
 from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
 from was.config.typed import Typer
-from was.config.validate import Level, Scope, read_level
+from was.config.validate import read_level
 from was.config.views import Viewer
 from was.errors import ConfigError, ConfigErrors
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from was.config.faults import Faults
+from was.config.level import Level, Scope
 from was.config.locks import LOCKED, LOCKED_SECTION, Modes
 from was.config.merge import Merged, merge
 from was.config.model import Application, PathSettings, Site, VirtualDirectory
-from was.config.validate import Level, Scope
 from was.errors import ConfigError, ConfigErrors
 
 __all__ = ["PathNode", "PathTree", "Reader", "Source", "State", "apply_scope", "scopes_of"]

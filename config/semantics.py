@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from was.config.level import Level
 from was.config.merge import Element, Operation
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
 from was.config.schema import ElementSchema
-from was.config.validate import Level
 from was.errors import ConfigError
 
 __all__ = [

@@ -1,17 +1,15 @@
 """A parsed file and the schema to a `Level`: typed, checked, all faults listed.
 
-A level is what one file says: the sections outside any location tag and those of each location
-tag, by the path it names. Nothing is inherited here and no default filled in; that is merge's
-and views' part. What the levels say *together* (an application's pool, a handler's module) is
-checked in was.config.semantics.
+Nothing is inherited here and no default filled in; that is merge's and views' part. What the levels
+say *together* (an application's pool, a handler's module) is checked in was.config.semantics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from itertools import count
 
+from was.config.level import Level, Scope
 from was.config.locks import LOCK_ATTRIBUTES, LOCKED, LOCKED_SECTION, Declaration
 from was.config.merge import Directive, Element, Key, Operation
 from was.config.parse import Node
@@ -20,7 +18,7 @@ from was.config.secret_form import read_secret
 from was.config.values import InvalidValueError, parse_value
 from was.errors import ConfigError
 
-__all__ = ["Declaration", "Level", "Scope", "read_level"]
+__all__ = ["read_level"]
 
 _TRANSPARENT = frozenset({"configProtectedData"})
 _BAD_LOCATION = frozenset('*?:\\<>"|')
@@ -40,56 +38,6 @@ _SERVER_ONLY = _DEFINITIONS[:3]
 
 # Gives a node what the attribute of this name says; its faults go to the list.
 TakeIn = Callable[[Node, str, list[ConfigError]], None]
-
-
-@dataclass(slots=True)
-class Scope:
-    """The sections of one file for one path; `path` is "" for the file's own level."""
-
-    path: str
-    sections: dict[str, Element] = field(default_factory=dict[str, Element])
-    override_mode: str = "Inherit"
-    inherit_in_child_applications: bool = True
-    is_location: bool = False
-    line: int = 0
-    column: int = 0
-
-
-@dataclass(slots=True)
-class Level:
-    """What one file says. `scopes` is by path in lower case, in file order.
-
-    `declarations` are those that hold in it, `declared` those among them that it makes itself.
-    """
-
-    file: str
-    declarations: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
-    declared: dict[str, Declaration] = field(default_factory=dict[str, Declaration])
-    scopes: dict[str, list[Scope]] = field(default_factory=dict[str, list[Scope]])
-    unread: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
-    root: Node | None = None
-    remarks: list[str] = field(default_factory=list[str])
-    _prefixes: set[str] | None = None
-
-    def scopes_at(self, path: str) -> list[Scope]:
-        """The scopes that address exactly `path` (lower case, relative to the file's level)."""
-        return self.scopes.get(path, [])
-
-    def leads_to(self, path: str) -> bool:
-        """Whether a location tag addresses `path` or something below it."""
-        if self._prefixes is None:
-            self._prefixes = {
-                scope[:end] for scope in self.scopes for end in _ends_of_segments(scope)
-            }
-        return path in self._prefixes
-
-
-def _ends_of_segments(path: str) -> Iterator[int]:
-    end = path.find("/")
-    while end >= 0:
-        yield end
-        end = path.find("/", end + 1)
-    yield len(path)
 
 
 def read_level(
