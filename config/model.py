@@ -262,6 +262,7 @@ class PoolIsolation:
     umask: str = ""
     max_tasks: int = 4096
     max_open_files: int = 65536
+    max_memory: int = 0  # KB of each process
     max_core_size: int = 0
     connect_ports: str = "*"
     bind_ports: str = "*"

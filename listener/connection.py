@@ -137,7 +137,7 @@ class ClientConnection(asyncio.Protocol):
         )
         self.id = service.next_connection_id()
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        service.connections.add(self)
+        service.join(self)
         self.deadline = service.time() + service.connection_timeout_s
         self.deadline_reason = "Timer_ConnectionIdle"
 
@@ -848,6 +848,11 @@ class ClientConnection(asyncio.Protocol):
         self._phase = CLOSED
         self._service.count("connections_cut")
         self.transport.abort()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request of it is with a pool."""
+        return self._phase != BUSY
 
     def shut_down(self) -> None:
         """The listener is leaving: close when idle; a busy one closes after its response."""

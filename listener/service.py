@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import time
 from collections import Counter
@@ -60,6 +61,7 @@ from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
+from was.listener.crowd import budget, who_leaves
 from was.listener.engines import select
 from was.listener.head_scanner import Head, Limits
 from was.listener.headers import http_date
@@ -128,6 +130,8 @@ class ListenerService:
         # Ids of requests count up within an epoch and never repeat between epochs.
         self.last_request = 0
         self._next_connection = 0
+        self._most_connections = budget(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._crowded: Counter[int] = Counter()  # closed since that was last said, by port
         self._ticks = 0
         self._stopped = loop.create_future()
         self._pending: set[asyncio.Task[None]] = set()
@@ -450,6 +454,17 @@ class ListenerService:
         self._next_connection += 1
         return self._next_connection
 
+    def join(self, connection: ClientConnection) -> None:
+        """A client has come; others may have to leave."""
+        self.connections.add(connection)
+        if len(self.connections) <= self._most_connections:
+            return
+        leaving = who_leaves(self.connections, self._most_connections)
+        self._crowded[leaving[0].peer[3]] += len(leaving)
+        for guest in leaving:
+            self.connections.discard(guest)
+            guest.abort("Connections_Refused")
+
     def count(self, name: str) -> None:
         """One more of something, for the report."""
         self.counters[name] += 1
@@ -569,6 +584,9 @@ class ListenerService:
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 connection.expire()
+            for port, closed in self._crowded.items():
+                log("connections_crowded", port=port, closed=closed)
+            self._crowded.clear()
             if self.is_draining and not self._servers:
                 # Some were accepted in the very turn in which accepting ended.
                 self._close_idle()

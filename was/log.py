@@ -80,6 +80,7 @@ EVENTS: dict[str, str] = {
     "logs_reopened": "info",
     "isolation_reduced": "warning",
     "content_unreadable": "error",
+    "connections_crowded": "warning",
     "application_loaded": "info",
     "application_failed": "error",
     "application_error": "error",

@@ -80,6 +80,7 @@ class ApplicationLoader:
         before = set(sys.modules)
         _put_first(self._folder)
         try:
+            _insist_on_reading(self._folder)
             application = _resolve(self._reference)
         except BaseException as error:  # noqa: BLE001 SystemExit too must not end the worker
             log_exception(
@@ -119,6 +120,16 @@ class ApplicationLoader:
 def _put_first(folder: str) -> None:
     if sys.path[:1] != [folder]:
         sys.path[:] = [folder, *(path for path in sys.path if path != folder)]
+
+
+def _insist_on_reading(folder: str) -> None:
+    """Raise PermissionError; an import would pass over the folder and find no such module."""
+    try:
+        os.scandir(folder).close()
+    except PermissionError:
+        raise
+    except OSError:
+        pass  # the application may be an installed one, and have no folder
 
 
 def _resolve(reference: str) -> Callable[..., Any]:

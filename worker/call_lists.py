@@ -220,6 +220,9 @@ class CallLists:
             return CONTINUE
         found = self._mapper.find(context.method, context.path, context.resource_mode)
         if isinstance(found, NoMatch):
+            if found.is_missing_file and context.is_out_of_reach:
+                context.response.set_status(401, "Unauthorized", 3, 0x80070005)
+                return FINISH_REQUEST
             sub_status, hresult = (0, 0x80070002) if found.is_missing_file else (4, 0x8007007B)
             context.response.set_status(404, "Not Found", sub_status, hresult)
             return FINISH_REQUEST

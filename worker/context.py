@@ -260,6 +260,17 @@ class HttpContext(msgspec.Struct, eq=False):
             return 0
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether this worker may not even see what is at the physical path."""
+        try:
+            os.stat(self.physical_path)
+        except PermissionError:
+            return True
+        except (OSError, ValueError):
+            pass
+        return False
+
+    @property
     def is_directory(self) -> bool:
         """Whether the physical path is a folder."""
         return stat.S_ISDIR(self.resource_mode())

@@ -100,6 +100,7 @@ def do_about():
         "status": {k: v for k, v in status.items() if k.startswith("Cap") or k == "NoNewPrivs"},
         "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
         "tasks": resource.getrlimit(resource.RLIMIT_NPROC)[1],
+        "memory": resource.getrlimit(resource.RLIMIT_DATA)[1],
         "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     }
 

@@ -343,10 +343,12 @@ def test_ports_are_closed_where_it_is_asked_for(start_server):
 
 def test_limits_umask_and_groups_are_taken(start_server):
     """What the isolation element says is what the worker has."""
-    settings = pool("Pool", umask="0077", maxOpenFiles="512", supplementaryGroups="nogroup")
+    taken = {"umask": "0077", "maxOpenFiles": "512", "maxMemory": "400000"}
+    settings = pool("Pool", **taken, supplementaryGroups="nogroup")
     running = start_server(simple_config("prober:application", pool=settings), place("prober.py"))
     about = ask(running, "Site", do="about")
     assert about["umask"] == 0o077
     assert about["files"] == 512
+    assert about["memory"] == 400_000 * 1024
     if state_of(running, "Pool")["isolation"]["own_identity"]:
         assert 65534 in about["groups"]

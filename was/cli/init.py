@@ -55,12 +55,21 @@ def write_home(home: Path) -> None:
             shutil.copytree(
                 sample / part, home / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
             )
+    if os.geteuid() == 0:
+        _let_pools_read(home / "apps", home / "wwwroot")
     for name, elsewhere in _ELSEWHERE.items():
         if home == ROOT_HOME:
             elsewhere.mkdir(mode=0o755, parents=True, exist_ok=True)
             (home / name).symlink_to(elsewhere)
         else:
             (home / name).mkdir(mode=0o755)
+
+
+def _let_pools_read(*folders: Path) -> None:
+    """Whatever the umask: each pool is a user of its own, and none is root."""
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def move_taken_ports(config: Path) -> list[tuple[int, int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import cast
 
 import click
 
 from was.cli.client import ask_rows
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
-from was.cli.table import aligned
+from was.cli.table import aligned, cell
 
 __all__ = ["command"]
 
@@ -24,5 +26,18 @@ def command(kind: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    for line in aligned(rows) if rows else [f"no {kind}s"]:
+    for line in aligned([_for_people(row) for row in rows]) if rows else [f"no {kind}s"]:
         click.echo(line)
+
+
+def _for_people(row: Mapping[str, object]) -> Mapping[str, object]:
+    """A pool's isolation in a few words: who it is, and what is off; --json has it all."""
+    isolation = row.get("isolation")
+    if not isinstance(isolation, dict):
+        return row
+    facts = cast("dict[str, object]", isolation)
+    words = [f"uid {facts['uid']}"] if "uid" in facts else [cell(facts)]
+    off = facts.get("off")
+    if off:
+        words.append(f"off: {cell(off)}")
+    return {**row, "isolation": "; ".join(words)}

@@ -25,9 +25,6 @@ class IdRange:
     first: int
     count: int
 
-    def __contains__(self, number: int) -> bool:
-        return self.first <= number < self.first + self.count
-
 
 def choose_id(
     name: str, home: str, ids: IdRange, given: Collection[int], is_taken: Callable[[int], bool]

@@ -25,11 +25,13 @@ def closed_folders(
 ) -> dict[str, list[str]]:
     """The topmost folder above each path that this user may not pass, and the paths below it.
 
-    Without a user: one whom no folder belongs to.
+    Without a user: one whom no folder belongs to. A closed folder that is itself asked for stays as
+    it is: an empty one in its place would hide why nothing in it can be read.
     """
     closed: dict[str, list[str]] = {}
-    known: dict[str, bool] = {}
-    for path in dict.fromkeys(os.path.realpath(p) for p in paths):
+    wanted = dict.fromkeys(os.path.realpath(p) for p in paths)
+    known = dict.fromkeys(wanted, False)
+    for path in wanted:
         parts = path.strip("/").split("/")
         for depth in range(1, len(parts)):
             folder = "/" + "/".join(parts[:depth])

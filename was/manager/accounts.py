@@ -53,13 +53,15 @@ class Accounts:
         return self._given
 
     def id_of(self, name: str, identities: Identities) -> int:
-        """The id of a name of ours; the range may be another than it was: then a new one."""
-        ids = IdRange(identities.first_id, identities.count)
+        """The id of a name of ours. What was given stays, also when the range is another now.
+
+        Files, and sockets of a listener that lives, belong to it.
+        """
         known = self._given.get(name)
-        if known is not None and known in ids:
+        if known is not None:
             return known
-        others = {number for other, number in self._given.items() if other != name}
-        number = choose_id(name, self._home, ids, others, _is_taken)
+        ids = IdRange(identities.first_id, identities.count)
+        number = choose_id(name, self._home, ids, set(self._given.values()), _is_taken)
         self._given[name] = number
         self._files.write(RECORD, self._given)
         return number

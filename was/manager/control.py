@@ -20,6 +20,10 @@ from was.ipc.messages import ToManager
 
 __all__ = ["ControlServer", "Peer"]
 
+# How many connections of another user may be nobody's at once. A pool that opens more takes
+# descriptors that the next worker of another one would need.
+MAX_STRANGERS = 256
+
 
 @dataclass(eq=False, slots=True)
 class Peer:
@@ -71,6 +75,9 @@ class ControlServer:
                 return
             end = ControlSocket(sock)
             pid, uid, _gid = end.peer()
+            if uid != os.geteuid() and self._strangers(uid) >= MAX_STRANGERS:
+                end.close()
+                continue
             peer = Peer(pid, uid)
 
             def arrived(content: bytes, descriptors: list[int], peer: Peer = peer) -> None:
@@ -82,6 +89,9 @@ class ControlServer:
 
             peer.link = ControlLink(self._loop, end, arrived, gone)
             self._peers.add(peer)
+
+    def _strangers(self, uid: int) -> int:
+        return sum(1 for peer in self._peers if peer.uid == uid and not peer.kind)
 
     def _arrived(self, peer: Peer, content: bytes, descriptors: list[int]) -> None:
         try:

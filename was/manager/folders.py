@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["give_folder", "hide_from_others"]
+__all__ = ["give_folder", "hide_from_others", "let_others_pass"]
 
 
 def give_folder(path: Path, uid: int, gid: int, mode: int) -> None:
@@ -44,3 +44,14 @@ def hide_from_others(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o007:
         path.chmod(mode & ~0o007)
+
+
+def let_others_pass(path: Path) -> None:
+    """Let everybody reach what is theirs in a folder of ours, whatever the umask it was made with.
+
+    They do not see what else is in it.
+    """
+    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & stat.S_IXOTH:
+        path.chmod(mode | stat.S_IXOTH)

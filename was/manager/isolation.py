@@ -21,7 +21,7 @@ from was.ipc.messages import Isolation
 from was.isolation import landlock, privileges, view
 from was.log import log
 from was.manager.accounts import Account, Accounts, IdentityError
-from was.manager.folders import give_folder, hide_from_others
+from was.manager.folders import give_folder, hide_from_others, let_others_pass
 from was.manager.pool_isolation import (
     Facts,
     Places,
@@ -74,6 +74,7 @@ class Isolations:
         owner = self._listener
         if os.geteuid() != 0 or self._facts.cannot_switch:
             return
+        let_others_pass(self._home.logs)
         uid, gid = (0, 0) if owner is None else (owner.uid, owner.gid)
         new = [site for site in config.sites if self._logging.get(site.id) is not site]
         self._logging = {site.id: site for site in config.sites}
@@ -272,9 +273,21 @@ def _why_not(programs: tuple[str, ...]) -> str:
     missing = [n for n, number in privileges.NEEDED.items() if not held >> number & 1]
     if missing:
         return f"root without {', '.join(missing)}"
+    unreadable = _unreadable_program(programs)
+    if unreadable:
+        return f"{unreadable} is readable by root only"
     closed = view.closed_folders(programs)
     if closed and not held >> privileges.Capability.SYS_ADMIN & 1:
         return f"the interpreter lies in {next(iter(closed))}, which others may not enter"
+    return ""
+
+
+def _unreadable_program(programs: Iterable[str]) -> str:
+    """Something of ours that no other user can read, where all was installed with umask 077."""
+    files = [sys.executable, was.__file__, msgspec.__file__]
+    for path in [*programs, *(os.path.realpath(file) for file in files)]:
+        if _obstacle(path, Isolation()):
+            return path
     return ""
 
 

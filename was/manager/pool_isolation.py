@@ -100,6 +100,8 @@ def decide(
     limits = {"RLIMIT_CORE": settings.max_core_size}
     if settings.max_tasks and account is not None:  # counts all that run under one user
         limits["RLIMIT_NPROC"] = settings.max_tasks
+    if settings.max_memory:  # of each process; recycling is what watches the pool
+        limits["RLIMIT_DATA"] = settings.max_memory * 1024
     if settings.max_open_files:
         limits["RLIMIT_NOFILE"] = settings.max_open_files
     umask = settings.umask_bits

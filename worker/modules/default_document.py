@@ -6,7 +6,12 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ class DefaultDocument(HttpModule):
             path = context.path + name
             try:
                 mode = os.stat(context.map_path(path)).st_mode
+            except PermissionError:  # of the folder: that nothing is there would not be true
+                context.response.set_status(401, "Unauthorized", 3, 0x80070005)
+                return FINISH_REQUEST
             except (OSError, ValueError):
                 continue
             if stat.S_ISREG(mode):

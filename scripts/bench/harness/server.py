@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from resource import RLIMIT_NOFILE, setrlimit
 from typing import Any, TypeVar
 
 from harness.meter import processes_naming
@@ -61,9 +63,14 @@ class WasServer:
         *arguments: str,
         verb: str = "start",
         environment: Mapping[str, str] | None = None,
+        max_files: int = 0,
         wait: bool = True,
     ) -> None:
-        """Start it in a session of its own and wait for the line `ready`."""
+        """Start it in a session of its own and wait for the line `ready`.
+
+        `max_files` bounds the open files of each of its processes; 0 leaves them as they are.
+        """
+        limits = (max_files, max_files)
         with self.output.open("ab") as output:
             begin = output.tell()
             self._process = subprocess.Popen(
@@ -74,6 +81,7 @@ class WasServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=partial(setrlimit, RLIMIT_NOFILE, limits) if max_files else None,
             )
         if wait:
             self.wait_ready(begin)

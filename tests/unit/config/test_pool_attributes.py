@@ -99,6 +99,7 @@ TESTS = {
     "isolation/connectPorts": (IDENTITY, "test_ports_are_closed_where_it_is_asked_for"),
     "isolation/maxTasks": (ISOLATION, "test_limits_of_the_kernel"),
     "isolation/maxCoreSize": (ISOLATION, "test_limits_of_the_kernel"),
+    "isolation/maxMemory": (IDENTITY, "test_limits_umask_and_groups_are_taken"),
     "isolation/maxOpenFiles": (IDENTITY, "test_limits_umask_and_groups_are_taken"),
     "isolation/umask": (IDENTITY, "test_limits_umask_and_groups_are_taken"),
     "isolation/supplementaryGroups": (IDENTITY, "test_limits_umask_and_groups_are_taken"),

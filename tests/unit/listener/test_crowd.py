@@ -1,0 +1,49 @@
+"""Who has to leave when connections take too many descriptors."""
+
+from dataclasses import dataclass
+
+from was.listener.crowd import budget, who_leaves
+
+
+@dataclass
+class Guest:
+    """A connection to a port."""
+
+    id: int
+    port: int
+    is_waiting: bool = True
+
+    @property
+    def peer(self):
+        """Addresses as a connection has them."""
+        return ("127.0.0.1", 50_000, "127.0.0.1", self.port)
+
+
+def _guests(count, port, first=0, **more):
+    return [Guest(first + n, port, **more) for n in range(count)]
+
+
+def test_nobody_leaves_while_there_is_room():
+    """The limit itself is still allowed."""
+    assert who_leaves(_guests(64, 80), 64) == []
+
+
+def test_room_is_made_where_the_crowd_is():
+    """On the port with most connections, by its oldest; some more than needed go at once."""
+    crowd, few = _guests(60, 80, first=100), _guests(5, 81)
+    leaving = who_leaves([*few, *crowd], 64)
+    assert leaving == crowd[: 1 + 64 // 32]
+
+
+def test_who_waits_for_an_answer_stays():
+    """A connection on which a request runs is closed only where all are busy: the last to come."""
+    busy = _guests(64, 80, is_waiting=False)
+    idle = Guest(200, 80)
+    assert who_leaves([*busy, idle], 64) == [idle]
+    last = Guest(300, 80, is_waiting=False)
+    assert who_leaves([last, *busy], 64) == [last]
+
+
+def test_some_descriptors_are_kept_for_everything_else():
+    """Workers, spools and logs need some too."""
+    assert 1 <= budget(1) < budget(1024) < 1024
