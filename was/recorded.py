@@ -1,12 +1,20 @@
-"""Who a process is for good: pid, start ticks and boot. No two ever share all three."""
+"""Who a process is for good: pid, start ticks and boot. No two ever share all three.
+
+Or the lock that it holds: a POSIX lock belongs to one process, and the kernel names it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["boot_id", "open_recorded", "start_ticks"]
+__all__ = ["boot_id", "lock_holder", "open_lock_holder", "open_recorded", "start_ticks"]
+
+# struct flock of Linux on 64-bit: type, whence, (padding) start, length, pid
+_FLOCK = struct.Struct("@hhqqi0q")
 
 
 def start_ticks(pid: int) -> int:
@@ -39,5 +47,34 @@ def open_recorded(record: Mapping[str, object]) -> int | None:
         return None
     if ticks and start_ticks(pid) == ticks:
         return pidfd
+    os.close(pidfd)
+    return None
+
+
+def lock_holder(path: Path) -> int | None:
+    """The pid that holds the lock on a file (fcntl.lockf), None when nobody does."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_GETLK, wanted))
+    finally:
+        os.close(lock)
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+def open_lock_holder(path: Path) -> tuple[int, int] | None:
+    """Pid and pidfd of the process that holds the lock, None when nobody does."""
+    pid = lock_holder(path)
+    if pid is None or pid <= 0:
+        return None
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if lock_holder(path) == pid:
+        return pid, pidfd
     os.close(pidfd)
     return None

@@ -9,24 +9,22 @@ that is reused in between is never hit.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import signal
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from was.recorded import open_recorded
+from was.recorded import lock_holder, open_lock_holder, open_recorded
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
 __all__ = ["LiveProcess", "live_processes", "manager_pid", "open_manager", "remove_stale_pid_file"]
 
-# struct flock of Linux on 64-bit: type, whence, (padding) start, length, pid
-_FLOCK = struct.Struct("@hhqqi0q")
+
+KINDS = ("listener", "retiring", "template", "supervisor", "worker", "orphan")
 
 
 class LiveProcess(NamedTuple):
@@ -54,31 +52,13 @@ class LiveProcess(NamedTuple):
 
 def manager_pid(home: Home) -> int | None:
     """The pid that holds the home's lock, None when nobody does."""
-    try:
-        lock = os.open(home.lock_file, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_GETLK, wanted))
-    finally:
-        os.close(lock)
-    return None if kind == fcntl.F_UNLCK else pid
+    return lock_holder(home.lock_file)
 
 
 def open_manager(home: Home) -> LiveProcess | None:
     """The running manager; None when there is none."""
-    pid = manager_pid(home)
-    if pid is None or pid <= 0:
-        return None
-    try:
-        process = LiveProcess("manager", pid, os.pidfd_open(pid))
-    except ProcessLookupError:
-        return None
-    if manager_pid(home) == pid:
-        return process
-    process.close()
-    return None
+    found = open_lock_holder(home.lock_file)
+    return None if found is None else LiveProcess("manager", *found)
 
 
 def remove_stale_pid_file(home: Home) -> str | None:
@@ -94,12 +74,11 @@ def remove_stale_pid_file(home: Home) -> str | None:
 
 
 def live_processes(home: Home) -> list[LiveProcess]:
-    """Listener, template and workers with a record that are alive. The caller closes them."""
+    """Everybody with a record who is alive, but for the manager. The caller closes them."""
     found: list[LiveProcess] = []
     with contextlib.suppress(OSError):
         for path in sorted(home.state.glob("*.json")):
-            kind = path.stem.partition("-")[0]
-            if kind in ("listener", "retiring", "template", "worker", "orphan"):
+            if path.stem.partition("-")[0] in KINDS:
                 record = _read(path)
                 pidfd = open_recorded(record)
                 if pidfd is not None:

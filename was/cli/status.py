@@ -84,7 +84,7 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "manager_pid": manager.pid if manager else None,
         "listener_pid": pids.get("listener"),
         "template_pid": pids.get("template"),
-        "supervisor_pid": None,
+        "supervisor_pid": pids.get("supervisor"),
         "uptime_s": None,
         "version": __version__,
         "config": UNKNOWN_CONFIG,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,7 @@ import click
 from was.cli.client import NoManagerError, ask
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
-from was.cli.processes import (
-    LiveProcess,
-    live_processes,
-    open_manager,
-    remove_stale_pid_file,
-)
+from was.cli.processes import LiveProcess, live_processes, open_manager, remove_stale_pid_file
 from was.errors import HomeError
 
 if TYPE_CHECKING:
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "stop_home", "stop_orphans"]
 
 ASK_TIMEOUT_S = 5.0
+SUPERVISOR_LIMIT_S = 2.0
 UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
 
 
@@ -49,9 +46,16 @@ def stop_home(home: Home, *, drain: bool) -> bool:
 
     Raises HomeError when something is left that does not go.
     """
-    manager = open_manager(home)
-    if manager is None:
-        return stop_orphans(home)
+    has_run = False
+    # A supervisor may start another manager for one that died meanwhile: until neither is left.
+    while (manager := open_manager(home)) is not None or _end_supervisor(home):
+        has_run = True
+        if manager is not None:
+            _stop_manager(home, manager, drain=drain)
+    return stop_orphans(home) or has_run
+
+
+def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
     try:
         try:
             ask(home, "shutdown", timeout_s=ASK_TIMEOUT_S, drain=drain)
@@ -65,12 +69,24 @@ def stop_home(home: Home, *, drain: bool) -> bool:
         manager.wait(None)
     finally:
         manager.close()
-    stop_orphans(home)
-    return True
+
+
+def _end_supervisor(home: Home) -> bool:
+    """End the supervisor, so that no manager comes any more; False when there is none."""
+    found = False
+    for process in live_processes(home):
+        if process.name == "supervisor":
+            found = True
+            process.send(signal.SIGTERM)
+            if not process.wait(SUPERVISOR_LIMIT_S):
+                process.send(signal.SIGKILL)
+                _wait_killed([process])
+        process.close()
+    return found
 
 
 def stop_orphans(home: Home) -> bool:
-    """End what a dead manager left: ask by SIGTERM, wait, kill."""
+    """End what a dead manager left: ask by SIGTERM, wait, kill; its sockets go too."""
     note = remove_stale_pid_file(home)
     if note:
         click.echo(f"was: {note}", err=True)
@@ -85,6 +101,10 @@ def stop_orphans(home: Home) -> bool:
     finally:
         for process in left:
             process.close()
+    folder = home.find_sockets()
+    if folder is not None:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        (home.run / "sockets").unlink(missing_ok=True)
     return bool(left)
 
 

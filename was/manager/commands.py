@@ -105,7 +105,7 @@ def _status(manager: Manager) -> dict[str, Any]:
         "manager_pid": os.getpid(),
         "listener_pid": manager.listener.pid,
         "template_pid": manager.template.pid,
-        "supervisor_pid": os.getppid(),
+        "supervisor_pid": manager.supervisor.pid or None,
         "uptime_s": round(server.clock.wall() - manager.started_wall, 3),
         "version": was.__version__,
         "is_ready": manager.is_ready,

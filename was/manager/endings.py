@@ -34,6 +34,9 @@ class Endings:
                 if not self._manager.shutdown.has_begun:
                     log("template_died", pid=self._manager.template.pid)
                 self._manager.template.ended(now)
+        elif who == "supervisor":
+            if pidfd == self._manager.supervisor.pidfd:
+                self._manager.supervisor.ended(now)
         else:
             handle = self._manager.workers.handles.get(worker_id)
             if handle is not None and handle.pidfd == pidfd:

@@ -57,7 +57,7 @@ class PeerGone:
 
 @dataclass(frozen=True, slots=True)
 class ChildEnded:
-    """A pidfd fired: "listener", "template" or a worker's id."""
+    """A pidfd fired: "listener", "template", "supervisor" or a worker's id."""
 
     who: str
     pidfd: int

@@ -39,10 +39,11 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """What is started as listener and template; the options follow."""
+    """What is started as listener, template and supervisor; the options follow."""
 
     listener: tuple[str, ...] = (sys.executable, "-P", "-m", "was.listener")
     template: tuple[str, ...] = (sys.executable, "-P", "-m", "was.manager.template")
+    supervisor: tuple[str, ...] = (sys.executable, "-P", "-m", "was.manager.detached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Options:
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     output_to_terminal: bool = False  # of the applications (`was run`)
     programs: Programs = Programs()
+    is_detached: bool = False  # and so has a supervisor of its own
 
 
 @dataclass(slots=True)

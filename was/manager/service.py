@@ -74,7 +74,11 @@ def run_manager(
         scale = time_scale(home.path)
         configuration = load(home)
         options = Options(
-            _engine(engine), dict(settings or {}), output_to_terminal, programs or Programs()
+            _engine(engine),
+            dict(settings or {}),
+            output_to_terminal,
+            programs or Programs(),
+            is_detached=not foreground,
         )
         return asyncio.run(
             _serve(
@@ -234,6 +238,7 @@ async def _serve(
         await admin.open()
         write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
         log("manager_started", home=home.path)
+        manager.supervisor.adopt()
         await manager.adoption.take_over()
         refused = manager.sites.bind()
         if refused and manager.adoption.peer is None:
@@ -250,6 +255,7 @@ async def _serve(
         control.close()
         manager.sites.close()
         manager.watch.close(loop.remove_reader)
+        manager.supervisor.end()
         _clean_up(home, server.folder.path, files)
         process.kill_descendants(os.getpid())
         process.reap()

@@ -63,7 +63,7 @@ class Shutdown:
         if self.has_begun:
             return
         log("manager_stopping")
-        self._manager.server.notifier.stopping()
+        self._say_that_it_ends()
         if not self._manager.listener.is_ready:
             self._stop_workers(now)
             return
@@ -77,11 +77,16 @@ class Shutdown:
     def at_once(self, now: float) -> None:
         """Stop without regard for requests."""
         manager = self._manager
-        manager.server.notifier.stopping()
+        self._say_that_it_ends()
         manager.listener.kill()
         manager.listener.kill_retiring()
         manager.template.kill()
         self._rest(now)
+
+    def _say_that_it_ends(self) -> None:
+        self._manager.server.notifier.stopping()
+        if not self._manager.failed_start:  # else nobody asked for it, and it is tried again
+            self._manager.supervisor.dismiss()
 
     def listener_drained(self, now: float) -> None:
         """The listener has nothing left, or has gone; workers stop when the one before has, too."""
@@ -148,5 +153,6 @@ class Shutdown:
             manager.listener.pidfd < 0
             and manager.listener.retiring is None
             and manager.template.pidfd < 0
+            and not manager.supervisor.is_leaving
             and all(h.pidfd < 0 for h in manager.workers.handles.values())
         )

@@ -50,6 +50,7 @@ from was.manager.server import Configuration, Server
 from was.manager.shutdown import Shutdown
 from was.manager.sites import SiteSet
 from was.manager.states import DISPATCHING, PoolState
+from was.manager.supervisor_side import SupervisorSide
 from was.manager.template_side import TemplateSide
 from was.manager.upgrade import Upgrade
 from was.manager.watching import ConfigurationWatch, Storm
@@ -75,6 +76,7 @@ class Manager:
         self.load = load
         self.listener = ListenerSide(server)
         self.template = TemplateSide(server)
+        self.supervisor = SupervisorSide(server)
         self.workers = WorkerSet(server, self.template)
         self.pools: dict[str, ApplicationPool] = {}
         self.sites = SiteSet(server, self.listener, self.pools)
@@ -239,7 +241,7 @@ class Manager:
             times.append(self.history.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
         times += [self.upgrade.next_deadline(), self._touched.next_deadline()]
-        times.append(self.server.notifier.next_deadline())
+        times += [self.server.notifier.next_deadline(), self.supervisor.respawn_at]
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
         elif self.template.respawn_at is not None and not self.shutdown.is_stopping_workers:
@@ -276,6 +278,7 @@ class Manager:
         if self._touched.is_over(now):
             self._look_at_files()
         self.server.notifier.tick(now)
+        self.supervisor.tick(now)
         if now >= self._sample_at:
             self._look_at_files()
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
@@ -458,4 +461,5 @@ class Manager:
             self.is_ready = True
             log("ready")
             self._on_ready(self)
+            self.supervisor.begin(self.now(), anew=self.upgrade.is_under_way)
             self.upgrade.go_on()

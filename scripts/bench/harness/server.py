@@ -86,6 +86,12 @@ class WasServer:
         if wait:
             self.wait_ready(begin)
 
+    def start_detached(self) -> None:
+        """Start it in the background; `stop` then asks by command."""
+        done = self.command("start", "--detach")
+        if done.returncode != 0:
+            raise ServerError(f"was start --detach: {done.stderr}{self.log_tail()}")
+
     def attach(self, process: subprocess.Popen[bytes]) -> None:
         """Go on with a manager that was started in another way; `output` is its output."""
         self._process = process
@@ -173,7 +179,8 @@ class WasServer:
 
     def stop(self, number: int = signal.SIGTERM, *, limit_s: float = 30.0) -> int:
         """Ask it to stop and return its exit code."""
-        assert self._process is not None
+        if self._process is None:
+            return self.command("stop").returncode
         if self._process.poll() is None:
             self.send(number)
         return self.wait_exit(limit_s)

@@ -1,0 +1,133 @@
+"""The supervisor of a detached server: it starts another manager when the one there is dies.
+
+    python -m was.manager.detached --home HOME --manager PID -- COMMAND …
+
+It knows the manager by a pidfd: first that of its parent, later that of whoever holds the home's
+lock, so it follows one that somebody else has started. It does nothing else, so little can happen
+to it; and when something does, the manager starts another. SIGTERM, which a manager that was told
+to stop sends, ends it. A manager that exits 0 was told to stop as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import setproctitle
+
+from was.ipc.endpoints import Home
+from was.log import log, set_process
+from was.manager import process
+from was.manager.health import Backoff
+from was.recorded import lock_holder, open_lock_holder
+
+__all__ = ["main"]
+
+# A manager that lived so long was no failed start: the next one is not kept waiting.
+STEADY_S = 5.0
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Keep a manager running until told to end."""
+    options = dict(zip(arguments[:4:2], arguments[1:4:2], strict=True))
+    home = Home(Path(options["--home"]))
+    setproctitle.setproctitle(f"was: supervisor {home.path}")
+    set_process("supervisor", fd=2)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    supervisor = _Supervisor(home, arguments[5:])
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.end())
+    supervisor.run(_open_parent(int(options["--manager"])))
+
+
+class _Supervisor:
+    def __init__(self, home: Home, command: list[str]) -> None:
+        self._home = home
+        self._command = command
+        self._child = 0  # the manager that we have started
+        self._backoff = Backoff()
+
+    def run(self, first: int | None) -> NoReturn:
+        """Watch the first manager, and all that come after it."""
+        watched = first
+        since = time.monotonic()
+        while True:
+            if watched is None and (holder := open_lock_holder(self._home.lock_file)):
+                watched = holder[1]
+            if watched is None:
+                watched = self._start()
+                since = time.monotonic()
+            _wait_for_end(watched)
+            os.close(watched)
+            self._reap()
+            lived_s = time.monotonic() - since
+            self._note("manager_died", lived_s=round(lived_s, 1))
+            if lived_s >= STEADY_S:
+                self._backoff.reset()
+            else:
+                time.sleep(self._backoff.take())
+            watched = None
+
+    def end(self) -> NoReturn:
+        """Told to go. A manager that we have just started, and nobody can see yet, goes too."""
+        if self._child and lock_holder(self._home.lock_file) is None:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._child, signal.SIGKILL)
+                os.waitpid(self._child, 0)
+        os._exit(0)
+
+    def _start(self) -> int:
+        if not self._home.run.is_dir():  # nothing is left to be kept running
+            os._exit(0)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        self._child, pidfd = process.spawn(self._command, os.environ, 2)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._note("manager_brought_back", pid=self._child)
+        return pidfd
+
+    def _reap(self) -> None:
+        """Learn how our manager ended, if it was ours: exit 0 = it was told to."""
+        for pid, end in process.reap():
+            if pid == self._child:
+                self._child = 0
+                if end.status == 0:
+                    os._exit(0)
+
+    def _note(self, event: str, **fields: object) -> None:
+        """A line in the server's log, which may have been renamed since we last wrote."""
+        fd = os.open(
+            self._home.logs / "was.log",
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
+            0o644,
+        )
+        os.dup2(fd, 2)
+        os.close(fd)
+        log(event, **fields)
+
+
+def _open_parent(pid: int) -> int | None:
+    """A pidfd of the manager that started us, None when it has gone already."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if os.getppid() == pid:
+        return pidfd
+    os.close(pidfd)
+    return None
+
+
+def _wait_for_end(pidfd: int) -> None:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
