@@ -7,7 +7,9 @@ import asyncio
 import gc
 import resource
 import signal
+from pathlib import Path
 
+from was import faults
 from was.listener.service import ListenerService
 from was.log import log_exception, set_process
 
@@ -27,6 +29,8 @@ def main() -> int:
     parser.add_argument("--home", default="", help="for the process title")
     arguments = parser.parse_args()
     set_process("listener")
+    if arguments.home:
+        faults.arm(Path(arguments.home))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _set_title(arguments.home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was import faults
 from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES, Sent
 from was.ipc.messages import CHUNK_BYTES, ToWorker, ToWorkerItem
@@ -51,6 +52,7 @@ class WorkerOutbox:
         for worker in workers:
             self.encode(worker)
             self._send_unsent(worker)
+        faults.reach("listener.dispatched")
 
     def _send_unsent(self, worker: Incarnation) -> None:
         router = self._pool.router

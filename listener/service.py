@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from was import faults
 from was.clock import SystemClock
 from was.errors import IllFormedMessageError
 from was.ipc import codec
@@ -124,6 +125,7 @@ class ListenerService:
         self.spool_folder = Path("/nonexistent")
         self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
         self._incoming_sockets: list[tuple[ListeningSocket, int]] = []
+        self._setting_sockets = asyncio.Lock()
         self._marked: list[PoolBroker] = []
         self._is_turn_scheduled = False
         self._access: AccessLog | None = None
@@ -239,7 +241,8 @@ class ListenerService:
             case SetSockets():
                 self._incoming_sockets += zip(command.sockets, descriptors, strict=False)
                 if not command.more:
-                    task = self.loop.create_task(self._set_sockets())
+                    incoming, self._incoming_sockets = self._incoming_sockets, []
+                    task = self.loop.create_task(self._set_sockets(incoming))
                     self._pending.add(task)
                     task.add_done_callback(self._pending.discard)
             case AddWorker():
@@ -319,9 +322,17 @@ class ListenerService:
                 pool.configure(settings)
                 pool.renew_demand()
 
-    async def _set_sockets(self) -> None:
+    async def _set_sockets(self, incoming: list[tuple[ListeningSocket, int]]) -> None:
         """Accept on exactly the sockets that came; those already open stay as they are."""
-        incoming, self._incoming_sockets = self._incoming_sockets, []
+        async with self._setting_sockets:  # one after the other: two may come in one turn
+            await self._accept_on(incoming)
+        faults.reach("listener.sockets")
+        self._tell(ListenerReady(self.epoch, len(self._servers)))
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            log("listener_started", epoch=self.epoch, sockets=len(self._servers))
+
+    async def _accept_on(self, incoming: list[tuple[ListeningSocket, int]]) -> None:
         wanted: set[tuple[str, int, str]] = set()
         for item, fd in incoming:
             key = (item.ip, item.port, item.scheme)
@@ -336,10 +347,6 @@ class ListenerService:
             )
         for key in [key for key in self._servers if key not in wanted]:
             self._servers.pop(key).close()
-        self._tell(ListenerReady(self.epoch, len(self._servers)))
-        if not self._is_ready_told:
-            self._is_ready_told = True
-            log("listener_started", epoch=self.epoch, sockets=len(self._servers))
 
     def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
         """What a client of such a binding becomes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from was import faults
 from was.errors import IllFormedMessageError, LocalProtocolError
 from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES
@@ -66,6 +67,7 @@ class WorkerMessages:
             return
         if worker.is_faulty:
             return
+        faults.reach("listener.answered")
         try:
             batch = codec.decode_to_listener(data)
             if batch.epoch != self._pool.service.epoch:

@@ -24,6 +24,21 @@ settings.register_profile("was", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("was")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--matrix` runs every cell of tests/process/test_matrix.py, not one a process and blow."""
+    parser.addoption("--matrix", action="store_true", help="every cell of the crash matrix")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the matrix has measured, a line a cell."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    lines = [str(v) for r in reports for name, v in r.user_properties if name == "matrix"]
+    if lines:
+        terminalreporter.section("time until the next 200")
+        for line in lines:
+            terminalreporter.line(line)
+
+
 def pytest_configure() -> None:
     """A test run that is told to end ends its servers first, as it does on Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

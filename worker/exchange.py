@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from was import faults
 from was.errors import WasError
 from was.ipc.messages import (
     CHUNK_BYTES,
@@ -189,6 +190,7 @@ class Exchange(msgspec.Struct, eq=False):
             if self._is_ended:
                 raise RuntimeError("a second END of one request")
             self._is_ended = True
+            faults.reach("worker.answering")
             self.channel.outbox.append(
                 Response(
                     request.id,

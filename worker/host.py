@@ -18,6 +18,7 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from was import faults
 from was.config.model import RecycleReason
 from was.errors import IllFormedMessageError
 from was.ipc import codec
@@ -150,6 +151,7 @@ class WorkerHost:
             self._files = ModuleFiles(self._server.application_folders)
         self._hold_life_line()
         self._state = State.RUNNING
+        faults.reach("worker.loaded")
         self._send(WorkerReady(self._welcome.worker_id))
         self._serve()
         return self._exit_code

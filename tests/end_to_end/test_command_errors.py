@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
-from harness.server import WasServer
+from harness.server import WasServer, wait_for
 from support.running import place, run_server, simple_config
 from support.wire import get
 
@@ -62,21 +62,19 @@ def test_a_start_error_is_said_once(home):
 
 
 def test_start_after_a_killed_manager_takes_over_what_it_left(home):
-    """Its listener still holds the port; the new manager goes on with it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Its listener still holds the port; the next manager goes on with it, whoever starts it."""
     place("hello.py")(home / "sites" / "app")
     application = Application("/", home / "sites" / "app", "Pool")
-    site = Site("Site", (application,), (f"127.0.0.1:{port}:",))
+    site = Site("Site", (application,))
     make_home(home, application_host_config([Pool("Pool")], [site]))
     server = WasServer(home)
     try:
         assert server.command("start", "--detach", limit_s=20).returncode == 0
+        port = server.port("Site")
         os.kill(int((home / "run" / "manager.pid").read_text()), signal.SIGKILL)
         again = server.command("start", "--detach", limit_s=40)
-        assert again.returncode == 0, again.stderr
-        assert "manager_took_over" in (home / "logs" / "was.log").read_text()
+        assert again.returncode == 0 or "running already" in again.stderr, again.stderr
+        wait_for("a manager", lambda: "manager_took_over" in server.log_text())
         assert get(port).status in (200, 404, 403)
     finally:
         assert server.command("stop", limit_s=40).returncode == 0

@@ -184,7 +184,7 @@ def test_a_manager_that_somebody_else_starts_is_watched(detached):
 def test_a_manager_that_cannot_start_is_tried_again(detached):
     """A file that is wrong when the manager dies: once it is right, there is a manager again."""
     running = detached()
-    running.allow("manager_failed")
+    running.allow("manager_failed", "config_error", "reload_failed")
     manager, supervisor = pids(running)
     config = running.home / "config" / "applicationHost.config"
     text = config.read_text()

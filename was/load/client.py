@@ -64,12 +64,19 @@ def run_load(load: Load) -> Tally:
     return asyncio.run(run_load_async(load))
 
 
-async def run_load_async(load: Load) -> Tally:
-    """Run it to its end within a loop that runs already."""
+async def run_load_async(
+    load: Load, tally: Tally | None = None, numbers: Iterator[int] | None = None
+) -> Tally:
+    """Run it to its end within a loop that runs already.
+
+    `tally` is counted in while it runs; `numbers` are the requests to send, in place of the load's
+    own, and their end is the run's.
+    """
     loop = asyncio.get_running_loop()
-    tally = Tally()
+    tally = Tally() if tally is None else tally
     start = loop.time()
-    numbers = iter(range(load.total)) if load.total else itertools.count()
+    if numbers is None:
+        numbers = iter(range(load.total)) if load.total else itertools.count()
     clients = [_Client(load, tally, start, numbers) for _ in range(load.connections)]
     tasks = [asyncio.create_task(client.run()) for client in clients]
     try:
@@ -166,6 +173,7 @@ class _Client:
         self._start = start
         self._numbers = numbers
         self._connection: _Connection | None = None
+        self._ordinal = 0  # of that connection among all of the run
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -211,6 +219,7 @@ class _Client:
             reader.field("x-request-id"),
             bytes(reader.body),
             reader.received,
+            self._ordinal,
         )
 
     async def _connect(self) -> _Connection:
@@ -219,6 +228,7 @@ class _Client:
             await self._loop.create_connection(lambda: connection, self._load.host, self._load.port)
         self._connection = connection
         self._tally.connections += 1
+        self._ordinal = self._tally.connections
         return connection
 
     def close(self) -> None:

@@ -41,6 +41,7 @@ class Outcome:
     request_id: str = ""  # the response's X-Request-ID
     body: bytes = b""  # the first bytes of the response's body
     received: int = 0  # bytes of body in all
+    connection: int = 0  # which of the run's connections, from 1; 0 = none could be had
 
 
 def percentile(ordered: list[float], share: float) -> float:

@@ -17,10 +17,12 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import setproctitle
 
+from was import faults
 from was.ipc.endpoints import Home
 from was.log import log, set_process
 from was.manager import process
@@ -39,10 +41,11 @@ def main(arguments: list[str]) -> NoReturn:
     home = Home(Path(options["--home"]))
     setproctitle.setproctitle(f"was: supervisor {home.path}")
     set_process("supervisor", fd=2)
+    faults.arm(home.path)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     supervisor = _Supervisor(home, arguments[5:])
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.end())
+    signal.signal(signal.SIGTERM, supervisor.end)
     supervisor.run(_open_parent(int(options["--manager"])))
 
 
@@ -63,6 +66,7 @@ class _Supervisor:
             if watched is None:
                 watched = self._start()
                 since = time.monotonic()
+            faults.reach("supervisor.watching")
             _wait_for_end(watched)
             os.close(watched)
             self._reap()
@@ -74,7 +78,7 @@ class _Supervisor:
                 time.sleep(self._backoff.take())
             watched = None
 
-    def end(self) -> NoReturn:
+    def end(self, _number: int, _frame: FrameType | None) -> NoReturn:
         """Told to go. A manager that we have just started, and nobody can see yet, goes too."""
         if self._child and lock_holder(self._home.lock_file) is None:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -89,6 +93,7 @@ class _Supervisor:
         self._child, pidfd = process.spawn(self._command, os.environ, 2)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self._note("manager_brought_back", pid=self._child)
+        faults.reach("supervisor.started")
         return pidfd
 
     def _reap(self) -> None:

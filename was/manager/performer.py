@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
+from was import faults
 from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker, SuspendWorker
 from was.log import log, log_exception
 from was.manager.accounts import IdentityError
@@ -85,6 +86,7 @@ class Performer:
             case AutoShutdown():
                 self.orphans.pool_disabled(pool.settings)
             case Activate(worker_id, replaces):
+                faults.reach("manager.activating")
                 self._workers.handles[worker_id].is_active = True
                 for old in replaces:
                     self._mark_draining(old)
@@ -138,6 +140,7 @@ class Performer:
     def _spawn(self, pool: ApplicationPool, worker_id: int, generation: int) -> Sequence[Action]:
         try:
             self._workers.spawn(pool.settings, worker_id, generation)
+            faults.reach("manager.spawned")
         except IdentityError as error:
             self.report(pool, 5021, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)

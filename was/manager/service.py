@@ -14,6 +14,7 @@ from pathlib import Path
 
 import setproctitle
 
+from was import faults
 from was.clock import SystemClock, time_scale
 from was.errors import ConfigErrors, HomeError
 from was.ipc.descriptors import listen_control
@@ -72,6 +73,7 @@ def run_manager(
     setproctitle.setproctitle(f"was: manager {home.path}")
     try:
         scale = time_scale(home.path)
+        faults.arm(home.path)
         configuration = load(home)
         options = Options(
             _engine(engine),

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
+from was import faults
 from was.config.model import AppPool, RecycleReason, StartMode
 from was.errors import ConfigErrors
 from was.ipc import messages as m
@@ -422,6 +423,7 @@ class Manager:
                 if has_recovered:
                     self.performer.report(pool, 5081, 0, {})
                 self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
+        faults.reach("manager.reloading")
         self.performer.publish_pools()
         self.sites.rebind()
         self.listener.change_settings()

@@ -19,11 +19,13 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import setproctitle
 
 import was.worker.main as worker_main
+from was import faults
 from was.errors import IllFormedMessageError
 from was.ipc.codec import decode_manager_to_template, encode
 from was.ipc.descriptors import ControlSocket
@@ -49,6 +51,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if "--home" in options:
+        faults.arm(Path(options["--home"]))
     rehearse()
     gc.collect()
     gc.freeze()  # the collector must not write to pages that workers share with us
@@ -93,6 +97,7 @@ def _receive_in_child(end: ControlSocket) -> bool:
     The template itself never sees a message: what one pool is told (its variables may be secrets)
     must not lie in the memory that the workers of all the others inherit.
     """
+    faults.reach("template.forking")
     middle = os.fork()
     if middle == 0:
         # Nothing may return from here into the template's own loop.
@@ -101,6 +106,7 @@ def _receive_in_child(end: ControlSocket) -> bool:
             code = _receive(end)
         finally:
             os._exit(code)
+    faults.reach("template.forked")
     _, status = os.waitpid(middle, 0)
     return os.waitstatus_to_exitcode(status) == GONE
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from was import faults
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
@@ -78,6 +79,7 @@ class WsgiHandler(HttpModule):
         # From here on code that is not ours runs: only now can a second run do harm.
         exchange = context.exchange
         exchange.words[exchange.row] = context.proof | _STARTED
+        faults.reach("worker.begun")
         proof = context.proof
         try:
             inside[proof] = get_ident()
