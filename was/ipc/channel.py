@@ -38,6 +38,8 @@ HIGH_WATER_BATCHES: Final = 256
 RECEIVES_A_TURN: Final = 64
 # Nor longer than this: 64 batches as large as they may be would hold up everybody else.
 RECEIVING_S: Final = 0.005
+# How long the two looks of the tick may take to be one.
+GLANCE_S: Final = 0.0001
 LINGER_MS: Final = 2000
 
 # A batch is cut before it could exceed MAXMSGSIZE at the other end.
@@ -216,11 +218,13 @@ class RouterChannel:
             return False
         # In this order: asking for EVENTS consumes the descriptor's edge. A descriptor that has
         # fired was going to be served in this very turn.
+        began = time.monotonic()
         has_fired = bool(self._fd_poll.poll(0))
         if not self._getsockopt(_EVENTS) & _POLLIN:
             return False
         self.schedule()
-        return not has_fired
+        # Held up between the two looks it may have come just then.
+        return not has_fired and time.monotonic() - began < GLANCE_S
 
     def has_message(self) -> bool:
         """Whether a message waits now."""
