@@ -23,7 +23,10 @@ def test_what_a_person_changes_is_kept_every_period(start_server):
     assert _kept(folder)["CFGHISTORY_0000000001"] == good
     for number in (2, 3):
         text = good.replace("a comment", f"comment {number}")
-        file.write_text(text)
+        # As editors do: a look must not find it half written.
+        new = file.with_name("new")
+        new.write_text(text)
+        new.rename(file)
         name = f"CFGHISTORY_{number:010}"
         wait_for(name, lambda name=name: name in _kept(folder))
         assert _kept(folder)[name] == text
