@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from was.config.merge import Merged
@@ -136,15 +136,27 @@ def build_settings(
     viewer: Viewer,
     typer: Typer,
     known: KnownModules,
+    of_server: Collection[tuple[str, int]],
 ) -> PathSettings:
-    """What is in force where `sections` are."""
+    """What is in force where `sections` are.
+
+    Handlers of modules that we do not have are left out where IIS's own file brings them
+    (`of_server`: file and line of those that the server's level has). One that somebody has added
+    for a path stays, and answers 500.21: its files must not be served as they are.
+    """
     views = {
         path: viewer.section(sections.get(path), section)
         for path, section in schema.items()
         if path.startswith(_WEB) and path != GLOBAL_MODULES
     }
     handlers = typer.shared(HandlersSection, views[HANDLERS])
-    usable = tuple([h for h in handlers.entries if handler_works(h.modules, known)])
+    usable = tuple(
+        [
+            h
+            for h in handlers.entries
+            if handler_works(h.modules, known) or (h.file, h.line) not in of_server
+        ]
+    )
     return PathSettings(
         handlers=HandlersSection(access_policy=handlers.access_policy, entries=usable),
         modules=modules_in_use(views[MODULES], known, typer),

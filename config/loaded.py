@@ -22,7 +22,7 @@ from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
 from was.config.reduce import SiteIndex, reduce_server
 from was.config.secrets import Secrets
-from was.config.semantics import GLOBAL_MODULES, SITES, check_modules, warnings_of
+from was.config.semantics import GLOBAL_MODULES, HANDLERS, SITES, check_modules, warnings_of
 from was.config.typed import Typer
 from was.config.validate import read_level
 from was.config.views import Viewer
@@ -67,6 +67,9 @@ class LoadedServer:
         self._state = State(below, state.modes)
         view = viewer.section(state.sections.get(GLOBAL_MODULES), base.schema[GLOBAL_MODULES])
         self._known = known_modules(view, base.images)
+        handlers = state.sections.get(HANDLERS)
+        items = () if handlers is None else handlers.items.values()
+        self._server_handlers = frozenset((item.file, item.line) for item in items)
         self._trees: dict[tuple[str, bool], PathTree] = {}
         self._lock = threading.RLock()
         self._inherit_only = _inherit_only(state.sections)
@@ -111,6 +114,7 @@ class LoadedServer:
                     self._viewer if is_server else self._viewer.fork(),
                     self._typer if is_server else self._typer.fork(),
                     self._known,
+                    self._server_handlers,
                 )
             return state.settings
 
@@ -264,7 +268,7 @@ class LoadedServer:
 
     def remarks_on(self, level: Level) -> list[str]:
         """What a web.config as read says that has no effect here."""
-        return warnings_of(level, self._known)
+        return warnings_of(level, self._known, is_server=False)
 
     def reduced(self, pool_name: str) -> bytes:
         """The text of the pool's own applicationHost.config, which loads to the same settings."""

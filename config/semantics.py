@@ -167,7 +167,7 @@ def handler_works(modules: Iterable[str], known: KnownModules) -> bool:
     return all(module in known.names for module in modules)
 
 
-def warnings_of(level: Level, known: KnownModules) -> list[str]:
+def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[str]:
     """What the file says that is accepted and has no effect here, a line each."""
     found: list[str] = []
     for scopes in level.scopes.values():
@@ -180,7 +180,12 @@ def warnings_of(level: Level, known: KnownModules) -> list[str]:
             for item in _added(scope.sections.get(HANDLERS)):
                 modules = _names(item.values.get("modules", MANAGED))
                 if MANAGED in modules or known.windows_only.intersection(modules):
-                    found.append(_warning(item, f"handler {item.values['name']}"))
+                    name = item.values["name"]
+                    if is_server and not scope.path:
+                        found.append(_warning(item, f"handler {name}"))
+                    else:
+                        text = f"handler {name}: not available here, its requests get 500.21"
+                        found.append(f"{item.file}:{item.line}: {text}")
             found.extend(
                 _warning(item, f"the DLL of module {item.values['name']}")
                 for item in _added(scope.sections.get(GLOBAL_MODULES))

@@ -320,6 +320,19 @@ def test_a_section_that_is_locked_cannot_be_set_by_a_folder(static):
     assert "0x80070021" in get(static.port(), "/deep/x.txt").text
 
 
+def test_programs_for_a_handler_that_is_not_here_are_not_served_as_files(static):
+    """500.21, whatever lies there; what the handler is not for is served on."""
+    folder = static.home / "sites" / "files" / "deep"
+    (folder / "x.php").write_text("<?php secret ?>")
+    handler = '<add name="php" path="*.php" verb="*" modules="FastCgiModule" />'
+    _replace(folder / "web.config", WEB.format(f"<handlers>{handler}</handlers>"))
+    wait_for("a refusal", lambda: get(static.port(), "/deep/x.php").status == 500)
+    answer = get(static.port(), "/deep/x.php")
+    assert "500.21" in answer.text
+    assert "secret" not in answer.text
+    assert get(static.port(), "/deep/x.txt").status == 200
+
+
 def test_another_program_is_run_by_another_worker(static):
     """A web.config that names another scriptProcessor recycles the pool, overlapped."""
     (old,) = static.workers(count=1)

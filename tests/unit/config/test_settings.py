@@ -284,3 +284,19 @@ def test_validate_reports_the_web_config_files_too(nested, home):
     assert len(report.warnings) == 1
     home.write("<configuration>")
     assert "not well-formed" in validate(home.file).errors[0].message
+
+
+def test_handlers_of_modules_that_are_not_here(nested, home, at):
+    """IIS's own, at the server's level, are left out; one that somebody adds for a path stays.
+
+    Its files must not be served as they are: the worker answers 500.21.
+    """
+    modules = '<globalModules><add name="X" image="x.dll" /></globalModules>'
+    server = '<handlers><add name="all" path="*.x" verb="*" modules="X" /></handlers>'
+    home.web_config("app", '<handlers><add name="mine" path="*" verb="*" modules="X" /></handlers>')
+    loaded = nested(web=modules + server)
+    assert "all" not in [h.name for h in at(loaded).handlers.entries]
+    assert at(loaded, "/app").handlers.entries[0].name == "mine"
+    warnings = validate(home.file).warnings
+    assert any("handler all: no effect here" in w for w in warnings)
+    assert any("handler mine: not available here, its requests get 500.21" in w for w in warnings)
