@@ -81,7 +81,7 @@ class Endings:
         if handle is None or handle.pid or pool is None:
             return
         if (
-            self._manager.template.has_ended
+            self._manager.template.has_died_over(worker_id)
             and not handle.is_condemned
             and not self._manager.shutdown.has_begun
         ):

@@ -30,6 +30,7 @@ class TemplateSide:
         self._server = server
         self._backoff = Backoff()
         self._peer: Peer | None = None
+        self._asked: dict[int, int] = {}  # worker -> the pid of the template that was asked
         self._pending: dict[int, _Pending] = {}
         self.pid = 0
         self.pidfd = -1
@@ -45,6 +46,14 @@ class TemplateSide:
     def has_ended(self) -> bool:
         """Whether the process is gone, noticed or not."""
         return self.pidfd < 0 or process.has_ended(self.pidfd)
+
+    def has_died_over(self, worker_id: int) -> bool:
+        """Whether the template that was asked for this worker is gone, noticed or not."""
+        return self._asked.get(worker_id) != self.pid or self.has_ended
+
+    def forget(self, worker_id: int) -> None:
+        """The worker has gone."""
+        self._asked.pop(worker_id, None)
 
     def spawn(self) -> None:
         """Start a template."""
@@ -81,6 +90,7 @@ class TemplateSide:
             return
         pending = self._pending[worker_id]
         self._peer.send(pending.message, [pending.output, pending.life])
+        self._asked[worker_id] = self.pid
         # From now on only the worker holds the pipe, so its end is the worker's end. Should the
         # template die instead, the worker is asked for anew, with another pipe.
         self._forget(worker_id)

@@ -271,6 +271,7 @@ class WorkerSet:
 
     def remove(self, handle: WorkerHandle) -> None:
         """Forget a worker that has gone."""
+        self._template.forget(handle.id)
         self.handles.pop(handle.id, None)
         self._dead[handle.id] = handle.pool
         if len(self._dead) > REMEMBERED_DEAD:
