@@ -76,14 +76,14 @@ class WsgiHandler(HttpModule):
                 self._ready[plan] = application
         response = WsgiResponse(context, context.response)
         environ = self._environ.build(context)
-        # From here on code that is not ours runs: only now can a second run do harm.
         exchange = context.exchange
-        exchange.words[exchange.row] = context.proof | _STARTED
-        faults.reach("worker.begun")
         proof = context.proof
         try:
             inside[proof] = get_ident()
             try:
+                # From here on code that is not ours runs: only now can a second run do harm.
+                exchange.words[exchange.row] = proof | _STARTED
+                faults.reach("worker.begun")
                 result = application(environ, response.start_response)
             finally:
                 if inside.pop(proof, None) is None:

@@ -80,10 +80,12 @@ def judge_get(tally: Tally, expected: int) -> list[str]:
     return faults
 
 
-def judge_post(tally: Tally, expected: int, starts: list[str]) -> list[str]:
+def judge_post(tally: Tally, expected: int, starts: list[str], *, unseen: int = 0) -> list[str]:
     """What is wrong with a run of requests that must not be repeated.
 
-    200 and 502 make all; each 502 had started; none started twice; nothing was cut.
+    200 and 502 make all; each 502 had started; none started twice; nothing was cut. `unseen` many
+    may have been killed between their mark and the application's first line: some microseconds,
+    now and then hit.
     """
     faults: list[str] = []
     statuses = tally.statuses
@@ -94,7 +96,7 @@ def judge_post(tally: Tally, expected: int, starts: list[str]) -> list[str]:
         faults.append(f"{len(twice)} requests started twice: {twice[:3]}")
     begun = set(starts)
     strangers = [o.request_id for o in tally.with_status(502) if o.request_id not in begun]
-    if strangers:
+    if len(strangers) > unseen:
         faults.append(f"{len(strangers)} answered 502 but never started: {strangers[:3]}")
     if tally.unannounced_closes:
         faults.append(f"{tally.unannounced_closes} idle connections were closed")
