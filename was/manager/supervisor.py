@@ -417,12 +417,15 @@ class Manager:
             self.performer.perform(self.pools[name], self.pools[name].stop(now))
         for name, settings in configuration.config.app_pools.items():
             pool = self.pools[name]
-            self.performer.perform(pool, pool.apply(settings, now))
+            actions = pool.apply(settings, now)
             keep = settings.recycling.disallow_rotation_on_config_change
             if name in changes.recycled and not keep:
                 if has_recovered:
                     self.performer.report(pool, 5081, 0, {})
-                self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
+                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now)
+            # In one: a record of the new settings without the workers that are to be replaced for
+            # them would have the manager after this one take them for new.
+            self.performer.perform(pool, actions)
         faults.reach("manager.reloading")
         self.performer.publish_pools()
         self.sites.rebind()
