@@ -92,6 +92,10 @@ class LoadedServer:
         ]
         return replace(config, sites=tuple(sites))
 
+    def is_elsewhere(self, site: Site, path: str) -> bool:
+        """Whether an application of another pool, that is here to be inherited from, lies there."""
+        return (site.name.lower(), path.lower()) in self._inherit_only
+
     # ── what is in force ────────────────────────────────────────────────────────────────────────
 
     def settings(self, site: Site, application: Application, path: str = "") -> PathSettings:

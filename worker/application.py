@@ -54,6 +54,8 @@ class HttpApplication:
         self.errors: ConfigErrors | None = None  # why its configuration is not in force
         # IHttpServer::ReportUnhealthy of the worker that it runs in.
         self.report_unhealthy: Callable[[str], None] = lambda _reason: None
+        # The one that a site's URL path belongs to; None: another pool's.
+        self.locate: Callable[[int, str], HttpApplication | None] = lambda _site, _path: self
         self.is_multiprocess = False
         self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)

@@ -49,10 +49,26 @@ class Applications:
         self._loaded: LoadedServer | None = None
         self._sites: dict[int, HttpSite] = {}
         self._all: dict[tuple[int, str], HttpApplication] = {}
+        self._by_name: dict[tuple[int, str], HttpApplication] = {}  # paths in lower case
 
     def find(self, site_id: int, path: str) -> HttpApplication | None:
         """An application by its site and path."""
         return self._all.get((site_id, path))
+
+    def owner(self, site_id: int, path: str) -> HttpApplication | None:
+        """The application of ours that a canonical URL path belongs to; None: another pool's."""
+        loaded, site = self._loaded, self._sites.get(site_id)
+        folder = path.rstrip("/")
+        while True:
+            for name in (folder or "/", folder + "/"):
+                application = self._by_name.get((site_id, name.lower()))
+                if application is not None:
+                    return application
+            if not folder or loaded is None or site is None:
+                return None
+            if loaded.is_elsewhere(site.config, folder):
+                return None
+            folder = folder.rpartition("/")[0]
 
     def __iter__(self) -> Iterator[HttpApplication]:
         return iter(self._all.values())
@@ -72,6 +88,7 @@ class Applications:
                     key = (site_config.id, config.path)
                     applications[key] = self._build_one(loaded, site, site_config, config)
         old, self._all = self._all, applications
+        self._by_name = {(site, path.lower()): a for (site, path), a in applications.items()}
         for key, application in old.items():
             if applications.get(key) is not application:
                 self._stop(application)
@@ -88,6 +105,7 @@ class Applications:
             return application
         application = HttpApplication(site, config, self._pool)
         application.is_multiprocess = is_multiprocess
+        application.locate = self.owner
         self._prepare(application)
         self._set(loaded, application, site_config)
         self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))

@@ -39,7 +39,8 @@ from was.worker.registration import (
 if TYPE_CHECKING:
     from was.errors import ConfigErrors
     from was.worker.application import HttpApplication
-    from was.worker.context import AsyncCompletion, HttpContext
+    from was.worker.completion import AsyncCompletion
+    from was.worker.context import HttpContext
 
 __all__ = ["CallLists", "HandlerPlan", "Step"]
 
@@ -215,10 +216,11 @@ class CallLists:
         """Choose the handler, unless a module has."""
         if context.plan is not None:
             return CONTINUE
-        if self.always is not None:
+        skipped = context.child.skipped if context.child is not None else None
+        if self.always is not None and not skipped:
             context.plan = self.always
             return CONTINUE
-        found = self._mapper.find(context.method, context.path, context.resource_mode)
+        found = self._mapper.find(context.method, context.path, context.resource_mode, skipped)
         if isinstance(found, NoMatch):
             if found.is_missing_file and context.is_out_of_reach:
                 context.response.set_status(401, "Unauthorized", 3, 0x80070005)
@@ -230,28 +232,25 @@ class CallLists:
         context.path_info_at = found.path_info_at
         return CONTINUE
 
-    def transfer(self, context: HttpContext, path: str) -> RequestNotificationStatus:
-        """Let the handler of another path of this application answer; the request keeps its own.
+    def find(
+        self,
+        verb: str,
+        path: str,
+        resource_mode: Callable[[], int],
+        skipped: frozenset[str] | None = None,
+    ) -> ScriptMapInfo | None:
+        """The mapping that a request for a path of this application would get, None for none."""
+        found = self._mapper.find(verb, path, resource_mode, skipped)
+        return None if isinstance(found, NoMatch) else found.script_map
 
-        What a default document is answered by. Only the handler's own event runs again.
-        """
-        before = context.path, context.plan, context.path_info_at
-        context.set_path(path)
-        try:
-            found = self._mapper.find(context.method, path, context.resource_mode)
-            if isinstance(found, NoMatch):
-                return CONTINUE
-            context.plan = plan = self._plans[id(found.script_map)]
-            context.path_info_at = found.path_info_at
-            for step in plan.steps:
-                if step.notification is RQ.EXECUTE_REQUEST_HANDLER and not step.is_post:
-                    status = step.call(context, context)
-                    if status:
-                        return status
-            return CONTINUE
-        finally:
-            context.set_path(before[0])
-            _, context.plan, context.path_info_at = before
+    @property
+    def wildcards(self) -> frozenset[str]:
+        """The names of the wildcard script maps."""
+        return frozenset(
+            plan.script_map.name
+            for plan in self._plans.values()
+            if plan.script_map.is_star_script_map
+        )
 
 
 def require_user(context: HttpContext, _: object) -> RequestNotificationStatus:

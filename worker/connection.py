@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
-    from was.worker.context import RequestExchange
+    from was.worker.request_exchange import RequestExchange
 
 __all__ = ["HttpConnection", "is_local_request"]
 

@@ -9,100 +9,35 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Protocol
+from threading import Event
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from was.ipc.messages import request_id_text
+from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection, is_local_request
+from was.worker.hresult import ERROR_NOT_FOUND, ERROR_NOT_SUPPORTED, HResultError
 from was.worker.notifications import RequestNotificationStatus
+from was.worker.providers import MapPathProvider
 from was.worker.request import HttpRequest
 from was.worker.response import HttpResponse, win32_of
 from was.worker.sending import ERROR_NETNAME_DELETED
 from was.worker.stored_contexts import ModuleContextContainer, NamedContextContainer
+from was.worker.url_text import read_url
 from was.worker.variables import read_variable
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
     from was.worker.application import HttpApplication, HttpSite
     from was.worker.call_lists import CallLists, HandlerPlan, Step
+    from was.worker.child_requests import ChildExchange
     from was.worker.mapping import ScriptMapInfo
     from was.worker.registration import HttpModule, ModuleRegistration
+    from was.worker.request_exchange import RequestExchange
     from was.worker.user import HttpUser
 
-__all__ = ["AsyncCompletion", "HttpContext", "RequestExchange"]
-
-
-class RequestExchange(Protocol):
-    """What the pipeline needs of an exchange; worker/exchange.py keeps the promise."""
-
-    gone: bool
-    started: bool
-
-    @property
-    def request(self) -> Request:
-        """The request message."""
-        ...
-
-    @property
-    def words(self) -> memoryview[int]:
-        """The scoreboard."""
-        ...
-
-    @property
-    def row(self) -> int:
-        """Index of the request's first word."""
-        ...
-
-    def read(self, size: int) -> bytes:
-        """Next body bytes; b"" at the end."""
-        ...
-
-    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
-        """Begin the response."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send more of the body."""
-        ...
-
-    def send_file(self, fd: int, offset: int, length: int) -> None:
-        """Send a region of a file as more of the body."""
-        ...
-
-    def finish(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        log: str,
-        substatus: int,
-        win32: int,
-        file: tuple[int, int, int] | None = None,
-        close: bool = False,
-    ) -> None:
-        """The whole response. END."""
-        ...
-
-    def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:
-        """The last bytes of a started response. END."""
-        ...
-
-    def abort(self, log: str, win32: int) -> None:
-        """Give the response up. END."""
-        ...
-
-
-class AsyncCompletion:
-    """IHttpCompletionInfo: how an operation that was PENDING came out."""
-
-    __slots__ = ("completion_bytes", "completion_status")
-
-    def __init__(self, completion_bytes: int, completion_status: int = 0) -> None:
-        self.completion_bytes = completion_bytes
-        self.completion_status = completion_status
+__all__ = ["HttpContext"]
 
 
 class HttpContext(msgspec.Struct, eq=False):
@@ -141,6 +76,8 @@ class HttpContext(msgspec.Struct, eq=False):
     current_module: int = 0
     resume_at: tuple[int, tuple[Step, ...], Step] | None = None
     completion: AsyncCompletion | RequestNotificationStatus | None = None
+    child: ChildExchange | None = None  # of a child request; None for a root
+    children: list[HttpContext] | None = None  # cloned and not released
 
     @classmethod
     def of(
@@ -252,12 +189,25 @@ class HttpContext(msgspec.Struct, eq=False):
             path = provider.physical_path
         return path
 
+    def map_handler(
+        self, site_id: int, site_name: str, url: str, verb: str, ignore_wildcard: bool = False
+    ) -> ScriptMapInfo | None:
+        """The handler mapping that a request for another URL would get; None if there is none.
+
+        `site_name` may be empty. Raises HResultError: ERROR_NOT_FOUND where the URL belongs to no
+        application of this worker process, or the name is not the site's.
+        """
+        path, _ = read_url(url)
+        owner = self.application.locate(site_id, path)
+        if owner is None or site_name.lower() not in ("", owner.site.site_name.lower()):
+            raise HResultError(ERROR_NOT_FOUND, f"no application of this worker has {url}")
+        calls = owner.paths.at(path)
+        skipped = calls.wildcards if ignore_wildcard else None
+        return calls.find(verb, path, lambda: mode_of(owner.map_path(path)), skipped)
+
     def resource_mode(self) -> int:
         """st_mode of the physical path, 0 if there is nothing."""
-        try:
-            return os.stat(self.physical_path).st_mode
-        except (OSError, ValueError):
-            return 0
+        return mode_of(self.physical_path)
 
     @property
     def is_out_of_reach(self) -> bool:
@@ -349,6 +299,69 @@ class HttpContext(msgspec.Struct, eq=False):
         """Call the pending module's on_async_completion on a thread of the worker."""
         self.calls.complete(self, AsyncCompletion(completion_bytes, completion_status))
 
+    # ── child requests ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def parent_context(self) -> HttpContext | None:
+        """The request that this one was cloned from; None for a root, and once that has ended."""
+        return self.child.parent if self.child is not None else None
+
+    @property
+    def root_context(self) -> HttpContext:
+        """The request that a client has sent: itself where it is that."""
+        parent = self.parent_context
+        return self if parent is None else parent.root_context
+
+    @property
+    def depth(self) -> int:
+        """How many child requests lie between this one and the root."""
+        parent = self.parent_context
+        return 0 if parent is None else parent.depth + 1
+
+    @property
+    def execute_flags(self) -> int:
+        """The flags that a child was run with; 0 for a root."""
+        return self.child.flags if self.child is not None else 0
+
+    def clone_context(self, flags: int) -> HttpContext:
+        """A child request, to be changed through its `request` and run by `execute_request`."""
+        from was.worker.child_requests import clone
+
+        return clone(self, flags)
+
+    def execute_request(
+        self, is_async: bool, child: HttpContext, flags: int = 0, user: HttpUser | None = None
+    ) -> bool:
+        """Run a child through the pipeline; its answer becomes part of this request's.
+
+        True: it ends later. Answer PENDING then, and on_async_completion will be called. False:
+        it has ended. `user` is who the child is made by: authentication is skipped. Raises
+        HResultError: ERROR_NOT_SUPPORTED if not `is_async` or for a child of another context,
+        ERROR_INVALID_PARAMETER for one that was run, ERROR_STACK_OVERFLOW below ten levels.
+        """
+        from was.worker.child_requests import execute
+
+        if not is_async:
+            raise HResultError(ERROR_NOT_SUPPORTED, "execute_request is asynchronous")
+        return execute(self, child, flags, user)
+
+    def run_child(self, child: HttpContext, flags: int = 0, user: HttpUser | None = None) -> None:
+        """The same where PENDING cannot be answered: blocks this thread until the child ends."""
+        from was.worker.child_requests import execute
+
+        ended = Event()
+        if execute(self, child, flags, user, ended.set):
+            self.exchange.wait_for(ended)
+
+    def release_cloned_context(self) -> None:
+        """The parent is done with this child. ERROR_INVALID_PARAMETER after the parent's end.
+
+        What is not released is with the parent's end.
+        """
+        from was.worker.child_requests import release
+
+        release(self)
+
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
     def win32_status(self) -> int:
@@ -366,6 +379,8 @@ class HttpContext(msgspec.Struct, eq=False):
         The two halves let go of the context: a cycle for each request would be left to the
         garbage collector (measured: 8 µs a request).
         """
+        if self.children is not None:
+            self._release_children(self.children)
         self.response.detach()
         if self._request is not None:
             self._request.detach()
@@ -380,16 +395,17 @@ class HttpContext(msgspec.Struct, eq=False):
         self._modules = None
         return tuple(modules.values())
 
+    def _release_children(self, children: list[HttpContext]) -> None:
+        from was.worker.child_requests import abandon
 
-class MapPathProvider:
-    """IMapPathProvider."""
+        self.children = None
+        for child in reversed(children):
+            abandon(child)
 
-    __slots__ = ("physical_path", "url")
 
-    def __init__(self, url: str, physical_path: str) -> None:
-        self.url = url
-        self.physical_path = physical_path
-
-    def set_physical_path(self, path: str) -> None:
-        """Let the URL stand for another file."""
-        self.physical_path = path
+def mode_of(path: str) -> int:
+    """st_mode of a file, 0 if there is nothing."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0

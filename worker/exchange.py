@@ -282,6 +282,14 @@ class Exchange(msgspec.Struct, eq=False):
     def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
         outside(self.proof, self._client.post, self.channel, item)
 
+    def wait_for(self, event: threading.Event) -> None:
+        """Block until an event is set that another thread of the worker sets."""
+        outside(self.proof, self._wait_for, event)
+
+    def _wait_for(self, event: threading.Event) -> None:
+        self._client.give_up_lead()
+        event.wait()
+
     # ── from the leader ─────────────────────────────────────────────────────────────────────────
 
     def deliver_chunk(self, data: bytes, last: bool) -> None:

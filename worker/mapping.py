@@ -99,13 +99,24 @@ class HandlerMapper:
             ):
                 self.always = Match(first)
 
-    def find(self, verb: str, path: str, resource_mode: Callable[[], int]) -> Match | NoMatch:
-        """The entry for a request; `resource_mode` is asked only where a resourceType is set."""
-        if self.always is not None:
+    def find(
+        self,
+        verb: str,
+        path: str,
+        resource_mode: Callable[[], int],
+        skipped: frozenset[str] | None = None,
+    ) -> Match | NoMatch:
+        """The entry for a request; `resource_mode` is asked only where a resourceType is set.
+
+        Entries whose names are among `skipped` are passed over.
+        """
+        if self.always is not None and not skipped:
             return self.always
         mode = -1
         is_missing_file = False
         for script_map, verbs, matcher in self._entries:
+            if skipped and script_map.name in skipped:
+                continue
             if verbs is not None and verb not in verbs:
                 continue
             at = matcher(path, self._prefix_length)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from was.log import log_exception
 from was.worker import sending
-from was.worker.context import AsyncCompletion
+from was.worker.completion import AsyncCompletion
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
 from was.worker.response import E_UNEXPECTED
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from was.worker.call_lists import Step
     from was.worker.context import HttpContext
 
-__all__ = ["make_completer", "run_request"]
+__all__ = ["make_completer", "refuse_failed", "run_request", "run_steps"]
 
 _HEAD, _PLAN, _CLOSING = 0, 1, 2
 
@@ -41,6 +41,11 @@ _meetings: dict[HttpContext, str] = {}
 def run_request(context: HttpContext) -> None:
     """Run a request to its END, or to where it waits for a completion. Never raises."""
     _run(context, _HEAD, context.calls.head)
+
+
+def run_steps(context: HttpContext, head: tuple[Step, ...]) -> None:
+    """The same for a request whose first steps are others than its application's: a child."""
+    _run(context, _HEAD, head)
 
 
 def _run(context: HttpContext, stage: int, steps: tuple[Step, ...]) -> None:
@@ -78,6 +83,8 @@ def _run(context: HttpContext, stage: int, steps: tuple[Step, ...]) -> None:
             module.dispose()
         except BaseException as error:  # noqa: BLE001 every module is disposed of
             log_exception("module_failed", error, during="dispose", request=context.request_id)
+    if context.child is not None:
+        context.child.over()
 
 
 def _fail(

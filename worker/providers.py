@@ -1,4 +1,4 @@
-"""What global notifications carry."""
+"""What notifications carry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApplicationProvider",
     "ConfigurationChangeProvider",
+    "MapPathProvider",
     "PreBeginRequestProvider",
     "StopListeningProvider",
 ]
@@ -54,3 +55,17 @@ class ConfigurationChangeProvider:
 
     def __init__(self, change_path: str) -> None:
         self.change_path = change_path
+
+
+class MapPathProvider:
+    """IMapPathProvider."""
+
+    __slots__ = ("physical_path", "url")
+
+    def __init__(self, url: str, physical_path: str) -> None:
+        self.url = url
+        self.physical_path = physical_path
+
+    def set_physical_path(self, path: str) -> None:
+        """Let the URL stand for another file."""
+        self.physical_path = path

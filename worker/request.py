@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.url_text import read_url
+
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
@@ -54,9 +56,14 @@ class HttpRequest:
         return self._url_changed
 
     def set_url(self, url: str, reset_query_string: bool = True) -> None:
-        """Change path and query, in GL_PRE_BEGIN_REQUEST only."""
-        path, _, query = url.partition("?")
-        self._context.path = path
+        """Change path and query, in GL_PRE_BEGIN_REQUEST or on a child that was not run yet.
+
+        `url` is written as in a request: what is percent-encoded in its path is decoded, dot
+        segments are resolved, scheme and host passed over. `reset_query_string=False` keeps the
+        query there is.
+        """
+        path, query = read_url(url)
+        self._context.set_path(path)
         if reset_query_string:
             self._context.query = query
         self._url_changed = True
@@ -114,7 +121,7 @@ class HttpRequest:
         self._context.is_body_touched = True
         data = self._filtered
         if not data:
-            data = self._inserted.pop(0) if self._inserted else self._context.exchange.read(size)
+            data = self._take(size)
             calls = self._context.calls.read_entity
             if not calls:
                 if len(data) > size:
@@ -127,6 +134,17 @@ class HttpRequest:
                     break
             data = provider.entity
         self._filtered = data[size:]
+        return data[:size]
+
+    def _take(self, size: int) -> bytes:
+        return self._inserted.pop(0) if self._inserted else self._context.exchange.read(size)
+
+    def take_raw(self, size: int) -> bytes:
+        """The next bytes without RQ_READ_ENTITY, for a child request that raises its own."""
+        self._context.is_body_touched = True
+        data, self._filtered = self._filtered or self._take(size), b""
+        if len(data) > size:
+            self._inserted.insert(0, data[size:])
         return data[:size]
 
     def insert_entity_body(self, data: bytes) -> None:

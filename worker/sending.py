@@ -14,7 +14,8 @@ from was.log import log_exception
 from was.worker.exchange import ClientGoneError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext, RequestExchange
+    from was.worker.context import HttpContext
+    from was.worker.request_exchange import RequestExchange
     from was.worker.response import FileRegion, HttpResponse
 
 __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
@@ -27,6 +28,8 @@ _BODILESS = frozenset({*range(100, 200), 204, 304})
 
 def raise_send_response(context: HttpContext) -> None:
     """Call the modules subscribed to RQ_SEND_RESPONSE, reverse priority first."""
+    if context.child is not None:
+        return  # raised for the root, when it is really sent
     response = context.response
     calls = context.calls
     for call in calls.send_success if response.status < 400 else calls.send_response:

@@ -38,7 +38,7 @@ from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
-    from was.worker.context import RequestExchange
+    from was.worker.request_exchange import RequestExchange
 
 __all__ = ["WorkerServer"]
 

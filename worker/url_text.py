@@ -1,8 +1,11 @@
-"""URL paths as text in a Location or a link."""
+"""URL paths as text in a Location or a link, and back."""
 
 from __future__ import annotations
 
-__all__ = ["quote_path"]
+import posixpath
+from urllib.parse import unquote
+
+__all__ = ["quote_path", "read_url"]
 
 _SAFE = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
@@ -14,3 +17,15 @@ def quote_path(path: str) -> str:
     raw = path.encode("utf-8", "surrogateescape")
     text = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
     return "/" + text.lstrip("/") if text.startswith("//") else text
+
+
+def read_url(url: str) -> tuple[str, str]:
+    """The canonical path (decoded, no dot segments, one slash in front) and the query of a URL."""
+    path, _, query = url.partition("#")[0].partition("?")
+    scheme, colon, rest = path.partition("://")
+    if colon and "/" not in scheme:
+        path = "/" + rest.partition("/")[2]
+    path = unquote(path, errors="surrogateescape")
+    tail = "/" if path.endswith(("/", "/.", "/..")) else ""
+    path = posixpath.normpath("/" + path.lstrip("/"))
+    return (path if path == "/" else path + tail), query

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from was.worker.application import HttpApplication
-    from was.worker.context import RequestExchange
+    from was.worker.request_exchange import RequestExchange
 
 __all__ = ["WarmUpExchange", "warm_up"]
 
@@ -100,6 +100,10 @@ class WarmUpExchange:
     def read(self, size: int) -> bytes:
         """The request has no body."""
         return b""
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Block until the event is set."""
+        event.wait()
 
     def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
         """The response begins."""

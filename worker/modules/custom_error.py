@@ -11,9 +11,12 @@ import os
 from typing import TYPE_CHECKING
 
 from was.config.model import ErrorMode, ExistingResponse, ResponseMode
+from was.worker.child_requests import CloneFlag, ExecuteFlag
 from was.worker.error_page import detailed_page, generic_page
+from was.worker.hresult import HResultError
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.user import ANONYMOUS
 
 if TYPE_CHECKING:
     from was.config.model import CustomError as CustomErrorEntry
@@ -70,9 +73,10 @@ class CustomErrors(HttpModule):
         )
         if entry is not None and entry.response_mode is not ResponseMode.FILE:
             target = entry.path
-            if entry.response_mode is ResponseMode.EXECUTE_URL:
-                # The URL runs as a request of its own; it is told what failed, as in IIS.
-                target += f"?{response.status};{context.message.target}"
+            if entry.response_mode is ResponseMode.EXECUTE_URL and target.startswith("/"):
+                if not _execute(context, target):
+                    self._set_page(context, generic_page(context))
+                return
             status, sub_status = response.status, response.sub_status
             if target and not any(c <= " " or c == "\x7f" for c in target):
                 response.discard_body()
@@ -102,6 +106,43 @@ class CustomErrors(HttpModule):
         response.delete_header("ETag")
         if response.status >= 500:
             response.set_header("X-Request-ID", context.request_id)
+
+
+def _execute(context: HttpContext, target: str) -> bool:
+    """Answer with what a URL answers, its status too, as IIS does; False if that is an error.
+
+    The URL is told what failed: `?404;http://host/path`.
+    """
+    response = context.response
+    before = (response.status, response.reason, response.sub_status, response.error)
+    fields = response.fields
+    scheme = "https" if context.message.secure else "http"
+    host = context.request.get_header("Host") or context.message.local_addr
+    joint = "&" if "?" in target else "?"
+    child = context.clone_context(
+        CloneFlag.BASICS
+        | CloneFlag.HEADERS
+        | CloneFlag.NO_PRECONDITION
+        | CloneFlag.NO_DAV
+        | CloneFlag.SERVER_VARIABLE
+    )
+    if context.method != "HEAD":
+        child.request.set_http_method("GET")
+    failed = f"{response.status};{scheme}://{host}{context.message.target}"
+    child.request.set_url(f"{target}{joint}{failed}")
+    response.discard_body()
+    try:
+        context.run_child(child, ExecuteFlag.BUFFER_RESPONSE, context.user or ANONYMOUS)
+    except HResultError:  # an error page's error page, ten levels down
+        return False
+    if child.response.status < 400:
+        return True
+    response.discard_body()
+    response.status, response.reason, response.sub_status, response.error = before
+    response.clear_headers()
+    for name, value in fields:
+        response.set_header(name, value, replace=False)
+    return False
 
 
 def _languages(accepted: str) -> list[str]:

@@ -6,13 +6,16 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from was.worker.child_requests import CloneFlag
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
+    PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
@@ -43,8 +46,32 @@ class DefaultDocument(HttpModule):
             except (OSError, ValueError):
                 continue
             if stat.S_ISREG(mode):
-                return context.calls.transfer(context, path)
+                return _run(context, path)
         return CONTINUE
+
+    def on_async_completion(
+        self,
+        context: HttpContext,
+        notification: RequestNotification,
+        is_post: bool,
+        provider: object,
+        completion_info: object,
+    ) -> RequestNotificationStatus:
+        """The document's handler, which had answered PENDING, has ended."""
+        context.set_request_handled()
+        return CONTINUE
+
+
+def _run(context: HttpContext, path: str) -> RequestNotificationStatus:
+    """The document answers as a child request: its own rights, mapping and modules."""
+    child = context.clone_context(
+        CloneFlag.BASICS | CloneFlag.HEADERS | CloneFlag.ENTITY | CloneFlag.SERVER_VARIABLE
+    )
+    child.request.set_url(quote_path(path), reset_query_string=False)
+    if context.execute_request(True, child, 0, context.user):
+        return PENDING
+    context.set_request_handled()
+    return CONTINUE
 
 
 def _make(application: HttpApplication) -> HttpModule:

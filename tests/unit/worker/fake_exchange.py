@@ -76,6 +76,9 @@ class FakeExchange:
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
+    def wait_for(self, event) -> None:
+        assert event.wait(10)
+
     def start(self, status, reason, block, length, body) -> None:
         self.calls.append("start")
         assert not self.started

@@ -1,0 +1,84 @@
+"""What the pipeline needs of an exchange; worker/exchange.py keeps the promise for clients."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from was.ipc.messages import Request
+
+__all__ = ["RequestExchange"]
+
+
+class RequestExchange(Protocol):
+    """One request: its body in, its response out, exactly one END."""
+
+    @property
+    def gone(self) -> bool:
+        """Nobody reads the answer."""
+        ...
+
+    @property
+    def started(self) -> bool:
+        """Status and fields have gone."""
+        ...
+
+    @property
+    def request(self) -> Request:
+        """The request message."""
+        ...
+
+    @property
+    def words(self) -> memoryview[int]:
+        """The scoreboard."""
+        ...
+
+    @property
+    def row(self) -> int:
+        """Index of the request's first word."""
+        ...
+
+    def read(self, size: int) -> bytes:
+        """Next body bytes; b"" at the end."""
+        ...
+
+    def wait_for(self, event: Event) -> None:
+        """Block until the event is set."""
+        ...
+
+    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+        """Begin the response."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body."""
+        ...
+
+    def send_file(self, fd: int, offset: int, length: int) -> None:
+        """Send a region of a file as more of the body."""
+        ...
+
+    def finish(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        log: str,
+        substatus: int,
+        win32: int,
+        file: tuple[int, int, int] | None = None,
+        close: bool = False,
+    ) -> None:
+        """The whole response. END."""
+        ...
+
+    def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:
+        """The last bytes of a started response. END."""
+        ...
+
+    def abort(self, log: str, win32: int) -> None:
+        """Give the response up. END."""
+        ...
