@@ -8,9 +8,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
+    "AccessType",
     "CacheControlMode",
     "CentralLogMode",
     "CpuAction",
+    "DenyAction",
     "ErrorMode",
     "ExistingResponse",
     "HandlerAccess",
@@ -236,3 +238,19 @@ class LogSelection(StrEnum):
     LOG_ALL = "LogAll"
     LOG_SUCCESSFUL = "LogSuccessful"
     LOG_ERROR = "LogError"
+
+
+class AccessType(StrEnum):
+    """What a rule of `authorization` does."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
+class DenyAction(StrEnum):
+    """What happens to a request that ipSecurity or dynamicIpSecurity denies."""
+
+    ABORT_REQUEST = "AbortRequest"
+    UNAUTHORIZED = "Unauthorized"
+    FORBIDDEN = "Forbidden"
+    NOT_FOUND = "NotFound"

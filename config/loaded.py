@@ -22,6 +22,7 @@ from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
 from was.config.reduce import SiteIndex, reduce_server
 from was.config.secrets import Secrets
+from was.config.security_checks import check_security
 from was.config.semantics import GLOBAL_MODULES, HANDLERS, SITES, check_modules, warnings_of
 from was.config.typed import Typer
 from was.config.validate import read_level
@@ -31,6 +32,7 @@ from was.errors import ConfigError, ConfigErrors
 __all__ = ["LoadedServer"]
 
 _HOST = "system.applicationHost/"
+_WEB = "system.webServer/"
 _SERVER = "MACHINE/WEBROOT/APPHOST"
 
 
@@ -121,6 +123,16 @@ class LoadedServer:
                     self._server_handlers,
                 )
             return state.settings
+
+    def silent_settings(self) -> PathSettings:
+        """Where nothing can be known: the server's modules, and sections in which nobody speaks."""
+        with self._lock:
+            sections = {
+                path: self._viewer.section(None, schema)
+                for path, schema in self._foundation.schema.items()
+                if path.startswith(_WEB)
+            }
+        return PathSettings(modules=self.config.modules, sections=sections)
 
     def holds_below(self, site: Site, application: Application, path: str) -> bool:
         """Whether `path` and all paths below it have the same settings.
@@ -246,6 +258,7 @@ class LoadedServer:
             take_in=Sources(file, MAX_WEB_CONFIG_BYTES).take_in,
         )
         check_modules(level, self._known, errors)
+        check_security(level, errors)
         return level
 
     def supposing(self, site: Site, file: Path, content: bytes | None) -> PathTree:

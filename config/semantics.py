@@ -15,6 +15,7 @@ from was.config.level import Level
 from was.config.merge import Element, Operation
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
 from was.config.schema import ElementSchema
+from was.config.security_checks import security_remarks
 from was.errors import ConfigError
 
 __all__ = [
@@ -192,6 +193,7 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
                 if str(item.values["image"]).lower().endswith(".dll")
             )
     found.extend(level.remarks)
+    found.extend(security_remarks(level))
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found

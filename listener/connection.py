@@ -624,6 +624,10 @@ class ClientConnection(asyncio.Protocol):
             self._log = item.log
             self._win32 = item.win32
             self.cut("the application gave up")
+        elif item.reset:
+            self._log = item.log
+            self._win32 = item.win32
+            self.abort("a module wants no answer to be given", "Connection_Dropped")
         else:
             self.fail(request, 502, "Connection_Abandoned_By_AppPool")
 

@@ -138,7 +138,7 @@ class Applications:
             log("config_error", site=name, application=path, errors=str(errors))
             application.errors = errors
             # Its own settings cannot be had: the server's modules log and answer in their place.
-            application.settings = PathSettings(modules=loaded.config.modules)
+            application.settings = loaded.silent_settings()
         application.calls = self._make_calls(application, application.errors)
         application.paths = PathCalls(application, find, self._make_calls)
 

@@ -162,10 +162,11 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
         if data and self.parent is not None:
             self._take([data])
 
-    def abort(self, log: str, win32: int) -> None:
+    def abort(self, log: str, win32: int, reset: bool = False) -> None:
         """The child gave up in the middle: what the client has of it cannot be completed."""
         if self.parent is not None:
             self.parent.is_cut = True
+            self.parent.is_reset = self.parent.is_reset or reset
 
     def _take(self, chunks: list[bytes | FileRegion], must_send: bool = False) -> None:
         target = self._living().response

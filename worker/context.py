@@ -62,6 +62,7 @@ class HttpContext(msgspec.Struct, eq=False):
     path_info_at: int = -1  # where PATH_INFO begins in path; -1: as the handler defines it
     is_handled: bool = False
     is_cut: bool = False
+    is_reset: bool = False  # cut without an answer, also where nothing was sent yet
     is_body_touched: bool = False
     log_text: str = ""
     disabled: dict[int, tuple[int, int]] | None = None

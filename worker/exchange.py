@@ -256,9 +256,12 @@ class Exchange(msgspec.Struct, eq=False):
             data = b""
         self._end(ResponseChunk(request.id, request.attempt, data, False, log, substatus, win32))
 
-    def abort(self, log: str, win32: int) -> None:
-        """Give the response up: the client's connection is cut, or 502 if nothing was sent. END."""
-        self._end(AbortResponse(self.request.id, self.request.attempt, log, win32))
+    def abort(self, log: str, win32: int, reset: bool = False) -> None:
+        """Give the response up: the client's connection is cut. END.
+
+        If nothing was sent the answer is 502, unless `reset` says that there shall be none.
+        """
+        self._end(AbortResponse(self.request.id, self.request.attempt, log, win32, reset))
 
     def _end(self, item: Response | ResponseChunk | AbortResponse) -> None:
         if self._is_ended:

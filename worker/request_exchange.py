@@ -79,6 +79,6 @@ class RequestExchange(Protocol):
         """The last bytes of a started response. END."""
         ...
 
-    def abort(self, log: str, win32: int) -> None:
+    def abort(self, log: str, win32: int, reset: bool = False) -> None:
         """Give the response up. END."""
         ...

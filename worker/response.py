@@ -261,8 +261,9 @@ class HttpResponse(msgspec.Struct, eq=False):
         self._context = None
 
     def reset_connection(self) -> None:
-        """Give the response up: the connection is cut when the request ends."""
-        self._owner().is_cut = True
+        """Give the response up: the connection is cut when the request ends, without an answer."""
+        context = self._owner()
+        context.is_cut = context.is_reset = True
 
     def redirect(self, url: str, status: int = 302) -> None:
         """Answer with a Location and a small body that says so; follow with FINISH_REQUEST."""

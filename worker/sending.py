@@ -106,7 +106,7 @@ def _finish_unusual(
 ) -> None:
     try:
         if context.is_cut or exchange.gone:
-            exchange.abort(log, context.win32_status())
+            exchange.abort(log, context.win32_status(), context.is_reset)
             return
         response.headers_being_sent = not exchange.started
         response.ready_to_log_data = True

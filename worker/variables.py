@@ -32,13 +32,21 @@ def _host(context: HttpContext) -> str:
     return name if colon and port.isdigit() else host
 
 
+def _unmapped_user(context: HttpContext) -> str:
+    if context.user is None:
+        return ""
+    sent = context.user.get_user_variable("UNMAPPED_REMOTE_USER")
+    return sent if isinstance(sent, str) else context.user.remote_user_name
+
+
 _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "APPL_MD_PATH": lambda c: c.application.id,
     "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path,
     "APP_POOL_ID": lambda c: c.application.pool,
     "APP_WARMING_UP": lambda c: "1" if c.message.connection_id == NO_CONNECTION else None,
     "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
-    "AUTH_USER": lambda c: c.user.user_name if c.user else "",
+    "AUTH_PASSWORD": lambda c: c.user.password if c.user else "",
+    "AUTH_USER": lambda c: c.user.remote_user_name if c.user else "",
     "CONTENT_LENGTH": lambda c: str(c.message.body_length) if c.message.body_length >= 0 else "",
     "CONTENT_TYPE": lambda c: c.request.get_header("Content-Type") or "",
     "DOCUMENT_ROOT": lambda c: c.application.physical_path,
@@ -47,6 +55,7 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "HTTP_URL": lambda c: c.message.target,
     "INSTANCE_ID": lambda c: str(c.message.site_id),
     "LOCAL_ADDR": lambda c: c.message.local_addr,
+    "LOGON_USER": lambda c: c.user.user_name if c.user else "",
     "PATH_INFO": lambda c: c.path_info,
     "PATH_TRANSLATED": lambda c: c.physical_path,
     "QUERY_STRING": lambda c: c.query,
@@ -65,5 +74,6 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "SERVER_PROTOCOL": lambda c: "HTTP/1.1" if c.message.version >= 11 else "HTTP/1.0",
     "SERVER_SOFTWARE": lambda c: "was",
     "UNENCODED_URL": lambda c: c.message.target,
+    "UNMAPPED_REMOTE_USER": _unmapped_user,
     "URL": lambda c: c.path,
 }

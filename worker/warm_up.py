@@ -137,7 +137,7 @@ class WarmUpExchange:
         """The end of a response that was begun."""
         self.ended.set()
 
-    def abort(self, log: str, win32: int) -> None:
+    def abort(self, log: str, win32: int, reset: bool = False) -> None:
         """The application gave the response up."""
         self.status = 0
         self.ended.set()

@@ -158,13 +158,14 @@ class ResponseChunk(_Data, frozen=True, tag=22):
 class AbortResponse(_Data, frozen=True, tag=23):
     """END of a request whose response cannot be completed: cut the connection, visibly.
 
-    When nothing was sent yet the listener may still answer (502).
+    When nothing was sent yet the listener answers 502, unless the worker wants a reset.
     """
 
     id: int
     attempt: int
     log: str = ""
     win32: int = 0
+    reset: bool = False
 
 
 class BodyPull(_Data, frozen=True, tag=24):

@@ -32,7 +32,8 @@ REGISTRY = {
         security/authentication/clientCertificateMappingAuthentication
         security/authentication/digestAuthentication
         security/authentication/iisClientCertificateMappingAuthentication
-        security/authentication/windowsAuthentication security/ipSecurity security/dynamicIpSecurity
+        security/authentication/windowsAuthentication security/authentication/users
+        security/ipSecurity security/dynamicIpSecurity
         tracing/traceProviderDefinitions webdav/globalSettings webdav/authoring
         webdav/authoringRules rewrite/allowedServerVariables}""",
     ("Allow", "MachineToApplication"): "system.webServer/{applicationInitialization}",

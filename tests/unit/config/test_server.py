@@ -320,15 +320,13 @@ def test_what_this_version_does_not_act_on_is_reported(home, inside, what):
 
 
 def test_a_section_that_nothing_here_reads_is_reported_wherever_it_stands(home):
-    """Rules of access above all: in the server's file and in a web.config."""
-    rules = (
-        '<security><authorization><add accessType="Deny" users="*" /></authorization></security>'
-    )
+    """In the server's file and in a web.config."""
+    rules = '<security><access sslFlags="Ssl" /></security>'
     home.web_config("www", rules)
     home.server(web=rules)
     warnings = validate(home.file).warnings
     assert len(warnings) == 2
-    assert all("security/authorization: no effect here" in w for w in warnings)
+    assert all("security/access: no effect here" in w for w in warnings)
 
 
 def test_a_location_that_no_site_has_is_reported(home, xml):
@@ -422,6 +420,9 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "ProtocolSupportModule",
         "StaticFileModule",
         "AnonymousAuthenticationModule",
+        "UrlAuthorizationModule",
+        "BasicAuthenticationModule",
+        "IpRestrictionModule",
         "RequestFilteringModule",
         "CustomErrorModule",
         "WsgiModule",

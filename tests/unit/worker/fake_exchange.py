@@ -119,8 +119,8 @@ class FakeExchange:
         self.body += data
         self._end(log, substatus, win32)
 
-    def abort(self, log, win32) -> None:
-        self.calls.append("abort")
+    def abort(self, log, win32, reset=False) -> None:
+        self.calls.append("reset" if reset else "abort")
         self._end(log, 0, win32)
 
     def _end(self, log, substatus, win32) -> None:

@@ -1,0 +1,172 @@
+"""BasicAuthenticationModule (RFC 7617): name and password, against `authentication/users`.
+
+A password is checked by its scrypt hash, on a thread of its own (SlowAnswers), while the request is
+PENDING; what came of it is remembered for 15 minutes, as IIS's token cache does, under a keyed hash
+of name, password and stored hash: a user who is changed or removed is so at once. A name that there
+is not is checked against a dummy, so that the time taken does not tell. 401.1 where it fails.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from was.config.security_settings import BASIC, BasicAuthentication, User
+from was.config.typed import Typer
+from was.worker.completion import AsyncCompletion
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    PENDING,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+    from was.worker.response import HttpResponse
+
+_LOGON_FAILURE = 0x8007052E
+_REFUSED, _CONFIRMED, _FAILED = 0, 1, 2
+# Name and password; more would only be work to hash.
+_MOST_CHARACTERS = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class BasicAuthenticator(HttpModule):
+    """The users and the realm of one application or path."""
+
+    wants_errors_only = True
+
+    def __init__(self, application: HttpApplication, settings: BasicAuthentication) -> None:
+        # Imported where the scheme is enabled: hashlib brings OpenSSL along.
+        from was.worker import accounts, deny_action, verified_passwords
+
+        self._accounts_of, self._deny, self._passwords = accounts, deny_action, verified_passwords
+        self._accounts = accounts.Accounts(application)
+        self._realm = settings.realm
+        domain = settings.default_logon_domain
+        # "\" is IIS's word for no particular domain.
+        self._domain = "" if domain == "\\" else domain
+
+    def on_authenticate_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Set the user, refuse with 401.1, or pass where the client names no user this way."""
+        if context.user is not None:
+            return CONTINUE
+        sent = self._accounts_of.credentials_of(context.fields, "basic")
+        if sent is None:
+            return CONTINUE
+        pair = _parse(sent)
+        if pair is None:
+            return _refuse(context)
+        name, password = pair
+        user = self._accounts.find(self._full_name(name))
+        key, verify = self._passwords.question(name, password, user)
+        is_right = self._passwords.ANSWERS.known(key)
+        if is_right is not None:
+            return self._conclude(context, name, password, user if is_right else None)
+
+        def done(answer: bool | None) -> None:
+            context.post_completion({None: _FAILED, True: _CONFIRMED, False: _REFUSED}[answer])
+
+        if self._passwords.ANSWERS.ask(key, verify, done):
+            return PENDING
+        return self._deny.refuse_busy(context)
+
+    def on_async_completion(
+        self,
+        context: HttpContext,
+        notification: RequestNotification,
+        is_post: bool,
+        provider: object,
+        completion_info: object,
+    ) -> RequestNotificationStatus:
+        """The password was checked."""
+        sent = self._accounts_of.credentials_of(context.fields, "basic")
+        pair = _parse(sent or "")
+        if (
+            pair is None
+            or not isinstance(completion_info, AsyncCompletion)
+            or completion_info.completion_bytes != _CONFIRMED
+        ):
+            return _refuse(context)
+        user = self._accounts.find(self._full_name(pair[0]))
+        return self._conclude(context, *pair, user)
+
+    def on_send_response(
+        self, context: HttpContext, provider: HttpResponse
+    ) -> RequestNotificationStatus:
+        """Say with every 401 that this scheme may be used."""
+        response = context.response
+        if response.status != 401 or not provider.headers_being_sent:
+            return CONTINUE
+        for name, value in response.fields:
+            if name.lower() == "www-authenticate" and value[:5].lower() == "basic":
+                return CONTINUE
+        accounts = self._accounts_of
+        host = context.get_server_variable("SERVER_NAME") or ""
+        realm = accounts.quoted(accounts.realm_of(self._realm, host))
+        response.set_header(
+            "WWW-Authenticate", f'Basic realm={realm}, charset="UTF-8"', replace=False
+        )
+        return CONTINUE
+
+    def _full_name(self, name: str) -> str:
+        if self._domain and "\\" not in name and "@" not in name:
+            return f"{self._domain}\\{name}"
+        return name
+
+    def _conclude(
+        self, context: HttpContext, name: str, password: str, user: User | None
+    ) -> RequestNotificationStatus:
+        if user is None:
+            return _refuse(context)
+        shown = user.name
+        if self._full_name(name) != name:
+            shown = user.name[len(self._domain) + 1 :]
+        context.user = self._accounts_of.Account(
+            user, authentication_type="Basic", sent_name=name, shown=shown, password=password
+        )
+        return CONTINUE
+
+
+def _parse(sent: str) -> tuple[str, str] | None:
+    """Name and password of a Basic credential, None if it is none."""
+    try:
+        data = binascii.a2b_base64(sent.encode("ascii"), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError):
+        return None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    name, colon, password = text.partition(":")
+    if not colon or not name or len(text) > _MOST_CHARACTERS or _CONTROL.search(text):
+        return None
+    return name, password
+
+
+def _refuse(context: HttpContext) -> RequestNotificationStatus:
+    context.response.set_status(401, "Unauthorized", 1, _LOGON_FAILURE)
+    return FINISH_REQUEST
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    settings = Typer().make(BasicAuthentication, application.settings.section(BASIC))
+    return BasicAuthenticator(application, settings) if settings.enabled else HttpModule()
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to AUTHENTICATE_REQUEST and SEND_RESPONSE."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(_make),
+        RequestNotification.AUTHENTICATE_REQUEST | RequestNotification.SEND_RESPONSE,
+        0,
+    )
