@@ -13,13 +13,14 @@ from was.config.files import LoadedServer
 from was.config.model import Application, PathSettings, Site
 from was.errors import ConfigErrors
 from was.log import log
-from was.worker import providers
+from was.worker import global_providers as providers
 from was.worker.application import HttpApplication, HttpSite
 from was.worker.notifications import GlobalNotification
 from was.worker.path_calls import PathCalls
 
 if TYPE_CHECKING:
     from was.worker.call_lists import CallLists
+    from was.worker.providers import EventProvider
     from was.worker.web_configs import WebConfigs
 
 __all__ = ["Applications"]
@@ -34,10 +35,14 @@ class Applications:
         self,
         pool: str,
         make_calls: Callable[[HttpApplication, ConfigErrors | None], CallLists],
-        raise_global: Callable[[GlobalNotification, object], None],
+        raise_global: Callable[[GlobalNotification, EventProvider], object],
         prepare: Callable[[HttpApplication], None],
+        resolve: Callable[[HttpApplication], None],
     ) -> None:
-        """`prepare` gives a new application what it needs of the worker."""
+        """`prepare` gives a new application what it needs of the worker.
+
+        `resolve` lets modules add others to one, each time before its call lists are made.
+        """
         # Tells of changed web.config files; None: nobody will ask.
         self.web_configs: WebConfigs | None = None
         # Told why, when an application's handlers name another program than they did.
@@ -46,6 +51,7 @@ class Applications:
         self._make_calls = make_calls
         self._raise_global = raise_global
         self._prepare = prepare
+        self._resolve = resolve
         self._loaded: LoadedServer | None = None
         self._sites: dict[int, HttpSite] = {}
         self._all: dict[tuple[int, str], HttpApplication] = {}
@@ -92,6 +98,11 @@ class Applications:
         for key, application in old.items():
             if applications.get(key) is not application:
                 self._stop(application)
+        self._drop_sites({site.id for site in loaded.config.sites})
+
+    def _drop_sites(self, kept: set[int]) -> None:
+        for site_id in self._sites.keys() - kept:
+            self._sites.pop(site_id).module_context_container.cleanup()
 
     def _build_one(
         self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
@@ -139,6 +150,7 @@ class Applications:
             application.errors = errors
             # Its own settings cannot be had: the server's modules log and answer in their place.
             application.settings = loaded.silent_settings()
+        self._resolve(application)
         application.calls = self._make_calls(application, application.errors)
         application.paths = PathCalls(application, find, self._make_calls)
 
