@@ -56,6 +56,7 @@ class Applications:
         self._sites: dict[int, HttpSite] = {}
         self._all: dict[tuple[int, str], HttpApplication] = {}
         self._by_name: dict[tuple[int, str], HttpApplication] = {}  # paths in lower case
+        self._elsewhere: frozenset[tuple[int, str]] = frozenset()  # those of other pools
 
     def find(self, site_id: int, path: str) -> HttpApplication | None:
         """An application by its site and path."""
@@ -63,16 +64,13 @@ class Applications:
 
     def owner(self, site_id: int, path: str) -> HttpApplication | None:
         """The application of ours that a canonical URL path belongs to; None: another pool's."""
-        loaded, site = self._loaded, self._sites.get(site_id)
         folder = path.rstrip("/")
         while True:
             for name in (folder or "/", folder + "/"):
                 application = self._by_name.get((site_id, name.lower()))
                 if application is not None:
                     return application
-            if not folder or loaded is None or site is None:
-                return None
-            if loaded.is_elsewhere(site.config, folder):
+            if not folder or (site_id, folder.lower()) in self._elsewhere:
                 return None
             folder = folder.rpartition("/")[0]
 
@@ -95,6 +93,14 @@ class Applications:
                     applications[key] = self._build_one(loaded, site, site_config, config)
         old, self._all = self._all, applications
         self._by_name = {(site, path.lower()): a for (site, path), a in applications.items()}
+        self._elsewhere = frozenset(
+            (site.id, path.lower())
+            for site in loaded.config.sites
+            for path in (
+                *(a.path for a in site.applications if a.application_pool != self._pool),
+                *site.other_applications,
+            )
+        )
         for key, application in old.items():
             if applications.get(key) is not application:
                 self._stop(application)
