@@ -85,6 +85,8 @@ EVENTS: dict[str, str] = {
     "isolation_reduced": "warning",
     "content_unreadable": "error",
     "connections_crowded": "warning",
+    "program_keeper_lost": "warning",
+    "program_failed": "warning",
     "application_loaded": "info",
     "application_failed": "error",
     "application_error": "error",

@@ -114,6 +114,15 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
         """The parent's unread body, if the child was given it."""
         return self._living().request.take_raw(size) if self.has_entity else b""
 
+    def poll_body(self) -> bool:
+        """Whether `read` would return at once."""
+        return not self.has_entity or self.parent is None or self.parent.exchange.poll_body()
+
+    def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
+        """Have `ring` called at whatever arrives for the root."""
+        if self.parent is not None:
+            self.parent.exchange.ring_on_arrival(ring)
+
     def wait_for(self, event: threading.Event) -> None:
         """Block until the event is set."""
         self._living().exchange.wait_for(event)

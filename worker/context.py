@@ -65,7 +65,6 @@ class HttpContext(msgspec.Struct, eq=False):
     is_reset: bool = False  # cut without an answer, also where nothing was sent yet
     is_body_touched: bool = False
     log_text: str = ""
-    logged_url: tuple[str, str] | None = None  # path and query for the log, if other than these
     disabled: dict[int, tuple[int, int]] | None = None
     _request: HttpRequest | None = None
     _modules: dict[int, HttpModule] | None = None
@@ -205,11 +204,13 @@ class HttpContext(msgspec.Struct, eq=False):
             raise HResultError(ERROR_NOT_FOUND, f"no application of this worker has {url}")
         calls = owner.paths.at(path)
         skipped = calls.wildcards if ignore_wildcard else None
-        return calls.find(verb, path, lambda: mode_of(owner.map_path(path)), skipped)
+        return calls.find(
+            verb, path, lambda at: mode_of(owner.map_path(path[:at] if at >= 0 else path)), skipped
+        )
 
-    def resource_mode(self) -> int:
-        """st_mode of the physical path, 0 if there is nothing."""
-        return mode_of(self.physical_path)
+    def resource_mode(self, end: int = -1) -> int:
+        """st_mode of the physical path, or of the first `end` characters' of it; 0 = nothing."""
+        return mode_of(self.physical_path if end < 0 else self.map_path(self.path[:end]))
 
     @property
     def is_out_of_reach(self) -> bool:

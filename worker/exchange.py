@@ -65,6 +65,7 @@ class Exchange(msgspec.Struct, eq=False):
     # Made when they are needed: most requests have neither pulled body nor closed window.
     _chunks: deque[tuple[bytes, bool]] | None = None
     _arrival: threading.Event | None = None
+    _ring: Callable[[], None] | None = None  # see ring_on_arrival
 
     # ── request body ────────────────────────────────────────────────────────────────────────────
 
@@ -84,14 +85,32 @@ class Exchange(msgspec.Struct, eq=False):
         self._rest = rest[size:]
         return rest[:size]
 
-    def _next_chunk(self) -> bytes:
+    def poll_body(self) -> bool:
+        """Whether `read` would return at once; if not, more is asked for."""
+        if self._rest or self._is_body_complete or self._chunks or self.gone:
+            return True
+        self._ask_for_more()
+        return bool(self._chunks)
+
+    def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
+        """Have the leader call `ring` at whatever arrives: for a thread that waits elsewhere too.
+
+        None: no more, but for a call that may be on its way. It must neither block nor raise.
+        """
+        self._ring = ring
+
+    def _ask_for_more(self) -> None:
         if self._chunks is None:
             self._chunks = deque()
+        if self._granted <= PULL_BYTES // 2:
+            step = PULL_BYTES - self._granted
+            self._granted += step
+            self._post(BodyPull(self.request.id, self.request.attempt, step))
+
+    def _next_chunk(self) -> bytes:
         while True:
-            if self._granted <= PULL_BYTES // 2:
-                step = PULL_BYTES - self._granted
-                self._granted += step
-                self._post(BodyPull(self.request.id, self.request.attempt, step))
+            self._ask_for_more()
+            assert self._chunks is not None
             while not self._chunks:
                 if self.gone:
                     raise ClientGoneError("the client went away while its body was read")
@@ -315,6 +334,9 @@ class Exchange(msgspec.Struct, eq=False):
     def _wake(self) -> None:
         if self._arrival is not None:
             self._arrival.set()
+        ring = self._ring
+        if ring is not None:
+            ring()
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
         """Sleep until the leader has delivered something. The caller looks whether it suffices."""

@@ -103,12 +103,13 @@ class HandlerMapper:
         self,
         verb: str,
         path: str,
-        resource_mode: Callable[[], int],
+        resource_mode: Callable[[int], int],
         skipped: frozenset[str] | None = None,
     ) -> Match | NoMatch:
         """The entry for a request; `resource_mode` is asked only where a resourceType is set.
 
-        Entries whose names are among `skipped` are passed over.
+        It is asked for the whole path (-1), or for the part before PATH_INFO by its length. Entries
+        whose names are among `skipped` are passed over.
         """
         if self.always is not None and not skipped:
             return self.always
@@ -124,10 +125,14 @@ class HandlerMapper:
                 continue
             wanted = script_map.resource_type
             if wanted is not ResourceType.UNSPECIFIED:
-                if mode < 0:
-                    mode = resource_mode()
-                if not _is_there(wanted, mode):
-                    is_missing_file = is_missing_file or mode == 0
+                if 0 <= at < len(path):
+                    found = resource_mode(at)
+                else:
+                    if mode < 0:
+                        mode = resource_mode(-1)
+                    found = mode
+                if not _is_there(wanted, found):
+                    is_missing_file = is_missing_file or found == 0
                     continue
             return Match(script_map, at)
         return NoMatch(is_missing_file)

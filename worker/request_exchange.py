@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,17 @@ class RequestExchange(Protocol):
 
     def read(self, size: int) -> bytes:
         """Next body bytes; b"" at the end."""
+        ...
+
+    def poll_body(self) -> bool:
+        """Whether `read` would return at once; if not, more is asked for and rings on arrival."""
+        ...
+
+    def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
+        """Have `ring` called when body bytes or the client's end arrive; None: no more.
+
+        It is called in another thread, late maybe, and must neither block nor raise.
+        """
         ...
 
     def wait_for(self, event: Event) -> None:

@@ -105,6 +105,13 @@ class WarmUpExchange:
         """Block until the event is set."""
         event.wait()
 
+    def poll_body(self) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+    def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
+        """Nothing will arrive."""
+
     def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
         """The response begins."""
         self.started = True

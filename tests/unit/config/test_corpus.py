@@ -291,7 +291,7 @@ def test_symfony(sample):
     assert names(site.section(WEB + "handlers"))[:3] == [
         "PHP",
         "No other script",
-        "TRACEVerbHandler",
+        "CGI-exe",
     ]
     assert site.settings().default_document.files == ("index.php",)
     assert site.settings().http_errors.error_mode is ErrorMode.DETAILED
@@ -380,6 +380,7 @@ def test_default_server(server):
     handlers = names(root.sections[WEB + "handlers"])
     assert (len(handlers), handlers[0], handlers[-1]) == (51, "WebDAV", "StaticFile")
     assert [h.name for h in root.handlers.entries] == [
+        "CGI-exe",
         "TRACEVerbHandler",
         "OPTIONSVerbHandler",
         "StaticFile",

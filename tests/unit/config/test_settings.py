@@ -90,7 +90,7 @@ def test_handlers_and_default_documents_of_a_deeper_level_come_first(nested, hom
         '<httpProtocol><customHeaders><add name="X-A" value="1" /></customHeaders></httpProtocol>'
     )
     settings = at(nested(web=header), "/app")
-    assert [h.name for h in settings.handlers.entries][:2] == ["mine", "TRACEVerbHandler"]
+    assert [h.name for h in settings.handlers.entries][:2] == ["mine", "CGI-exe"]
     assert settings.default_document.files[:2] == ("start.html", "Default.htm")
     assert list(settings.static_content.mime_map)[-1] == ".new"
     assert [h.name for h in settings.http_protocol.custom_headers] == ["X-A", "X-B"]
@@ -107,7 +107,11 @@ def test_clear_and_remove_work_on_what_is_inherited(nested, home, at):
         <staticContent><remove fileExtension=".html" /></staticContent>""",
     )
     settings = at(nested(), "/app")
-    assert [h.name for h in settings.handlers.entries] == ["OPTIONSVerbHandler", "StaticFile"]
+    assert [h.name for h in settings.handlers.entries] == [
+        "CGI-exe",
+        "OPTIONSVerbHandler",
+        "StaticFile",
+    ]
     assert settings.default_document.files == ("a",)
     assert settings.http_errors.entries[-1].path == "/x"
     assert ".html" not in settings.static_content.mime_map

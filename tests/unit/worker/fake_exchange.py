@@ -76,6 +76,12 @@ class FakeExchange:
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
+    def poll_body(self) -> bool:
+        return True
+
+    def ring_on_arrival(self, ring) -> None:
+        pass
+
     def wait_for(self, event) -> None:
         assert event.wait(10)
 
@@ -141,7 +147,6 @@ def write_home(
     vdirs: str = "",
     applications: str = "",
     global_modules: str = "",
-    pools: str = "",
 ) -> Path:
     """A home with one site whose root is <folder>/site; returns its applicationHost.config."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ def write_home(
         f"""<?xml version="1.0"?>
 <configuration>
   <system.applicationHost>
-    <applicationPools><add name="pool" />{pools}</applicationPools>
+    <applicationPools><add name="pool" /></applicationPools>
     <sites>
       <site name="main" id="1">
         <application path="/" applicationPool="pool">

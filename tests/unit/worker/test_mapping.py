@@ -11,7 +11,7 @@ from was.worker.preconditions import is_satisfied
 
 
 def find(handler, path, verb="GET", prefix=0, mode=0):
-    found = HandlerMapper((ScriptMapInfo(handler),), prefix).find(verb, path, lambda: mode)
+    found = HandlerMapper((ScriptMapInfo(handler),), prefix).find(verb, path, lambda _at: mode)
     return found.path_info_at if isinstance(found, Match) else None
 
 
@@ -125,3 +125,25 @@ def test_access(required, policy, refused):
 def test_preconditions(text, holds):
     """All terms must hold; there is no managed code here."""
     assert is_satisfied(text, "b") == holds
+
+
+def test_the_file_before_path_info_is_what_must_be_there():
+    """resourceType File with allowPathInfo: the part that the pattern fits is looked at."""
+    asked = []
+    mapper = HandlerMapper(
+        (
+            ScriptMapInfo(
+                Handler(
+                    name="a",
+                    path="*.cgi",
+                    verb="*",
+                    resource_type=ResourceType.FILE,
+                    allow_path_info=True,
+                )
+            ),
+        ),
+        0,
+    )
+    found = mapper.find("GET", "/a.cgi/b/c", lambda at: asked.append(at) or stat.S_IFREG)
+    assert isinstance(found, Match)
+    assert (asked, found.path_info_at) == ([6], 6)

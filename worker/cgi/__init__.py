@@ -1,0 +1,1 @@
+"""CGI/1.1: one program a request (RFC 3875)."""

@@ -1,0 +1,194 @@
+"""One run of a CGI program: request body in, output out, until its end or the end of patience.
+
+The request's thread waits here for whichever comes first: output, the program's end, room in its
+standard input, body bytes of a client that is still sending, the client's disconnect.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from was.worker.exchange import ClientGoneError
+from was.worker.programs.launch import Program, start_program
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+    from was.worker.gateway.answer import Answer
+
+__all__ = ["CgiRun", "CgiTimeoutError"]
+
+READ_BYTES = 65536
+# How long output is held back for more to come: one message carries a short response whole.
+GATHER_S = 0.02
+
+_IN, _OUT, _BROKEN = select.POLLIN, select.POLLOUT, select.POLLERR | select.POLLHUP
+
+# An eventfd for each request thread, never closed: who rings may be late.
+_own = threading.local()
+
+
+class CgiTimeoutError(TimeoutError):
+    """The program ran longer than it may."""
+
+
+class CgiRun:
+    """A program and the ends of its pipes that are ours."""
+
+    def __init__(
+        self, context: HttpContext, answer: Answer, limit_s: float, first_byte_limit_s: float
+    ) -> None:
+        """`limit_s` for the whole run, `first_byte_limit_s` while nothing has been sent."""
+        self._context = context
+        self._answer = answer
+        now = time.monotonic()
+        self._deadline = now + limit_s
+        self._first_deadline = min(self._deadline, now + first_byte_limit_s)
+        self._program: Program | None = None
+        self._input = self._output = -1
+        self._bell = _own_bell()
+        self._poll = select.poll()
+        self._pending = memoryview(b"")
+
+    def start(self, argv: list[bytes], folder: bytes, environment: list[bytes]) -> None:
+        """Start the program. Raises ProgramError."""
+        theirs: list[int] = []
+        try:
+            if self._has_body():
+                read_end, self._input = os.pipe2(os.O_CLOEXEC)
+                theirs.append(read_end)
+                os.set_blocking(self._input, False)
+            else:
+                theirs.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            self._output, write_end = os.pipe2(os.O_CLOEXEC)
+            theirs.append(write_end)
+            os.set_blocking(self._output, False)
+            self._program = start_program(argv, folder, environment, (theirs[0], theirs[1], 2))
+        finally:
+            for fd in theirs:
+                os.close(fd)
+
+    def _has_body(self) -> bool:
+        message = self._context.message
+        return bool(message.body_length) or message.pull or self._context.is_body_touched
+
+    def run(self) -> Program:
+        """To the program's end and that of its output; it is closed by `close`.
+
+        Raises CgiTimeoutError, ClientGoneError, HeadError.
+        """
+        program = self._program
+        assert program is not None
+        exchange = self._context.exchange
+        bell, lease = self._bell, program.fileno()
+        exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
+        self._poll.register(self._bell, _IN)
+        self._poll.register(self._output, _IN)
+        self._poll.register(program, _IN)
+        if self._input >= 0:
+            self._poll.register(self._input, 0)
+            self._feed()
+        has_ended, is_open = False, True
+        gathered_at = 0.0
+        while is_open or not has_ended:
+            if exchange.gone:
+                raise ClientGoneError("the client has gone")
+            patience_s = self._patience_s(gathered_at)
+            for fd, events in self._poll.poll(patience_s * 1000):
+                if fd == self._output:
+                    is_open = self._take()
+                    if not gathered_at and self._answer.can_flush:
+                        gathered_at = time.monotonic()
+                elif fd == self._input:
+                    if events & _BROKEN:
+                        self._close_input()  # it does not want the rest
+                    else:
+                        self._feed()
+                elif fd == self._bell:
+                    with suppress(BlockingIOError):
+                        os.eventfd_read(bell)
+                    if self._input >= 0:
+                        self._feed()
+                elif fd == lease and program.hear():
+                    has_ended = True
+                    self._poll.unregister(program)
+                    self._close_input()
+                    if program.is_lost:
+                        return program  # what it has left may hold the pipe for ever
+            if gathered_at and is_open and time.monotonic() - gathered_at >= GATHER_S:
+                gathered_at = 0.0
+                self._answer.flush()
+        return program
+
+    def _patience_s(self, gathered_at: float) -> float:
+        now = time.monotonic()
+        has_begun = self._context.exchange.started
+        until = self._deadline if has_begun else self._first_deadline
+        if now >= until:
+            raise CgiTimeoutError
+        if gathered_at:
+            until = min(until, gathered_at + GATHER_S)
+        return max(0.0, until - now)
+
+    def _take(self) -> bool:
+        """Read output; False at its end."""
+        try:
+            data = os.read(self._output, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if data:
+            self._answer.feed(data)
+            return True
+        self._poll.unregister(self._output)
+        return False
+
+    def _feed(self) -> None:
+        """Write body bytes as far as the program takes them and they have come."""
+        exchange = self._context.exchange
+        while self._input >= 0:
+            if not self._pending:
+                if not exchange.poll_body():
+                    self._poll.modify(self._input, 0)
+                    return
+                data = self._context.request.read_entity_body(READ_BYTES)
+                if not data:
+                    self._close_input()
+                    return
+                self._pending = memoryview(data)
+            try:
+                count = os.write(self._input, self._pending)
+            except BlockingIOError:
+                self._poll.modify(self._input, _OUT)
+                return
+            except BrokenPipeError:
+                self._close_input()
+                return
+            self._pending = self._pending[count:]
+
+    def _close_input(self) -> None:
+        if self._input >= 0:
+            with suppress(KeyError):
+                self._poll.unregister(self._input)
+            os.close(self._input)
+            self._input = -1
+
+    def close(self) -> None:
+        """End the program and all it has started, and close what is ours."""
+        self._context.exchange.ring_on_arrival(None)
+        if self._program is not None:
+            self._program.close()
+        self._close_input()
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
+
+
+def _own_bell() -> int:
+    bell: int | None = getattr(_own, "bell", None)
+    if bell is None:
+        bell = _own.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return bell

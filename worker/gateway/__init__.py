@@ -1,0 +1,1 @@
+"""What CGI and FastCGI share: a request as variables, the response as programs write it."""

@@ -1,0 +1,103 @@
+"""The head of a response as CGI programs write it (RFC 3875, 6): bytes in, fields out. Pure.
+
+Lines end with LF or CRLF. `Status: 404 Not Found` sets the status; Location without one is a
+redirect: to a URL the client's (302), to a path of this server ours. A first line `HTTP/1.x 200 OK`
+is the head of a whole response (NPH).
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]
+
+HEAD_LIMIT = 65536
+
+_STATUS = re.compile(r"([2-9]\d\d)(?:[ \t]+([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-9]\d\d)(?:[ \t]+(.*))?")
+_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*?)[ \t]*")
+_END = re.compile(rb"\r?\n(?:\r?\n)|\A\r?\n")
+
+
+class HeadError(ValueError):
+    """The bytes are no head; `text` is how they begin."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(reason)
+        self.text = text
+
+
+class Head:
+    """Status, fields and what the fields mean."""
+
+    __slots__ = ("content_length", "fields", "has_status", "is_raw", "location", "reason", "status")
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.reason = ""
+        self.has_status = False  # the program said it
+        self.is_raw = False  # NPH
+        self.fields: list[tuple[str, str]] = []  # without Status and Content-Length
+        self.location = ""
+        self.content_length = -1
+
+    @property
+    def is_local_redirect(self) -> bool:
+        """Whether another path of this server is to answer (RFC 3875, 6.2.2)."""
+        return self.location.startswith("/") and not (self.has_status or self.is_raw)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a field of this name, in lower case."""
+        return any(key.lower() == name for key, _ in self.fields)
+
+
+def parse_head(data: bytes | bytearray, *, is_all: bool = False) -> tuple[Head, int] | None:
+    """The head that `data` begins with, and where the body begins; None if it is not complete.
+
+    `is_all`: nothing will follow. Raises HeadError.
+    """
+    end = _END.search(data, 0, HEAD_LIMIT + 4)
+    if end is None:
+        if is_all or len(data) > HEAD_LIMIT:
+            reason = "there is no empty line after the headers"
+            raise HeadError(reason, bytes(data[:HEAD_LIMIT]).decode("latin-1"))
+        return None
+    text = bytes(data[: end.start()]).decode("latin-1")
+    head = Head()
+    lines = text.split("\n") if text else []
+    for number, line in enumerate(lines):
+        line = line.removesuffix("\r")
+        if number == 0 and line.startswith("HTTP/"):
+            _read_status(head, _STATUS_LINE.fullmatch(line), line, text)
+            head.is_raw = True
+        else:
+            _read_field(head, line, text)
+    if head.location and not head.has_status and not head.is_local_redirect:
+        head.status = 302
+    return head, end.end()
+
+
+def _read_field(head: Head, line: str, text: str) -> None:
+    found = _FIELD.fullmatch(line)
+    if found is None or "\0" in line:
+        raise HeadError(f"not a header: {line[:200]!r}", text)
+    name, value = found.group(1), found.group(2)
+    lower = name.lower()
+    if lower == "status" and not head.is_raw:
+        _read_status(head, _STATUS.fullmatch(value), line, text)
+    elif lower == "content-length":
+        if not (value.isascii() and value.isdigit()) or len(value) > 18:
+            raise HeadError(f"not a Content-Length: {value[:200]!r}", text)
+        head.content_length = int(value)
+    else:
+        if lower == "location":
+            head.location = value
+        head.fields.append((name, value))
+
+
+def _read_status(head: Head, found: re.Match[str] | None, line: str, text: str) -> None:
+    if found is None:
+        raise HeadError(f"not a status: {line[:200]!r}", text)
+    head.status = int(found.group(1))
+    head.reason = (found.group(2) or "").strip()
+    head.has_status = True

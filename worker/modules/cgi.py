@@ -1,0 +1,214 @@
+"""CgiModule: one program for each request, as RFC 3875 and IIS's section `cgi` have it.
+
+The mapping names the program (scriptProcessor), or the URL does: an executable file. The process is
+the keeper's (worker/programs), the bytes go through worker/cgi, the answer through worker/gateway.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from was import faults
+from was.ipc.scoreboard import RequestState
+from was.log import log
+from was.worker.cgi.command import Command, parse_command, query_words
+from was.worker.cgi.run import CgiRun, CgiTimeoutError
+from was.worker.exchange import ClientGoneError
+from was.worker.gateway.answer import Answer
+from was.worker.gateway.head import HeadError
+from was.worker.gateway.inherited import inherited_environment
+from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
+from was.worker.gateway.variables import VariableBuilder, to_bytes
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.programs.launch import Program, ProgramError
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.restriction import make_restriction
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+_STARTED = int(RequestState.STARTED)
+_WAIT_TIMEOUT = 0x80070102
+_ACCESS_DENIED = 0x80070005
+_NOT_FOUND = 0x80070002
+_BAD_EXE_FORMAT = 0x800700C1
+_INVALID_DATA = 0x8007000D
+
+# The listener's own limit must not pass first: it costs the worker.
+OWN_SHARE = 0.95
+
+
+class CgiHandler(GatewayModule):
+    """The CGI programs of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        settings = application.settings
+        self._limit_s = float(settings.section("system.webServer/cgi")["timeout"])  # type: ignore[arg-type]
+        self._first_byte_limit_s = application.time_limit_s * OWN_SHARE or self._limit_s
+        self._may_run = make_restriction(settings, "notListedCgisAllowed")
+        self._variables = VariableBuilder()
+        self._commands: dict[str, Command | None] = {}
+
+    def _command(self, processor: str) -> Command | None:
+        """The command of a mapping; None: its text is none."""
+        if processor not in self._commands:
+            try:
+                self._commands[processor] = parse_command(processor)
+            except ValueError:
+                self._commands[processor] = None
+        return self._commands[processor]
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Run the program and send what it writes."""
+        processor = context.plan.script_map.script_processor if context.plan is not None else ""
+        script = context.map_path(context.script_name)
+        command = self._command(processor) if processor else None
+        if processor and command is None:
+            return _refuse(context, 500, 0, _INVALID_DATA, f"No command: {processor}")
+        if (command is None or command.needs_script) and not os.path.isfile(script):
+            return _refuse(context, 404, 0, _NOT_FOUND)
+        if not self._may_run(processor or script):
+            text = "The CGI is not allowed by isapiCgiRestriction."
+            return _refuse(context, 404, 2, 0x800704EC, text)
+        words = query_words(context.method, context.query)
+        file = to_bytes(script)
+        argv = [file, *words] if command is None else command.arguments(file, words)
+        return self._run(context, argv, _folder(script, context))
+
+    def _run(
+        self, context: HttpContext, argv: list[bytes], folder: str
+    ) -> RequestNotificationStatus:
+        environment = inherited_environment() | self._variables.build(context)
+        lines = [name + b"=" + value for name, value in environment.items()]
+        answer = Answer(context)
+        run = CgiRun(context, answer, self._limit_s, self._first_byte_limit_s)
+        exchange = context.exchange
+        try:
+            # From here on code that is not ours runs: only now can a second run do harm.
+            exchange.words[exchange.row] = context.proof | _STARTED
+            faults.reach("worker.begun")
+            run.start(argv, to_bytes(folder), lines)
+            program = run.run()
+            return _conclude(context, answer, program)
+        except CgiTimeoutError:
+            log(
+                "program_failed",
+                error="it ran too long",
+                request=context.request_id,
+                url=_url(context),
+            )
+            return _fail(context, 502, 1, _WAIT_TIMEOUT, "The CGI program ran longer than it may.")
+        except HeadError as error:
+            return _misbehaved(context, str(error), error.text or answer.beginning)
+        except ProgramError as error:
+            return _fail(context, 500, 0, _hresult(error.errno or 0), str(error))
+        except ClientGoneError:
+            context.is_cut = True
+        finally:
+            run.close()
+        context.is_handled = True
+        return CONTINUE
+
+
+def _conclude(context: HttpContext, answer: Answer, program: Program) -> RequestNotificationStatus:
+    """The program has ended: is what it wrote a response?"""
+    if program.error and answer.head is None:
+        return _not_executed(context, program.error)
+    if program.status:
+        log(
+            "program_failed",
+            error=f"wait status {program.status:#06x}",
+            request=context.request_id,
+            url=_url(context),
+        )
+    answer.end()
+    head = answer.head
+    if head is None:
+        raise HeadError("there are no headers", "")
+    if head.is_local_redirect:
+        return answer_by_redirect(context, head.location)
+    if answer.received and not (head.is_raw or head.has("content-type")):
+        raise HeadError("there is no Content-Type", "\n".join(f"{k}: {v}" for k, v in head.fields))
+    context.is_handled = True
+    return CONTINUE
+
+
+def _not_executed(context: HttpContext, number: int) -> RequestNotificationStatus:
+    """execve has failed."""
+    text = f"The program could not be executed: {os.strerror(number)}"
+    log("program_failed", error=text, request=context.request_id, url=_url(context))
+    if number in (errno.EACCES, errno.EPERM):
+        return _fail(context, 403, 1, _ACCESS_DENIED, text)
+    return _fail(context, 500, 0, _hresult(number), text)
+
+
+def _misbehaved(context: HttpContext, reason: str, text: str) -> RequestNotificationStatus:
+    log("program_failed", error=reason, request=context.request_id, url=_url(context))
+    return _fail(
+        context,
+        502,
+        2,
+        0,
+        "The specified CGI application misbehaved by not returning a complete set of HTTP headers "
+        f"({reason}). The headers it did return are: {text}",
+    )
+
+
+def _fail(
+    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
+) -> RequestNotificationStatus:
+    """Answer with an error, or cut what was begun."""
+    if context.exchange.started:
+        context.is_cut = True
+        return FINISH_REQUEST
+    context.response.clear()
+    return _refuse(context, status, sub_status, hresult, text)
+
+
+def _refuse(
+    context: HttpContext, status: int, sub_status: int, hresult: int, text: str = ""
+) -> RequestNotificationStatus:
+    context.response.set_status(status, "", sub_status, hresult)
+    if text:
+        context.response.set_error_description(text)
+    return FINISH_REQUEST
+
+
+def _hresult(number: int) -> int:
+    if number == errno.ENOENT:
+        return _NOT_FOUND
+    return _BAD_EXE_FORMAT if number == errno.ENOEXEC else 0x80004005
+
+
+def _folder(script: str, context: HttpContext) -> str:
+    """The folder it runs in: the script's, or the application's where there is no script."""
+    folder = os.path.dirname(script)
+    return folder if os.path.isfile(script) else context.application.physical_path
+
+
+def _url(context: HttpContext) -> str:
+    return context.message.target[:256]
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    # Where the configuration is not in force nothing is asked of a handler.
+    return CgiHandler(application) if application.settings.sections else HttpModule()
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(_make), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )

@@ -1,1 +1,0 @@
-"""Rewrite rules: substitutions, conditions, inbound and outbound rules."""
