@@ -137,6 +137,7 @@ def build_settings(
     typer: Typer,
     known: KnownModules,
     of_server: Collection[tuple[str, int]],
+    rule_folders: Mapping[tuple[str, int], str],
 ) -> PathSettings:
     """What is in force where `sections` are.
 
@@ -172,5 +173,6 @@ def build_settings(
             views[_WEB + "security/authentication/anonymousAuthentication"],
         ),
         request_filtering=typer.shared(RequestFiltering, views[_WEB + "security/requestFiltering"]),
+        rule_folders=rule_folders,
         sections=views,
     )

@@ -25,6 +25,7 @@ from was.config.past import Past
 from was.config.paths import State, apply_scope
 from was.config.reading import Sources, read_data, read_file
 from was.config.reparse import reparse
+from was.config.rewrite_checks import check_rewrite
 from was.config.secrets import KEY_NAME, Secrets
 from was.config.security_checks import check_security
 from was.config.semantics import (
@@ -165,6 +166,7 @@ def _load_tree(
     )
     check_modules(level, known, errors)
     check_security(level, errors)
+    check_rewrite(level, errors)
     _check_locations(level, state, errors)
     records = None if past is None else past.records
     config, records = build_server(sections, schema, host_viewer, known, errors, records)

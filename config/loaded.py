@@ -21,6 +21,8 @@ from was.config.past import Past
 from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
 from was.config.reduce import SiteIndex, reduce_server
+from was.config.rewrite_checks import check_rewrite
+from was.config.rule_folders import rule_folders
 from was.config.secrets import Secrets
 from was.config.security_checks import check_security
 from was.config.semantics import GLOBAL_MODULES, HANDLERS, SITES, check_modules, warnings_of
@@ -94,10 +96,6 @@ class LoadedServer:
         ]
         return replace(config, sites=tuple(sites))
 
-    def is_elsewhere(self, site: Site, path: str) -> bool:
-        """Whether an application of another pool, that is here to be inherited from, lies there."""
-        return (site.name.lower(), path.lower()) in self._inherit_only
-
     # ── what is in force ────────────────────────────────────────────────────────────────────────
 
     def settings(self, site: Site, application: Application, path: str = "") -> PathSettings:
@@ -121,6 +119,7 @@ class LoadedServer:
                     self._typer if is_server else self._typer.fork(),
                     self._known,
                     self._server_handlers,
+                    rule_folders(node),
                 )
             return state.settings
 
@@ -259,6 +258,7 @@ class LoadedServer:
         )
         check_modules(level, self._known, errors)
         check_security(level, errors)
+        check_rewrite(level, errors)
         return level
 
     def supposing(self, site: Site, file: Path, content: bytes | None) -> PathTree:

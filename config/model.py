@@ -432,6 +432,10 @@ class Site:
     limits: SiteLimits = SiteLimits()
     log_file: LogFile = LogFile()
     applications: tuple[Application, ...] = field(default=(), metadata={"xml": "."})
+    # In a pool's own file: the paths of those of other pools, which it does not name else.
+    other_applications: tuple[str, ...] = field(
+        default=(), compare=False, metadata={"separator": ";"}
+    )
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 

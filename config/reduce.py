@@ -193,6 +193,11 @@ class _Writer:
 
     def child(self, parent: Node, node: Node, schema: ElementSchema | None, depth: int) -> None:
         attributes = node.attributes
+        if parent.name == "sites" and node.name == "site":
+            key = _key(node)
+            others = [p for p in self.index.applications.get(key, ()) if p not in self.kept[key]]
+            if others:
+                attributes = {**attributes, "otherApplications": ";".join(others)}
         if parent.name == "site" and node.name == "application":
             ours = self.kept[_key(parent)]
             path = attributes.get("path", "").lower()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from was.config.level import Level
 from was.config.merge import Element, Operation
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
+from was.config.rewrite_checks import rewrite_remarks
 from was.config.schema import ElementSchema
 from was.config.security_checks import security_remarks
 from was.errors import ConfigError
@@ -194,6 +195,7 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
             )
     found.extend(level.remarks)
     found.extend(security_remarks(level))
+    found.extend(rewrite_remarks(level))
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found

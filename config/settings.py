@@ -297,6 +297,8 @@ class PathSettings:
     """All of system.webServer in force at one path (an application's root).
 
     Equal settings at different paths may be one object; nothing in it names the path.
+    `rule_folders` are the URL paths that rewrite rules and redirections were written for, by
+    file and line (was.config.rule_folders).
     """
 
     handlers: HandlersSection = HandlersSection()
@@ -310,6 +312,7 @@ class PathSettings:
     server_runtime: ServerRuntime = ServerRuntime()
     anonymous_authentication: AnonymousAuthentication = AnonymousAuthentication()
     request_filtering: RequestFiltering = RequestFiltering()
+    rule_folders: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     sections: Mapping[str, SectionView] = field(default_factory=dict[str, SectionView])
 
     def section(self, path: str) -> SectionView:

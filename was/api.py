@@ -8,11 +8,29 @@ docs/samples holds modules to begin with. Names that are not listed in `__all__`
 from __future__ import annotations
 
 from was.worker.application import HttpApplication, HttpSite
+from was.worker.cache_data import CacheSpecificData
+from was.worker.cache_keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
 from was.worker.child_requests import CloneFlag, ExecuteFlag
 from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection
 from was.worker.context import HttpContext
+from was.worker.file_monitors import FileMonitor
+from was.worker.global_providers import (
+    ApplicationPreloadProvider,
+    ApplicationProvider,
+    CacheProvider,
+    ConfigurationChangeProvider,
+    CustomNotificationProvider,
+    FileChangeProvider,
+    PreBeginRequestProvider,
+    RscaQueryProvider,
+    StopListeningProvider,
+    SuspendProcessCallback,
+    SuspendProcessProvider,
+    ThreadCleanupProvider,
+)
 from was.worker.hresult import HResultError
+from was.worker.http_server import HttpServer
 from was.worker.mapping import ScriptMapInfo
 from was.worker.notifications import (
     CONTINUE,
@@ -26,13 +44,8 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.providers import (
-    ApplicationProvider,
-    ConfigurationChangeProvider,
-    MapPathProvider,
-    PreBeginRequestProvider,
-    StopListeningProvider,
-)
+from was.worker.perf_counters import PerfCounterInfo
+from was.worker.providers import EventProvider, MapPathProvider
 from was.worker.registration import (
     ApplicationModuleFactory,
     GlobalModule,
@@ -41,9 +54,10 @@ from was.worker.registration import (
     ModuleRegistrationInfo,
 )
 from was.worker.request import HttpRequest, ReadEntityProvider
+from was.worker.resolved_modules import ResolveModulesProvider
 from was.worker.response import FileRegion, HttpResponse
-from was.worker.server import WorkerServer
 from was.worker.stored_contexts import (
+    DispensedModuleContextContainer,
     ModuleContextContainer,
     NamedContextContainer,
     StoredContext,
@@ -57,11 +71,22 @@ __all__ = [
     "GL_HANDLED",
     "PENDING",
     "ApplicationModuleFactory",
+    "ApplicationPreloadProvider",
     "ApplicationProvider",
     "AsyncCompletion",
+    "CacheKey",
+    "CacheOperation",
+    "CacheProvider",
+    "CacheSpecificData",
     "CloneFlag",
     "ConfigurationChangeProvider",
+    "CustomNotificationProvider",
+    "DispensedModuleContextContainer",
+    "EventProvider",
     "ExecuteFlag",
+    "FileChangeProvider",
+    "FileKey",
+    "FileMonitor",
     "FileRegion",
     "GlobalModule",
     "GlobalNotification",
@@ -74,19 +99,27 @@ __all__ = [
     "HttpModuleFactory",
     "HttpRequest",
     "HttpResponse",
+    "HttpServer",
     "HttpSite",
     "HttpUser",
     "MapPathProvider",
     "ModuleContextContainer",
     "ModuleRegistrationInfo",
     "NamedContextContainer",
+    "PerfCounterInfo",
     "PreBeginRequestProvider",
     "Priority",
     "ReadEntityProvider",
     "RequestNotification",
     "RequestNotificationStatus",
+    "ResolveModulesProvider",
+    "RscaQueryProvider",
     "ScriptMapInfo",
     "StopListeningProvider",
     "StoredContext",
-    "WorkerServer",
+    "SuspendProcessCallback",
+    "SuspendProcessProvider",
+    "ThreadCleanupProvider",
+    "TokenKey",
+    "UriKey",
 ]

@@ -6,7 +6,9 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from was.worker.perf_counters import PerfCounterInfo
 from was.worker.stored_contexts import ModuleContextContainer
+from was.worker.warming import Warming
 
 if TYPE_CHECKING:
     from was.config.model import Application, PathSettings, Site, VirtualDirectory
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from was.worker.app_loader import ApplicationLoader
     from was.worker.call_lists import CallLists
     from was.worker.path_calls import PathCalls
+    from was.worker.registration import ModuleRegistration
 
 __all__ = ["HttpApplication", "HttpSite"]
 
@@ -26,6 +29,7 @@ class HttpSite:
         self.site_id = site.id
         self.site_name = site.name
         self.module_context_container = ModuleContextContainer()
+        self.perf_counter_info = PerfCounterInfo()
 
 
 class HttpApplication:
@@ -51,6 +55,9 @@ class HttpApplication:
         self.paths: PathCalls
         # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
         self.loaders: dict[str, ApplicationLoader] = {}
+        # Modules that others have added to it, by name.
+        self.resolved_modules: dict[str, ModuleRegistration] = {}
+        self.warming = Warming()
         self.errors: ConfigErrors | None = None  # why its configuration is not in force
         # IHttpServer::ReportUnhealthy of the worker that it runs in.
         self.report_unhealthy: Callable[[str], None] = lambda _reason: None
@@ -61,6 +68,22 @@ class HttpApplication:
         self.is_multiprocess = False
         self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)
+
+    # ── warm-up (IHttpApplication2) ─────────────────────────────────────────────────────────────
+
+    def begin_application_warmup(self) -> None:
+        """Something of it warms up: a worker that starts waits with its first request for it."""
+        self.warming.begin()
+
+    def end_application_warmup(self) -> None:
+        """What was begun has ended."""
+        self.warming.end()
+
+    def query_is_warming_up(self) -> bool:
+        """Whether its first pages have not answered yet, or somebody has begun and not ended."""
+        return self.warming.is_warming_up
+
+    # ── paths ───────────────────────────────────────────────────────────────────────────────────
 
     def map_path(self, url: str) -> str:
         """The file that a canonical URL path below this application stands for.

@@ -13,13 +13,14 @@ from was.config.files import LoadedServer
 from was.config.model import Application, PathSettings, Site
 from was.errors import ConfigErrors
 from was.log import log
-from was.worker import providers
+from was.worker import global_providers as providers
 from was.worker.application import HttpApplication, HttpSite
 from was.worker.notifications import GlobalNotification
 from was.worker.path_calls import PathCalls
 
 if TYPE_CHECKING:
     from was.worker.call_lists import CallLists
+    from was.worker.providers import EventProvider
     from was.worker.web_configs import WebConfigs
 
 __all__ = ["Applications"]
@@ -34,10 +35,14 @@ class Applications:
         self,
         pool: str,
         make_calls: Callable[[HttpApplication, ConfigErrors | None], CallLists],
-        raise_global: Callable[[GlobalNotification, object], None],
+        raise_global: Callable[[GlobalNotification, EventProvider], object],
         prepare: Callable[[HttpApplication], None],
+        resolve: Callable[[HttpApplication], None],
     ) -> None:
-        """`prepare` gives a new application what it needs of the worker."""
+        """`prepare` gives a new application what it needs of the worker.
+
+        `resolve` lets modules add others to one, each time before its call lists are made.
+        """
         # Tells of changed web.config files; None: nobody will ask.
         self.web_configs: WebConfigs | None = None
         # Told why, when an application's handlers name another program than they did.
@@ -46,10 +51,12 @@ class Applications:
         self._make_calls = make_calls
         self._raise_global = raise_global
         self._prepare = prepare
+        self._resolve = resolve
         self._loaded: LoadedServer | None = None
         self._sites: dict[int, HttpSite] = {}
         self._all: dict[tuple[int, str], HttpApplication] = {}
         self._by_name: dict[tuple[int, str], HttpApplication] = {}  # paths in lower case
+        self._elsewhere: frozenset[tuple[int, str]] = frozenset()  # those of other pools
 
     def find(self, site_id: int, path: str) -> HttpApplication | None:
         """An application by its site and path."""
@@ -57,16 +64,13 @@ class Applications:
 
     def owner(self, site_id: int, path: str) -> HttpApplication | None:
         """The application of ours that a canonical URL path belongs to; None: another pool's."""
-        loaded, site = self._loaded, self._sites.get(site_id)
         folder = path.rstrip("/")
         while True:
             for name in (folder or "/", folder + "/"):
                 application = self._by_name.get((site_id, name.lower()))
                 if application is not None:
                     return application
-            if not folder or loaded is None or site is None:
-                return None
-            if loaded.is_elsewhere(site.config, folder):
+            if not folder or (site_id, folder.lower()) in self._elsewhere:
                 return None
             folder = folder.rpartition("/")[0]
 
@@ -89,9 +93,22 @@ class Applications:
                     applications[key] = self._build_one(loaded, site, site_config, config)
         old, self._all = self._all, applications
         self._by_name = {(site, path.lower()): a for (site, path), a in applications.items()}
+        self._elsewhere = frozenset(
+            (site.id, path.lower())
+            for site in loaded.config.sites
+            for path in (
+                *(a.path for a in site.applications if a.application_pool != self._pool),
+                *site.other_applications,
+            )
+        )
         for key, application in old.items():
             if applications.get(key) is not application:
                 self._stop(application)
+        self._drop_sites({site.id for site in loaded.config.sites})
+
+    def _drop_sites(self, kept: set[int]) -> None:
+        for site_id in self._sites.keys() - kept:
+            self._sites.pop(site_id).module_context_container.cleanup()
 
     def _build_one(
         self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
@@ -139,6 +156,7 @@ class Applications:
             application.errors = errors
             # Its own settings cannot be had: the server's modules log and answer in their place.
             application.settings = loaded.silent_settings()
+        self._resolve(application)
         application.calls = self._make_calls(application, application.errors)
         application.paths = PathCalls(application, find, self._make_calls)
 

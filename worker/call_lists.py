@@ -91,17 +91,21 @@ class CallLists:
         settings = application.settings
         self._modules: list[tuple[ModuleRegistration, HttpModule | None]] = []
         self.missing_modules: list[str] = []
+        added = dict(application.resolved_modules)
         for entry in settings.modules:
-            if entry.type or not is_satisfied(entry.pre_condition, application.pool):
+            registration = added.pop(entry.name, None)
+            if registration is None:
+                if entry.type:
+                    continue
+                registration = registrations.get(entry.name)
+            if not is_satisfied(entry.pre_condition, application.pool):
                 continue
-            registration = registrations.get(entry.name)
             if registration is None:
                 self.missing_modules.append(entry.name)
-            elif registration.factory is not None:
-                shared = None
-                if isinstance(registration.factory, ApplicationModuleFactory):
-                    shared = registration.factory.get_application_module(application)
-                self._modules.append((registration, shared))
+            else:
+                self._add_module(application, registration)
+        for registration in added.values():
+            self._add_module(application, registration)
         self.closing = self._events((RQ.LOG_REQUEST, RQ.END_REQUEST))
         sending = list(reversed(self._event(RQ.SEND_RESPONSE, False)))
         self.send_response = tuple(step.call for step in sending)
@@ -127,6 +131,14 @@ class CallLists:
             self.head: tuple[Step, ...] = (Step(refusal, RQ.BEGIN_REQUEST, False, None),)
         else:
             self.head = self._head()
+
+    def _add_module(self, application: HttpApplication, registration: ModuleRegistration) -> None:
+        factory = registration.factory
+        if factory is not None:
+            shared = None
+            if isinstance(factory, ApplicationModuleFactory):
+                shared = factory.get_application_module(application)
+            self._modules.append((registration, shared))
 
     def plan_for(self, script_map: ScriptMapInfo) -> HandlerPlan:
         """The plan of a mapping: one of `handlers`, or one that a module has made."""

@@ -65,6 +65,7 @@ class HttpContext(msgspec.Struct, eq=False):
     is_reset: bool = False  # cut without an answer, also where nothing was sent yet
     is_body_touched: bool = False
     log_text: str = ""
+    logged_url: tuple[str, str] | None = None  # path and query for the log, if other than these
     disabled: dict[int, tuple[int, int]] | None = None
     _request: HttpRequest | None = None
     _modules: dict[int, HttpModule] | None = None

@@ -29,11 +29,16 @@ from was.ipc.messages import (
     DumpStacks,
     Ping,
     Pong,
+    PrepareSuspend,
+    QueryWorker,
     QueueEndpoint,
     RecycleRequested,
     Request,
+    ResumeWorker,
     SetEndpoints,
     StopWorker,
+    SuspendPrepared,
+    WorkerAnswer,
     WorkerHello,
     WorkerOverdue,
     WorkerReady,
@@ -93,6 +98,8 @@ class WorkerHost:
             worker_id=welcome.worker_id,
             threads=welcome.threads,
         )
+        self._server.is_replacement = welcome.is_replacement
+        self._server.http.wake = lambda: self._later(lambda: None)
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._client: QueueClient | None = None
@@ -184,6 +191,7 @@ class WorkerHost:
                 self._drained()
             elif self._state is State.RUNNING:
                 self._look_at_web_configs()
+            self._server.http.tell_file_changes()
             if self._control is None:
                 self._look_for_manager()
             elif self._files is not None and self._state is State.RUNNING:
@@ -197,11 +205,14 @@ class WorkerHost:
         files_fd = -1 if self._web_configs is None else self._web_configs.fd
         if files_fd >= 0 and self._state is State.RUNNING:
             poll.register(files_fd, select.POLLIN)
+        monitors_fd = self._server.http.monitors.fd
+        if monitors_fd >= 0:
+            poll.register(monitors_fd, select.POLLIN)
         for fd, _ in poll.poll(timeout_s * 1000):
             if fd == self._event_fd:
                 with suppress(BlockingIOError):
                     os.eventfd_read(fd)
-            elif fd != files_fd:
+            elif fd not in (files_fd, monitors_fd):
                 self._read_control()
 
     def _read_control(self) -> None:
@@ -224,7 +235,17 @@ class WorkerHost:
                 os.close(fd)
         match command:
             case Ping():
+                self._server.http.health.check()
                 self._send(Pong(command.nonce))
+            case PrepareSuspend():
+                self._server.http.suspension.prepare()
+                self._send(SuspendPrepared(self._welcome.worker_id, command.nonce))
+            case ResumeWorker():
+                self._server.http.suspension.resume()
+            case QueryWorker():
+                data, hresult = self._server.http.query(command.function, command.parameters)
+                worker_id = self._welcome.worker_id
+                self._send(WorkerAnswer(worker_id, command.query_id, hresult, data))
             case SetEndpoints():
                 self._set_endpoints(command.endpoints)
             case ConfigurationChanged():
@@ -253,6 +274,7 @@ class WorkerHost:
             self._control.close()
             self._control = None
             self._manager_lost_at = time.monotonic()
+            self._server.http.suspension.resume()  # its end wakes whom it had stopped
 
     def _hold_life_line(self) -> None:
         """The manager may suspend us, and be killed then: its end must wake us.

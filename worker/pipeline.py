@@ -23,6 +23,7 @@ from was.log import log_exception
 from was.worker import sending
 from was.worker.completion import AsyncCompletion
 from was.worker.exchange import ClientGoneError
+from was.worker.moving import RequestMovedError, steps_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
 from was.worker.response import E_UNEXPECTED
 
@@ -57,6 +58,10 @@ def _run(context: HttpContext, stage: int, steps: tuple[Step, ...]) -> None:
                 status = step[0](context, context)
                 if status:
                     break
+        except RequestMovedError:
+            if step is not None:
+                steps = steps_after(context, step)
+            continue
         except BaseException as error:  # noqa: BLE001 whatever application code raises ends here
             status = _fail(context, stage, step, error)
         if status == PENDING and step is not None:

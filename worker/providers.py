@@ -1,68 +1,30 @@
-"""What notifications carry."""
+"""What every notification carries, and what those of requests do beside it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-
-__all__ = [
-    "ApplicationProvider",
-    "ConfigurationChangeProvider",
-    "MapPathProvider",
-    "PreBeginRequestProvider",
-    "StopListeningProvider",
-]
+__all__ = ["EventProvider", "MapPathProvider"]
 
 
-class ApplicationProvider:
-    """IHttpApplicationStartProvider and IHttpApplicationStopProvider."""
+class EventProvider:
+    """IHttpEventProvider: what every provider is."""
 
-    __slots__ = ("application",)
+    __slots__ = ("error_status",)
 
-    def __init__(self, application: HttpApplication) -> None:
-        self.application = application
+    def __init__(self) -> None:
+        self.error_status = 0
 
-
-class PreBeginRequestProvider:
-    """IPreBeginRequestProvider."""
-
-    __slots__ = ("http_context",)
-
-    def __init__(self, context: HttpContext) -> None:
-        self.http_context = context
+    def set_error_status(self, hresult: int) -> None:
+        """Record an error of this event; the flow is not changed."""
+        self.error_status = hresult
 
 
-class StopListeningProvider:
-    """IGlobalStopListeningProvider."""
-
-    __slots__ = ("_drain",)
-
-    def __init__(self, drain: bool) -> None:
-        self._drain = drain
-
-    def drain_requests_gracefully(self) -> bool:
-        """True on recycling and idling, False when the service stops at once."""
-        return self._drain
-
-
-class ConfigurationChangeProvider:
-    """IGlobalConfigurationChangeProvider."""
-
-    __slots__ = ("change_path",)
-
-    def __init__(self, change_path: str) -> None:
-        self.change_path = change_path
-
-
-class MapPathProvider:
+class MapPathProvider(EventProvider):
     """IMapPathProvider."""
 
     __slots__ = ("physical_path", "url")
 
     def __init__(self, url: str, physical_path: str) -> None:
+        super().__init__()
         self.url = url
         self.physical_path = physical_path
 

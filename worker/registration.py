@@ -13,12 +13,12 @@ place in a call list.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from was.errors import WasError
 from was.log import log
+from was.worker.module_images import import_image
 from was.worker.notifications import (
     CONTINUE,
     GL_CONTINUE,
@@ -198,7 +198,7 @@ def load_global_module(
     """Import one module of globalModules and let it register. Raises ModuleError."""
     registration = ModuleRegistration(entry.name, module_id)
     try:
-        image = importlib.import_module(entry.image)
+        image = import_image(entry.image)
         register = image.register_module
         register(SERVER_VERSION, ModuleRegistrationInfo(registration), http_server)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""IHttpServer: the applications and modules of one worker, and the way in for each request.
+"""WorkerServer: the applications and modules of one worker, and the way in for each request.
 
 `load` is called once, `handle` on any request thread, the rest on the host's. What `handle` reads
 is replaced, never changed, so it needs no lock but where it finds a change itself.
@@ -20,19 +20,27 @@ from was.errors import ConfigErrors
 from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
-from was.worker import providers
+from was.worker import global_providers as providers
 from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
+from was.worker.http_server import HttpServer
 from was.worker.notifications import (
     FINISH_REQUEST,
-    GLOBAL_METHODS,
     GlobalNotification,
     RequestNotificationStatus,
 )
 from was.worker.pipeline import make_completer, run_request
 from was.worker.preconditions import is_satisfied
-from was.worker.registration import ModuleRegistration, global_method_of, load_global_module
+from was.worker.preload import Preload
+from was.worker.providers import EventProvider
+from was.worker.registration import (
+    GlobalModule,
+    HttpModuleFactory,
+    ModuleRegistration,
+    load_global_module,
+)
+from was.worker.resolved_modules import ResolveModulesProvider
 from was.worker.warm_up import warm_up
 from was.worker.web_configs import WebConfigs
 
@@ -73,14 +81,21 @@ class WorkerServer:
         self.time_limit_s = 0.0
         self.managerless_limit_s = 0.0
         self._config_file = config_file
+        self.http = HttpServer(pool, config_file)
+        self.http.ask_for_recycle = lambda reason, detail: self.ask_for_recycle(reason, detail)
+        self._events = self.http.events
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
         self._complete = make_completer(post or _run_on_new_thread)
         self._registrations: dict[str, ModuleRegistration] = {}
-        self._global_calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
-        self._pre_begin: tuple[Callable[[object], int], ...] = ()
-        self._applications = Applications(pool, self._call_lists, self._raise_global, self._prepare)
+        self._has_pre_begin = self._has_thread_cleanup = False
+        self._applications = Applications(
+            pool, self._call_lists, self._events.raise_event, self._prepare, self._resolve
+        )
+        self.http.has_application = self._has_application
+        self._added_factories: list[HttpModuleFactory] = []
+        self.is_replacement = False
         self._applications.program_changed = self._program_changed
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
@@ -94,40 +109,42 @@ class WorkerServer:
         for number, entry in enumerate(loaded.config.global_modules, start=1):
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
-                self._registrations[entry.name] = load_global_module(entry, number, self)
+                self._registrations[entry.name] = load_global_module(entry, number, self.http)
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
         self._has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )
-        self._global_calls = self._sort_global_calls()
-        self._pre_begin = self._global_calls.get(GL.PRE_BEGIN_REQUEST, ())
+        self._events.subscribe(self._registrations.values())
+        self._has_pre_begin = self._events.is_wanted(GL.PRE_BEGIN_REQUEST)
+        self._has_thread_cleanup = self._events.is_wanted(GL.THREAD_CLEANUP)
         self._build(loaded)
 
     def warm_up(self) -> None:
         """Before other requests: have the applications answer those that warm them up."""
-        for application in self._applications:
+        applications = list(self._applications)
+        for application in applications:
+            application.begin_application_warmup()
+            if application.config.preload_enabled:
+                self._preload(application)
             warm_up(application, self.handle)
+            application.end_application_warmup()
+        for application in applications:
+            application.warming.wait()
+
+    def _preload(self, application: HttpApplication) -> None:
+        """GL_APPLICATION_PRELOAD: modules make requests of their own."""
+        if self._events.is_wanted(GL.APPLICATION_PRELOAD):
+            preload = Preload(self._context_of, self._run)
+            provider = providers.ApplicationPreloadProvider(
+                application, preload.create, preload.execute, self.is_replacement
+            )
+            self._events.raise_event(GL.APPLICATION_PRELOAD, provider)
 
     def _load(self) -> LoadedServer:
         with suppress(OSError):
             self._read_of = os.stat(self._config_file).st_mtime_ns
         return self._read()
-
-    def _sort_global_calls(
-        self,
-    ) -> dict[GlobalNotification, tuple[Callable[[object], int], ...]]:
-        calls: dict[GlobalNotification, tuple[Callable[[object], int], ...]] = {}
-        for bit in GL:
-            of_bit = [r for r in self._registrations.values() if r.global_mask & bit]
-            of_bit.sort(key=lambda r: r.global_priorities.get(bit, 2))
-            if of_bit:
-                calls[bit] = tuple(
-                    global_method_of(r.global_module, GLOBAL_METHODS[bit])
-                    for r in of_bit
-                    if r.global_module is not None
-                )
-        return calls
 
     def _build(self, loaded: LoadedServer) -> None:
         pool = loaded.config.app_pools.get(self.pool)
@@ -136,9 +153,30 @@ class WorkerServer:
         self._applications.build(loaded)
 
     def _prepare(self, application: HttpApplication) -> None:
-        application.report_unhealthy = self.report_unhealthy
+        application.report_unhealthy = self.http.report_unhealthy
         application.is_multithread = self.threads > 2
         application.time_limit_s = self.time_limit_s
+
+    def _resolve(self, application: HttpApplication) -> None:
+        """GL_APPLICATION_RESOLVE_MODULES: modules add others to the application's list."""
+        if not self._events.is_wanted(GL.APPLICATION_RESOLVE_MODULES):
+            return
+        ids = frozenset(registration.id for registration in self._registrations.values())
+        provider = ResolveModulesProvider(application, ids, self._new_module_id)
+        self._events.raise_event(GL.APPLICATION_RESOLVE_MODULES, provider)
+        application.resolved_modules = provider.modules
+        for registration in provider.modules.values():
+            factory = registration.factory
+            if factory is not None and factory not in self._added_factories:
+                self._added_factories.append(factory)
+
+    def _new_module_id(self, name: str) -> int:
+        self.module_names.append(name)
+        return len(self.module_names)
+
+    def _has_application(self, config_path: str) -> bool:
+        wanted = config_path.rstrip("/").lower()
+        return any(application.config_path.lower() == wanted for application in self._applications)
 
     def _program_changed(self, detail: str) -> None:
         self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
@@ -170,37 +208,42 @@ class WorkerServer:
             return
         calls = application.paths.at(request.path)
         context = HttpContext.of(exchange, application, calls, proof)
-        if self._pre_begin:
+        self._run(context)
+
+    def _run(self, context: HttpContext) -> None:
+        """The pipeline, and what global modules hear around it."""
+        application = context.application
+        if self._has_pre_begin:
             provider = providers.PreBeginRequestProvider(context)
-            self._raise_global(GL.PRE_BEGIN_REQUEST, provider)
+            self._events.raise_event(GL.PRE_BEGIN_REQUEST, provider)
         run_request(context)
+        if self._has_thread_cleanup:
+            # This thread has no more to do for the application, for now.
+            cleanup = providers.ThreadCleanupProvider(application)
+            self._events.raise_event(GL.THREAD_CLEANUP, cleanup)
+
+    def _context_of(self, exchange: RequestExchange, application: HttpApplication) -> HttpContext:
+        """For a request that nobody has sent."""
+        calls = application.paths.at(exchange.request.path)
+        return HttpContext.of(exchange, application, calls, 0)
 
     # ── global notifications ────────────────────────────────────────────────────────────────────
 
-    def _raise_global(self, notification: GlobalNotification, provider: object) -> None:
-        for call in self._global_calls.get(notification, ()):
-            try:
-                if call(provider):
-                    break
-            except Exception as error:  # noqa: BLE001 a module's fault is logged, others are called
-                log_exception("module_failed", error, during=notification.name)
-
     def stop_listening(self, drain: bool) -> None:
         """No request will follow: GL_STOP_LISTENING."""
-        self._raise_global(GL.STOP_LISTENING, providers.StopListeningProvider(drain))
+        self._events.raise_event(GL.STOP_LISTENING, providers.StopListeningProvider(drain))
 
     def stop(self) -> None:
         """All requests have ended: application stop, cache clean-up, terminate. Once."""
         self._applications.stop()
-        self._raise_global(GL.CACHE_CLEANUP, None)
+        self._events.raise_event(GL.CACHE_CLEANUP, EventProvider())
+        self.http.close()
+        for factory in self._added_factories:
+            _terminate(factory)
         for registration in self._registrations.values():
             for part in (registration.factory, registration.global_module):
-                if part is None:
-                    continue
-                try:
-                    part.terminate()
-                except Exception as error:  # noqa: BLE001 each is told, whatever the others do
-                    log_exception("module_failed", error, module=registration.name)
+                if part is not None:
+                    _terminate(part)
         self._applications.clean_up_sites()
 
     def _read_if_new(self) -> None:
@@ -226,7 +269,7 @@ class WorkerServer:
             return
         self._build(loaded)
         provider = providers.ConfigurationChangeProvider("MACHINE/WEBROOT/APPHOST")
-        self._raise_global(GL.CONFIGURATION_CHANGE, provider)
+        self._events.raise_event(GL.CONFIGURATION_CHANGE, provider)
 
     def look_at_web_configs(self, now: float) -> None:
         """The host's thread: what has changed in the folders of the applications comes in force."""
@@ -240,37 +283,17 @@ class WorkerServer:
         """Before `load`: have web.config files watched."""
         self._applications.web_configs = web_configs
 
-    # ── its end, asked for from within ──────────────────────────────────────────────────────────
-
-    def report_unhealthy(self, reason: str = "") -> None:
-        """GL_HEALTH_CHECK, then the worker is replaced; what runs here goes on to its end."""
-        self._raise_global(GL.HEALTH_CHECK, None)
-        self.ask_for_recycle(RecycleReason.ISAPI_UNHEALTHY.value, str(reason))
-
-    def recycle_process(self, reason: str = "") -> None:
-        """The worker is replaced."""
-        self.ask_for_recycle(RecycleReason.ON_DEMAND.value, str(reason))
-
     @property
     def application_folders(self) -> list[str]:
         """The folders of this worker's applications."""
         return [application.physical_path for application in self._applications]
 
-    # ── what modules may ask ────────────────────────────────────────────────────────────────────
 
-    @property
-    def app_pool_name(self) -> str:
-        """The pool this worker serves."""
-        return self.pool
-
-    @property
-    def app_pool_config_file(self) -> Path:
-        """The file that the worker reads its configuration from."""
-        return self._config_file
-
-    def satisfies_precondition(self, text: str) -> bool:
-        """Whether an entry with this preCondition is meant for this worker."""
-        return is_satisfied(text, self.pool)
+def _terminate(part: HttpModuleFactory | GlobalModule) -> None:
+    try:
+        part.terminate()
+    except BaseException as error:  # noqa: BLE001 each is told, whatever the others do
+        log_exception("module_failed", error, module=type(part).__name__, during="terminate")
 
 
 def _run_on_new_thread(work: Callable[[], None]) -> None:

@@ -6,7 +6,12 @@ from typing import Protocol
 
 from was.log import log_exception
 
-__all__ = ["ModuleContextContainer", "NamedContextContainer", "StoredContext"]
+__all__ = [
+    "DispensedModuleContextContainer",
+    "ModuleContextContainer",
+    "NamedContextContainer",
+    "StoredContext",
+]
 
 
 class StoredContext(Protocol):
@@ -20,28 +25,46 @@ class StoredContext(Protocol):
 class ModuleContextContainer:
     """One stored context for each module; a second one for the same module is refused.
 
-    A dict's own operations are atomic, which is all the synchronisation this needs.
+    A dict's own operations are atomic, which is all the synchronisation this needs: whoever takes
+    a context out of it tells it of the end.
     """
 
-    __slots__ = ("_contexts",)
+    __slots__ = ("_contexts", "_has_ended")
 
     def __init__(self) -> None:
         self._contexts: dict[int, StoredContext] = {}
+        self._has_ended = False
 
     def get_module_context(self, module_id: int) -> StoredContext | None:
         """The context of a module, None if it has set none."""
         return self._contexts.get(module_id)
 
     def set_module_context(self, context: StoredContext, module_id: int) -> None:
-        """Attach a context. ValueError if the module has one (ERROR_ALREADY_ASSIGNED)."""
+        """Attach a context. ValueError if the module has one (ERROR_ALREADY_ASSIGNED).
+
+        One that comes after the container's end is told of it at once.
+        """
         if self._contexts.setdefault(module_id, context) is not context:
             raise ValueError(f"module {module_id} already has a context here")
+        if self._has_ended and self._contexts.pop(module_id, None) is not None:
+            _cleanup(context)
 
     def cleanup(self) -> None:
         """Tell every context that the container ends; each once, whatever the others do."""
+        self._has_ended = True
         while self._contexts:
             _, context = self._contexts.popitem()
             _cleanup(context)
+
+
+class DispensedModuleContextContainer(ModuleContextContainer):
+    """IDispensedHttpModuleContextContainer: its owner says when it ends."""
+
+    __slots__ = ()
+
+    def release_container(self) -> None:
+        """The container ends: its contexts are told."""
+        self.cleanup()
 
 
 class NamedContextContainer:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("reload", "Put the changed configuration in force."),
     "list": ("list", "List sites, apps, vdirs, apppools, wps, requests, modules."),
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
+    "query": ("query", "Ask the modules of a worker process."),
     "run": ("run", "Serve one WSGI application, without a home."),
     "config": ("config", "Check the configuration."),
     "install": ("install", "Write a unit for the machine's service manager."),

@@ -293,6 +293,7 @@ class WorkerWelcome(_Control, frozen=True):
     time_scale: float = 1.0
     umask: int = -1
     may_be_held: bool = False  # the manager may stop it for a while, to keep a `cpu` limit
+    is_replacement: bool = False  # it takes the place of another worker
 
 
 class SetEndpoints(_Control, frozen=True):
@@ -342,6 +343,40 @@ class Pong(_Control, frozen=True):
     """Answer to Ping, from a thread of the worker's own."""
 
     nonce: int
+
+
+class PrepareSuspend(_Control, frozen=True):
+    """The worker is to be stopped, being idle: its modules hear of it, then SuspendPrepared."""
+
+    nonce: int
+
+
+class SuspendPrepared(_Control, frozen=True):
+    """Answer to PrepareSuspend: it may be stopped now, unless something else has come up."""
+
+    worker_id: int
+    nonce: int
+
+
+class ResumeWorker(_Control, frozen=True):
+    """It was stopped, or was going to be, and runs on."""
+
+
+class QueryWorker(_Control, frozen=True):
+    """A question for the worker's modules (GL_RSCA_QUERY)."""
+
+    query_id: int
+    function: str
+    parameters: str
+
+
+class WorkerAnswer(_Control, frozen=True):
+    """What they say: the first that knows."""
+
+    worker_id: int
+    query_id: int
+    hresult: int  # E_NOTIMPL: nobody knows
+    data: bytes
 
 
 class DumpStacks(_Control, frozen=True):
@@ -707,6 +742,8 @@ ToManager: TypeAlias = (
     | WorkerReady
     | WorkerStartFailed
     | RecycleRequested
+    | SuspendPrepared
+    | WorkerAnswer
     | Pong
     | ListenerHello
     | HeldSockets
@@ -740,7 +777,15 @@ ManagerToListener: TypeAlias = (
     | QueryListener
 )
 ManagerToWorker: TypeAlias = (
-    WorkerWelcome | SetEndpoints | ConfigurationChanged | StopWorker | Ping | DumpStacks
+    WorkerWelcome
+    | SetEndpoints
+    | ConfigurationChanged
+    | StopWorker
+    | Ping
+    | PrepareSuspend
+    | ResumeWorker
+    | QueryWorker
+    | DumpStacks
 )
 ManagerToTemplate: TypeAlias = Fork
 

@@ -27,10 +27,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a worker process."""
+    """Start a worker process; `replaces` is the worker whose place it takes, 0 for none."""
 
     worker_id: int
     generation: int
+    replaces: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

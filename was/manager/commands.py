@@ -15,7 +15,7 @@ import psutil
 import was
 from was.config.model import RecycleReason, Site
 from was.errors import AdminError
-from was.ipc.messages import ListenerReport, request_id_text
+from was.ipc.messages import ListenerReport, WorkerAnswer, request_id_text
 from was.manager.inbox import AdminAsked
 from was.manager.pool import ApplicationPool
 from was.manager.states import DISPATCHING, PoolState, WorkerState
@@ -72,6 +72,8 @@ def _answer(
         _list(manager, str(request.get("object", "")), done)
     elif command == "recycle":
         _recycle(manager, request, done, failed)
+    elif command == "query":
+        _query(manager, request, done, failed)
     elif command in ("start", "stop"):
         _start_or_stop(manager, request, command == "start")
         done(None)
@@ -336,6 +338,30 @@ def _recycle(
     manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now, token))
     if not token:
         done(None)
+
+
+def _query(
+    manager: Manager, request: dict[str, Any], done: Result, failed: Callable[[str], None]
+) -> None:
+    """GL_RSCA_QUERY in one worker."""
+    pid = request.get("pid")
+    handle = next((h for h in manager.workers.handles.values() if pid and h.pid == pid), None)
+    pool = None if handle is None else manager.pool_of(handle.id)
+    worker = None if handle is None or pool is None else pool.workers.get(handle.id)
+    if handle is None or worker is None:
+        raise _RefusedError(_UNKNOWN, f"there is no worker process {pid or ''}")
+    if worker.state is WorkerState.SUSPENDED:
+        raise _RefusedError(_STATE, f"worker process {pid} is suspended")
+
+    def answered(answer: WorkerAnswer | None) -> None:
+        if answer is None:
+            failed(f"worker process {pid} does not answer")
+        else:
+            text = answer.data.decode("utf-8", "backslashreplace")
+            done({"hresult": answer.hresult, "data": text})
+
+    function, parameters = str(request.get("function", "")), str(request.get("parameters", ""))
+    manager.worker_queries.ask(handle, function, parameters, answered)
 
 
 def _start_or_stop(manager: Manager, request: dict[str, Any], start: bool) -> None:

@@ -37,6 +37,8 @@ class WorkerHandle:
     is_active: bool = False
     is_draining: bool = False
     may_be_held: bool = False  # stopped for a while: the kernel continues it should we end
+    is_replacement: bool = False  # another worker was there before it
+    suspension: int = 0  # number of the one that is under way; 0: none, it may not be stopped
     is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
     is_killed: bool = False  # by us

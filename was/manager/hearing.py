@@ -131,6 +131,10 @@ class Hearing:
                 self._manager.overdue.told(worker_id, message, by_listener=False)
             case m.Pong(nonce):
                 pool.pong(worker_id, nonce, now)
+            case m.SuspendPrepared(_, nonce):
+                self._manager.workers.suspend(worker_id, nonce)
+            case m.WorkerAnswer():
+                self._manager.worker_queries.answered(worker_id, message)
             case _:
                 self.peer_faulty(peer, f"{type(message).__name__} from a worker")
 
@@ -212,6 +216,7 @@ class Hearing:
         if handle is not None:
             # A death closes the connection a moment before the pidfd fires; give it that moment.
             handle.link_lost_at = self._manager.now()
+            self._manager.worker_queries.worker_gone(handle.id)
         elif peer.kind == "listener" and peer.pid == self._manager.listener.pid:
             self._manager.listener.kill()
         elif peer.kind == "retiring":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
@@ -76,8 +75,8 @@ class Performer:
 
     def _one(self, pool: ApplicationPool, action: Action) -> Sequence[Action]:
         match action:
-            case Spawn(worker_id, generation):
-                return self._spawn(pool, worker_id, generation)
+            case Spawn():
+                return self._spawn(pool, action)
             case Kill(worker_id):
                 return self._kill(pool, worker_id)
             case Orphan(worker_id):
@@ -100,9 +99,9 @@ class Performer:
             case Suspend(worker_id):
                 return self._suspend(pool, worker_id)
             case Freeze(worker_id):
-                self._workers.signal(worker_id, signal.SIGSTOP)
+                self._workers.prepare_suspend(worker_id)
             case Thaw(worker_id):
-                self._workers.signal(worker_id, signal.SIGCONT)
+                self._workers.resume(worker_id)
             case Stop(worker_id, drain):
                 self._mark_draining(worker_id)
                 self._tell_to_stop(worker_id, drain=drain)
@@ -137,9 +136,15 @@ class Performer:
         now = self._server.clock.monotonic()
         return pool.worker_suspended(worker_id, now, is_quiet=False)
 
-    def _spawn(self, pool: ApplicationPool, worker_id: int, generation: int) -> Sequence[Action]:
+    def _spawn(self, pool: ApplicationPool, action: Spawn) -> Sequence[Action]:
+        worker_id = action.worker_id
         try:
-            self._workers.spawn(pool.settings, worker_id, generation)
+            self._workers.spawn(
+                pool.settings,
+                worker_id,
+                action.generation,
+                is_replacement=action.replaces > 0,
+            )
             faults.reach("manager.spawned")
         except IdentityError as error:
             self.report(pool, 5021, worker_id, {"detail": str(error)})

@@ -610,4 +610,4 @@ class ApplicationPool:
         worker.wear = Wear(early_share(worker_id, self.max_processes))
         self.workers[worker_id] = worker
         self.machine.workers.add(worker_id)
-        return Spawn(worker.id, self.generation)
+        return Spawn(worker.id, self.generation, replaces)

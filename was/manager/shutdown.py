@@ -125,7 +125,7 @@ class Shutdown:
         # The pools keep each worker's own limit; this one is for a pool that miscounts.
         self.deadline = now + self._limit_s() + KILL_LIMIT_S
         for pool in manager.pools.values():
-            manager.performer.perform(pool, pool.shut_down(now, drain=True))
+            manager.performer.perform(pool, pool.shut_down(now, drain=False))
         if self._has_no_worker():
             self._rest(now)
 

@@ -55,6 +55,7 @@ from was.manager.supervisor_side import SupervisorSide
 from was.manager.template_side import TemplateSide
 from was.manager.upgrade import Upgrade
 from was.manager.watching import ConfigurationWatch, Storm
+from was.manager.worker_queries import WorkerQueries
 from was.manager.workers import WorkerSet
 
 __all__ = ["Manager"]
@@ -87,6 +88,7 @@ class Manager:
         self.processors = Processors(server, self.performer, self.workers, self.pools)
         self.workers.on_arrival = self.processors.arrived
         self.queries = Queries(server, self.listener)
+        self.worker_queries = WorkerQueries(server)
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
         self.endings = Endings(self)
@@ -237,7 +239,11 @@ class Manager:
     def _arm(self) -> None:
         """One timer, for the earliest of all deadlines."""
         times = [self._sample_at, self.shutdown.deadline, self.queries.next_deadline()]
-        times += [self.deaths.next_deadline(), self.processors.next_deadline()]
+        times += [
+            self.worker_queries.next_deadline(),
+            self.deaths.next_deadline(),
+            self.processors.next_deadline(),
+        ]
         if self.is_ready:
             times.append(self.history.next_deadline())
         times += [pool.next_deadline() for pool in self.pools.values()]
@@ -272,6 +278,7 @@ class Manager:
                     self.endings.fail_worker(handle.id, 5011)
         self.processors.tick(now, is_ending=self.shutdown.has_begun)
         self.queries.tick(now)
+        self.worker_queries.tick(now)
         self.deaths.tick(now)
         self.upgrade.tick(now)
         if self.is_ready:

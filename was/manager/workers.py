@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from was.config.model import AppPool
 from was.ipc.messages import (
     ConfigurationChanged,
     Fork,
+    PrepareSuspend,
+    ResumeWorker,
     SetEndpoints,
     WorkerHello,
     WorkerWelcome,
@@ -49,6 +52,7 @@ class WorkerSet:
     def __init__(self, server: Server, template: TemplateSide) -> None:
         self._server = server
         self._template = template
+        self._suspensions = 0
         self._dead: OrderedDict[int, str] = OrderedDict()
         self.handles: dict[int, WorkerHandle] = {}
         # Told of each worker before its welcome, when it is one thread with nothing to do.
@@ -59,7 +63,9 @@ class WorkerSet:
         handle = self.handles.get(worker_id)
         return handle.pool if handle is not None else self._dead.get(worker_id, "")
 
-    def spawn(self, pool: AppPool, worker_id: int, generation: int) -> None:
+    def spawn(
+        self, pool: AppPool, worker_id: int, generation: int, *, is_replacement: bool = False
+    ) -> None:
         """Ask for a worker process. Raises OSError when its files cannot be made."""
         server = self._server
         server.isolation.queue_folder(pool, server.config)
@@ -75,6 +81,7 @@ class WorkerSet:
             scoreboard_fd=make_scoreboard(LISTENERS * (threads - 1)),
             started_at=server.clock.monotonic(),
             started_wall=server.clock.wall(),
+            is_replacement=is_replacement,
         )
         self.handles[worker_id] = handle
         try:
@@ -238,6 +245,7 @@ class WorkerSet:
                 endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
                 time_scale=server.time_scale,
                 may_be_held=handle.may_be_held,
+                is_replacement=handle.is_replacement,
             ),
             [handle.scoreboard_fd, stacks],
         )
@@ -256,6 +264,29 @@ class WorkerSet:
         handle = self.handles.get(worker_id)
         if handle is not None and handle.is_alive:
             process.kill(handle.pidfd, number)
+
+    def prepare_suspend(self, worker_id: int) -> None:
+        """Tell a worker's modules that it will be stopped; it is when they have come back."""
+        handle = self.handles.get(worker_id)
+        if handle is not None and handle.peer is not None:
+            self._suspensions += 1
+            handle.suspension = self._suspensions
+            handle.peer.send(PrepareSuspend(handle.suspension))
+
+    def suspend(self, worker_id: int, suspension: int) -> None:
+        """Its modules have come back: stop it, unless something came up meanwhile."""
+        handle = self.handles.get(worker_id)
+        if handle is not None and handle.suspension == suspension:
+            self.signal(worker_id, signal.SIGSTOP)
+
+    def resume(self, worker_id: int) -> None:
+        """Let a worker run that was stopped, or is about to be."""
+        handle = self.handles.get(worker_id)
+        if handle is not None:
+            handle.suspension = 0
+            self.signal(worker_id, signal.SIGCONT)
+            if handle.peer is not None:
+                handle.peer.send(ResumeWorker())
 
     def kill(self, worker_id: int) -> bool:
         """SIGKILL; True when there was no process yet and the fork has been taken back."""

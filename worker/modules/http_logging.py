@@ -70,6 +70,9 @@ class HttpLogging(HttpModule):
         values[4] = context.path
         values[5] = context.query or "-"
         values[6] = _ports.get(message.local_port) or _port(message.local_port)
+        if context.logged_url is not None:
+            values[4], query = context.logged_url
+            values[5] = query or "-"
         user = context.user
         if user is not None and user.user_name:
             values[7] = user.user_name

@@ -427,6 +427,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "RequestFilteringModule",
         "CustomErrorModule",
         "CgiModule",
+        "RewriteModule",
         "WsgiModule",
     ]
     assert len(settings.static_content.mime_map) == 378

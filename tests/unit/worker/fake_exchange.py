@@ -147,6 +147,7 @@ def write_home(
     vdirs: str = "",
     applications: str = "",
     global_modules: str = "",
+    pools: str = "",
 ) -> Path:
     """A home with one site whose root is <folder>/site; returns its applicationHost.config."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ def write_home(
         f"""<?xml version="1.0"?>
 <configuration>
   <system.applicationHost>
-    <applicationPools><add name="pool" /></applicationPools>
+    <applicationPools><add name="pool" />{pools}</applicationPools>
     <sites>
       <site name="main" id="1">
         <application path="/" applicationPool="pool">

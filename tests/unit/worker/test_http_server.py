@@ -1,0 +1,271 @@
+"""IHttpServer as a module has it: events, caches, fragments, monitors, its own replacement."""
+
+import sys
+import types
+
+import pytest
+from fake_exchange import make_server
+
+from was.worker.cache_data import CacheSpecificData
+from was.worker.cache_keys import CacheKey, CacheOperation
+from was.worker.global_providers import CustomNotificationProvider
+from was.worker.hresult import HResultError
+from was.worker.notifications import GL_CONTINUE, GL_HANDLED, GlobalNotification
+from was.worker.registration import GlobalModule
+
+GL = GlobalNotification
+FILE_NOT_FOUND, PATH_NOT_FOUND = 0x80070002, 0x80070003
+INVALID_PARAMETER, NOT_SUPPORTED = 0x80070057, 0x80070032
+E_NOTIMPL, E_INVALIDARG = 0x80004001, 0x80070057
+
+
+class Listening(GlobalModule):
+    """Calls the test's function of the event's name, if there is one."""
+
+    def __init__(self, **methods):
+        self.heard = []
+        for bit in GL:
+            name = f"on_global_{bit.name.lower()}"
+            setattr(self, name, self._method(bit.name.lower(), methods.get(bit.name.lower())))
+
+    def _method(self, name, answer):
+        def method(provider):
+            self.heard.append(name)
+            return GL_CONTINUE if answer is None else answer(provider)
+
+        return method
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """A worker's server whose one module is the Listening given; (WorkerServer, IHttpServer)."""
+    servers = []
+
+    def make(module):
+        image = types.ModuleType("listening_image")
+        given = []
+
+        def register_module(version, info, http_server):
+            given.append(http_server)
+            info.set_global_notifications(module, sum(GL))
+
+        image.register_module = register_module
+        sys.modules["listening_image"] = image
+        entry = '<globalModules><add name="L" image="listening_image" /></globalModules>'
+        server = make_server(tmp_path, global_modules=entry)
+        servers.append(server)
+        return server, given[0]
+
+    yield make
+    for server in servers:
+        server.stop()
+    sys.modules.pop("listening_image", None)
+
+
+def error_of(call, *arguments):
+    with pytest.raises(HResultError) as caught:
+        call(*arguments)
+    return caught.value.hresult
+
+
+def test_custom_notification(serve):
+    """The provider that was given arrives, and whether anybody handled it comes back."""
+
+    class Mine(CustomNotificationProvider):
+        payload = None
+
+    def answer(provider):
+        provider.payload = provider.query_notification_type()
+        return GL_HANDLED
+
+    _, http = serve(Listening(custom_notification=answer))
+    mine = Mine("example.notice")
+    assert http.notify_custom_notification(mine) is GL_HANDLED
+    assert mine.payload == "example.notice"
+
+
+def test_announced_changes(serve):
+    """notify_configuration_change and notify_file_change raise the events; without a monitor."""
+    found = []
+    module = Listening(
+        configuration_change=lambda p: found.append(p.change_path),
+        file_change=lambda p: found.append((p.file_name, p.file_monitor)),
+    )
+    _, http = serve(module)
+    http.notify_configuration_change("MACHINE/WEBROOT/APPHOST/main")
+    http.notify_file_change("/some/file")
+    assert found == ["MACHINE/WEBROOT/APPHOST/main", ("/some/file", None)]
+
+
+def test_queries(serve):
+    """The first result counts; without one the answer is E_NOTIMPL."""
+
+    def answer(provider):
+        if provider.function_name == "ADD":
+            text = str(sum(map(int, provider.function_parameters.split()))).encode()
+            provider.resize_output_buffer(len(text), 0)[:] = text
+            provider.set_result(len(text))
+            return GL_HANDLED
+        return GL_CONTINUE
+
+    _, http = serve(Listening(rsca_query=answer))
+    assert http.query("ADD", "1 2 39") == (b"42", 0)
+    assert http.query("OTHER", "") == (b"", E_NOTIMPL)
+
+
+def test_output_buffer_of_a_query(serve):
+    """It grows on demand, keeps what is to be kept, and refuses to keep more than there is."""
+    found = []
+
+    def answer(provider):
+        provider.get_output_buffer(4)[:] = b"abcd"
+        found.append(bytes(provider.resize_output_buffer(6, 2)))
+        found.append(error_of(provider.resize_output_buffer, 1, 2))
+        found.append(error_of(provider.set_result, 7))
+        return GL_HANDLED
+
+    _, http = serve(Listening(rsca_query=answer))
+    assert http.query("", "") == (b"", E_NOTIMPL)
+    assert found == [b"ab\0\0\0\0", E_INVALIDARG, E_INVALIDARG]
+
+
+def test_cache_operations_reach_the_owner_of_the_cache(serve):
+    """GL_CACHE_OPERATION carries operation, key and record; what was found comes back."""
+    key = CacheKey("MINE", ("a",))
+    stored = {}
+
+    def answer(provider):
+        if provider.cache_key.cache_name != "MINE":
+            return GL_CONTINUE
+        if provider.cache_operation is CacheOperation.ADD:
+            stored[provider.cache_key] = provider.cache_record
+        elif provider.cache_operation is CacheOperation.RETRIEVE:
+            provider.set_cache_record(stored.get(provider.cache_key))
+        else:
+            provider.set_error_status(0x80004005)
+        return GL_HANDLED
+
+    _, http = serve(Listening(cache_operation=answer))
+    record = CacheSpecificData(key)
+    assert http.do_cache_operation(CacheOperation.RETRIEVE, key) is None
+    http.do_cache_operation(CacheOperation.ADD, key, record)
+    assert http.do_cache_operation(CacheOperation.RETRIEVE, CacheKey("MINE", ("a",))) is record
+    assert http.do_cache_operation(CacheOperation.RETRIEVE, CacheKey("NOBODYS", ())) is None
+    assert error_of(http.do_cache_operation, CacheOperation.DELETE, key) == 0x80004005
+
+
+def test_unhealthy(serve):
+    """GL_HEALTH_CHECK, then a successor is asked for; reporting within the event does not go
+    round in circles."""
+    asked = []
+    module = Listening(health_check=lambda _: http.report_unhealthy("within"))
+    server, http = serve(module)
+    server.ask_for_recycle = lambda reason, detail: asked.append((reason, detail))
+    http.report_unhealthy("broken", 0x80004005)
+    assert module.heard.count("health_check") == 1
+    assert [detail for _, detail in asked] == ["within", "broken (0x80004005)"]
+    http.report_unhealthy("again")
+    assert module.heard.count("health_check") == 2
+
+
+def test_recycling(serve):
+    """The process, or an application by its configuration path; one that is not here is refused."""
+    asked = []
+    server, http = serve(Listening())
+    server.ask_for_recycle = lambda reason, detail: asked.append(detail)
+    http.recycle_process("enough")
+    http.recycle_application("MACHINE/WEBROOT/APPHOST/Main/")
+    assert asked == ["enough", "application MACHINE/WEBROOT/APPHOST/Main/"]
+    assert error_of(http.recycle_application, "MACHINE/WEBROOT/APPHOST/none") == FILE_NOT_FOUND
+
+
+def test_fragments(serve):
+    """By name, replaced by the same name, with IIS's errors for unknown ones."""
+    _, http = serve(Listening())
+    http.add_fragment_to_cache(b"one", "a")
+    http.add_fragment_to_cache(b"two", "a")
+    assert http.read_fragment_from_cache("a") == b"two"
+    http.remove_fragment_from_cache("a")
+    assert error_of(http.read_fragment_from_cache, "a") == PATH_NOT_FOUND
+    assert error_of(http.remove_fragment_from_cache, "a") == FILE_NOT_FOUND
+    assert error_of(http.add_fragment_to_cache, b"", "") == INVALID_PARAMETER
+
+
+def test_what_is_not_here(serve):
+    """No response is cached outside the worker: ERROR_NOT_SUPPORTED."""
+    _, http = serve(Listening())
+    assert error_of(http.flush_kernel_cache, "http://x/") == NOT_SUPPORTED
+
+
+class Stored:
+    def __init__(self):
+        self.ended = 0
+
+    def cleanup_stored_context(self):
+        self.ended += 1
+
+
+def test_dispensed_containers_end_when_they_are_released(serve):
+    """Once, and what is attached afterwards is told at once."""
+    _, http = serve(Listening())
+    container, first, late = http.dispense_container(), Stored(), Stored()
+    container.set_module_context(first, 1)
+    container.release_container()
+    container.release_container()
+    container.set_module_context(late, 1)
+    assert (first.ended, late.ended) == (1, 1)
+    assert container.get_module_context(1) is None
+
+
+def test_file_monitors(serve, tmp_path):
+    """A monitored file, there or not, and a monitored folder tell of changes; a file beside does
+    not. A monitor that was dereferenced is silent, and its stored contexts are told once."""
+    changed = []
+    _, http = serve(Listening(file_change=lambda p: changed.append((p.file_name, p.file_monitor))))
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    file = tmp_path / "file"
+    of_file = http.register_file_change_monitor(str(file))
+    of_folder = http.register_file_change_monitor(str(folder))
+    stored = Stored()
+    of_file.module_context_container.set_module_context(stored, 1)
+    (tmp_path / "beside").write_text("x")
+    file.write_text("x")
+    (folder / "new").write_text("x")
+    http.tell_file_changes()
+    assert sorted(changed, key=str) == sorted(
+        [(str(file), of_file), (str(folder / "new"), of_folder)], key=str
+    )
+    changed.clear()
+    of_file.dereference_file_monitor()
+    of_file.dereference_file_monitor()
+    file.write_text("y")
+    http.tell_file_changes()
+    assert changed == []
+    assert stored.ended == 1
+
+
+def test_a_monitor_needs_a_folder(serve, tmp_path):
+    """The path is absolute, and its folder is there."""
+    _, http = serve(Listening())
+    monitor = http.register_file_change_monitor
+    assert error_of(monitor, "relative") == INVALID_PARAMETER
+    assert error_of(monitor, str(tmp_path / "none" / "file")) == PATH_NOT_FOUND
+    assert http.monitors.fd == -1 or http.monitors.changes() == []
+
+
+def test_a_monitored_folder_that_goes(serve, tmp_path):
+    """Its end is told, and a folder that comes in its place is watched."""
+    changed = []
+    _, http = serve(Listening(file_change=lambda p: changed.append(p.file_name)))
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    http.register_file_change_monitor(str(folder))
+    folder.rmdir()
+    folder.mkdir()
+    http.tell_file_changes()
+    assert str(folder) in changed
+    changed.clear()
+    (folder / "new").write_text("x")
+    http.tell_file_changes()
+    assert changed == [str(folder / "new")]

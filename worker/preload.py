@@ -1,0 +1,47 @@
+"""Preload: the requests that modules make of an application at GL_APPLICATION_PRELOAD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from was.worker.warm_up import WarmUpExchange, request_for
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+__all__ = ["Preload"]
+
+
+class Preload:
+    """Makes contexts without a client and runs them. One round of the event."""
+
+    def __init__(
+        self,
+        context_of: Callable[[WarmUpExchange, HttpApplication], HttpContext],
+        run: Callable[[HttpContext], None],
+    ) -> None:
+        self._context_of = context_of
+        self._run = run
+        self._exchanges: dict[HttpContext, WarmUpExchange] = {}
+
+    def create(self, application: HttpApplication) -> HttpContext:
+        """A GET of the application's root, as from this machine."""
+        exchange = WarmUpExchange(request_for(application, "/", ""))
+        context = self._context_of(exchange, application)
+        self._exchanges[context] = exchange
+        return context
+
+    def execute(self, context: HttpContext) -> int:
+        """Run it through the pipeline; its status, 0 if it was cut. Once: ValueError.
+
+        Settings and modules are those of the URL that the context has by now.
+        """
+        exchange = self._exchanges.pop(context, None)
+        if exchange is None:
+            raise ValueError("not a context of create_context(), or run before")
+        context.calls = context.application.paths.at(context.path)
+        self._run(context)
+        exchange.ended.wait()  # it may be answered on another thread
+        return exchange.status

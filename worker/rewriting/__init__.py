@@ -1,0 +1,1 @@
+"""Rewrite rules: substitutions, conditions, inbound and outbound rules."""
