@@ -1,7 +1,7 @@
 """Digest authentication (RFC 7616), the arithmetic: parameters, responses, nonces.
 
-A nonce is time, randomness and an HMAC over both: nothing is kept for one that was only issued. Once
-somebody has logged in with it, its request counts are kept, so that no request is taken twice.
+A nonce is time, randomness and an HMAC over both: nothing is kept for one that was only issued.
+Once somebody has logged in with it, its request counts are kept: no request is taken twice.
 """
 
 from __future__ import annotations

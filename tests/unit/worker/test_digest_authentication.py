@@ -151,7 +151,7 @@ def test_an_answer_about_another_url(server):
 
 
 def test_a_request_is_taken_once(server):
-    """The same count again is a replay: stale, with a new nonce; requests may overtake each other."""
+    """The same count again is a replay: stale; requests may overtake each other."""
     made = server()
     sha, _ = offers(made)
     assert sent(made, answer(sha, nc=3)).status == 200
