@@ -98,7 +98,7 @@ class WorkerDeaths:
         self._pool.turn()
 
     def _carry_out(
-        self, request: ClientRequest, fate: Fate, has_started: bool, where: tuple[str, str]
+        self, request: ClientRequest, fate: Fate, has_started: bool, where: tuple[str, str, str]
     ) -> InFlight:
         connection = request.connection
         state = "responding" if request.progress is RESPONDING else "sent"
@@ -132,9 +132,9 @@ class WorkerDeaths:
         return fact
 
 
-def _where(request: ClientRequest, rows: list[Row], names: list[str]) -> tuple[str, str]:
-    """Notification and module that the dead worker had come to with a request."""
+def _where(request: ClientRequest, rows: list[Row], names: list[str]) -> tuple[str, str, str]:
+    """Notification, module and library that the dead worker had come to with a request."""
     if not 0 <= request.slot < len(rows) or rows[request.slot].id != request.id:
-        return "", ""
+        return "", "", ""
     _, notification, module = describe_row(rows[request.slot], names)
-    return notification, module
+    return notification, module, rows[request.slot].note

@@ -27,7 +27,7 @@ class HttpSite:
     def __init__(self, site: Site) -> None:
         self.config = site
         self.site_id = site.id
-        self.site_name = site.name
+        self.site_name: str = site.name
         self.module_context_container = ModuleContextContainer()
         self.perf_counter_info = PerfCounterInfo()
 

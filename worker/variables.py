@@ -10,6 +10,25 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_CONNECTION", "read_variable"]
 
+_OF_TLS = (
+    "CERT_COOKIE",
+    "CERT_ISSUER",
+    "CERT_KEYSIZE",
+    "CERT_SECRETKEYSIZE",
+    "CERT_SERIALNUMBER",
+    "CERT_SERVER_ISSUER",
+    "CERT_SERVER_SUBJECT",
+    "CERT_SUBJECT",
+    "CRYPT_CIPHER_ALG_ID",
+    "CRYPT_HASH_ALG_ID",
+    "CRYPT_KEYEXCHANGE_ALG_ID",
+    "CRYPT_PROTOCOL",
+    "HTTPS_KEYSIZE",
+    "HTTPS_SECRETKEYSIZE",
+    "HTTPS_SERVER_ISSUER",
+    "HTTPS_SERVER_SUBJECT",
+)
+
 # Connection of requests that warm an application up; those of clients count from 1.
 NO_CONNECTION = 0
 
@@ -21,6 +40,8 @@ def read_variable(context: HttpContext, name: str) -> str | None:
         return reader(context)
     if name.startswith("HTTP_"):
         return context.request.get_header(name[5:].replace("_", "-"))
+    if name.startswith("HEADER_"):
+        return context.request.get_header(name[7:])
     return None
 
 
@@ -39,23 +60,54 @@ def _unmapped_user(context: HttpContext) -> str:
     return sent if isinstance(sent, str) else context.user.remote_user_name
 
 
+def _all_http(context: HttpContext) -> str:
+    return "".join(
+        f"HTTP_{name.upper().replace('-', '_')}:{value}\n" for name, value in context.fields
+    )
+
+
+def _cache_url(context: HttpContext) -> str:
+    """The same for all requests that a cache may answer alike."""
+    scheme = "https" if context.message.secure else "http"
+    return f"{scheme}://{_host(context)}:{context.message.local_port}{context.path}"
+
+
+def _version(context: HttpContext) -> str:
+    return "HTTP/{}.{}".format(*divmod(context.message.version, 10))
+
+
+def _request_flags(context: HttpContext) -> str:
+    """HTTP_REQUEST_FLAG_MORE_ENTITY_BODY_EXISTS, or nothing."""
+    return "1" if context.message.pull else "0"
+
+
 _READERS: dict[str, Callable[[HttpContext], str | None]] = {
+    "ALL_HTTP": _all_http,
+    "ALL_RAW": lambda c: "".join(f"{name}: {value}\r\n" for name, value in c.fields),
     "APPL_MD_PATH": lambda c: c.application.id,
     "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path,
     "APP_POOL_ID": lambda c: c.application.pool,
     "APP_WARMING_UP": lambda c: "1" if c.message.connection_id == NO_CONNECTION else None,
-    "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
     "AUTH_PASSWORD": lambda c: c.user.password if c.user else "",
+    "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
     "AUTH_USER": lambda c: c.user.remote_user_name if c.user else "",
+    "CACHE_URL": _cache_url,
+    "CERT_FLAGS": lambda _: "0",
     "CONTENT_LENGTH": lambda c: str(c.message.body_length) if c.message.body_length >= 0 else "",
     "CONTENT_TYPE": lambda c: c.request.get_header("Content-Type") or "",
     "DOCUMENT_ROOT": lambda c: c.application.physical_path,
+    "FORWARDED_URL": lambda c: c.path,
+    "GATEWAY_INTERFACE": lambda _: "CGI/1.1",
     "HTTPS": lambda c: "on" if c.message.secure else "off",
     "HTTP_METHOD": lambda c: c.method,
     "HTTP_URL": lambda c: c.message.target,
+    "HTTP_VERSION": _version,
     "INSTANCE_ID": lambda c: str(c.message.site_id),
+    "INSTANCE_META_PATH": lambda c: f"/LM/W3SVC/{c.message.site_id}",
+    "INSTANCE_NAME": lambda c: c.site.site_name,
     "LOCAL_ADDR": lambda c: c.message.local_addr,
     "LOGON_USER": lambda c: c.user.user_name if c.user else "",
+    "MANAGED_PIPELINE_MODE": lambda _: "Integrated",
     "PATH_INFO": lambda c: c.path_info,
     "PATH_TRANSLATED": lambda c: c.physical_path,
     "QUERY_STRING": lambda c: c.query,
@@ -64,10 +116,15 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "REMOTE_PORT": lambda c: str(c.message.remote_port),
     "REMOTE_USER": lambda c: c.user.remote_user_name if c.user else "",
     "REQUEST_ATTEMPT": lambda c: str(c.message.attempt),
+    "REQUEST_FILENAME": lambda c: c.physical_path,
+    "REQUEST_FLAGS": _request_flags,
     "REQUEST_ID": lambda c: c.request_id,
     "REQUEST_METHOD": lambda c: c.method,
+    "REQUEST_URI": lambda c: c.message.target.partition("?")[0],
+    "SCRIPT_FILENAME": lambda c: c.physical_path,
     "SCRIPT_NAME": lambda c: c.script_name,
     "SCRIPT_TRANSLATED": lambda c: c.physical_path,
+    "SERVER_ADDR": lambda c: c.message.local_addr,
     "SERVER_NAME": _host,
     "SERVER_PORT": lambda c: str(c.message.local_port),
     "SERVER_PORT_SECURE": lambda c: "1" if c.message.secure else "0",
@@ -76,4 +133,6 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "UNENCODED_URL": lambda c: c.message.target,
     "UNMAPPED_REMOTE_USER": _unmapped_user,
     "URL": lambda c: c.path,
+    # What a certificate and a cipher would say, where there is none.
+    **dict.fromkeys(_OF_TLS, lambda _: ""),
 }

@@ -674,6 +674,7 @@ class InFlight(msgspec.Struct, frozen=True):
     attempt: int = 0
     notification: str = ""  # where it was, as far as the scoreboard tells
     module: str = ""
+    library: str = ""  # the foreign library it was in: entry point and (the end of) its path
 
 
 class WorkerDeathSettled(_Control, frozen=True):

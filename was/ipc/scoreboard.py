@@ -11,7 +11,8 @@ answer left, cannot look as if it had never started.
 
 Row: eight 64-bit words. Word 0 is the proof, one aligned store: id << 11 | attempt << 3 | state.
 STARTED is stored before the first notification that may run code not ours. The rest are hints for
-display: word 1 = notification << 16 | module, word 2 = time.monotonic_ns of STARTED.
+display: word 1 = notification << 16 | module, word 2 = time.monotonic_ns of STARTED, words 3 to 7 a
+note of what foreign library is being called, as text; none if word 3 is 0.
 
 Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
 table of module names, written once at load.
@@ -38,6 +39,8 @@ LAYOUT_VERSION = 1
 ROW_WORDS = 8
 HEADER_WORDS = 8
 FINISHED_WORD = 3
+NOTE_WORD = 3
+NOTE_BYTES = (ROW_WORDS - NOTE_WORD) * 8
 NAME_BYTES = 48
 MAX_NAMES = 64
 
@@ -73,9 +76,9 @@ class RequestState(IntEnum):
 class Row:
     """One row as read: the request it speaks of, and how far that one has come."""
 
-    __slots__ = ("attempt", "id", "module", "notification", "started_ns", "state")
+    __slots__ = ("attempt", "id", "module", "note", "notification", "started_ns", "state")
 
-    def __init__(self, words: tuple[int, ...]) -> None:
+    def __init__(self, words: tuple[int, ...], note: bytes = b"") -> None:
         proof = words[0]
         self.id = proof >> 11
         self.attempt = (proof >> 3) & 0xFF
@@ -83,6 +86,7 @@ class Row:
         self.notification = words[1] >> 16
         self.module = words[1] & 0xFFFF
         self.started_ns = words[2]
+        self.note = note.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def describe_row(row: Row, names: list[str]) -> tuple[str, str, str]:
@@ -156,7 +160,8 @@ class ScoreboardReader:
         raw = os.pread(self.fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
         step = ROW_WORDS * 8
         return [
-            Row(struct.unpack_from("=3Q", raw, at)) for at in range(0, len(raw) - step + 1, step)
+            Row(struct.unpack_from("=3Q", raw, at), raw[at + NOTE_WORD * 8 : at + step])
+            for at in range(0, len(raw) - step + 1, step)
         ]
 
     def read_names(self) -> list[str]:

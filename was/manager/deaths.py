@@ -186,6 +186,7 @@ def _request_facts(request: InFlight) -> Facts:
         "notification": request.notification,
         "module": request.module,
         "fate": request.fate,
+        **({"library": request.library} if request.library else {}),
     }
 
 
@@ -207,6 +208,7 @@ def _read_scoreboard(fd: int) -> list[Facts]:
                     "state": state,
                     "notification": notification,
                     "module": module,
+                    **({"library": row.note} if row.note else {}),
                 }
             )
     return found

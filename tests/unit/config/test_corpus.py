@@ -379,12 +379,10 @@ def test_default_server(server):
     assert admin.sections[authentication + "basicAuthentication"]["realm"] == "shop"
     handlers = names(root.sections[WEB + "handlers"])
     assert (len(handlers), handlers[0], handlers[-1]) == (51, "WebDAV", "StaticFile")
-    assert [h.name for h in root.handlers.entries] == [
-        "CGI-exe",
-        "TRACEVerbHandler",
-        "OPTIONSVerbHandler",
-        "StaticFile",
-    ]
+    entries = [h.name for h in root.handlers.entries]
+    assert {"CGI-exe", "ASPClassic", "TRACEVerbHandler", "OPTIONSVerbHandler"} < set(entries)
+    assert entries[-1] == "StaticFile"
+    assert "WebDAV" not in entries
     (farm,) = loaded.section("webFarms").items
     assert [(s["address"], s["enabled"]) for s in farm.items] == [
         ("10.0.0.11", True),

@@ -109,6 +109,7 @@ def test_clear_and_remove_work_on_what_is_inherited(nested, home, at):
     settings = at(nested(), "/app")
     assert [h.name for h in settings.handlers.entries] == [
         "CGI-exe",
+        "ISAPI-dll",
         "OPTIONSVerbHandler",
         "StaticFile",
     ]

@@ -1,0 +1,1 @@
+"""C headers for compiled ISAPI extensions and filters; `was sdk` prints this folder."""

@@ -1,0 +1,1 @@
+"""ISAPI extensions in a worker: one session a request, spoken to from Python or from C."""

@@ -1,0 +1,38 @@
+"""win32api: texts of errors, and where a handle's module lies."""
+
+from __future__ import annotations
+
+import sys
+
+from was.worker.isapi.neighbours import winerror
+from was.worker.isapi.neighbours.pywintypes import error
+
+__all__ = ["FormatMessage", "GetConsoleTitle", "GetModuleFileName", "error"]
+
+_NAMES = {
+    number: name for name, number in vars(winerror).items() if name.startswith(("ERROR_", "WAIT_"))
+}
+
+
+def FormatMessage(number: int) -> str:
+    """The name of a Win32 error; raises `error` for one that has none here."""
+    if number not in _NAMES:
+        raise error(317, "FormatMessage", f"no text for {number}")
+    return _NAMES[number]
+
+
+def GetModuleFileName(handle: int) -> str:
+    """The file of the extension that was loaded with a handle (sys.isapidllhandle)."""
+    from was.worker.isapi.python_extension import file_of_handle
+
+    path = file_of_handle(handle)
+    if path is None:
+        if handle == 0:
+            return sys.executable
+        raise error(winerror.ERROR_INVALID_HANDLE, "GetModuleFileName", "not a module's handle")
+    return path
+
+
+def GetConsoleTitle() -> str:
+    """A worker has no console."""
+    raise error(winerror.ERROR_INVALID_HANDLE, "GetConsoleTitle", "there is no console")

@@ -1,0 +1,49 @@
+"""Where the URLs of a whole site lie, also those of its other applications."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from was.worker.application import HttpApplication
+
+if TYPE_CHECKING:
+    from was.config.model import Application
+    from was.worker.context import HttpContext
+
+__all__ = ["application_of", "map_site_path", "normalize"]
+
+
+def normalize(url: str) -> str:
+    """NORMALIZE_URL: decoded, without a query, dot segments and doubled slashes."""
+    from urllib.parse import unquote_to_bytes
+
+    path = unquote_to_bytes(url.partition("?")[0]).decode("utf-8", "surrogateescape")
+    path = path.replace("\\", "/")
+    ends = "/" if path.endswith(("/", "/.", "/..")) and path.strip("/.") else ""
+    return posixpath.normpath("/" + path.lstrip("/")) + ends if path else "/"
+
+
+def application_of(context: HttpContext, url: str) -> Application:
+    """The configured application of the site that a URL path belongs to."""
+    lower = url.lower()
+    found = context.application.config
+    longest = -1
+    for config in context.site.config.applications:
+        prefix = "" if config.path == "/" else config.path.rstrip("/").lower()
+        if (
+            len(prefix) > longest
+            and lower.startswith(prefix)
+            and (lower[len(prefix) : len(prefix) + 1] in ("", "/"))
+        ):
+            found, longest = config, len(prefix)
+    return found
+
+
+def map_site_path(context: HttpContext, url: str) -> str:
+    """The file that a URL path of the site stands for."""
+    path = normalize(url)
+    config = application_of(context, path)
+    if config is context.application.config or config.path == context.application.path:
+        return context.map_path(path)
+    return HttpApplication(context.site, config, context.application.pool).map_path(path)

@@ -1,0 +1,147 @@
+"""IsapiModule: runs ISAPI extensions, compiled ones and those in Python, as a handler.
+
+The extension is the mapping's scriptProcessor, or, where it has none, the file that the URL names.
+It is loaded at the first request that comes to it, once a process. What an extension does to the
+process is the process's end: give it a pool of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was import faults
+from was.ipc.scoreboard import RequestState
+from was.log import log_exception
+from was.worker.application_calls import RequestInterruptedError, forget
+from was.worker.exchange import ClientGoneError
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    PENDING,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.pipeline import refuse_failed
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.restriction import make_restriction
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+    from was.worker.isapi.errors import ImageError
+
+MODULE = "IsapiModule"
+
+_STARTED = int(RequestState.STARTED)
+
+
+class IsapiHandler(HttpModule):
+    """The extensions of one application."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self._may_run = make_restriction(application.settings, "notListedIsapisAllowed")
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Run the extension; PENDING where it answers later."""
+        # Loaded for the first request: a worker without extensions has none of it.
+        from was.worker.isapi.errors import ImageError
+        from was.worker.isapi.images import find_extension
+        from was.worker.isapi.note import take_away
+        from was.worker.isapi.session import Session
+
+        script_map = context.script_map
+        path = script_map.script_processor if script_map is not None else ""
+        session = Session(context)
+        if not path:
+            path = session.paths.script_path
+        if not self._may_run(path):
+            return _refuse_restricted(context, path)
+        exchange = context.exchange
+        # From here on code that is not ours may run: only now can a second run do harm.
+        exchange.words[exchange.row] = context.proof | _STARTED
+        faults.reach("worker.begun")
+        try:
+            status = find_extension(path, context).call(session)
+        except ImageError as error:
+            take_away(exchange)
+            return _refuse_image(context, error)
+        except RequestInterruptedError as error:
+            forget(context.proof)
+            log_exception(
+                "request_interrupted", error, request=context.request_id, url=context.message.target
+            )
+            context.is_cut = True
+            status = 4
+        except ClientGoneError:
+            context.is_cut = True
+            status = 4
+        except BaseException as error:  # noqa: BLE001 SystemExit is an extension's error here
+            _fail(context, error, path)
+            status = 0
+        return CONTINUE if session.returned(status) else PENDING
+
+
+def _fail(context: HttpContext, error: BaseException, path: str) -> None:
+    """An extension in Python raised: 500.0, or a cut if the response has begun."""
+    log_exception(
+        "application_error",
+        error,
+        application=path,
+        request=context.request_id,
+        url=context.message.target,
+    )
+    if context.exchange.started:
+        context.is_cut = True
+    else:
+        refuse_failed(context, error, MODULE, "EXECUTE_REQUEST_HANDLER")
+
+
+def _refuse_restricted(context: HttpContext, path: str) -> RequestNotificationStatus:
+    context.response.set_status(404, "Not Found", 2, 0x800704EC)
+    context.response.set_error_description(
+        f"security/isapiCgiRestriction does not allow {path}: "
+        f'<add path="{path}" allowed="true" /> there would.'
+    )
+    return FINISH_REQUEST
+
+
+def _refuse_image(context: HttpContext, error: ImageError) -> RequestNotificationStatus:
+    response = context.response
+    response.set_status(500, "Internal Server Error", 0, 0x80070000 | error.number)
+    response.set_error_description(f"The ISAPI extension could not be loaded: {error}")
+    if response.error is not None:
+        response.error.traceback = error.traceback
+    return FINISH_REQUEST
+
+
+class _Factory(ApplicationModuleFactory):
+    """Has the extensions told when the worker ends."""
+
+    def terminate(self) -> None:
+        """TerminateExtension for all that were loaded."""
+        import sys
+
+        images = sys.modules.get("was.worker.isapi.images")
+        if images is not None:
+            images.terminate_all()
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    handlers = application.settings.handlers.entries
+    if any(MODULE in handler.modules for handler in handlers):
+        return IsapiHandler(application)
+    return HttpModule()
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    from was.worker.isapi import import_names
+
+    import_names.install()
+    registration_info.set_request_notifications(
+        _Factory(_make), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )
