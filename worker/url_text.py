@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from urllib.parse import unquote
+import re
+from urllib.parse import quote, unquote
 
-__all__ = ["quote_path", "read_url"]
+__all__ = ["quote_path", "read_url", "tidy_url"]
 
 _SAFE = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
 )
+_UNSAFE = re.compile(r"[^!#-;=?-\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
+
+
+def tidy_url(text: str) -> str:
+    """What is a URL, or meant to be, with what no URL may hold quoted."""
+    return _UNSAFE.sub(lambda m: quote(m[0].encode("utf-8", "surrogateescape"), safe=""), text)
 
 
 def quote_path(path: str) -> str:

@@ -8,13 +8,13 @@ of the second only what no URL may hold is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from html import escape
 from urllib.parse import quote, unquote
 
 from was.config.templates import BackReference, Call, Part, Template, Variable
 from was.errors import WasError
+from was.worker.url_text import tidy_url
 
 __all__ = [
     "Expression",
@@ -25,12 +25,10 @@ __all__ = [
     "build_expression",
     "build_url",
     "quote_decoded",
-    "tidy",
 ]
 
 _DECODED_VARIABLES = frozenset({"URL", "PATH_INFO", "SCRIPT_NAME", "REQUEST_FILENAME"})
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
-_UNSAFE = re.compile(r"[^!#-;=?-\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
 
 
 class RewriteError(WasError):
@@ -117,13 +115,13 @@ def _captured(number: int, is_condition: bool) -> Expression:
 def _quoted(part: Part, maps: Maps) -> Expression:
     plain = _compile(part, maps)
     if isinstance(part, str):
-        text = tidy(part)
+        text = tidy_url(part)
         return lambda scope: text
     if part == Variable("REQUEST_URI"):
         return lambda scope: _quote_uri(plain(scope))
     if _is_decoded(part):
         return lambda scope: quote_decoded(plain(scope))
-    return lambda scope: tidy(plain(scope))
+    return lambda scope: tidy_url(plain(scope))
 
 
 def _is_decoded(part: Part) -> bool:
@@ -145,12 +143,7 @@ def quote_decoded(text: str) -> str:
 
 def _quote_uri(text: str) -> str:
     path, mark, query = text.partition("?")
-    return quote_decoded(path) + mark + tidy(query)
-
-
-def tidy(text: str) -> str:
-    """What is a URL, or meant to be, with what no URL may hold quoted."""
-    return _UNSAFE.sub(lambda m: quote(m[0].encode("utf-8", "surrogateescape"), safe=""), text)
+    return quote_decoded(path) + mark + tidy_url(query)
 
 
 def _url_decode(text: str) -> str:

@@ -22,9 +22,9 @@ from was.worker.rewriting.expressions import (
     Scope,
     build_expression,
     build_url,
-    tidy,
 )
 from was.worker.rewriting.targets import add_query, location_of, split_target
+from was.worker.url_text import tidy_url
 
 __all__ = ["Abort", "Answer", "Ending", "InboundRule", "Redirect", "RewrittenRequest", "run_rules"]
 
@@ -199,8 +199,8 @@ class _Redirect(_Action):
         is_absolute = self._names_server or (
             self._may_be_absolute and "://" in url.partition("?")[0]
         )
-        query = tidy(request.query) if self._appends else ""
-        return Redirect(self._status, location_of(url, tidy(folder), query, is_absolute))
+        query = tidy_url(request.query) if self._appends else ""
+        return Redirect(self._status, location_of(url, tidy_url(folder), query, is_absolute))
 
 
 class _Respond(_Action):
