@@ -13,6 +13,7 @@ from was.config.choices import AccessType, DenyAction
 __all__ = [
     "AUTHORIZATION",
     "BASIC",
+    "DEFAULT_DIGEST_REALM",
     "DIGEST",
     "DYNAMIC_IP_SECURITY",
     "IP_SECURITY",
@@ -37,6 +38,9 @@ DIGEST = _SECURITY + "authentication/digestAuthentication"
 DYNAMIC_IP_SECURITY = _SECURITY + "dynamicIpSecurity"
 IP_SECURITY = _SECURITY + "ipSecurity"
 USERS = _SECURITY + "authentication/users"
+
+# What IIS says where digestAuthentication has no realm.
+DEFAULT_DIGEST_REALM = "Digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

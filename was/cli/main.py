@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Ask the modules of a worker process."),
     "run": ("run", "Serve one WSGI application, without a home."),
     "config": ("config", "Check the configuration."),
+    "user": ("user", "Add, list and delete users who log in."),
     "install": ("install", "Write a unit for the machine's service manager."),
     "sdk": ("sdk", "Print the folder of the C headers for compiled ISAPI extensions."),
     "load": ("load", "Send requests to a URL and count how each ended."),

@@ -72,8 +72,8 @@ def run(home, monkeypatch):
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
 
-    def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(cli, ["--home", str(home.path), *arguments])
+    def run_command(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(cli, ["--home", str(home.path), *arguments], input=stdin)
 
     return run_command
 

@@ -1,0 +1,184 @@
+"""DigestAuthenticationModule (RFC 7616): proof of a password without sending it.
+
+Offered are SHA-256 and MD5, each where a user has a hash for it and the realm (`was user add
+--digest`). A nonce is good for five minutes; every request of it has its own count, taken once. A
+right answer to a nonce that is good no more is told `stale`, and the client comes again without
+asking anybody for a password. 401.1 for a wrong answer, 400 for one about another URL.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from was.config.security_settings import (
+    DEFAULT_DIGEST_REALM,
+    DIGEST,
+    DigestAuthentication,
+    User,
+)
+from was.config.typed import Typer
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+    from was.worker.digest import Nonces
+    from was.worker.response import HttpResponse
+
+_LOGON_FAILURE = 0x8007052E
+_E_ACCESSDENIED = 0x80070005
+
+# By secret: all paths of the worker take one another's nonces. Other users make another secret.
+_MOST_BOOKS = 64
+_books: dict[bytes, Nonces] = {}
+_own_secret: list[bytes] = []
+
+
+class DigestAuthenticator(HttpModule):
+    """The users and the realm of one application or path."""
+
+    wants_errors_only = True
+
+    def __init__(self, application: HttpApplication, settings: DigestAuthentication) -> None:
+        # Imported where the scheme is enabled: hashlib brings OpenSSL along.
+        from was.worker import accounts, digest
+
+        self._accounts_of, self._digest = accounts, digest
+        self._accounts = accounts.Accounts(application)
+        self._realm = accounts.realm_of(settings.realm, DEFAULT_DIGEST_REALM)
+        users = [u for u in self._accounts.all() if u.digest_realm == self._realm]
+        hashes = {"SHA-256": [u.digest_sha256 for u in users], "MD5": [u.digest_md5 for u in users]}
+        # Where nobody has any, the older one is offered, as IIS would.
+        self._offered = [name for name, known in hashes.items() if any(known)] or ["MD5"]
+        self._nonces = _book(application.is_multiprocess, [*hashes["SHA-256"], *hashes["MD5"]])
+
+    def on_authenticate_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Set the user, refuse with 401.1, or pass where the client names no user this way."""
+        if context.user is not None:
+            return CONTINUE
+        sent = self._accounts_of.credentials_of(context.fields, "digest")
+        if sent is None:
+            return CONTINUE
+        answer = self._digest.parse_response(sent)
+        if answer is None or answer.realm != self._realm or answer.algorithm not in self._offered:
+            return _refuse(context, 401, 1, _LOGON_FAILURE)
+        user = self._accounts.find(_text(answer.user))
+        ha1 = self._hash_of(user, answer.algorithm)
+        # Also for nobody, so that the time taken does not tell.
+        is_right = answer.matches(ha1 or "-", context.message.method)
+        if user is None or not ha1 or not is_right:
+            return _refuse(context, 401, 1, _LOGON_FAILURE)
+        if not _is_about(answer.uri, context.message.target):
+            return _refuse(context, 400, 0, 0x80070057)
+        if self._nonces.take(answer.nonce, answer.count) is self._digest.Freshness.STALE:
+            self._challenge(context, is_stale=True)
+            return _refuse(context, 401, 2, _E_ACCESSDENIED)
+        context.user = self._accounts_of.Account(
+            user, authentication_type="Digest", sent_name=_text(answer.user), shown=user.name
+        )
+        return CONTINUE
+
+    def on_send_response(
+        self, context: HttpContext, provider: HttpResponse
+    ) -> RequestNotificationStatus:
+        """Say with every 401 that this scheme may be used."""
+        response = context.response
+        if response.status != 401 or not provider.headers_being_sent:
+            return CONTINUE
+        for name, value in response.fields:
+            if name.lower() == "www-authenticate" and value[:6].lower() == "digest":
+                return CONTINUE
+        self._challenge(context, is_stale=False)
+        return CONTINUE
+
+    def _hash_of(self, user: User | None, algorithm: str) -> str:
+        if user is None or user.digest_realm != self._realm:
+            return ""
+        return user.digest_sha256 if algorithm == "SHA-256" else user.digest_md5
+
+    def _challenge(self, context: HttpContext, *, is_stale: bool) -> None:
+        nonce = self._nonces.issue()
+        stale = ", stale=true" if is_stale else ""
+        realm = self._accounts_of.quoted(self._realm)
+        for algorithm in self._offered:
+            context.response.set_header(
+                "WWW-Authenticate",
+                f'Digest realm={realm}, qop="auth", algorithm={algorithm}, nonce="{nonce}", '
+                f"charset=UTF-8{stale}",
+                replace=False,
+            )
+
+
+def _book(is_shared: bool, hashes: list[str]) -> Nonces:
+    """The nonces of this worker; with others in the pool, those that all of them can check.
+
+    The workers of a web garden have the users' hashes in common, and nobody else knows them. What
+    one of them has counted the others do not know: there a request could be taken once by each.
+    """
+    import hashlib
+    import os
+
+    from was.worker.digest import Nonces
+
+    known = [h for h in hashes if h]
+    if is_shared and known:
+        secret = hashlib.sha256("\n".join(["was.digest.nonces", *known]).encode()).digest()
+    else:
+        if not _own_secret:
+            _own_secret.append(os.urandom(32))
+        secret = _own_secret[0]
+    if secret not in _books and len(_books) >= _MOST_BOOKS:
+        del _books[next(iter(_books))]
+    return _books.setdefault(secret, Nonces(secret, now=time.monotonic))
+
+
+def _text(name: str) -> str:
+    """A name that came as UTF-8 in a field, which is Latin-1 text."""
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def _is_about(uri: str, target: str) -> bool:
+    """Whether the answer is about the URL that was asked for, in either form of a target."""
+    return uri == target or _path_of(uri) == _path_of(target)
+
+
+def _path_of(target: str) -> str:
+    scheme, separator, rest = target.partition("://")
+    if not separator or "/" in scheme or "?" in scheme:
+        return target
+    return "/" + rest.partition("/")[2]
+
+
+def _refuse(
+    context: HttpContext, status: int, sub_status: int, hresult: int
+) -> RequestNotificationStatus:
+    context.response.set_status(status, "", sub_status, hresult)
+    return FINISH_REQUEST
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    settings = Typer().make(DigestAuthentication, application.settings.section(DIGEST))
+    return DigestAuthenticator(application, settings) if settings.enabled else HttpModule()
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to AUTHENTICATE_REQUEST and SEND_RESPONSE."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(_make),
+        RequestNotification.AUTHENTICATE_REQUEST | RequestNotification.SEND_RESPONSE,
+        0,
+    )
