@@ -9,12 +9,14 @@ from was.config.merge import Merged
 from was.config.model import (
     AnonymousAuthentication,
     AppPool,
+    Caching,
     CentralLog,
     ConfigHistory,
     DefaultDocument,
     DirectoryBrowse,
     GlobalModule,
     HandlersSection,
+    HttpCompression,
     HttpErrors,
     HttpLogging,
     HttpProtocol,
@@ -26,6 +28,7 @@ from was.config.model import (
     ServerConfig,
     ServerRuntime,
     StaticContent,
+    UrlCompression,
     WebLimits,
 )
 from was.config.schema import ElementSchema
@@ -174,5 +177,8 @@ def build_settings(
         ),
         request_filtering=typer.shared(RequestFiltering, views[_WEB + "security/requestFiltering"]),
         rule_folders=rule_folders,
+        http_compression=typer.shared(HttpCompression, views[_WEB + "httpCompression"]),
+        url_compression=typer.shared(UrlCompression, views[_WEB + "urlCompression"]),
+        caching=typer.shared(Caching, views[_WEB + "caching"]),
         sections=views,
     )

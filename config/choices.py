@@ -10,6 +10,8 @@ from enum import StrEnum
 __all__ = [
     "AccessType",
     "CacheControlMode",
+    "CacheLocation",
+    "CachePolicy",
     "CentralLogMode",
     "CpuAction",
     "DenyAction",
@@ -196,6 +198,26 @@ class CacheControlMode(StrEnum):
     DISABLE_CACHE = "DisableCache"
     USE_MAX_AGE = "UseMaxAge"
     USE_EXPIRES = "UseExpires"
+
+
+class CachePolicy(StrEnum):
+    """What the output cache keeps of responses with an extension."""
+
+    DONT_CACHE = "DontCache"
+    CACHE_UNTIL_CHANGE = "CacheUntilChange"
+    CACHE_FOR_TIME_PERIOD = "CacheForTimePeriod"
+    DISABLE_CACHE = "DisableCache"
+
+
+class CacheLocation(StrEnum):
+    """Who may keep a response: the server, the client, proxies between."""
+
+    ANY = "Any"
+    CLIENT = "Client"
+    DOWNSTREAM = "Downstream"
+    SERVER = "Server"
+    NONE = "None"
+    SERVER_AND_CLIENT = "ServerAndClient"
 
 
 class ShowFlag(StrEnum):

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 from was.config.choices import (
     CacheControlMode,
+    CacheLocation,
+    CachePolicy,
     CentralLogMode,
     CpuAction,
     ErrorMode,
@@ -37,6 +39,15 @@ from was.config.choices import (
     ResponseMode,
     ShowFlag,
     StartMode,
+)
+from was.config.response_settings import (
+    CacheProfile,
+    Caching,
+    CompressionScheme,
+    CompressionType,
+    HttpCompression,
+    UrlCompression,
+    library_of,
 )
 from was.config.settings import (
     AnonymousAuthentication,
@@ -69,10 +80,16 @@ __all__ = [
     "Application",
     "Binding",
     "CacheControlMode",
+    "CacheLocation",
+    "CachePolicy",
+    "CacheProfile",
+    "Caching",
     "CentralBinaryLogFile",
     "CentralLog",
     "CentralLogMode",
     "CentralW3CLogFile",
+    "CompressionScheme",
+    "CompressionType",
     "ConfigHistory",
     "Cpu",
     "CpuAction",
@@ -91,6 +108,7 @@ __all__ = [
     "HandlerAccess",
     "HandlersSection",
     "HeaderLimit",
+    "HttpCompression",
     "HttpErrors",
     "HttpLogging",
     "HttpProtocol",
@@ -128,9 +146,11 @@ __all__ = [
     "SiteLimits",
     "StartMode",
     "StaticContent",
+    "UrlCompression",
     "Value",
     "VirtualDirectory",
     "WebLimits",
+    "library_of",
 ]
 
 

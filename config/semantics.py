@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from was.config.level import Level
 from was.config.merge import Element, Operation
-from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value
+from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value, library_of
 from was.config.rewrite_checks import rewrite_remarks
 from was.config.schema import ElementSchema
 from was.config.security_checks import security_remarks
@@ -43,6 +43,7 @@ SITES = "system.applicationHost/sites"
 GLOBAL_MODULES = "system.webServer/globalModules"
 MODULES = "system.webServer/modules"
 HANDLERS = "system.webServer/handlers"
+COMPRESSION = "system.webServer/httpCompression"
 
 MANAGED = "ManagedPipelineHandler"
 _MODULE_MISSING = 0x8007007E
@@ -179,6 +180,7 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
                     found.append(_warning(section, f"section {path}"))
                 else:
                     _collect(section, section.schema, found)
+            found.extend(_compression_remarks(scope.sections.get(COMPRESSION)))
             for item in _added(scope.sections.get(HANDLERS)):
                 modules = _names(item.values.get("modules", MANAGED))
                 if MANAGED in modules or known.windows_only.intersection(modules):
@@ -199,6 +201,21 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found
+
+
+def _compression_remarks(section: Element | None) -> Iterable[str]:
+    for item in _added(section):
+        name = str(item.values["name"])
+        library = library_of(name)
+        if library is None:
+            yield _warning(item, f"scheme {name}")
+        elif not library:
+            text = f"scheme {name}: its library is not installed (extra `compression`), not used"
+            yield f"{item.file}:{item.line}: {text}"
+    directory = "" if section is None else str(section.values.get("directory", ""))
+    if section is not None and is_windows_path(directory):
+        text = "httpCompression/@directory: the pool's own temporary folder is used"
+        yield f"{section.file}:{section.line}: {text}"
 
 
 def _warning(element: Element, what: str) -> str:

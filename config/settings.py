@@ -20,6 +20,7 @@ from was.config.choices import (
     ResponseMode,
     ShowFlag,
 )
+from was.config.response_settings import Caching, HttpCompression, UrlCompression
 
 __all__ = [
     "AnonymousAuthentication",
@@ -313,6 +314,9 @@ class PathSettings:
     anonymous_authentication: AnonymousAuthentication = AnonymousAuthentication()
     request_filtering: RequestFiltering = RequestFiltering()
     rule_folders: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    http_compression: HttpCompression = field(default_factory=HttpCompression)
+    url_compression: UrlCompression = field(default_factory=UrlCompression)
+    caching: Caching = field(default_factory=Caching)
     sections: Mapping[str, SectionView] = field(default_factory=dict[str, SectionView])
 
     def section(self, path: str) -> SectionView:

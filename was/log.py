@@ -99,6 +99,8 @@ EVENTS: dict[str, str] = {
     "unexpected_error": "error",
     "leadership_error": "error",
     "limit_lowered": "warning",
+    "compression_elsewhere": "info",
+    "compression_failed": "warning",
 }
 
 _process = "was"

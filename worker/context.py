@@ -64,6 +64,8 @@ class HttpContext(msgspec.Struct, eq=False):
     is_cut: bool = False
     is_reset: bool = False  # cut without an answer, also where nothing was sent yet
     is_body_touched: bool = False
+    # The file that answers as a whole: its path, its status when it was opened, its MIME type.
+    served_file: tuple[str, os.stat_result, str] | None = None
     log_text: str = ""
     logged_url: tuple[str, str] | None = None  # path and query for the log, if other than these
     disabled: dict[int, tuple[int, int]] | None = None

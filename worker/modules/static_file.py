@@ -131,6 +131,7 @@ class StaticFile(HttpModule):
         self, context: HttpContext, fd: int, status: os.stat_result, media_type: str
     ) -> bool:
         """Fill the response; True if it keeps the descriptor."""
+        context.served_file = (context.physical_path, status, media_type)
         response = context.response
         size = status.st_size
         modified = int(status.st_mtime)

@@ -1,0 +1,100 @@
+"""The body of a response, through an encoder: as a whole, or one flush after the other.
+
+What a file gives is read in blocks; coded bytes beyond a limit go to an unlinked file. So memory is
+bounded whatever the body's length.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from was.worker.response import FileRegion
+
+if TYPE_CHECKING:
+    from was.worker.encoders import Encoder
+
+__all__ = ["encode_body", "encode_piece"]
+
+_BLOCK_BYTES = 1 << 16
+
+
+def encode_body(
+    chunks: list[bytes | FileRegion], encoder: Encoder, memory_bytes: int
+) -> list[bytes | FileRegion]:
+    """The coded form of a whole body: bytes, or the region of a file if it is longer than that.
+
+    Leaves `chunks` as they are. Raises OSError when there is no room for the file.
+    """
+    return encode_piece(chunks, encoder, memory_bytes, is_last=True)
+
+
+def encode_piece(
+    chunks: list[bytes | FileRegion], encoder: Encoder, memory_bytes: int, *, is_last: bool
+) -> list[bytes | FileRegion]:
+    """The same for some of a body: the client can decode at once what it gets; [] for nothing."""
+    kept: list[bytes] = []
+    length = kept_bytes = 0
+    fd = -1
+    try:
+        for coded in _coded(chunks, encoder, is_last):
+            kept.append(coded)
+            length += len(coded)
+            kept_bytes += len(coded)
+            if kept_bytes > memory_bytes:
+                if fd < 0:
+                    fd = _unlinked_file()
+                _write(fd, b"".join(kept))
+                kept.clear()
+                kept_bytes = 0
+        data = b"".join(kept)
+        if fd < 0:
+            return [data] if data else []
+        _write(fd, data)
+    except BaseException:
+        if fd >= 0:
+            os.close(fd)
+        raise
+    return [FileRegion(fd, 0, length)]
+
+
+def _coded(chunks: list[bytes | FileRegion], encoder: Encoder, is_last: bool) -> Iterator[bytes]:
+    is_empty = True
+    for data in _blocks(chunks):
+        is_empty = False
+        yield encoder.encode(data)
+    if is_last:
+        yield encoder.finish()
+    elif not is_empty:
+        yield encoder.flush()
+
+
+def _blocks(chunks: list[bytes | FileRegion]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            for at in range(0, len(chunk), _BLOCK_BYTES):
+                yield chunk[at : at + _BLOCK_BYTES]
+            continue
+        at, end = chunk.offset, chunk.offset + chunk.length
+        while at < end:
+            data = os.pread(chunk.fd, min(_BLOCK_BYTES, end - at), at)
+            if not data:
+                raise OSError("the file has become shorter while it was sent")
+            at += len(data)
+            yield data
+
+
+def _unlinked_file() -> int:
+    """A file without a name in the pool's temporary folder."""
+    import tempfile  # seldom needed, and brings others along
+
+    fd, name = tempfile.mkstemp(prefix="was-body-")
+    os.unlink(name)
+    return fd
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
