@@ -44,7 +44,9 @@ def test_the_deepest_speaker_is_named(load, home):
     server = loaded.shown("")["system.webServer/directoryBrowse"]
     assert origin(server, "enabled") is None
     assert origin(server, "showFlags")[0] == SERVER
-    assert not any(v.origin for v in loaded.shown("")["system.webServer/serverSideInclude"].attributes)
+    assert not any(
+        v.origin for v in loaded.shown("")["system.webServer/serverSideInclude"].attributes
+    )
     app = loaded.shown("s/APP/x")["system.webServer/directoryBrowse"]
     assert origin(app, "enabled")[0] == f"{SERVER}"
     folder = loaded.shown("S/a/file.txt")["system.webServer/directoryBrowse"]
