@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from was.config.semantics import is_windows_path
+from was.worker.child_requests import ExecuteFlag
 from was.worker.compressed_files import CompressedFiles
 from was.worker.content_coding import Chooser, TypeTable, weakened
 from was.worker.cpu_gate import CpuGate
@@ -76,7 +77,7 @@ class StaticCompression(HttpModule):
         response = context.response
         if status.st_size < self._least_bytes or not self._types.is_compressed(media_type):
             return CONTINUE
-        if response.status not in (200, 304) or context.exchange.started:
+        if response.status not in (200, 304) or context.exchange.started or _is_part(context):
             return CONTINUE
         # Also where it goes as it is: a cache must know that others get something else.
         response.add_encoded_fields(_VARY, _VARY_BLOCK)
@@ -149,6 +150,16 @@ class StaticCompression(HttpModule):
             response.set_header("ETag", weakened(etag))
         for name, value in self._cache_fields:
             response.set_header(name, value)
+
+
+def _is_part(context: HttpContext) -> bool:
+    """Whether the file is to be part of another request's response, whose fields will not say."""
+    child, parent = context.child, context.parent_context
+    if child is None or parent is None:
+        return child is not None
+    return bool(
+        child.flags & ExecuteFlag.NO_HEADERS or parent.response.chunks or parent.exchange.started
+    )
 
 
 def _folders(directory: str, pool: str) -> list[str]:

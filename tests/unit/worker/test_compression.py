@@ -128,6 +128,15 @@ def test_what_goes_compressed_when_allowed(site, tmp_path, settings, changes):
     assert gzip.decompress(exchange.body) == TEXT
 
 
+def test_a_default_document_goes_out_compressed(site, tmp_path):
+    """It is a child request of the folder's, whose answer it becomes."""
+    (site / "index.html").write_bytes(TEXT)
+    exchange = ask(make_server(tmp_path, static()), path="/", fields=GZIP)
+    assert exchange.headers()["content-encoding"] == "gzip"
+    assert gzip.decompress(exchange.body) == TEXT
+    assert exchange.length == len(exchange.body)
+
+
 def test_a_part_of_a_file_is_never_compressed(site, tmp_path):
     """206 says which bytes of the file it holds."""
     server = make_server(tmp_path, static('noCompressionForRange="false"'))
