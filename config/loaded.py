@@ -166,9 +166,32 @@ class LoadedServer:
         `path` is that of the server (""), or Site/app/folder/file. Raises ConfigErrors for a path
         of no site, and for one with a fault on its way.
         """
-        site_name, _, rest = path.partition("/")
-        if not site_name:
+        if not path:
             return self._shown(self._every_section, [])
+        with self._lock:
+            node = self._node_at(path)
+            return self._shown(node.own.sections, scopes_of(node))
+
+    def has_site(self, name: str) -> bool:
+        """Whether there is a site of this name."""
+        return any(s.name.lower() == name.lower() for s in self.config.sites)
+
+    def section_at(self, section: str, path: str) -> SectionView:
+        """What is in force in one section at a path as in `shown`.
+
+        KeyError: no such section. Raises ConfigErrors as `shown` does.
+        """
+        schema = self._foundation.schema[section]
+        viewer = Viewer(self._viewer.home, self._viewer.variables)
+        if not path:
+            return viewer.section(self._every_section.get(section), schema)
+        with self._lock:
+            node = self._node_at(path)
+            sections = self._every_section if section.startswith(_HOST) else node.own.sections
+            return viewer.section(sections.get(section), schema)
+
+    def _node_at(self, path: str) -> PathNode:
+        site_name, _, rest = path.partition("/")
         site = next((s for s in self.config.sites if s.name.lower() == site_name.lower()), None)
         if site is None:
             text = f"Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/{path}'"
@@ -176,11 +199,10 @@ class LoadedServer:
         url = "/" + rest.strip("/")
         above = [a for a in site.applications if f"{url}/".lower().startswith(_prefix(a))]
         application = max(above, key=lambda a: len(a.path), default=site.applications[0])
-        with self._lock:
-            node = self.node(site, application, url)
-            if node.errors:
-                raise ConfigErrors(list(node.errors))
-            return self._shown(node.own.sections, scopes_of(node))
+        node = self.node(site, application, url)
+        if node.errors:
+            raise ConfigErrors(list(node.errors))
+        return node
 
     def _shown(
         self, sections: Mapping[str, Merged], deeper: list[tuple[Scope, Source]]

@@ -7,6 +7,7 @@ docs/samples holds modules to begin with. Names that are not listed in `__all__`
 
 from __future__ import annotations
 
+from was.worker.admin_manager import AdminManager
 from was.worker.application import HttpApplication, HttpSite
 from was.worker.cache_data import CacheSpecificData
 from was.worker.cache_keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
@@ -14,6 +15,7 @@ from was.worker.child_requests import CloneFlag, ExecuteFlag
 from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection
 from was.worker.context import HttpContext
+from was.worker.file_info import FileInfo
 from was.worker.file_monitors import FileMonitor
 from was.worker.global_providers import (
     ApplicationPreloadProvider,
@@ -32,6 +34,7 @@ from was.worker.global_providers import (
 from was.worker.hresult import HResultError
 from was.worker.http_server import HttpServer
 from was.worker.mapping import ScriptMapInfo
+from was.worker.metadata import MetadataInfo
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -62,6 +65,8 @@ from was.worker.stored_contexts import (
     NamedContextContainer,
     StoredContext,
 )
+from was.worker.tokens import HttpTokenEntry, Token
+from was.worker.url_info import UrlInfo
 from was.worker.user import HttpUser
 
 __all__ = [
@@ -70,6 +75,7 @@ __all__ = [
     "GL_CONTINUE",
     "GL_HANDLED",
     "PENDING",
+    "AdminManager",
     "ApplicationModuleFactory",
     "ApplicationPreloadProvider",
     "ApplicationProvider",
@@ -85,6 +91,7 @@ __all__ = [
     "EventProvider",
     "ExecuteFlag",
     "FileChangeProvider",
+    "FileInfo",
     "FileKey",
     "FileMonitor",
     "FileRegion",
@@ -101,8 +108,10 @@ __all__ = [
     "HttpResponse",
     "HttpServer",
     "HttpSite",
+    "HttpTokenEntry",
     "HttpUser",
     "MapPathProvider",
+    "MetadataInfo",
     "ModuleContextContainer",
     "ModuleRegistrationInfo",
     "NamedContextContainer",
@@ -120,6 +129,8 @@ __all__ = [
     "SuspendProcessCallback",
     "SuspendProcessProvider",
     "ThreadCleanupProvider",
+    "Token",
     "TokenKey",
     "UriKey",
+    "UrlInfo",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from was.errors import ConfigErrors
     from was.worker.app_loader import ApplicationLoader
     from was.worker.call_lists import CallLists
+    from was.worker.http_server import HttpServer
     from was.worker.path_calls import PathCalls
     from was.worker.registration import ModuleRegistration
 
@@ -50,6 +51,7 @@ class HttpApplication:
         self.id: str = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
         self.config_path = f"MACHINE/WEBROOT/APPHOST/{site.site_name}{self.prefix}"
         self.module_context_container = ModuleContextContainer()
+        self.server: HttpServer  # of the worker that it runs in
         self.settings: PathSettings
         self.calls: CallLists
         self.paths: PathCalls
@@ -104,6 +106,11 @@ class HttpApplication:
 
     def root_of(self, url: str) -> str:
         """The folder of the virtual directory that a URL path lies in."""
+        directory = self.directory_of(url)
+        return self.physical_path if directory is None else directory.physical_path
+
+    def directory_of(self, url: str) -> VirtualDirectory | None:
+        """The virtual directory that a URL path lies in."""
         below = url[self.prefix_length :]
         for directory in self._directories:
             length = len(directory.path)
@@ -111,8 +118,8 @@ class HttpApplication:
                 below[:length].lower() == directory.path.lower()
                 and below[length : length + 1] in ("", "/")
             ):
-                return directory.physical_path
-        return self.physical_path
+                return directory
+        return None
 
 
 def _by_length(directories: tuple[VirtualDirectory, ...]) -> tuple[VirtualDirectory, ...]:

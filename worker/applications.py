@@ -74,6 +74,17 @@ class Applications:
                 return None
             folder = folder.rpartition("/")[0]
 
+    @property
+    def loaded(self) -> LoadedServer | None:
+        """The configuration in force."""
+        return self._loaded
+
+    def named(self, site_name: str, path: str) -> HttpApplication | None:
+        """The application of ours that a canonical path of a site belongs to."""
+        wanted = site_name.lower()
+        site = next((s for s in self._sites.values() if s.site_name.lower() == wanted), None)
+        return None if site is None else self.owner(site.site_id, path)
+
     def __iter__(self) -> Iterator[HttpApplication]:
         return iter(self._all.values())
 
@@ -158,7 +169,10 @@ class Applications:
             application.settings = loaded.silent_settings()
         self._resolve(application)
         application.calls = self._make_calls(application, application.errors)
+        before: PathCalls | None = getattr(application, "paths", None)
         application.paths = PathCalls(application, find, self._make_calls)
+        if before is not None:
+            before.metadata.close()
 
     # ── web.config files ────────────────────────────────────────────────────────────────────────
 
@@ -191,6 +205,7 @@ class Applications:
 
     def _stop(self, application: HttpApplication) -> None:
         self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
+        application.paths.metadata.close()
         application.module_context_container.cleanup()
 
     def clean_up_sites(self) -> None:

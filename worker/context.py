@@ -17,6 +17,7 @@ import msgspec
 from was.ipc.messages import request_id_text
 from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection, is_local_request
+from was.worker.held_objects import HeldObjects
 from was.worker.hresult import ERROR_NOT_FOUND, ERROR_NOT_SUPPORTED, HResultError
 from was.worker.notifications import RequestNotificationStatus
 from was.worker.providers import MapPathProvider
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
     from was.worker.application import HttpApplication, HttpSite
     from was.worker.call_lists import CallLists, HandlerPlan, Step
     from was.worker.child_requests import ChildExchange
+    from was.worker.file_info import FileInfo
     from was.worker.mapping import ScriptMapInfo
+    from was.worker.metadata import MetadataInfo
     from was.worker.registration import HttpModule, ModuleRegistration
     from was.worker.request_exchange import RequestExchange
+    from was.worker.url_info import UrlInfo
     from was.worker.user import HttpUser
 
 __all__ = ["HttpContext"]
@@ -82,6 +86,7 @@ class HttpContext(msgspec.Struct, eq=False):
     completion: AsyncCompletion | RequestNotificationStatus | None = None
     child: ChildExchange | None = None  # of a child request; None for a root
     children: list[HttpContext] | None = None  # cloned and not released
+    _held: HeldObjects | None = None
 
     @classmethod
     def of(
@@ -273,6 +278,30 @@ class HttpContext(msgspec.Struct, eq=False):
             self._named = NamedContextContainer()
         return self._named
 
+    # ── objects that outlive the request ────────────────────────────────────────────────────────
+
+    @property
+    def held(self) -> HeldObjects:
+        """What the request has asked for of its URL, configuration and file."""
+        if self._held is None:
+            self._held = HeldObjects()
+        return self._held
+
+    @property
+    def url_info(self) -> UrlInfo:
+        """What is attached to the URL, and whether it is asked for often."""
+        return self.held.url_info(self)
+
+    @property
+    def metadata(self) -> MetadataInfo:
+        """Where the URL lies in the configuration."""
+        return self.held.metadata(self)
+
+    @property
+    def file_info(self) -> FileInfo | None:
+        """The file or folder behind the request; None if there is none that may be read."""
+        return self.held.file_info(self)
+
     # ── modules ─────────────────────────────────────────────────────────────────────────────────
 
     def module_object(self, registration: ModuleRegistration) -> HttpModule:
@@ -395,6 +424,8 @@ class HttpContext(msgspec.Struct, eq=False):
             self._container.cleanup()
         if self._named is not None:
             self._named.cleanup()
+        if self._held is not None:
+            self._held.release()
         modules = self._modules
         if modules is None:
             return ()

@@ -16,6 +16,7 @@ from was.worker.hresult import E_FAIL, ERROR_FILE_NOT_FOUND, HResultError
 from was.worker.http_dates import format_date
 
 if TYPE_CHECKING:
+    from was.worker.file_monitors import FileMonitor
     from was.worker.tokens import HttpTokenEntry, Token
 
 __all__ = ["BUFFER_BYTES", "FileInfo", "open_file"]
@@ -39,6 +40,7 @@ class FileInfo(CacheSpecificData):
         self.file_buffer = data
         self.vr_path = ""
         self.vr_token: HttpTokenEntry | None = None
+        self.monitor: FileMonitor | None = None  # that tells of changes of it
         self._fd = fd
         self._status = status
 
@@ -105,9 +107,16 @@ class FileInfo(CacheSpecificData):
 
     def release(self) -> None:
         """Nobody holds it any more."""
+        if self.monitor is not None:
+            self.monitor.dereference_file_monitor()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        # A module that forgets its reference must not cost the worker a descriptor.
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.config.model import RecycleReason
-from was.worker.cache_keys import CacheOperation
+from was.config.security_settings import USERS, User, Users
+from was.config.typed import Typer
+from was.worker.admin_manager import AdminManager
+from was.worker.cache_keys import CacheOperation, FileKey, UriKey
+from was.worker.descriptor_callbacks import DescriptorCallbacks
+from was.worker.file_info import FileInfo, open_file
 from was.worker.file_monitors import FileMonitor, FileMonitors
 from was.worker.fragment_cache import FragmentCache
 from was.worker.global_events import GlobalEvents
@@ -23,16 +28,27 @@ from was.worker.global_providers import (
     RscaQueryProvider,
 )
 from was.worker.health import Health
-from was.worker.hresult import ERROR_FILE_NOT_FOUND, ERROR_NOT_SUPPORTED, HResultError
+from was.worker.hresult import (
+    E_FAIL,
+    ERROR_FILE_NOT_FOUND,
+    ERROR_NOT_SUPPORTED,
+    HResultError,
+)
+from was.worker.logon import LOGON_NETWORK_CLEARTEXT, Logon
 from was.worker.notifications import GlobalNotification, GlobalNotificationStatus
 from was.worker.perf_counters import PerfCounterInfo
 from was.worker.preconditions import is_satisfied
 from was.worker.stored_contexts import DispensedModuleContextContainer
 from was.worker.suspension import Suspension
+from was.worker.url_info import UrlInfo
 
 if TYPE_CHECKING:
+    from was.config.files import LoadedServer
+    from was.worker.application import HttpApplication
     from was.worker.cache_data import CacheSpecificData
     from was.worker.cache_keys import CacheKey
+    from was.worker.metadata import MetadataInfo
+    from was.worker.tokens import HttpTokenEntry, Token
 
 __all__ = ["HttpServer"]
 
@@ -42,7 +58,10 @@ GL = GlobalNotification
 class HttpServer:
     """The server as modules see it."""
 
-    def __init__(self, pool: str, config_file: Path) -> None:
+    def __init__(
+        self, pool: str, config_file: Path, run: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """`run` runs a callable on another thread of the worker."""
         self.events = GlobalEvents()
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
@@ -50,14 +69,21 @@ class HttpServer:
         self.wake: Callable[[], None] = lambda: None
         # Whether an application has this configuration path.
         self.has_application: Callable[[str], bool] = lambda _path: False
-        self.is_command_line_launch = False
+        # The application that a site's canonical path belongs to.
+        self.application_at: Callable[[str, str], HttpApplication | None] = lambda _s, _p: None
+        self.loaded: Callable[[], LoadedServer | None] = lambda: None
         self.perf_counter_info = PerfCounterInfo()
         self.monitors = FileMonitors(lambda: self.wake())
         self.health = Health(self.events, self._told_unhealthy)
         self.suspension = Suspension(self.events)
         self._pool = pool
         self._config_file = config_file
+        self.admin_manager = AdminManager(lambda: self.loaded())
         self._fragments = FragmentCache()
+        self._descriptors = DescriptorCallbacks(run)
+        self._logon = Logon(self._users, self.do_cache_operation)
+        self._blocked_threads = 0
+        self._is_closed = False
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +182,79 @@ class HttpServer:
             raise HResultError(provider.error_status, f"the cache {key.cache_name}")
         return provider.cache_record
 
+    def get_file_info(
+        self,
+        path: str,
+        token: Token | None = None,
+        *,
+        change_notification_path: str = "",
+        cache: bool = True,
+    ) -> FileInfo:
+        """A file or folder as it is now, with a reference that the caller gives back.
+
+        From the cache FILE where it is there and still the same, else opened, and kept there
+        unless `cache` is off. While it is kept, GL_FILE_CHANGE tells of `change_notification_path`.
+        HResultError: ERROR_FILE_NOT_FOUND, ERROR_ACCESS_DENIED (also: `token` may not read it),
+        E_FAIL once the worker ends.
+        """
+        if self._is_closed:
+            raise HResultError(E_FAIL, "the worker ends")
+        key = FileKey(path)
+        known = self.do_cache_operation(CacheOperation.RETRIEVE, key) if cache else None
+        if isinstance(known, FileInfo) and not known.check_if_file_has_changed():
+            info = known
+        else:
+            if known is not None:
+                known.dereference_cache_data()
+            info = open_file(path)
+            if change_notification_path:
+                info.monitor = self.monitors.register(change_notification_path)
+            if cache:
+                self.do_cache_operation(CacheOperation.ADD, key, info)
+        try:
+            info.access_check(token)
+        except HResultError:
+            info.dereference_cache_data()
+            raise
+        return info
+
+    def url_info(self, application: HttpApplication, path: str) -> UrlInfo:
+        """What is known of a canonical path (cache URI), one hit more; with a reference."""
+        site = application.site
+        key = UriKey(site.site_id, site.site_name, path, application.config_path)
+        known = self.do_cache_operation(CacheOperation.RETRIEVE, key)
+        if not isinstance(known, UrlInfo):
+            runtime = application.settings.server_runtime
+            known = UrlInfo(key, runtime.frequent_hit_threshold, runtime.frequent_hit_time_period_s)
+            self.do_cache_operation(CacheOperation.ADD, key, known)
+        known.hit()
+        return known
+
+    def get_metadata(self, site_name: str, url: str) -> MetadataInfo:
+        """Of a canonical path of a site, with a reference that the caller gives back.
+
+        HResultError: ERROR_FILE_NOT_FOUND where no application of this worker has it.
+        """
+        application = self.application_at(site_name, url)
+        if application is None:
+            raise HResultError(ERROR_FILE_NOT_FOUND, f"no application here has {site_name}{url}")
+        return application.paths.metadata.at(url)
+
+    def get_token(
+        self, user_name: str, password: str, logon_method: int = LOGON_NETWORK_CLEARTEXT
+    ) -> HttpTokenEntry:
+        """Log a user of `authentication/users` on; cached, with a reference to give back.
+
+        Waits while the password is checked. HResultError: ERROR_LOGON_FAILURE.
+        """
+        return self._logon.get_token(user_name, password, logon_method)
+
+    def _users(self) -> tuple[User, ...]:
+        loaded = self.loaded()
+        if loaded is None:
+            return ()
+        return Typer().make(Users, loaded.section(USERS)).entries
+
     def flush_kernel_cache(self, url: str) -> None:
         """HResultError, ERROR_NOT_SUPPORTED: there is no response cache outside the worker."""
         raise HResultError(ERROR_NOT_SUPPORTED, "no response is cached outside the worker")
@@ -172,10 +271,38 @@ class HttpServer:
         """Forget a piece. HResultError: ERROR_FILE_NOT_FOUND."""
         self._fragments.remove(name)
 
+    # ── threads ─────────────────────────────────────────────────────────────────────────────────
+
+    def associate_with_thread_pool(self, descriptor: int, routine: Callable[[int], None]) -> None:
+        """Call `routine(descriptor)` on a thread each time the descriptor can be read.
+
+        Until dissociate_from_thread_pool; HResultError for what cannot be waited for.
+        """
+        self._descriptors.associate(descriptor, routine)
+
+    def dissociate_from_thread_pool(self, descriptor: int) -> None:
+        """Before the descriptor is closed."""
+        self._descriptors.dissociate(descriptor)
+
+    def increment_thread_count(self) -> int:
+        """Say that a thread will block long; how many do, at most 256.
+
+        A number for display: here every request that a worker takes has a thread already.
+        """
+        self._blocked_threads = min(256, self._blocked_threads + 1)
+        return self._blocked_threads
+
+    def decrement_thread_count(self) -> int:
+        """Say that it blocks no longer; how many do."""
+        self._blocked_threads = max(0, self._blocked_threads - 1)
+        return self._blocked_threads
+
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
         """The worker ends: monitors do, and nothing is raised any more."""
+        self._is_closed = True
+        self._descriptors.close()
         self.monitors.close()
         self._fragments.clear()
         self.events.close()

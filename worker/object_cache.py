@@ -54,9 +54,9 @@ class ObjectCache:
                 if provider.cache_record is not None:
                     self._add(key, provider.cache_record)
             case CacheOperation.DELETE:
-                self._drop([key])
+                self.drop(key)
             case CacheOperation.FLUSH_PREFIX:
-                self._drop([known for known in list(self._entries) if key.get_is_prefix(known)])
+                self.drop_below(key)
             case CacheOperation.ENUM:
                 for record in list(self._entries.values()):
                     key.enum(record)
@@ -81,6 +81,14 @@ class ObjectCache:
             if len(self._entries) > self._most:
                 out.append(self._entries.pop(next(iter(self._entries))))
         _let_go(out)
+
+    def drop(self, key: CacheKey) -> None:
+        """Hold this entry no longer."""
+        self._drop([key])
+
+    def drop_below(self, key: CacheKey) -> None:
+        """Hold nothing any more that this key is a prefix of."""
+        self._drop([known for known in list(self._entries) if key.get_is_prefix(known)])
 
     def _drop(self, keys: list[CacheKey]) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from was.errors import ConfigErrors
 from was.log import log
+from was.worker.metadata import MetadataTable
 
 if TYPE_CHECKING:
     from was.config.model import PathSettings
@@ -38,6 +39,7 @@ class PathCalls:
 
         It raises ConfigErrors; `make` builds call lists.
         """
+        self.metadata = MetadataTable(application)
         self._application = application
         self._find = find
         self._make = make
@@ -65,6 +67,7 @@ class PathCalls:
 
     def forget(self) -> None:
         """Files have changed: find everything anew, but for the application's own root."""
+        self.metadata.flush()
         with self._lock:
             self._paths, self._wholes, self._lists = {}, {}, {}
             self._keep_root()

@@ -81,7 +81,9 @@ class WorkerServer:
         self.time_limit_s = 0.0
         self.managerless_limit_s = 0.0
         self._config_file = config_file
-        self.http = HttpServer(pool, config_file)
+        self.http = HttpServer(pool, config_file, post or _run_on_new_thread)
+        self.http.loaded = lambda: self._applications.loaded
+        self.http.application_at = lambda site, path: self._applications.named(site, path)
         self.http.ask_for_recycle = lambda reason, detail: self.ask_for_recycle(reason, detail)
         self._events = self.http.events
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
@@ -155,6 +157,7 @@ class WorkerServer:
     def _prepare(self, application: HttpApplication) -> None:
         application.report_unhealthy = self.http.report_unhealthy
         application.is_multithread = self.threads > 2
+        application.server = self.http
         application.time_limit_s = self.time_limit_s
 
     def _resolve(self, application: HttpApplication) -> None:

@@ -13,7 +13,14 @@ from functools import cache
 from was.worker.cache_data import CacheSpecificData
 from was.worker.cache_keys import TokenKey
 
-__all__ = ["HttpTokenEntry", "Token", "password_hash", "process_token", "token_of"]
+__all__ = [
+    "HttpTokenEntry",
+    "Token",
+    "password_hash",
+    "process_token",
+    "token_entry",
+    "token_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,11 @@ def token_of(user_name: str) -> Token:
     except OSError:
         groups = tuple(g.gr_gid for g in grp.getgrall() if user_name in g.gr_mem)
     return Token(user_name, user.pw_uid, user.pw_gid, groups)
+
+
+def token_entry(user_name: str) -> HttpTokenEntry:
+    """An entry of no cache, for a name that the configuration vouches for."""
+    return HttpTokenEntry(TokenKey(user_name, 0, b""), token_of(user_name))
 
 
 def process_token() -> Token:

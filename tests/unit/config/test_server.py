@@ -381,12 +381,12 @@ def test_iis_own_file_is_accepted(home, at):
     """DLLs of modules that we have give way to ours; others, and managed handlers, are reported."""
     web = r"""
       <globalModules>
-        <add name="UriCacheModule" image="%windir%\System32\inetsrv\cachuri.dll" />
+        <add name="WebDAVModule" image="%windir%\System32\inetsrv\webdav.dll" />
         <add name="StaticFileModule" image="%windir%\System32\inetsrv\static.dll" />
       </globalModules>
       <modules><add name="StaticFileModule" lockItem="true" /></modules>
       <handlers accessPolicy="Read, Script">
-        <add name="ISAPI-dll" path="*.dll" verb="*" modules="UriCacheModule" />
+        <add name="ISAPI-dll" path="*.dll" verb="*" modules="WebDAVModule" />
         <add name="Page" path="*.aspx" verb="GET" type="System.Web.UI.PageHandlerFactory" />
         <add name="StaticFile" path="*" verb="*" requireAccess="Read" resourceType="Either"
              modules="StaticFileModule,DefaultDocumentModule,DirectoryListingModule" />
@@ -395,7 +395,7 @@ def test_iis_own_file_is_accepted(home, at):
     loaded = home.server(web=web)
     images = {m.name: m.image for m in loaded.config.global_modules}
     assert images["StaticFileModule"] == "was.worker.modules.static_file"
-    assert "UriCacheModule" not in images
+    assert "WebDAVModule" not in images
     names = [h.name for h in at(loaded).handlers.entries]
     assert names == ["StaticFile", "CGI-exe", "TRACEVerbHandler", "OPTIONSVerbHandler"]
     assert len(at(loaded).static_content.mime_map) == 378
