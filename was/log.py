@@ -29,6 +29,7 @@ EVENTS: dict[str, str] = {
     "reload_failed": "error",
     "config_error": "error",
     "web_config_changed": "info",
+    "rewrite_skipped": "warning",
     "config_no_effect": "warning",
     "history_failed": "warning",
     "site_refused": "error",

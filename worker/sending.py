@@ -32,9 +32,15 @@ def raise_send_response(context: HttpContext) -> None:
         return  # raised for the root, when it is really sent
     response = context.response
     calls = context.calls
-    for call in calls.send_success if response.status < 400 else calls.send_response:
+    was_error = response.status >= 400
+    for call in calls.send_response if was_error else calls.send_success:
         if call(context, response):
             break
+    if response.status >= 400 and not was_error and not context.exchange.started:
+        # A module has made an error of it: those who care for nothing else have not been asked.
+        for call in calls.send_response:
+            if call not in calls.send_success and call(context, response):
+                break
 
 
 def flush(context: HttpContext) -> None:

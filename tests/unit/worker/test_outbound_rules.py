@@ -1,0 +1,258 @@
+"""Outbound rules: headers and bodies of responses, through a whole worker."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rewriting_site import Site
+
+from was.worker.rewriting.html_tags import replace_attributes
+
+APP = """
+import gzip
+def app(environ, start_response):
+    q = environ["QUERY_STRING"]
+    body = PAGE
+    headers = [("Content-Type", "text/html; charset=utf-8"), ("X-Old", "one"),
+               ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("ETag", '"e"')]
+    if "moved" in q:
+        headers.append(("Location", "http://inner:81/x?y"))
+    if "plain" in q:
+        headers[0] = ("Content-Type", "image/png")
+    if "packed" in q:
+        headers.append(("Content-Encoding", "gzip"))
+    start_response("302 Found" if "moved" in q else "200 OK", headers)
+    if "pieces" in q:
+        return iter([body[:20], body[20:30], body[30:]])
+    return [body]
+"""
+PAGE = (
+    '<html><head><title>t</title></head><body><a href="/article.aspx?id=1&amp;title=some">x</a>'
+    "<A class=k HREF='/article.aspx?id=2&amp;title=other'>y</A><img src=/logo.png alt=\"a>b\">"
+    '<!-- <a href="/article.aspx?id=3&amp;title=no"> --><x-tag data-u="/u"/></body></html>'
+)
+
+
+def outbound(rules: str, more: str = "", attributes: str = "") -> str:
+    return f"<rewrite><outboundRules {attributes}>{rules}{more}</outboundRules></rewrite>"
+
+
+def rule(match: str, value: str, *, name="r", more="", action="", **attributes) -> str:
+    extra = "".join(f' {key}="{text}"' for key, text in attributes.items())
+    return (
+        f'<rule name="{name}"{extra}><match {match} />{more}'
+        f'<action type="Rewrite" value="{value}" {action} /></rule>'
+    )
+
+
+@pytest.fixture
+def site(tmp_path):
+    def make(rules, **parts):
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "page_app.py").write_text(APP.replace("PAGE", repr(PAGE.encode())))
+        handler = (
+            '<handlers><add name="app" path="/app" verb="*" modules="WsgiModule" '
+            'scriptProcessor="page_app:app" /></handlers>'
+        )
+        return Site(tmp_path, rules + handler, **parts)
+
+    return make
+
+
+LINKS = rule(
+    'filterByTags="A" pattern="^/article\\.aspx\\?id=([0-9]+)(?:&amp;|&amp;amp;)title=([a-z]+)$"',
+    "/article/{R:1}/{R:2}",
+)
+
+
+@pytest.mark.parametrize("query", ["", "pieces"])
+def test_links(site, query):
+    """A link's whole address is replaced, whatever its quotes; comments stay as they are."""
+    answer = site(outbound(LINKS)).ask("/app", query)
+    text = answer.body.decode()
+    assert '<a href="/article/1/some">' in text
+    assert "<A class=k HREF='/article/2/other'>" in text
+    assert "id=3&amp;title=no" in text
+    assert answer.length in (len(answer.body), -1)
+    assert answer.headers()["etag"] == 'W/"e"'
+
+
+BODIES = [
+    (rule('pattern="&lt;/head&gt;"', "&lt;x/&gt;{R:0}"), "<x/></head>"),
+    (rule('pattern="/article" occurrences="1"', "/b"), '"/b.aspx?id=1'),
+    (rule('filterByTags="Img" pattern="^/(.*)$"', "//cdn/{R:1}"), '<img src="//cdn/logo.png" alt'),
+    (rule('filterByTags="A, Img" pattern="^" occurrences="1"', "#"), '<a href="#">'),
+    (rule('filterByTags="Img" pattern="^/l" negate="true"', "#"), "<img src=/logo.png alt"),
+    (rule('filterByTags="Img" pattern="none" negate="true"', "#"), '<img src="#" alt'),
+    (rule('pattern="none" negate="true"', "all of it"), "all of it"),
+    (rule('pattern="some"', "{ToLower:{HTTP_HOST}}{RESPONSE_X_Old}{RESPONSE_STATUS}"),
+     "title=localhost:8080one200"),
+    (rule('pattern="&gt;y&lt;"', "&gt;z&lt;", patternSyntax="ExactMatch"), ">z<"),
+    (rule('filterByTags="Img" pattern="/*.png"', "{R:1}", patternSyntax="Wildcard"),
+     '<img src="logo" alt'),
+    (rule('filterByTags="A" pattern="^/.*id=1.*$"', "say &quot;no&quot;"),
+     '<a href="say &quot;no&quot;">'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rules", "expected"), BODIES)
+def test_bodies(site, rules, expected):
+    """Patterns over the whole body or over attributes of tags."""
+    assert expected in site(outbound(rules)).ask("/app").body.decode()
+
+
+def test_custom_tags(site):
+    """A collection of tags of one's own."""
+    tags = (
+        '<customTags><tags name="mine"><tag name="X-Tag" attribute="data-u" /></tags></customTags>'
+    )
+    rules = rule('filterByTags="CustomTags" customTags="Mine" pattern=".*"', "/v")
+    answer = site(outbound(rules, tags)).ask("/app")
+    assert b'<x-tag data-u="/v"/>' in answer.body
+
+
+def test_rules_in_order(site):
+    """What one rule has left is what the next one sees, until one stops."""
+    rules = (
+        rule('filterByTags="Img" pattern="^/logo"', "/1{R:0}", name="1")
+        + rule('filterByTags="Img, A" pattern="^/1"', "/2", name="2", stopProcessing="true")
+        + rule('filterByTags="Img" pattern="^/2"', "/3", name="3")
+    )
+    assert b'<img src="/2" ' in site(outbound(rules)).ask("/app").body
+
+
+def test_headers(site):
+    """RESPONSE_ variables: changed, added, removed, each line of a header by itself."""
+    rules = (
+        rule('serverVariable="RESPONSE_LOCATION" pattern="^http://inner:81/(.*)"',
+             "https://{HTTP_HOST}/{R:1}", name="1")
+        + rule('serverVariable="RESPONSE_X_Custom" pattern=".*"', "new", name="2")
+        + rule('serverVariable="RESPONSE_X-Old" pattern=".+"', "", name="3")
+        + rule('serverVariable="RESPONSE_Set-Cookie" pattern=".+"', "{R:0}; Secure", name="4")
+        + rule('serverVariable="RESPONSE_ETag" pattern=".*"', "no", name="5",
+               action='replace="false"')
+    )  # fmt: skip
+    answer = site(outbound(rules)).ask("/app", "moved")
+    head = answer.headers()
+    assert head["location"] == "https://localhost:8080/x?y"
+    assert head["x-custom"] == "new"
+    assert "x-old" not in head
+    assert head["etag"] == '"e"'
+    assert answer.block.count(b"; Secure") == 2
+
+
+def test_pre_conditions_and_conditions(site):
+    """A rule is for the responses that its pre-condition admits, and places its conditions do."""
+    named = (
+        '<preConditions><preCondition name="Image">'
+        '<add input="{RESPONSE_CONTENT_TYPE}" pattern="^image/" /></preCondition></preConditions>'
+    )
+    conditions = '<conditions><add input="{R:0}-{URL}" pattern="^x-/app$" /></conditions>'
+    rules = rule('serverVariable="RESPONSE_X" pattern=".*"', "y", preCondition="image") + rule(
+        'serverVariable="RESPONSE_Y" pattern="^"', "z", name="2", more=conditions
+    )
+    served = site(outbound(rules, named))
+    assert "x" not in served.ask("/app").headers()
+    answer = served.ask("/app", "plain")
+    assert answer.headers()["x"] == "y"
+    assert "y" not in answer.headers()
+
+
+def test_what_is_no_text_is_left_alone(site):
+    """A picture goes out byte for byte, with its own validator."""
+    answer = site(outbound(rule('pattern="a"', "b"))).ask("/app", "plain")
+    assert answer.body == PAGE.encode()
+    assert answer.headers()["etag"] == '"e"'
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sub_status"), [("", 52), ('rewriteBeforeCache="true"', 53)]
+)
+def test_encoded_content(site, attributes, sub_status):
+    """500.52, or 500.53 before the cache, with the error page of a request of its own."""
+    answer = site(outbound(rule('pattern="a"', "b"), attributes=attributes)).ask("/app", "packed")
+    assert (answer.status, answer.sub_status) == (500, sub_status)
+    assert b"gzip" in answer.body
+    assert "content-encoding" not in answer.headers()
+
+
+def test_encoded_content_in_pieces(site):
+    """What the application sends after the failure is not part of the error page."""
+    answer = site(outbound(rule('pattern="a"', "b"))).ask("/app", "packed&pieces")
+    assert (answer.status, answer.sub_status) == (500, 52)
+    assert b"logo.png" not in answer.body
+    assert answer.body.endswith(b"</html>\n")
+
+
+def test_before_the_cache(site):
+    """rewriteBeforeCache gives the same response."""
+    served = site(outbound(LINKS, attributes='rewriteBeforeCache="true"'))
+    assert b"/article/1/some" in served.ask("/app").body
+    assert b"/article/1/some" in served.ask("/app", "pieces").body
+
+
+def test_a_header_that_cannot_be_set(site):
+    """500.52, and not another response's head."""
+    rules = rule('serverVariable="RESPONSE_X" pattern=".*"', "{UrlDecode:{QUERY_STRING}}")
+    answer = site(outbound(rules)).ask("/app", "a%0d%0aSet-Cookie:x")
+    assert (answer.status, answer.sub_status) == (500, 52)
+
+
+def test_a_pre_condition_that_is_not_there(site):
+    """Rules that cannot be compiled refuse every request of the path: 500.52."""
+    answer = site(outbound(rule('pattern="a"', "b", preCondition="no"))).ask("/app")
+    assert (answer.status, answer.sub_status) == (500, 52)
+    assert b"preCondition" in answer.body
+
+
+def test_static_files(site):
+    """A file, small or large, is rewritten, and not offered in ranges."""
+    served = site(outbound(rule('pattern="AA"', "B")))
+    root = served.server.application_folders[0]
+    for name, size in (("small.htm", 10), ("large.htm", 200_000)):
+        with open(f"{root}/{name}", "w") as file:
+            file.write("A" * size)
+        answer = served.ask(f"/{name}")
+        assert answer.body == b"B" * (size // 2)
+        assert "accept-ranges" not in answer.headers()
+        ranged = served.ask(f"/{name}", fields=[("Host", "h"), ("Range", "bytes=0-3")])
+        assert (ranged.status, ranged.body) == (206, b"AAAA")
+
+
+def test_inbound_and_outbound(site):
+    """Rules of both kinds at one path."""
+    both = (
+        '<rewrite><rules><rule name="r"><match url="^b$" /><action type="Rewrite" url="app" />'
+        f"</rule></rules><outboundRules>{LINKS}</outboundRules></rewrite>"
+    )
+    assert b"/article/1/some" in site(both).ask("/b").body
+
+
+def test_bytes_that_are_no_utf8_stay(site):
+    """What cannot be decoded comes out as it went in."""
+    served = site(outbound(rule('pattern="zz"', "y")))
+    body = bytes(range(256)) + b"zz" + "é".encode()
+    with open(f"{served.server.application_folders[0]}/a.htm", "wb") as file:
+        file.write(body)
+    assert served.ask("/a.htm").body == body.replace(b"zz", b"y")
+
+
+@given(st.text(alphabet="<>a=\"'/ h!-", max_size=60))
+def test_no_page_breaks_the_scanner(page):
+    """Where nothing is replaced the page is the same; else what is around it is."""
+    assert replace_attributes(page, {"a": {"h"}}, lambda *_: None) == page
+    seen = []
+    replace_attributes(page, {"a": {"h"}}, lambda tag, name, value: seen.append(value))
+    assert all(value in page for value in seen)
+
+
+@pytest.mark.parametrize("piece", ["<a '", '<a h="', "<a ", "<!--", "<", "<a/h=", "<a h = "])
+def test_the_scanner_is_linear(piece):
+    """A page four times as long takes about four times as long, whatever it is made of."""
+    times = []
+    for count in (5_000, 20_000):
+        start = time.process_time()
+        replace_attributes(piece * count, {"a": {"h"}}, lambda *_: None)
+        times.append(time.process_time() - start)
+    assert times[1] < 0.05 + times[0] * 10
