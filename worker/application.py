@@ -67,6 +67,7 @@ class HttpApplication:
         self.locate: Callable[[int, str], HttpApplication | None] = lambda _site, _path: self
         # requests/@timeLimit: the listener answers 504 where no response has begun; 0 = never.
         self.time_limit_s = 0.0
+        self.has_foreign_modules = False  # whether the worker has modules that are not ours
         self.is_multiprocess = False
         self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)

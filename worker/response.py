@@ -15,6 +15,7 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.worker import sending
+from was.worker.cache_policy import HttpCachePolicy
 from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class HttpResponse(msgspec.Struct, eq=False):
     headers_being_sent: bool = False
     ready_to_log_data: bool = False
     flags: int = 0
+    _cache_policy: HttpCachePolicy | None = None
 
     def attach(self, context: HttpContext) -> None:
         """Belong to a request; the two point to each other until `detach`."""
@@ -233,6 +235,14 @@ class HttpResponse(msgspec.Struct, eq=False):
     def flush(self) -> None:
         """Raise RQ_SEND_RESPONSE and send what there is; more will follow."""
         sending.flush(self._owner())
+
+    @property
+    def cache_policy(self) -> HttpCachePolicy:
+        """What the output cache is to do with this response."""
+        policy = self._cache_policy
+        if policy is None:
+            policy = self._cache_policy = HttpCachePolicy()
+        return policy
 
     # ── the rest ────────────────────────────────────────────────────────────────────────────────
 

@@ -158,6 +158,7 @@ class WorkerServer:
         application.report_unhealthy = self.http.report_unhealthy
         application.is_multithread = self.threads > 2
         application.server = self.http
+        application.has_foreign_modules = self._has_foreign_modules
         application.time_limit_s = self.time_limit_s
 
     def _resolve(self, application: HttpApplication) -> None:

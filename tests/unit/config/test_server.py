@@ -417,6 +417,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
     assert sorted(settings.handlers.access_policy) == ["Read", "Script"]
     assert [m.name for m in settings.modules] == [
         "HttpLoggingModule",
+        "HttpCacheModule",
         "DynamicCompressionModule",
         "StaticCompressionModule",
         "DefaultDocumentModule",
