@@ -29,6 +29,7 @@ from was.config.model import (
     ServerRuntime,
     StaticContent,
     UrlCompression,
+    UrlReservation,
     WebLimits,
 )
 from was.config.schema import ElementSchema
@@ -46,6 +47,7 @@ from was.config.semantics import (
 )
 from was.config.site_records import SiteRecords
 from was.config.typed import Typer
+from was.config.urls import parse_prefix
 from was.config.views import Viewer
 from was.errors import ConfigError
 
@@ -111,6 +113,7 @@ def build_server(
         sites=() if errors else records.sites,
         web_limits=typer.make(WebLimits, view(_HOST + "webLimits")),
         identities=typer.make(Identities, view(_HOST + "identities")),
+        url_reservations=_reservations(view(_HOST + "urlReservations"), typer, errors),
         log=typer.make(CentralLog, view(_HOST + "log")),
         history=history,
         global_modules=known.usable,
@@ -118,6 +121,26 @@ def build_server(
         warnings=(*records.remarks, *remarks),
     )
     return config, records
+
+
+def _reservations(
+    view: SectionView, typer: Typer, errors: list[ConfigError]
+) -> tuple[UrlReservation, ...]:
+    """The reservations; a URL that is none is reported where it stands."""
+    for item in view.items:
+        try:
+            parse_prefix(str(item["url"]))
+        except ValueError as error:
+            errors.append(
+                ConfigError(
+                    str(error),
+                    file=item.file,
+                    line=item.line,
+                    column=item.column,
+                    section=_HOST + "urlReservations",
+                )
+            )
+    return tuple([typer.make(UrlReservation, item) for item in view.items])
 
 
 def _history(

@@ -147,6 +147,7 @@ __all__ = [
     "StartMode",
     "StaticContent",
     "UrlCompression",
+    "UrlReservation",
     "Value",
     "VirtualDirectory",
     "WebLimits",
@@ -476,6 +477,16 @@ class WebLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UrlReservation:
+    """One of `urlReservations` (ours): who may add URLs below a prefix, by name or number."""
+
+    url: str
+    users: tuple[str, ...] = field(default=(), metadata={"separator": ","})
+    groups: tuple[str, ...] = field(default=(), metadata={"separator": ","})
+    listen: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identities:
     """`identities` (ours): the range pools get their ids from, and who the listener is.
 
@@ -556,6 +567,7 @@ class ServerConfig:
     sites: tuple[Site, ...]
     web_limits: WebLimits = WebLimits()
     identities: Identities = Identities()
+    url_reservations: tuple[UrlReservation, ...] = ()
     log: CentralLog = CentralLog()
     history: ConfigHistory = ConfigHistory()
     global_modules: tuple[GlobalModule, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from was.listener.urls import UrlPrefix, canonical_ip, normal_host
+from was.config.urls import UrlPrefix, canonical_ip, normal_host
 
 __all__ = ["Binding", "parse_binding"]
 

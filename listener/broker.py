@@ -32,6 +32,7 @@ from was.listener.worker_deaths import WorkerDeaths
 from was.listener.worker_messages import WorkerMessages
 
 if TYPE_CHECKING:
+    from was.listener.queue_end import FileDoor, QueueEnd
     from was.listener.service import ListenerService
 
 __all__ = ["PoolBroker"]
@@ -55,8 +56,8 @@ class PoolBroker:
         self.account = SpoolAccount(
             service.spool_folder, max(settings.max_spool, 1 << 20), service.spool_memory
         )
-        self.router: RouterChannel | None = None
-        self.door: DescriptorDoor | None = None
+        self.router: QueueEnd | None = None
+        self.door: FileDoor | None = None
         self.workers: dict[int, Incarnation] = {}
         self.by_identity: dict[bytes, Incarnation] = {}
         self._ready: list[Incarnation] = []  # those that may be given requests
@@ -94,7 +95,7 @@ class PoolBroker:
         if self.router is not None:
             return
         endpoint = self.service.queue_endpoint(self.settings.name)
-        self.router = RouterChannel(
+        self.router = channel = RouterChannel(
             self.service.loop,
             self.service.context,
             endpoint.queue,
@@ -103,7 +104,7 @@ class PoolBroker:
             after_pump=self.turn,
         )
         self.door = DescriptorDoor(endpoint.descriptors, self._is_worker)
-        self.service.channels.append(self.router)
+        self.service.channels.append(channel)
 
     def _is_worker(self, pid: int) -> bool:
         return any(worker.pid == pid for worker in self.workers.values())
@@ -126,7 +127,8 @@ class PoolBroker:
         for worker in list(self.workers.values()):
             self.forget(worker)
         if self.router is not None:
-            self.service.channels.remove(self.router)
+            if isinstance(self.router, RouterChannel):
+                self.service.channels.remove(self.router)
             self.router.close()
             self.router = None
         if self.door is not None:

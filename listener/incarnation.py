@@ -19,6 +19,7 @@ class Incarnation:
 
     __slots__ = (
         "active_requests",
+        "ended_slots",
         "finished",
         "free_slots",
         "has_left",
@@ -66,6 +67,9 @@ class Incarnation:
         # A stack: the row used last is in the worker's caches.
         last_row = min(first_row + slots, self.scoreboard.rows) - 1
         self.free_slots = list(range(last_row, first_row - 1, -1))
+        # Where the row of a request goes that has ended: to the free ones, unless credit is given
+        # otherwise (to programs, by their receives).
+        self.ended_slots = self.free_slots
         self.outstanding: dict[int, ClientRequest] = {}
         self.out: list[ToWorkerItem] = []
         self.out_bytes = 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from was.config.urls import UrlPrefix
 from was.ipc.messages import SiteRoute
 from was.listener.bindings import parse_binding
 from was.listener.routing import RoutingTable
-from was.listener.urls import UrlPrefix
 from was.log import log
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Routes", "SiteRuntime", "Target"]
 
 FOREVER_S = 1e9
+PROGRAM = -1  # owns a prefix that no site has
 
 
 class SiteRuntime:
@@ -52,6 +53,10 @@ class Routes:
         self._entries: dict[int, list[UrlPrefix]] = {}
         self._owners: dict[UrlPrefix, int] = {}
         self._is_contested = False
+        self._pools: dict[str, PoolBroker] = {}
+        self._scaled: Callable[[float], float] = float
+        # The prefixes of programs: who comes first has a prefix, be it a program or a site.
+        self._registered: dict[UrlPrefix, Target] = {}
         self._table: RoutingTable[Target] = RoutingTable([])
         self.lookup = self._table.lookup
 
@@ -63,9 +68,11 @@ class Routes:
     ) -> None:
         """Build the table anew and swap it; `scaled` turns a configured time into a real one."""
         self._routes = {route.id: route for route in sites}
+        self._pools, self._scaled = pools, scaled
         before, self._sites = self._sites, {}
-        self._entries, self._owners, self._is_contested = {}, {}, False
-        entries: list[tuple[UrlPrefix, Target]] = []
+        self._entries, self._is_contested = {}, False
+        self._owners = dict.fromkeys(self._registered, PROGRAM)
+        entries: list[tuple[UrlPrefix, Target]] = list(self._registered.items())
         for route in self._routes.values():
             site = self._sites[route.id] = before.get(route.id) or SiteRuntime(route.id)
             entries += self._take(route, site, pools, scaled)
@@ -79,6 +86,7 @@ class Routes:
         scaled: Callable[[float], float],
     ) -> None:
         """Take over sites that are new or other than they were; others are gone."""
+        self._pools, self._scaled = pools, scaled
         for site_id in gone:
             self._routes.pop(site_id, None)
         self._routes.update({route.id: route for route in sites})
@@ -95,9 +103,41 @@ class Routes:
             added += self._take(route, site, pools, scaled)
         if self._is_contested:
             # Who asked first, and who may have it now, shows only when all are asked.
-            self.configure(list(self._routes.values()), pools, scaled)
+            self._settle()
         else:
             self._swap(self._table.changed(removed, added))
+
+    def register(self, prefix: UrlPrefix, target: Target) -> bool:
+        """Give a prefix to a program's queue; False when it is a site's, or another queue's.
+
+        One whose program has gone is nobody's any more.
+        """
+        known = self._registered.get(prefix)
+        if known is None:
+            if prefix in self._owners:
+                return False
+            self._owners[prefix] = PROGRAM
+            removed: list[UrlPrefix] = []
+        else:
+            if known.pool is not target.pool and known.pool.settings.accepting:
+                return False
+            removed = [prefix]
+        self._registered[prefix] = target
+        self._swap(self._table.changed(removed, [(prefix, target)]))
+        return True
+
+    def unregister(self, prefix: UrlPrefix) -> None:
+        """The prefix is nobody's any more."""
+        if self._registered.pop(prefix, None) is None:
+            return
+        if self._is_contested:
+            self._settle()  # a site may have waited for it
+            return
+        del self._owners[prefix]
+        self._swap(self._table.changed([prefix], []))
+
+    def _settle(self) -> None:
+        self.configure(list(self._routes.values()), self._pools, self._scaled)
 
     def _swap(self, table: RoutingTable[Target]) -> None:
         self._table = table

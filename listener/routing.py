@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from was.listener.urls import Bucket, UrlPrefix, canonical_ip, fold_path
+from was.config.urls import Bucket, UrlPrefix, canonical_ip, fold_path
 
 __all__ = ["HOST_UNKNOWN", "PATH_UNKNOWN", "RouteMiss", "RoutingTable", "UrlGroup"]
 

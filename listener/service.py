@@ -49,8 +49,10 @@ from was.ipc.messages import (
     SetPools,
     SetRoutes,
     SetSockets,
+    SocketsRefused,
     StopListener,
     SuspendWorker,
+    WantSockets,
     WorkerAttached,
     WorkerDeathSettled,
     WorkerDrained,
@@ -68,6 +70,7 @@ from was.listener.head_scanner import Head, Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
+from was.listener.programs import Programs
 from was.listener.report import make_report
 from was.listener.routes import Routes, SiteRuntime
 from was.listener.spool import SpoolMemory
@@ -123,6 +126,7 @@ class ListenerService:
         self._clock = SystemClock()
         self._sockets_folder = SocketFolder(Path("/nonexistent"))
         self.spool_folder = Path("/nonexistent")
+        self.programs = Programs(self)
         self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
         self._incoming_sockets: list[tuple[ListeningSocket, int]] = []
         self._setting_sockets = asyncio.Lock()
@@ -175,6 +179,7 @@ class ListenerService:
                 )
                 if not worker.is_dead:
                     self._tell(held, [worker.scoreboard.fd])
+        self.programs.tell_wanted()
         self._tell(HeldEverything())
 
     def _manager_lost(self) -> None:
@@ -205,6 +210,7 @@ class ListenerService:
             return
         for pool in list(self.pools.values()):
             pool.close()
+        self.programs.close()
         if self._access is not None:
             self._access.close()
         self._tell(ListenerDrained())
@@ -259,6 +265,8 @@ class ListenerService:
             case AbandonWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.deaths.on_death(pool.workers[command.worker_id])
+            case SocketsRefused():
+                self.programs.sockets_changed(command.refused)
             case ReopenLogs():
                 if self._access is not None:
                     self._access.reopen()
@@ -293,6 +301,7 @@ class ListenerService:
         self._access = AccessLog(Path(settings.logs), self._clock)
         self._log_line = self._access.request
         set_process("listener")
+        self.programs.open_door(self._sockets_folder)
 
     def _change_settings(self, settings: ListenerSettings) -> None:
         """Times and rates; a limit that runs already ends when it was to."""
@@ -300,6 +309,7 @@ class ListenerService:
         self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
         self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
         self.entity_body_s = self.scaled(settings.entity_body_s)
+        self.programs.configure(settings.reservations, self.connection_timeout_s)
 
     @property
     def has_manager(self) -> bool:
@@ -327,6 +337,7 @@ class ListenerService:
         async with self._setting_sockets:  # one after the other: two may come in one turn
             await self._accept_on(incoming)
         faults.reach("listener.sockets")
+        self.programs.sockets_changed([])
         self._tell(ListenerReady(self.epoch, len(self._servers)))
         if not self._is_ready_told:
             self._is_ready_told = True
@@ -347,6 +358,19 @@ class ListenerService:
             )
         for key in [key for key in self._servers if key not in wanted]:
             self._servers.pop(key).close()
+
+    def listens_on(self, port: int) -> bool:
+        """Whether sites' clients are accepted on a port, at whatever address."""
+        return any(at == port and scheme != HEALTH for _, at, scheme in self._servers)
+
+    @property
+    def server_uid(self) -> int:
+        """Whom this server belongs to."""
+        return self._settings.server_uid
+
+    def want_sockets(self, wanted: WantSockets) -> None:
+        """Programs need ports."""
+        self._tell(wanted)
 
     def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
         """What a client of such a binding becomes."""
@@ -383,6 +407,7 @@ class ListenerService:
         if self.is_draining:
             return
         self.is_draining = True
+        self.programs.close_door()
         self._patient_until = self.time() + patience_s
         self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
 
@@ -432,11 +457,16 @@ class ListenerService:
 
     def faulty(self, worker_id: int, detail: str) -> None:
         """The worker sent what no worker may."""
+        if worker_id < 0:
+            self.programs.faulty(worker_id, detail)
+            return
         self.count("faulty_workers")
         self._tell(WorkerFaulty(worker_id, detail))
 
     def overdue(self, worker_id: int, request: ClientRequest, *, is_responding: bool) -> None:
         """The worker does not come to the end of a request past its limit."""
+        if worker_id < 0:
+            return  # a program's own affair: its client was answered
         self.count("overdue_workers")
         self._tell(
             WorkerOverdue(
@@ -452,6 +482,9 @@ class ListenerService:
 
     def settled(self, worker_id: int, requests: list[InFlight], finished: int) -> None:
         """A death is settled."""
+        if worker_id < 0:
+            self.programs.settled(worker_id)
+            return
         self._tell(WorkerDeathSettled(worker_id, requests, finished))
 
     # ── what the connections ask ────────────────────────────────────────────────────────────────
@@ -588,6 +621,8 @@ class ListenerService:
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
                 pool.limits.expire(now)
+            for queue in self.programs.queues:
+                queue.broker.limits.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 connection.expire()

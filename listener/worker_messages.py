@@ -123,7 +123,7 @@ class WorkerMessages:
 
     def _release(self, worker: Incarnation, request: ClientRequest) -> None:
         del worker.outstanding[request.id]
-        worker.free_slots.append(request.slot)
+        worker.ended_slots.append(request.slot)
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None
@@ -139,7 +139,7 @@ class WorkerMessages:
             if request is not _NOBODY:
                 worker.outstanding[item.id] = request
             raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
-        worker.free_slots.append(request.slot)
+        worker.ended_slots.append(request.slot)
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None

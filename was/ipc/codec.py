@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from was.errors import IllFormedMessageError
-from was.ipc import messages
+from was.ipc import messages, program_messages
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -44,4 +44,8 @@ decode_manager_to_worker: Callable[[bytes | memoryview], messages.ManagerToWorke
 )
 decode_manager_to_template: Callable[[bytes | memoryview], messages.ManagerToTemplate] = _decoder(
     messages.ManagerToTemplate
+)
+decode_call: Callable[[bytes | memoryview], program_messages.Call] = _decoder(program_messages.Call)
+decode_notice: Callable[[bytes | memoryview], program_messages.Notice] = _decoder(
+    program_messages.Notice
 )

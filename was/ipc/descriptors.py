@@ -162,8 +162,11 @@ class ControlLink:
         end: ControlSocket,
         on_message: Callable[[bytes, list[int]], None],
         on_close: Callable[[], None],
+        limit_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
+        """`limit_bytes`: a longer message comes as b""; for peers that are trusted with nothing."""
         self._loop = loop
+        self._limit_bytes = limit_bytes
         self._end = end
         self._on_message = on_message
         self._on_close = on_close
@@ -176,6 +179,16 @@ class ControlLink:
     def peer(self) -> tuple[int, int, int]:
         """(pid, uid, gid) of the peer."""
         return self._end.peer()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the peer has not taken everything yet."""
+        return bool(self._unsent)
+
+    def read(self) -> None:
+        """Read what is there, without waiting for the loop to say so."""
+        if not self.is_closed:
+            self._readable()
 
     def send(self, content: bytes, descriptors: Sequence[int] = ()) -> None:
         """Send, or keep for later; the caller may close its descriptors on return."""
@@ -219,7 +232,7 @@ class ControlLink:
             if self.is_closed:
                 return
             try:
-                message = self._end.recv()
+                message = self._end.recv(self._limit_bytes)
             except BlockingIOError:
                 return
             except OSError:

@@ -42,6 +42,16 @@ class SocketFolder:
         """The manager's SEQPACKET socket for listener, template and workers."""
         return str(self.path / "control")
 
+    @property
+    def programs(self) -> Path:
+        """The folder of the listener's doors for programs (was.httpapi)."""
+        return self.path / "h"
+
+    @property
+    def programs_door(self) -> Path:
+        """A link to the door of the listener that takes new programs."""
+        return self.programs / "door"
+
     def queue_folder(self, pool: str) -> Path:
         """Where the listener's endpoints for the pool lie; only the pool may enter."""
         return self.path / "q" / pool_key(pool)
@@ -119,7 +129,8 @@ class Home:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise HomeError(f"{folder} belongs to somebody else")
-        (folder / "q").mkdir(mode=0o711, exist_ok=True)
+        for below in ("q", "h"):
+            (folder / below).mkdir(mode=0o711, exist_ok=True)
         note = self.run / "sockets"
         note.write_text(f"{folder}\n")
         return SocketFolder(folder)

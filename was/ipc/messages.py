@@ -427,6 +427,15 @@ class HeldEverything(_Control, frozen=True):
     """That was all."""
 
 
+class UrlReservation(msgspec.Struct, frozen=True):
+    """Who may add URLs below a prefix (was.httpapi); names, or numbers."""
+
+    url: str
+    users: list[str]  # "*" = everybody
+    groups: list[str]
+    listen: bool = True
+
+
 class ListenerSettings(msgspec.Struct, frozen=True):
     """What is one for all sites. Times in seconds, 0 = off; sizes in bytes."""
 
@@ -442,6 +451,8 @@ class ListenerSettings(msgspec.Struct, frozen=True):
     max_request_bytes: int = 16384
     managerless_limit_s: float = 300.0
     time_scale: float = 1.0
+    server_uid: int = 0  # who administers this server, beside root
+    reservations: list[UrlReservation] = []
 
 
 class ListenerWelcome(_Control, frozen=True):
@@ -584,6 +595,12 @@ class AbandonWorker(_Control, frozen=True):
     worker_id: int
 
 
+class SocketsRefused(_Control, frozen=True):
+    """Ports asked for by WantSockets that cannot be opened: (ip, port, reason)."""
+
+    refused: list[tuple[str, int, str]]
+
+
 class ReopenLogs(_Control, frozen=True):
     """Close and open the log files again (SIGUSR1)."""
 
@@ -611,6 +628,17 @@ class ListenerReady(_Control, frozen=True):
 
     epoch: int
     listening: int  # how many sockets
+
+
+class WantSockets(_Control, frozen=True):
+    """Programs have URLs on these ports (ip "" = all addresses): open them, and keep them open.
+
+    `is_whole`: no others are wanted; else they are wanted beside those asked for before. A port
+    that cannot be opened is answered by SocketsRefused, all others by SetSockets.
+    """
+
+    places: list[ListeningSocket]
+    is_whole: bool
 
 
 class DemandStart(_Control, frozen=True):
@@ -751,6 +779,7 @@ ToManager: TypeAlias = (
     | HeldWorker
     | HeldEverything
     | ListenerReady
+    | WantSockets
     | DemandStart
     | WorkerAttached
     | WorkerSuspended
@@ -773,6 +802,7 @@ ManagerToListener: TypeAlias = (
     | DrainWorker
     | SuspendWorker
     | AbandonWorker
+    | SocketsRefused
     | ReopenLogs
     | StopListener
     | QueryListener

@@ -72,6 +72,8 @@ class Hearing:
                 self.endpoints_changed()
                 self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()
+            case m.WantSockets(places, is_whole):
+                self._manager.sites.want(places, is_whole=is_whole)
             case m.DemandStart(name, further):
                 pool = self._manager.pools.get(name)
                 if pool is not None:

@@ -65,6 +65,9 @@ class Isolations:
             give_folder(spool, owner.uid, owner.gid, 0o700)
         elif os.geteuid() == 0 and spool.is_dir():
             give_folder(spool, 0, 0, 0o700)
+        if os.geteuid() == 0 and not self._facts.cannot_switch:
+            uid, gid = (0, 0) if owner is None else (owner.uid, owner.gid)
+            give_folder(self._folder.programs, uid, gid, 0o711)
         off = self._all_off(config)
         if off:
             log("isolation_reduced", off="; ".join(off))

@@ -163,6 +163,7 @@ class ListenerSide:
             logs=str(server.home.logs),
             engine=server.options.engine,
             time_scale=server.time_scale,
+            server_uid=os.geteuid(),
         )
         return msgspec.structs.replace(settings, **server.options.settings)
 

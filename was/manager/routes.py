@@ -21,7 +21,15 @@ from was.config.model import (
     Site,
     StartMode,
 )
-from was.ipc.messages import ListenerSettings, LogSettings, PoolQueue, PoolRoute, SiteRoute
+from was.ipc.messages import (
+    ListenerSettings,
+    ListeningSocket,
+    LogSettings,
+    PoolQueue,
+    PoolRoute,
+    SiteRoute,
+    UrlReservation,
+)
 from was.manager.pool import ApplicationPool
 from was.manager.server import Engine
 
@@ -33,6 +41,7 @@ __all__ = [
     "listener_settings",
     "needed_sockets",
     "pool_queue",
+    "program_sockets",
     "site_route",
     "site_urls",
 ]
@@ -187,8 +196,30 @@ def pool_queue(pool: ApplicationPool) -> PoolQueue:
     )
 
 
+def program_sockets(
+    places: Iterable[ListeningSocket], needed: Collection[SocketKey]
+) -> list[SocketKey]:
+    """The sockets that programs need beside those of the sites, one a port."""
+    ports = {key.port for key in needed}
+    found: dict[int, SocketKey] = {}
+    for place in places:
+        if place.port not in ports:
+            key = _key(place.ip, place.port, "")
+            # Who asks for all addresses of a port gets them, whoever else asks for one.
+            if place.port not in found or not key.ip:
+                found[place.port] = key
+    return list(found.values())
+
+
 def listener_settings(
-    config: ServerConfig, *, home: str, sockets: str, logs: str, engine: Engine, time_scale: float
+    config: ServerConfig,
+    *,
+    home: str,
+    sockets: str,
+    logs: str,
+    engine: Engine,
+    time_scale: float,
+    server_uid: int,
 ) -> ListenerSettings:
     """What is one for all sites."""
     limits = config.web_limits
@@ -204,4 +235,9 @@ def listener_settings(
         min_bytes_per_second=limits.min_bytes_per_second,
         managerless_limit_s=limits.managerless_limit_s,
         time_scale=time_scale,
+        server_uid=server_uid,
+        reservations=[
+            UrlReservation(r.url, list(r.users), list(r.groups), r.listen)
+            for r in config.url_reservations
+        ],
     )

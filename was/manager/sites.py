@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from was.config.model import Site
-from was.ipc.messages import ListeningSocket, SiteRoute
+from was.ipc.messages import ListeningSocket, SiteRoute, SocketsRefused
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.notify import GivenSocket
@@ -33,6 +33,7 @@ class SiteSet:
         self._routes: dict[int, tuple[Site, tuple[object, ...], SiteRoute]] = {}
         self._known_pools: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
+        self._programs: dict[tuple[str, int], ListeningSocket] = {}
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
         """Sockets that a service manager listens on for us, before the first `bind`."""
@@ -47,7 +48,8 @@ class SiteSet:
         sites = self._server.config.sites
         for site in sites:
             self._wanted.setdefault(site.id, site.server_auto_start)
-        self.refused = self._listening.apply([s for s in sites if self._wanted[s.id]])
+        started = [site for site in sites if self._wanted[site.id]]
+        self.refused = self._listening.apply(started, self._programs.values())
         return list(self.refused.values())
 
     def adopt(self, held: Iterable[tuple[ListeningSocket, int]]) -> None:
@@ -67,6 +69,23 @@ class SiteSet:
         self._listening.adopt(known)
         wanted = files.read("sites").get("wanted", {})
         self._wanted = {int(site_id): bool(started) for site_id, started in wanted.items()}
+
+    def want(self, places: Iterable[ListeningSocket], *, is_whole: bool) -> None:
+        """Programs have URLs on these ports (WantSockets)."""
+        wanted = {(place.ip, place.port): place for place in places}
+        before = self._programs
+        self._programs = wanted if is_whole else {**before, **wanted}
+        if self._programs.keys() == before.keys() and not wanted:
+            return
+        self.rebind()
+        if self._listening.refused_programs:
+            self._listener.send(SocketsRefused(self._listening.refused_programs))
+            for ip, port, _ in self._listening.refused_programs:
+                self._programs.pop((ip, port), None)
+
+    def adopt_wanted(self, places: Iterable[ListeningSocket]) -> None:
+        """The ports of programs, as the listener that is taken over had asked for."""
+        self._programs = {(place.ip, place.port): place for place in places}
 
     def rebind(self) -> None:
         """Sites were started, stopped or changed: sockets and routes follow."""

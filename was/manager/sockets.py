@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from was.config.model import Binding, Site
 from was.ipc.messages import ListeningSocket
 from was.manager.notify import GivenSocket, Notifier
-from was.manager.routes import SocketKey, needed_sockets
+from was.manager.routes import SocketKey, needed_sockets, program_sockets
 
 __all__ = ["ListeningSockets", "bind_socket"]
 
@@ -77,6 +77,7 @@ class ListeningSockets:
         self._bound: dict[SocketKey, tuple[socket.socket, str]] = {}
         self._given: list[socket.socket] = []
         self._kept: dict[str, socket.socket] = {}
+        self.refused_programs: list[tuple[str, int, str]] = []
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
         """Sockets that a service manager holds: its own, and those we once had it keep.
@@ -90,13 +91,17 @@ class ListeningSockets:
             else:
                 self._given.append(sock)
 
-    def apply(self, sites: Iterable[Site]) -> dict[str, str]:
-        """Bind what these sites need, close what none needs.
+    def apply(
+        self, sites: Iterable[Site], programs: Iterable[ListeningSocket] = ()
+    ) -> dict[str, str]:
+        """Bind what these sites and programs need, close what none needs.
 
-        Gives the sites that cannot listen, by name, with one line that says why.
+        Gives the sites that cannot listen, by name, with one line that says why; `refused_programs`
+        has the same for ports that programs wanted.
         """
         needed = needed_sockets(sites)
-        for key in [k for k in self._bound if k not in needed]:
+        of_programs = program_sockets(programs, needed)
+        for key in [k for k in self._bound if k not in needed and k not in of_programs]:
             self._bound.pop(key)[0].close()
             self._keeper.forget(_kept_name(key))
         refused: dict[str, str] = {}
@@ -115,7 +120,20 @@ class ListeningSockets:
                     )
                 continue
             self._bound[key] = (sock, users[0][1].protocol)
+        self.refused_programs = self._bind_for_programs(of_programs)
         self._drop_kept()
+        return refused
+
+    def _bind_for_programs(self, keys: Iterable[SocketKey]) -> list[tuple[str, int, str]]:
+        refused: list[tuple[str, int, str]] = []
+        for key in keys:
+            if key in self._bound:
+                continue
+            try:
+                self._bound[key] = (self._given_for(key) or self._bind(key), "http")
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                refused.append((key.ip, key.port, f"port {key.port} cannot be opened: {reason}"))
         return refused
 
     def _bind(self, key: SocketKey) -> socket.socket:

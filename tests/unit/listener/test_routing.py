@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from was.config.urls import Bucket, UrlPrefix, canonical_ip, parse_prefix
 from was.listener.routing import HOST_UNKNOWN, PATH_UNKNOWN, RouteMiss, RoutingTable, UrlGroup
-from was.listener.urls import Bucket, UrlPrefix, canonical_ip, parse_prefix
 
 
 def table(*texts: str) -> RoutingTable[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from was.config.urls import Bucket, UrlPrefix, canonical_ip, parse_prefix
 from was.listener.bindings import Binding, parse_binding
-from was.listener.urls import Bucket, UrlPrefix, canonical_ip, parse_prefix
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,377 @@
+"""Programs that serve URLs of their own through the listener (was.httpapi): the way in.
+
+A program connects at the door, opens a request queue and adds URLs; its queues are brokers like the
+pools' (program_queue), its URLs entries of the same routing table (routes). When the last process
+of a queue has gone the queue goes too; URLs that nobody took back are then answered 503 until
+somebody adds them anew. What a program asks of the machine's ports the manager is asked for: it
+owns the sockets, so that no port closes when this listener dies.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+from collections import OrderedDict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from was.config.urls import Bucket, UrlPrefix, parse_prefix
+from was.ipc.descriptors import ControlSocket, listen_control
+from was.ipc.messages import ListeningSocket, WantSockets
+from was.ipc.program_messages import Moved, OpenQueue, Replied, SetQueue
+from was.listener.program_link import ProgramLink
+from was.listener.program_queue import ProgramQueue
+from was.listener.reservations import Reservations, Who
+from was.listener.routes import SiteRuntime, Target
+from was.log import log
+
+if TYPE_CHECKING:
+    from was.ipc.endpoints import SocketFolder
+    from was.ipc.messages import UrlReservation
+    from was.listener.service import ListenerService
+
+__all__ = ["Programs"]
+
+ERROR_FILE_NOT_FOUND = 2
+ERROR_ACCESS_DENIED = 5
+ERROR_NOT_ENOUGH_QUOTA = 1816
+ERROR_NOT_SUPPORTED = 50
+ERROR_INVALID_PARAMETER = 87
+ERROR_ALREADY_EXISTS = 183
+ERROR_NOT_READY = 21
+ERROR_SHARING_VIOLATION = 32
+
+MOST_LINKS = 1024
+MOST_LINKS_OF_A_USER = 256
+MOST_URLS = 1024  # of one queue
+MOST_DEAD_URLS = 1024
+MAX_NAME = 260  # MAX_PATH
+
+# So long a new listener adds to the ports that its predecessor's programs had, before it says which
+# are wanted in all: they need a moment to come back.
+RETURN_S = 5.0
+
+UNBOUND = "(no request queue)"
+
+
+class Programs:
+    """All programs of this listener."""
+
+    def __init__(self, service: ListenerService) -> None:
+        self._service = service
+        self.loop = service.loop
+        self._door: socket.socket | None = None
+        self._door_path = ""
+        self._next_number = 0
+        self._links: dict[int, ProgramLink] = {}
+        self._queues: dict[str, ProgramQueue] = {}
+        self._urls: dict[UrlPrefix, ProgramQueue] = {}
+        self._unbound: dict[UrlPrefix, ProgramLink] = {}
+        self._dead: OrderedDict[UrlPrefix, None] = OrderedDict()
+        self._site = SiteRuntime(0)
+        self._nobody = ProgramQueue(service, UNBOUND, 0)
+        self._close_for_good(self._nobody)
+        self._reservations = Reservations((), _uid_of, _gid_of)
+        self._known: list[UrlReservation] = []
+        # Added URLs whose port is asked for: (link, call, prefix, context).
+        self._waiting: list[tuple[ProgramLink, int, UrlPrefix, int]] = []
+        self._wanted: set[tuple[str, int]] = set()
+        self._is_whole = False
+
+    @property
+    def epoch(self) -> int:
+        """The listener's."""
+        return self._service.epoch
+
+    @property
+    def queues(self) -> list[ProgramQueue]:
+        """Those that are open, for the ticks and the report."""
+        return list(self._queues.values())
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────
+
+    def open_door(self, folder: SocketFolder) -> None:
+        """Let programs in; a door that cannot be made is logged, sites are served all the same."""
+        path = str(folder.programs / str(self.epoch))
+        new = f"{path}.new"
+        try:
+            folder.programs.mkdir(mode=0o711, exist_ok=True)
+            self._door = listen_control(path)
+            self._door.setblocking(False)
+            with suppress(FileNotFoundError):
+                os.unlink(new)
+            os.symlink(str(self.epoch), new)
+            os.replace(new, folder.programs_door)
+        except OSError as error:
+            log("listener_error", detail=f"door for programs: {error}")
+            return
+        self._door_path = path
+        self.loop.add_reader(self._door.fileno(), self._come_in)
+        self.loop.call_later(RETURN_S, self._say_what_is_wanted)
+
+    def close_door(self) -> None:
+        """Another listener takes over, or the server stops: no more programs."""
+        if self._door is not None:
+            self.loop.remove_reader(self._door.fileno())
+            self._door.close()
+            self._door = None
+            with suppress(OSError):
+                os.unlink(self._door_path)
+        for link in self._links.values():
+            link.tell(Moved())
+
+    def close(self) -> None:
+        """The listener leaves."""
+        self.close_door()
+        for queue in self.queues:
+            queue.broker.close()
+        for link in list(self._links.values()):
+            link.close()
+
+    def configure(self, reservations: list[UrlReservation], connection_timeout_s: float) -> None:
+        """What the configuration says of programs."""
+        self._site.connection_timeout_s = connection_timeout_s
+        if reservations != self._known:
+            self._known = reservations
+            self._reservations = Reservations(reservations, _uid_of, _gid_of)
+
+    # ── programs come and go ────────────────────────────────────────────────────────────────────
+
+    def _come_in(self) -> None:
+        assert self._door is not None
+        try:
+            sock, _ = self._door.accept()
+        except (BlockingIOError, OSError):
+            return
+        end = ControlSocket(sock)
+        try:
+            uid = end.peer()[1]
+            same = sum(link.uid == uid for link in self._links.values())
+            if len(self._links) >= MOST_LINKS or same >= MOST_LINKS_OF_A_USER:
+                log("program_refused", uid=uid, error="too many connections")
+                end.close()
+                return
+            self._next_number += 1
+            link = ProgramLink(self, end, self._next_number)
+        except OSError:
+            end.close()  # it has gone already
+            return
+        self._links[link.number] = link
+
+    def link_ended(self, link: ProgramLink) -> None:
+        """A connection is no more; one without a queue leaves nothing to settle."""
+        self._links.pop(link.number, None)
+        self._waiting = [entry for entry in self._waiting if entry[0] is not link]
+        for prefix in [p for p, owner in self._unbound.items() if owner is link]:
+            del self._unbound[prefix]
+            self._bury(prefix)
+
+    def settled(self, worker_id: int) -> None:
+        """What a process had has been settled; the last one's queue goes."""
+        link = self._links.get(-worker_id)
+        for queue in self.queues:
+            known = queue.ends.links.pop((-worker_id).to_bytes(16, "big"), None)
+            if known is not None and queue.is_dead:
+                self._dissolve(queue)
+        if link is not None:
+            link.close()
+
+    def faulty(self, worker_id: int, detail: str) -> None:
+        """A program sent what none may: its connection ends."""
+        link = self._links.get(-worker_id)
+        if link is not None:
+            log("program_refused", pid=link.pid, uid=link.uid, error=detail)
+            link.close()
+
+    def _dissolve(self, queue: ProgramQueue) -> None:
+        if self._queues.get(queue.name) is queue:
+            del self._queues[queue.name]
+        self._close_for_good(queue)
+        for prefix in [p for p, owner in self._urls.items() if owner is queue]:
+            del self._urls[prefix]
+            self._bury(prefix)
+
+    def _close_for_good(self, queue: ProgramQueue) -> None:
+        queue.broker.close()
+
+    def _bury(self, prefix: UrlPrefix) -> None:
+        """Nobody serves this URL any more: 503, until somebody adds it, or too many are dead."""
+        self._dead[prefix] = None
+        if len(self._dead) > MOST_DEAD_URLS:
+            oldest, _ = self._dead.popitem(last=False)
+            self._service.routes.unregister(oldest)
+
+    # ── calls ───────────────────────────────────────────────────────────────────────────────────
+
+    def open_queue(
+        self, link: ProgramLink, call: OpenQueue
+    ) -> tuple[ProgramQueue | None, int, str]:
+        """A new queue, or one there is; else None with error and words."""
+        name = call.name or f"(queue {link.number} of pid {link.pid})"
+        if len(name) > MAX_NAME or not name.isprintable():
+            return None, ERROR_INVALID_PARAMETER, "a queue's name has up to 260 printable letters"
+        known = self._queues.get(name)
+        if known is None:
+            if call.must_exist:
+                return None, ERROR_FILE_NOT_FOUND, f"there is no request queue '{name}'"
+            known = self._queues[name] = ProgramQueue(self._service, name, link.uid)
+            return known, 0, ""
+        if link.uid not in self._administrators | {known.owner_uid}:
+            return None, ERROR_ACCESS_DENIED, f"request queue '{name}' is another user's"
+        if not call.must_exist:
+            return None, ERROR_ALREADY_EXISTS, f"there is a request queue '{name}' already"
+        return known, 0, ""
+
+    def set_queue(self, queue: ProgramQueue, call: SetQueue) -> tuple[int, str]:
+        """Change properties of a queue."""
+        broker = queue.broker
+        settings = broker.settings
+        if call.queue_length is not None and not 1 <= call.queue_length <= 65535:
+            return ERROR_INVALID_PARAMETER, "a queue's length is 1 to 65535"
+        if call.verbosity not in {None, 0, 1, 2}:
+            return ERROR_INVALID_PARAMETER, "the verbosity of 503 answers is 0, 1 or 2"
+        if any(
+            s is not None and not 0 <= s <= 1e9 for s in (call.request_queue_s, call.response_s)
+        ):
+            return ERROR_INVALID_PARAMETER, "a time is 0 or more seconds"
+        changed: dict[str, object] = {}
+        if call.is_enabled is not None:
+            changed.update(accepting=call.is_enabled, refusal="" if call.is_enabled else "Disabled")
+        if call.queue_length is not None:
+            changed["queue_length"] = call.queue_length
+        if call.verbosity is not None:
+            changed["tcp_level"] = call.verbosity == 0
+        if call.request_queue_s is not None:
+            changed["queue_time_limit_s"] = call.request_queue_s
+        if call.response_s is not None:
+            changed["time_limit_s"] = call.response_s
+        broker.configure(structs.replace(settings, **changed))
+        return 0, ""
+
+    def add_url(self, link: ProgramLink, call: int, url: str, context: int) -> None:
+        """Add a URL to a queue, or to none; the Replied follows, when its port is open."""
+        error, detail, prefix = self._check_url(link, url)
+        if prefix is None:
+            link.tell(Replied(call, error, detail))
+            return
+        if not self._service.listens_on(prefix.port):
+            if not self._service.has_manager:
+                detail = f"nobody can open port {prefix.port} while the manager is away"
+                link.tell(Replied(call, ERROR_NOT_READY, detail))
+                return
+            self._waiting.append((link, call, prefix, context))
+            self._want(prefix)
+            return
+        self._take_url(link, call, prefix, context)
+
+    def _check_url(self, link: ProgramLink, url: str) -> tuple[int, str, UrlPrefix | None]:
+        try:
+            prefix = parse_prefix(url)
+        except ValueError as error:
+            return ERROR_INVALID_PARAMETER, str(error), None
+        if prefix.scheme != "http":
+            return ERROR_NOT_SUPPORTED, "https is not served", None
+        who = Who(link.uid, link.groups)
+        if not self._reservations.may_listen(who, prefix, self._administrators):
+            return ERROR_ACCESS_DENIED, f"{prefix} is not reserved for this user", None
+        owned = sum(owner is link.queue for owner in self._urls.values()) + len(self._unbound)
+        if owned >= MOST_URLS:
+            return ERROR_NOT_ENOUGH_QUOTA, f"more than {MOST_URLS} URLs", None
+        return 0, "", prefix
+
+    def _take_url(self, link: ProgramLink, call: int, prefix: UrlPrefix, context: int) -> None:
+        queue = link.queue or self._nobody
+        # What the program knows its URL by travels where a site's application has its path.
+        target = Target(self._site, f"{context:x} {prefix}", queue.broker)
+        known = self._urls.get(prefix)
+        is_taken = known is not None and known is not queue
+        if is_taken or prefix in self._unbound or not self._service.routes.register(prefix, target):
+            link.tell(Replied(call, ERROR_ALREADY_EXISTS, f"{prefix} is somebody else's"))
+            return
+        self._dead.pop(prefix, None)
+        if link.queue is None:
+            self._unbound[prefix] = link
+        else:
+            self._urls[prefix] = link.queue
+        link.tell(Replied(call))
+
+    def remove_url(self, link: ProgramLink, url: str) -> tuple[int, str]:
+        """Take URLs back; error and words."""
+        if url:
+            try:
+                wanted = {parse_prefix(url)}
+            except ValueError as error:
+                return ERROR_INVALID_PARAMETER, str(error)
+        else:
+            wanted = set(self._urls) | set(self._unbound)
+        own = {p for p in wanted if link.queue is not None and self._urls.get(p) is link.queue}
+        own |= {p for p in wanted if self._unbound.get(p) is link}
+        if url and not own:
+            return ERROR_FILE_NOT_FOUND, f"{url} was not added"
+        for prefix in own:
+            self._urls.pop(prefix, None)
+            self._unbound.pop(prefix, None)
+            self._service.routes.unregister(prefix)
+        self._say_what_is_wanted()
+        return 0, ""
+
+    # ── ports ───────────────────────────────────────────────────────────────────────────────────
+
+    def _want(self, prefix: UrlPrefix) -> None:
+        ip = prefix.host if prefix.bucket is Bucket.IP_BOUND else prefix.local_ip
+        self._wanted.add((ip, prefix.port))
+        self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole))
+
+    def sockets_changed(self, refused: list[tuple[str, int, str]]) -> None:
+        """Ports were opened, or cannot be: those who waited are told."""
+        reasons = {port: reason for _, port, reason in refused}
+        waiting, self._waiting = self._waiting, []
+        for link, call, prefix, context in waiting:
+            if self._service.listens_on(prefix.port):
+                self._take_url(link, call, prefix, context)
+            elif prefix.port in reasons:
+                self._wanted = {place for place in self._wanted if place[1] != prefix.port}
+                link.tell(Replied(call, ERROR_SHARING_VIOLATION, reasons[prefix.port]))
+            else:
+                self._waiting.append((link, call, prefix, context))
+
+    def tell_wanted(self) -> None:
+        """A manager that took over must know which ports are the programs'."""
+        if self._wanted:
+            self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole))
+
+    def _say_what_is_wanted(self) -> None:
+        """From now on: which ports are wanted in all; others may be closed."""
+        alive = {prefix.port for prefix in (*self._urls, *self._unbound, *self._dead)}
+        alive |= {prefix.port for _, _, prefix, _ in self._waiting}
+        wanted = {place for place in self._wanted if place[1] in alive}
+        if not self._is_whole or wanted != self._wanted:
+            self._is_whole = True
+            self._wanted = wanted
+            self._service.want_sockets(WantSockets(_listed(wanted), is_whole=True))
+
+    @property
+    def _administrators(self) -> frozenset[int]:
+        return frozenset([0, self._service.server_uid])
+
+
+def _listed(places: set[tuple[str, int]]) -> list[ListeningSocket]:
+    return [ListeningSocket(ip, port, "http") for ip, port in sorted(places)]
+
+
+def _uid_of(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _gid_of(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
