@@ -177,7 +177,7 @@ class ProgramLink:
     def _set(self, call: SetQueue) -> None:
         if self.queue is None:
             raise IllFormedMessageError("properties of no queue")
-        error, detail = self._programs.set_queue(self.queue, call)
+        error, detail = self.queue.set(call)
         self.tell(Replied(call.call, error, detail))
 
     def _on_end(self) -> None:

@@ -12,15 +12,21 @@ import stat
 from collections import deque
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from was.ipc.channel import Sent
 from was.ipc.messages import PoolQueue
 from was.listener.broker import PoolBroker
+from was.listener.routes import FOREVER_S, SiteRuntime
 
 if TYPE_CHECKING:
+    from was.ipc.program_messages import SetQueue
     from was.listener.program_link import ProgramLink
     from was.listener.service import ListenerService
 
 __all__ = ["ProgramEnds", "ProgramQueue"]
+
+ERROR_INVALID_PARAMETER = 87
 
 
 class ProgramEnds:
@@ -99,6 +105,7 @@ class ProgramQueue:
                 demand_start=False,  # nobody but its own programs can serve it
             ),
         )
+        self.site = SiteRuntime(0)
         self.ends = ProgramEnds()
         self.broker.router = self.ends
         self.broker.door = self.ends
@@ -107,3 +114,31 @@ class ProgramQueue:
     def is_dead(self) -> bool:
         """Whether no process has it open any more."""
         return not self.ends.links
+
+    def set(self, call: SetQueue) -> tuple[int, str]:
+        """Change properties; an error of Windows and words, 0 if it is done."""
+        if call.queue_length is not None and not 1 <= call.queue_length <= 65535:
+            return ERROR_INVALID_PARAMETER, "a queue's length is 1 to 65535"
+        if call.verbosity not in {None, 0, 1, 2}:
+            return ERROR_INVALID_PARAMETER, "the verbosity of 503 answers is 0, 1 or 2"
+        times = (call.request_queue_s, call.response_s, call.connection_s)
+        if any(s is not None and not 0 <= s <= FOREVER_S for s in times):
+            return ERROR_INVALID_PARAMETER, "a time is 0 or more seconds"
+        changed: dict[str, object] = {}
+        if call.is_enabled is not None:
+            changed.update(accepting=call.is_enabled, refusal="" if call.is_enabled else "Disabled")
+        if call.queue_length is not None:
+            changed["queue_length"] = call.queue_length
+        if call.verbosity is not None:
+            changed["tcp_level"] = call.verbosity == 0
+        if call.request_queue_s is not None:
+            changed["queue_time_limit_s"] = call.request_queue_s
+        if call.response_s is not None:
+            changed["time_limit_s"] = call.response_s
+        if call.connection_s is not None:
+            scaled = self.broker.service.scaled
+            self.site.connection_timeout_s = scaled(call.connection_s or FOREVER_S)
+        if call.max_connections is not None:
+            self.site.max_connections = call.max_connections
+        self.broker.configure(structs.replace(self.broker.settings, **changed))
+        return 0, ""

@@ -22,16 +22,17 @@ from msgspec import structs
 from was.config.urls import Bucket, UrlPrefix, parse_prefix
 from was.ipc.descriptors import ControlSocket, listen_control
 from was.ipc.messages import ListeningSocket, WantSockets
-from was.ipc.program_messages import Moved, OpenQueue, Replied, SetQueue
+from was.ipc.program_messages import Moved, OpenQueue, Replied
 from was.listener.program_link import ProgramLink
 from was.listener.program_queue import ProgramQueue
 from was.listener.reservations import Reservations, Who
-from was.listener.routes import SiteRuntime, Target
+from was.listener.routes import Target
 from was.log import log
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import SocketFolder
     from was.ipc.messages import UrlReservation
+    from was.listener.broker import PoolBroker
     from was.listener.service import ListenerService
 
 __all__ = ["Programs"]
@@ -56,6 +57,7 @@ MAX_NAME = 260  # MAX_PATH
 RETURN_S = 5.0
 
 UNBOUND = "(no request queue)"
+ABSENT = "(a program that is to come back)"
 
 
 class Programs:
@@ -72,9 +74,15 @@ class Programs:
         self._urls: dict[UrlPrefix, ProgramQueue] = {}
         self._unbound: dict[UrlPrefix, ProgramLink] = {}
         self._dead: OrderedDict[UrlPrefix, None] = OrderedDict()
-        self._site = SiteRuntime(0)
+        self._connection_timeout_s = 120.0
         self._nobody = ProgramQueue(service, UNBOUND, 0)
-        self._close_for_good(self._nobody)
+        self._nobody.broker.close()
+        # Requests for URLs whose programs have yet to come back from the last listener wait here.
+        self._absent = ProgramQueue(service, ABSENT, 0)
+        self._absent.broker.configure(
+            structs.replace(self._absent.broker.settings, queue_time_limit_s=RETURN_S)
+        )
+        self._expected: set[UrlPrefix] = set()
         self._reservations = Reservations((), _uid_of, _gid_of)
         self._known: list[UrlReservation] = []
         # Added URLs whose port is asked for: (link, call, prefix, context).
@@ -89,8 +97,13 @@ class Programs:
 
     @property
     def queues(self) -> list[ProgramQueue]:
-        """Those that are open, for the ticks and the report."""
+        """Those that are open."""
         return list(self._queues.values())
+
+    @property
+    def brokers(self) -> list[PoolBroker]:
+        """All whose clocks run."""
+        return [self._absent.broker, *(queue.broker for queue in self._queues.values())]
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,7 +124,7 @@ class Programs:
             return
         self._door_path = path
         self.loop.add_reader(self._door.fileno(), self._come_in)
-        self.loop.call_later(RETURN_S, self._say_what_is_wanted)
+        self.loop.call_later(RETURN_S, self._have_returned)
 
     def close_door(self) -> None:
         """Another listener takes over, or the server stops: no more programs."""
@@ -121,20 +134,20 @@ class Programs:
             self._door = None
             with suppress(OSError):
                 os.unlink(self._door_path)
-        for link in self._links.values():
-            link.tell(Moved())
+            for link in self._links.values():
+                link.tell(Moved())
 
     def close(self) -> None:
         """The listener leaves."""
         self.close_door()
-        for queue in self.queues:
-            queue.broker.close()
+        for broker in self.brokers:
+            broker.close()
         for link in list(self._links.values()):
             link.close()
 
     def configure(self, reservations: list[UrlReservation], connection_timeout_s: float) -> None:
         """What the configuration says of programs."""
-        self._site.connection_timeout_s = connection_timeout_s
+        self._connection_timeout_s = connection_timeout_s
         if reservations != self._known:
             self._known = reservations
             self._reservations = Reservations(reservations, _uid_of, _gid_of)
@@ -190,13 +203,10 @@ class Programs:
     def _dissolve(self, queue: ProgramQueue) -> None:
         if self._queues.get(queue.name) is queue:
             del self._queues[queue.name]
-        self._close_for_good(queue)
+        queue.broker.close()
         for prefix in [p for p, owner in self._urls.items() if owner is queue]:
             del self._urls[prefix]
             self._bury(prefix)
-
-    def _close_for_good(self, queue: ProgramQueue) -> None:
-        queue.broker.close()
 
     def _bury(self, prefix: UrlPrefix) -> None:
         """Nobody serves this URL any more: 503, until somebody adds it, or too many are dead."""
@@ -219,38 +229,13 @@ class Programs:
             if call.must_exist:
                 return None, ERROR_FILE_NOT_FOUND, f"there is no request queue '{name}'"
             known = self._queues[name] = ProgramQueue(self._service, name, link.uid)
+            known.site.connection_timeout_s = self._connection_timeout_s
             return known, 0, ""
         if link.uid not in self._administrators | {known.owner_uid}:
             return None, ERROR_ACCESS_DENIED, f"request queue '{name}' is another user's"
         if not call.must_exist:
             return None, ERROR_ALREADY_EXISTS, f"there is a request queue '{name}' already"
         return known, 0, ""
-
-    def set_queue(self, queue: ProgramQueue, call: SetQueue) -> tuple[int, str]:
-        """Change properties of a queue."""
-        broker = queue.broker
-        settings = broker.settings
-        if call.queue_length is not None and not 1 <= call.queue_length <= 65535:
-            return ERROR_INVALID_PARAMETER, "a queue's length is 1 to 65535"
-        if call.verbosity not in {None, 0, 1, 2}:
-            return ERROR_INVALID_PARAMETER, "the verbosity of 503 answers is 0, 1 or 2"
-        if any(
-            s is not None and not 0 <= s <= 1e9 for s in (call.request_queue_s, call.response_s)
-        ):
-            return ERROR_INVALID_PARAMETER, "a time is 0 or more seconds"
-        changed: dict[str, object] = {}
-        if call.is_enabled is not None:
-            changed.update(accepting=call.is_enabled, refusal="" if call.is_enabled else "Disabled")
-        if call.queue_length is not None:
-            changed["queue_length"] = call.queue_length
-        if call.verbosity is not None:
-            changed["tcp_level"] = call.verbosity == 0
-        if call.request_queue_s is not None:
-            changed["queue_time_limit_s"] = call.request_queue_s
-        if call.response_s is not None:
-            changed["time_limit_s"] = call.response_s
-        broker.configure(structs.replace(settings, **changed))
-        return 0, ""
 
     def add_url(self, link: ProgramLink, call: int, url: str, context: int) -> None:
         """Add a URL to a queue, or to none; the Replied follows, when its port is open."""
@@ -264,7 +249,8 @@ class Programs:
                 link.tell(Replied(call, ERROR_NOT_READY, detail))
                 return
             self._waiting.append((link, call, prefix, context))
-            self._want(prefix)
+            self._wanted.add(_place_of(prefix))
+            self._tell_urls()
             return
         self._take_url(link, call, prefix, context)
 
@@ -286,7 +272,10 @@ class Programs:
     def _take_url(self, link: ProgramLink, call: int, prefix: UrlPrefix, context: int) -> None:
         queue = link.queue or self._nobody
         # What the program knows its URL by travels where a site's application has its path.
-        target = Target(self._site, f"{context:x} {prefix}", queue.broker)
+        target = Target(queue.site, f"{context:x} {prefix}", queue.broker)
+        if prefix in self._expected:
+            self._expected.discard(prefix)
+            self._service.routes.unregister(prefix)
         known = self._urls.get(prefix)
         is_taken = known is not None and known is not queue
         if is_taken or prefix in self._unbound or not self._service.routes.register(prefix, target):
@@ -297,7 +286,27 @@ class Programs:
             self._unbound[prefix] = link
         else:
             self._urls[prefix] = link.queue
+        self._wanted.add(_place_of(prefix))
         link.tell(Replied(call))
+        self._bring_back(prefix, target)
+        self._tell_urls()
+
+    def expect(self, urls: list[str]) -> None:
+        """What programs had at the last listener: requests for it wait until they are back."""
+        for url in urls:
+            prefix = parse_prefix(url)
+            target = Target(self._absent.site, str(prefix), self._absent.broker)
+            if prefix not in self._urls and self._service.routes.register(prefix, target):
+                self._expected.add(prefix)
+
+    def _bring_back(self, prefix: UrlPrefix, target: Target) -> None:
+        """The program has come back: it gets what has waited for it."""
+        if not self._absent.broker.queue.has_waiting():
+            return
+        for request in self._absent.broker.queue.drain():
+            if request.application == str(prefix):
+                request.application, request.pool = target.application, target.pool
+            request.pool.submit(request)
 
     def remove_url(self, link: ProgramLink, url: str) -> tuple[int, str]:
         """Take URLs back; error and words."""
@@ -316,15 +325,10 @@ class Programs:
             self._urls.pop(prefix, None)
             self._unbound.pop(prefix, None)
             self._service.routes.unregister(prefix)
-        self._say_what_is_wanted()
+        self._forget_ports()
         return 0, ""
 
     # ── ports ───────────────────────────────────────────────────────────────────────────────────
-
-    def _want(self, prefix: UrlPrefix) -> None:
-        ip = prefix.host if prefix.bucket is Bucket.IP_BOUND else prefix.local_ip
-        self._wanted.add((ip, prefix.port))
-        self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole))
 
     def sockets_changed(self, refused: list[tuple[str, int, str]]) -> None:
         """Ports were opened, or cannot be: those who waited are told."""
@@ -339,24 +343,41 @@ class Programs:
             else:
                 self._waiting.append((link, call, prefix, context))
 
-    def tell_wanted(self) -> None:
-        """A manager that took over must know which ports are the programs'."""
-        if self._wanted:
-            self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole))
+    def _tell_urls(self) -> None:
+        urls = [str(prefix) for prefix in (*self._urls, *self._unbound)]
+        self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole, urls))
 
-    def _say_what_is_wanted(self) -> None:
-        """From now on: which ports are wanted in all; others may be closed."""
+    def tell_wanted(self) -> None:
+        """A manager that took over must know which URLs and ports are the programs'."""
+        if self._wanted or self._urls or self._unbound:
+            self._tell_urls()
+
+    def _have_returned(self) -> None:
+        """Programs of the last listener have had their time: who is not back is gone."""
+        for prefix in self._expected:
+            self._service.routes.unregister(prefix)
+            target = Target(self._nobody.site, str(prefix), self._nobody.broker)
+            if self._service.routes.register(prefix, target):
+                self._bury(prefix)
+        self._expected.clear()
+        self._is_whole = True
+        self._forget_ports()
+
+    def _forget_ports(self) -> None:
+        """Which ports are wanted in all; others may be closed."""
         alive = {prefix.port for prefix in (*self._urls, *self._unbound, *self._dead)}
         alive |= {prefix.port for _, _, prefix, _ in self._waiting}
-        wanted = {place for place in self._wanted if place[1] in alive}
-        if not self._is_whole or wanted != self._wanted:
-            self._is_whole = True
-            self._wanted = wanted
-            self._service.want_sockets(WantSockets(_listed(wanted), is_whole=True))
+        self._wanted = {place for place in self._wanted if place[1] in alive}
+        self._tell_urls()
 
     @property
     def _administrators(self) -> frozenset[int]:
         return frozenset([0, self._service.server_uid])
+
+
+def _place_of(prefix: UrlPrefix) -> tuple[str, int]:
+    """Address and port that the prefix needs, if no site has that port."""
+    return prefix.host if prefix.bucket is Bucket.IP_BOUND else prefix.local_ip, prefix.port
 
 
 def _listed(places: set[tuple[str, int]]) -> list[ListeningSocket]:

@@ -32,6 +32,7 @@ from was.ipc.messages import (
     ChangeSettings,
     DemandStart,
     DrainWorker,
+    ExpectUrls,
     HeldEverything,
     HeldSockets,
     HeldWorker,
@@ -265,6 +266,8 @@ class ListenerService:
             case AbandonWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.deaths.on_death(pool.workers[command.worker_id])
+            case ExpectUrls():
+                self.programs.expect(command.urls)
             case SocketsRefused():
                 self.programs.sockets_changed(command.refused)
             case ReopenLogs():
@@ -369,7 +372,7 @@ class ListenerService:
         return self._settings.server_uid
 
     def want_sockets(self, wanted: WantSockets) -> None:
-        """Programs need ports."""
+        """Programs have URLs, and need ports."""
         self._tell(wanted)
 
     def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
@@ -621,8 +624,8 @@ class ListenerService:
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
                 pool.limits.expire(now)
-            for queue in self.programs.queues:
-                queue.broker.limits.expire(now)
+            for broker in self.programs.brokers:
+                broker.limits.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 connection.expire()

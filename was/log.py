@@ -88,6 +88,7 @@ EVENTS: dict[str, str] = {
     "connections_crowded": "warning",
     "program_keeper_lost": "warning",
     "program_failed": "warning",
+    "program_refused": "warning",
     "application_loaded": "info",
     "application_failed": "error",
     "application_error": "error",

@@ -255,6 +255,7 @@ class Rig:
             client.transport.abort()
         self.turn()
         self.pool.close()
+        self.service.programs.close()
         for worker in self.workers:
             worker.board.close()
         self.service._access.close()

@@ -10,10 +10,12 @@ from harness.load import Load, run_load, run_load_async
 from harness.tally import Tally
 
 
-def under_load(port: int, duration_s: float, *, rate: float = 200) -> Callable[[], Tally]:
+def under_load(
+    port: int, duration_s: float, *, rate: float = 200, target: str = "/"
+) -> Callable[[], Tally]:
     """Begin; the result ends it and gives its tally."""
     tallies: list[Tally] = []
-    load = Load("127.0.0.1", port, rate=rate, connections=32, duration_s=duration_s)
+    load = Load("127.0.0.1", port, target, rate=rate, connections=32, duration_s=duration_s)
     thread = threading.Thread(target=lambda: tallies.append(run_load(load)))
     thread.start()
 

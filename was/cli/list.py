@@ -12,17 +12,18 @@ from was.cli.client import ask_rows
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
 from was.cli.table import aligned, cell
+from was.cli.urlacl import urlacl_rows
 
 __all__ = ["command"]
 
 
 @click.command("list")
-@kind_argument("site", "app", "vdir", "apppool", "wp", "request", "module")
+@kind_argument("site", "app", "vdir", "apppool", "wp", "request", "module", "urlacl")
 @click.option("--json", "as_json", is_flag=True, help="An array of objects instead of a table.")
 @home_option
 def command(kind: str, as_json: bool) -> None:
-    """List sites, apps, vdirs, apppools, wps (worker processes), requests or modules."""
-    rows = ask_rows(find_home(), kind)
+    """List sites, apps, vdirs, apppools, wps (worker processes), requests, modules or urlacls."""
+    rows = urlacl_rows() if kind == "urlacl" else ask_rows(find_home(), kind)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

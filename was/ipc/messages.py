@@ -601,6 +601,12 @@ class SocketsRefused(_Control, frozen=True):
     refused: list[tuple[str, int, str]]
 
 
+class ExpectUrls(_Control, frozen=True):
+    """Programs had these URLs at the listener before: they will come back in a moment."""
+
+    urls: list[str]
+
+
 class ReopenLogs(_Control, frozen=True):
     """Close and open the log files again (SIGUSR1)."""
 
@@ -639,6 +645,7 @@ class WantSockets(_Control, frozen=True):
 
     places: list[ListeningSocket]
     is_whole: bool
+    urls: list[str] = []  # all that programs have added: the next listener expects them
 
 
 class DemandStart(_Control, frozen=True):
@@ -803,6 +810,7 @@ ManagerToListener: TypeAlias = (
     | SuspendWorker
     | AbandonWorker
     | SocketsRefused
+    | ExpectUrls
     | ReopenLogs
     | StopListener
     | QueryListener

@@ -62,6 +62,8 @@ class SetQueue(_Message, frozen=True):
     verbosity: int | None = None  # of 503 answers: 0 resets the connection
     request_queue_s: float | None = None  # the longest a request waits; 0 = for ever
     response_s: float | None = None  # the longest a response takes to begin; 0 = for ever
+    connection_s: float | None = None  # of bodies and idle connections; 0 = for ever
+    max_connections: int | None = None  # of clients; beyond them 503 ConnLimit
 
 
 class AddUrl(_Message, frozen=True):

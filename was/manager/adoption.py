@@ -114,8 +114,8 @@ class Adoption:
                 self._sockets += zip(sockets, fds, strict=True)
             case m.HeldWorker() as worker if len(fds) == 1:
                 self._held[worker.worker_id] = worker, fds[0]
-            case m.WantSockets(places):
-                self._manager.sites.adopt_wanted(places)
+            case m.WantSockets() as wanted:
+                self._manager.sites.adopt_wanted(wanted)
             case m.HeldEverything():
                 self._is_complete = self._peer is not None
             case _:

@@ -72,8 +72,8 @@ class Hearing:
                 self.endpoints_changed()
                 self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()
-            case m.WantSockets(places, is_whole):
-                self._manager.sites.want(places, is_whole=is_whole)
+            case m.WantSockets():
+                self._manager.sites.want(message)
             case m.DemandStart(name, further):
                 pool = self._manager.pools.get(name)
                 if pool is not None:
@@ -159,6 +159,7 @@ class Hearing:
     def _tell_listener_all(self) -> None:
         self._manager.performer.publish_pools()
         self._manager.sites.publish_routes()
+        self._manager.sites.publish_expected()
         for handle in self._manager.workers.handles.values():
             handle.is_announced = False
             if not handle.is_draining and not handle.is_condemned:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from was.config.model import Site
-from was.ipc.messages import ListeningSocket, SiteRoute, SocketsRefused
+from was.ipc.messages import ExpectUrls, ListeningSocket, SiteRoute, SocketsRefused, WantSockets
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.notify import GivenSocket
@@ -34,6 +34,7 @@ class SiteSet:
         self._known_pools: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
         self._programs: dict[tuple[str, int], ListeningSocket] = {}
+        self._program_urls: list[str] = []
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
         """Sockets that a service manager listens on for us, before the first `bind`."""
@@ -70,12 +71,14 @@ class SiteSet:
         wanted = files.read("sites").get("wanted", {})
         self._wanted = {int(site_id): bool(started) for site_id, started in wanted.items()}
 
-    def want(self, places: Iterable[ListeningSocket], *, is_whole: bool) -> None:
-        """Programs have URLs on these ports (WantSockets)."""
-        wanted = {(place.ip, place.port): place for place in places}
+    def want(self, message: WantSockets) -> None:
+        """Programs have URLs, and need ports."""
+        is_whole = message.is_whole
+        self._program_urls = message.urls if is_whole else [*self._program_urls, *message.urls]
+        wanted = {(place.ip, place.port): place for place in message.places}
         before = self._programs
         self._programs = wanted if is_whole else {**before, **wanted}
-        if self._programs.keys() == before.keys() and not wanted:
+        if self._programs.keys() == before.keys():
             return
         self.rebind()
         if self._listening.refused_programs:
@@ -83,9 +86,14 @@ class SiteSet:
             for ip, port, _ in self._listening.refused_programs:
                 self._programs.pop((ip, port), None)
 
-    def adopt_wanted(self, places: Iterable[ListeningSocket]) -> None:
+    def adopt_wanted(self, message: WantSockets) -> None:
         """The ports of programs, as the listener that is taken over had asked for."""
-        self._programs = {(place.ip, place.port): place for place in places}
+        self._programs = {(place.ip, place.port): place for place in message.places}
+        self._program_urls = message.urls
+
+    def publish_expected(self) -> None:
+        """Tell a new listener which URLs programs had at the last one."""
+        self._listener.send(ExpectUrls(list(dict.fromkeys(self._program_urls))))
 
     def rebind(self) -> None:
         """Sites were started, stopped or changed: sockets and routes follow."""

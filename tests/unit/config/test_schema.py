@@ -163,6 +163,7 @@ def test_the_registry_of_sections_is_that_of_a_default_server():
     assert others - extensions == {
         "system.applicationHost/home",
         "system.applicationHost/identities",
+        "system.applicationHost/urlReservations",
     }
 
 

@@ -1,0 +1,87 @@
+"""`was add|list|delete urlacl`: who may serve which URLs by was.httpapi (`netsh http … urlacl`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from was.cli.home import find_home, home_option
+from was.cli.objects import kind_argument
+from was.errors import HomeError
+
+__all__ = ["add_command", "delete_command", "urlacl_rows"]
+
+SECTION = "system.applicationHost/urlReservations"
+
+
+@click.command("add")
+@kind_argument("urlacl")
+@click.argument("url")
+@click.option("--user", "users", multiple=True, help="A user's name or number; * is everybody.")
+@click.option("--group", "groups", multiple=True, help="A group's name or number.")
+@click.option("--listen", type=click.Choice(["yes", "no"]), default="yes", show_default=True)
+@home_option
+def add_command(
+    kind: str, url: str, users: Sequence[str], groups: Sequence[str], listen: str
+) -> None:
+    """Reserve a URL prefix, http://host:port/path/, for users and groups."""
+    from was.config.changes import AddItem, Place
+    from was.config.urls import parse_prefix
+    from was.config.writing import change_server
+
+    if not users and not groups:
+        raise click.UsageError("for whom? give --user or --group")
+    try:
+        prefix = str(parse_prefix(url if url.endswith("/") else url + "/"))
+    except ValueError as error:
+        raise HomeError(str(error)) from error
+    attributes = {"url": prefix, "users": ",".join(users), "groups": ",".join(groups)}
+    if listen == "no":
+        attributes["listen"] = "false"
+    home = find_home()
+    given = {name: value for name, value in attributes.items() if value}
+    change_server(home.config_file, [AddItem(Place(SECTION), given)], home=home.path)
+    click.echo(f"added {kind} {prefix}")
+
+
+@click.command("delete")
+@kind_argument("urlacl")
+@click.argument("url")
+@home_option
+def delete_command(kind: str, url: str) -> None:
+    """Delete the reservation of a URL prefix."""
+    from was.config.changes import Item, Place, RemoveItem
+    from was.config.urls import parse_prefix
+    from was.config.writing import change_server
+
+    home = find_home()
+    known = {row["url"] for row in urlacl_rows()}
+    try:
+        prefix = str(parse_prefix(url if url.endswith("/") else url + "/"))
+    except ValueError as error:
+        raise HomeError(str(error)) from error
+    # As it is written in the file, which a person may have done in another form.
+    written = [text for text in known if str(parse_prefix(str(text))) == prefix]
+    if not written:
+        raise HomeError(f"there is no reservation of {prefix}")
+    changes = [RemoveItem(Place(SECTION), Item({"url": str(text)})) for text in written]
+    change_server(home.config_file, changes, home=home.path)
+    click.echo(f"deleted {kind} {prefix}")
+
+
+def urlacl_rows() -> list[dict[str, object]]:
+    """The reservations that the configuration has; the server need not run."""
+    from was.config.files import load_server
+
+    home = find_home()
+    reservations = load_server(home.config_file, home=home.path).config.url_reservations
+    return [
+        {
+            "url": reservation.url,
+            "users": list(reservation.users),
+            "groups": list(reservation.groups),
+            "listen": reservation.listen,
+        }
+        for reservation in reservations
+    ]

@@ -1,0 +1,278 @@
+"""One received request until its response has ended: its body, the window, and what is sent.
+
+The messages are those between listener and workers, in the order that `was.ipc.messages` states.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
+from was.httpapi.errors import (
+    ERROR_CONNECTION_INVALID,
+    ERROR_INVALID_PARAMETER,
+    HttpApiError,
+)
+from was.ipc.messages import (
+    CHUNK_BYTES,
+    RESPONSE_WINDOW_BYTES,
+    AbortResponse,
+    BodyPull,
+    Request,
+    Response,
+    ResponseChunk,
+    ToListenerItem,
+)
+from was.ipc.scoreboard import RequestState, ScoreboardWriter
+
+if TYPE_CHECKING:
+    from was.httpapi.link import Link
+
+__all__ = ["Exchange"]
+
+PULL_BYTES = 4 * CHUNK_BYTES
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# The listener frames responses and keeps connections.
+_DROPPED = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+
+
+class Exchange:
+    """A request that a program has received, and the response it owes."""
+
+    def __init__(self, link: Link, board: ScoreboardWriter, message: Request) -> None:
+        self.link = link
+        self.message = message
+        self.has_ended = False
+        self.disconnected: Future[None] = Future()
+        self._words = board.words
+        self._row = board.row(message.slot)
+        self._has_begun = False
+        self._is_gone = False
+        self._changed = threading.Condition()
+        self._body: deque[bytes] = deque([message.body] if message.body else [])
+        self._is_body_complete = not message.pull
+        self._granted = 0
+        self._window = RESPONSE_WINDOW_BYTES
+        self._token = 0
+        self._mark(RequestState.RECEIVED)
+
+    @property
+    def id(self) -> int:
+        """The request's id."""
+        return self.message.id
+
+    def _mark(self, state: RequestState) -> None:
+        message = self.message
+        self._words[self._row] = message.id << 11 | (message.attempt & 0xFF) << 3 | int(state)
+
+    def begin(self) -> HttpRequest:
+        """The program has it from here on: it may do harm to run it twice."""
+        self._mark(RequestState.STARTED)
+        message = self.message
+        context, _, prefix = message.application.partition(" ")
+        host = next((v for n, v in message.fields if n.lower() == "host"), "")
+        host = host or f"{message.local_addr}:{message.local_port}"
+        query = f"?{message.query}" if message.query else ""
+        return HttpRequest(
+            id=message.id,
+            connection_id=message.connection_id,
+            attempt=message.attempt,
+            verb=message.method,
+            raw_url=message.target,
+            url=f"http://{host}{message.path}{query}",
+            path=message.path,
+            query=message.query,
+            version=(message.version // 10, message.version % 10),
+            headers=tuple(message.fields),
+            remote_address=(message.remote_addr, message.remote_port),
+            local_address=(message.local_addr, message.local_port),
+            url_context=int(context, 16),
+            prefix=prefix,
+            content_length=message.body_length,
+        )
+
+    # ── what the listener says ──────────────────────────────────────────────────────────────────
+
+    def body_came(self, data: bytes, *, last: bool) -> None:
+        """Bytes of the body."""
+        with self._changed:
+            if data:
+                self._body.append(data)
+            self._is_body_complete = self._is_body_complete or last
+            self._changed.notify_all()
+
+    def widened(self, count: int) -> None:
+        """The listener took so many bytes of the response."""
+        with self._changed:
+            self._window += count
+            self._changed.notify_all()
+
+    def gone(self) -> None:
+        """Nobody waits for the response any more."""
+        with self._changed:
+            self._is_gone = True
+            self._changed.notify_all()
+        if not self.disconnected.done():
+            self.disconnected.set_result(None)
+
+    # ── what the program does ───────────────────────────────────────────────────────────────────
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of the body, b"" at its end; waits until some have come."""
+        with self._changed:
+            while not self._body:
+                if self._is_body_complete:
+                    return b""
+                self._insist()
+                if self._granted <= 0:
+                    self._granted += PULL_BYTES
+                    self._say([BodyPull(self.id, self.message.attempt, PULL_BYTES)])
+                self._changed.wait()
+            data = self._body.popleft()
+            if len(data) > size:
+                self._body.appendleft(data[size:])
+                data = data[:size]
+            self._granted -= len(data)
+            return data
+
+    def respond(self, response: HttpResponse, *, more: bool, disconnect: bool) -> int:
+        """Send status, headers and chunks; the whole response unless `more`. Bytes sent."""
+        if self._has_begun or self.has_ended:
+            raise HttpApiError(ERROR_INVALID_PARAMETER, "this request has its response")
+        if not 200 <= response.status <= 599:
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
+        block, length, close = _encode(response.headers)
+        close = close or disconnect
+        self._insist()
+        chunks = list(response.chunks)
+        size = sum(len(c) if isinstance(c, bytes) else c.size() for c in chunks)
+        if length < 0 and not more:
+            length = size
+        if not more and 0 <= length != size and self.message.method != "HEAD":
+            raise HttpApiError(
+                ERROR_INVALID_PARAMETER, f"{size} bytes of body, Content-Length says {length}"
+            )
+        first = b""
+        if chunks and isinstance(chunks[0], bytes) and len(chunks[0]) <= CHUNK_BYTES:
+            first = chunks[0]
+            del chunks[0]
+        is_whole = not more and not chunks
+        with self._changed:
+            self._window -= 0 if is_whole else len(first)
+        self._mark(RequestState.RESPONDING)
+        self._has_begun = True
+        self._say(
+            [
+                Response(
+                    self.id,
+                    self.message.attempt,
+                    response.status,
+                    reason_of(response),
+                    block,
+                    length,
+                    first,
+                    not is_whole,
+                    close=close,
+                )
+            ]
+        )
+        if is_whole:
+            self.has_ended = True
+        else:
+            self.write(chunks, more=more)
+        return size
+
+    def write(self, chunks: Sequence[Chunk], *, more: bool) -> int:
+        """Send more of the body; waits while the listener holds as much as it may. Bytes sent."""
+        if not self._has_begun or self.has_ended:
+            raise HttpApiError(ERROR_INVALID_PARAMETER, "no response of this request is under way")
+        sent = 0
+        for chunk in chunks:
+            self._insist()
+            if isinstance(chunk, FileChunk):
+                sent += self._send_file(chunk)
+            else:
+                sent += self._send_bytes(chunk)
+        if not more:
+            self._insist()
+            self.has_ended = True
+            self._say([ResponseChunk(self.id, self.message.attempt, b"", False)])
+        return sent
+
+    def _send_bytes(self, data: bytes) -> int:
+        for at in range(0, len(data), CHUNK_BYTES):
+            piece = data[at : at + CHUNK_BYTES]
+            with self._changed:
+                while self._window <= 0:
+                    self._insist()
+                    self._changed.wait()
+                self._window -= len(piece)
+            self._say([ResponseChunk(self.id, self.message.attempt, piece, True)])
+        return len(data)
+
+    def _send_file(self, chunk: FileChunk) -> int:
+        size = chunk.size()
+        self._token += 1
+        item = ResponseChunk(
+            self.id,
+            self.message.attempt,
+            b"",
+            True,
+            file_token=self._token,
+            file_offset=chunk.offset,
+            file_length=size,
+        )
+        self._say([item], [chunk.fd])
+        return size
+
+    def abort(self) -> None:
+        """Give the response up: a begun one is cut, else the client gets 502."""
+        if not self.has_ended:
+            self.has_ended = True
+            self._say([AbortResponse(self.id, self.message.attempt)])
+
+    def _insist(self) -> None:
+        """Raises HttpApiError when nobody reads what is sent; the END is said then."""
+        if not self._is_gone:
+            return
+        if not self.has_ended:
+            self.has_ended = True
+            self._say([AbortResponse(self.id, self.message.attempt)])
+        raise HttpApiError(ERROR_CONNECTION_INVALID, "the client has gone")
+
+    def _say(self, items: list[ToListenerItem], descriptors: Sequence[int] = ()) -> None:
+        try:
+            self.link.answer(items, descriptors)
+        except HttpApiError:
+            self._is_gone = True
+            self.has_ended = True
+            raise
+
+
+def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
+    """The block of header lines, the Content-Length (-1 if none), whether to close."""
+    lines: list[str] = []
+    length, close = -1, False
+    for name, value in headers:
+        lower = name.lower()
+        if not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a header: {name!r}: {value!r}")
+        if lower == "content-length":
+            if not (value.isascii() and value.isdigit()):
+                raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
+            length = int(value)
+        elif lower == "connection":
+            close = close or "close" in value.lower()
+        if lower not in _DROPPED:
+            lines.append(f"{name}: {value}\r\n")
+    try:
+        return "".join(lines).encode("latin-1"), length, close
+    except UnicodeEncodeError as error:
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"a header is not latin-1: {error}") from None

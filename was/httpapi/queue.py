@@ -1,0 +1,431 @@
+"""RequestQueue: requests for the URLs of a program, received and answered from any of its threads.
+
+A queue is open on a link to each listener there is: usually one, two while the server is being
+upgraded. When the listener dies the queue comes back with its URLs on the next one, and receives
+that wait go on waiting; the requests that were being answered are lost with their connections.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+
+from was.httpapi.data import Chunk, HttpRequest, HttpResponse
+from was.httpapi.errors import (
+    ERROR_ALREADY_EXISTS,
+    ERROR_CONNECTION_INVALID,
+    ERROR_FILE_NOT_FOUND,
+    ERROR_INVALID_PARAMETER,
+    ERROR_OPERATION_ABORTED,
+    HttpApiError,
+)
+from was.httpapi.exchanges import Exchange
+from was.httpapi.link import Link, find_door
+from was.ipc.messages import BodyChunk, CancelRequest, Request, ResponseWindow, ToWorker
+from was.ipc.program_messages import (
+    MOST_RECEIVES,
+    AddUrl,
+    OpenQueue,
+    QueueOpened,
+    Receive,
+    RemoveUrl,
+    SetQueue,
+    ShutDownQueue,
+)
+from was.ipc.scoreboard import ScoreboardWriter
+
+__all__ = ["RequestQueue"]
+
+RECONNECT_S = 0.1
+# What one call of receive_request_entity_body gives at most, unless told.
+READ_BYTES = 65536
+
+_GONE = (ERROR_CONNECTION_INVALID, ERROR_OPERATION_ABORTED)
+
+
+class _Attachment:
+    """The queue as it is open at one listener."""
+
+    def __init__(self, link: Link, board: ScoreboardWriter) -> None:
+        self.link = link
+        self.board = board
+        self.credit = 0  # receives it was told of, and has not answered
+
+
+class RequestQueue:
+    """HttpCreateRequestQueue: a queue with a name, or one of this process alone.
+
+    `open_existing`: it must be there; `share`: it may. A queue lives until the last process that
+    has it open closes it or ends. Use it as a context manager, or call `close`. Safe for threads.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        open_existing: bool = False,
+        share: bool = False,
+        home: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Raises HttpApiError: ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_ACCESS_DENIED (a
+        queue of another user), ERROR_NOT_READY (no server).
+        """
+        self.name = name
+        self._home = home
+        self._lock = threading.RLock()
+        self._is_closed = False
+        self._is_shut_down = False
+        self._attachments: list[_Attachment] = []
+        self._exchanges: dict[int, Exchange] = {}
+        self._arrived: deque[Exchange] = deque()
+        self._receives: deque[Future[HttpRequest]] = deque()
+        self._urls: dict[str, int] = {}
+        self._properties: dict[str, object] = {}
+        self._attach(open_existing=open_existing, share=share)
+
+    # ── receiving ───────────────────────────────────────────────────────────────────────────────
+
+    def receive_request(self, timeout_s: float | None = None) -> HttpRequest:
+        """HttpReceiveHttpRequest: the next request; waits for one.
+
+        Raises TimeoutError, and HttpApiError(ERROR_OPERATION_ABORTED) when the queue is closed.
+        """
+        receive = self.begin_receive()
+        try:
+            return receive.result(timeout_s)
+        except TimeoutError:
+            if receive.cancel():
+                raise
+            return receive.result()  # it came in this very moment
+        except CancelledError:
+            raise HttpApiError(ERROR_OPERATION_ABORTED, "the receive was cancelled") from None
+
+    def begin_receive(self) -> Future[HttpRequest]:
+        """The same, as a future: what completion ports and event loops build on.
+
+        A future that was cancelled takes no request.
+        """
+        receive: Future[HttpRequest] = Future()
+        with self._lock:
+            if self._is_closed or self._is_shut_down:
+                raise HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
+            if len(self._receives) >= MOST_RECEIVES:
+                raise HttpApiError(ERROR_INVALID_PARAMETER, f"{MOST_RECEIVES} receives are waiting")
+            self._receives.append(receive)
+            self._hand_out()
+            self._ask()
+        return receive
+
+    def _ask(self) -> None:
+        """Have every listener send as many requests as calls wait."""
+        wanted = len(self._receives)
+        for attachment in self._attachments:
+            missing = wanted - attachment.credit
+            if missing > 0 and not attachment.link.is_closed:
+                attachment.credit += missing
+                with suppress(HttpApiError):  # it has gone: the next one is asked
+                    attachment.link.tell(Receive(missing))
+
+    def _hand_out(self) -> None:
+        while self._arrived and self._receives:
+            receive = self._receives.popleft()
+            if receive.set_running_or_notify_cancel():
+                receive.set_result(self._arrived.popleft().begin())
+
+    def give_back(self, request_id: int) -> None:
+        """A request that was received, and not looked at, goes to the next receive."""
+        with self._lock:
+            self._arrived.appendleft(self._exchange(request_id))
+            self._hand_out()
+
+    def receive_request_entity_body(self, request_id: int, size: int = READ_BYTES) -> bytes:
+        """HttpReceiveRequestEntityBody: up to `size` bytes, b"" at the end; waits for some.
+
+        Raises HttpApiError(ERROR_CONNECTION_INVALID) when the client has gone.
+        """
+        return self._exchange(request_id).read(size)
+
+    # ── answering ───────────────────────────────────────────────────────────────────────────────
+
+    def send_response(
+        self,
+        request_id: int,
+        response: HttpResponse,
+        *,
+        more_data: bool = False,
+        disconnect: bool = False,
+    ) -> int:
+        """HttpSendHttpResponse: status, headers and chunks; bytes of body sent.
+
+        Without `more_data` it is the whole response. `disconnect` closes the connection after it.
+        Waits while the listener holds as much of the response as it may. A whole response for a
+        client that has gone goes nowhere, and 0 bytes are sent; with `more_data` that raises
+        HttpApiError(ERROR_CONNECTION_INVALID). ERROR_INVALID_PARAMETER: it cannot be sent.
+        """
+        try:
+            exchange = self._exchange(request_id)
+            with self._ending(exchange):
+                return exchange.respond(response, more=more_data, disconnect=disconnect)
+        except HttpApiError as error:
+            if more_data or error.error not in _GONE:
+                raise
+            return 0
+
+    def send_response_entity_body(
+        self, request_id: int, chunks: Sequence[Chunk], *, more_data: bool = False
+    ) -> int:
+        """HttpSendResponseEntityBody: more of a response that was begun with `more_data`."""
+        exchange = self._exchange(request_id)
+        with self._ending(exchange):
+            return exchange.write(chunks, more=more_data)
+
+    def cancel_request(self, request_id: int) -> None:
+        """HttpCancelHttpRequest: give it up. A response that had begun is cut, else it is 502."""
+        exchange = self._exchange(request_id)
+        with self._ending(exchange):
+            exchange.abort()
+
+    def wait_for_disconnect(self, request_id: int, timeout_s: float | None = None) -> None:
+        """HttpWaitForDisconnect: until the request's client has gone. Raises TimeoutError."""
+        self.begin_wait_for_disconnect(request_id).result(timeout_s)
+
+    def begin_wait_for_disconnect(self, request_id: int) -> Future[None]:
+        """The same, as a future. It stays undone when the response ends before."""
+        return self._exchange(request_id).disconnected
+
+    def _exchange(self, request_id: int) -> Exchange:
+        exchange = self._exchanges.get(request_id)
+        if exchange is None:
+            raise HttpApiError(ERROR_CONNECTION_INVALID, f"no request {request_id:x} is open here")
+        return exchange
+
+    def _ending(self, exchange: Exchange) -> _Ending:
+        return _Ending(self._exchanges, exchange)
+
+    # ── URLs and properties, for URL groups ─────────────────────────────────────────────────────
+
+    def add_url(self, url: str, context: int = 0) -> None:
+        """Have the requests for a UrlPrefix come here; UrlGroup.add_url is the usual way.
+
+        Raises HttpApiError: ERROR_INVALID_PARAMETER, ERROR_ACCESS_DENIED (not reserved for this
+        user), ERROR_ALREADY_EXISTS, ERROR_SHARING_VIOLATION (the port is somebody else's).
+        """
+        if not 0 <= context < 1 << 64:
+            raise HttpApiError(ERROR_INVALID_PARAMETER, "a URL context has 64 bits")
+        for attachment in self._open_attachments():
+            attachment.link.call(partial(AddUrl, url=url, context=context))
+        self._urls[url] = context
+
+    def remove_url(self, url: str) -> None:
+        """Give a URL back. Raises HttpApiError(ERROR_FILE_NOT_FOUND) for one that was not added."""
+        for attachment in self._open_attachments():
+            attachment.link.call(partial(RemoveUrl, url=url))
+        self._urls.pop(url, None)
+
+    def set_property(
+        self,
+        *,
+        is_enabled: bool | None = None,
+        queue_length: int | None = None,
+        verbosity: int | None = None,
+        request_queue_s: float | None = None,
+        response_s: float | None = None,
+        connection_s: float | None = None,
+        max_connections: int | None = None,
+    ) -> None:
+        """HttpSetRequestQueueProperty, and of HttpSetUrlGroupProperty what is a queue's here.
+
+        `verbosity` of 503 answers: 0 resets the connection, 1 and 2 answer. `request_queue_s` is
+        the longest a request waits (120), `response_s` the longest a response takes to begin (no
+        limit), `connection_s` the timer of bodies and idle connections (120); 0 = for ever.
+        """
+        given = {
+            "is_enabled": is_enabled,
+            "queue_length": queue_length,
+            "verbosity": verbosity,
+            "request_queue_s": request_queue_s,
+            "response_s": response_s,
+            "connection_s": connection_s,
+            "max_connections": max_connections,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        for attachment in self._open_attachments():
+            attachment.link.call(partial(SetQueue, **changed))  # type: ignore[arg-type]
+        self._properties.update(changed)
+
+    def _open_attachments(self) -> list[_Attachment]:
+        with self._lock:
+            if self._is_closed:
+                raise HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
+            return [a for a in self._attachments if not a.link.is_closed]
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def shut_down(self) -> None:
+        """HttpShutdownRequestQueue: no more requests for this process; others go on.
+
+        Receives that wait fail with ERROR_OPERATION_ABORTED; what was received can be answered.
+        """
+        with self._lock:
+            self._is_shut_down = True
+            receives, self._receives = self._receives, deque()
+        for attachment in self._open_attachments():
+            attachment.link.call(ShutDownQueue)
+        _abort(receives)
+
+    def close(self) -> None:
+        """HttpCloseRequestQueue: URLs are given back; what is unanswered goes to others, or 503."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            receives, self._receives = self._receives, deque()
+            attachments, self._attachments = self._attachments, []
+        _abort(receives)
+        for attachment in attachments:
+            if not attachment.link.is_closed:
+                with suppress(HttpApiError):
+                    for url in self._urls:
+                        attachment.link.call(partial(RemoveUrl, url=url))
+            attachment.link.close()
+            attachment.board.close()
+
+    def __enter__(self) -> RequestQueue:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ── listeners come and go ───────────────────────────────────────────────────────────────────
+
+    def _attach(self, *, open_existing: bool, share: bool) -> None:
+        door = find_door(self._home)
+        link = Link(door, on_batch=self._heard, on_moved=self._moved, on_end=self._ended)
+        try:
+            opened = self._open(link, open_existing=open_existing, share=share)
+            for url, context in list(self._urls.items()):
+                link.call(partial(AddUrl, url=url, context=context))
+            if self._properties:
+                link.call(partial(SetQueue, **self._properties))  # type: ignore[arg-type]
+        except BaseException:
+            link.close()
+            raise
+        with self._lock:
+            is_known = any(known.link.epoch == link.epoch for known in self._attachments)
+            if not (is_known or self._is_closed):
+                self._attachments.append(opened)
+                self._ask()
+                return
+        link.close()
+        opened.board.close()
+
+    def _open(self, link: Link, *, open_existing: bool, share: bool) -> _Attachment:
+        while True:
+            try:
+                notice, descriptors = link.call(
+                    partial(OpenQueue, name=self.name, must_exist=open_existing)
+                )
+                break
+            except HttpApiError as error:
+                # Shared: whoever else does the same may be quicker, and may go at any moment.
+                if not share or error.error not in {ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND}:
+                    raise
+                open_existing = not open_existing
+        assert isinstance(notice, QueueOpened)
+        link.epoch = notice.epoch
+        try:
+            board = ScoreboardWriter(descriptors[0])
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        return _Attachment(link, board)
+
+    def _heard(self, batch: ToWorker) -> None:
+        for item in batch.items:
+            match item:
+                case Request():
+                    self._arrive(item, batch.epoch)
+                case BodyChunk(number, _, data, last):
+                    self._tell(number, partial(Exchange.body_came, data=data, last=last))
+                case ResponseWindow(number, _, count):
+                    self._tell(number, partial(Exchange.widened, count=count))
+                case CancelRequest(number):
+                    self._tell(number, Exchange.gone)
+                case _:
+                    pass
+
+    def _arrive(self, message: Request, epoch: int) -> None:
+        with self._lock:
+            for attachment in self._attachments:
+                if attachment.link.epoch == epoch:
+                    attachment.credit -= 1
+                    exchange = Exchange(attachment.link, attachment.board, message)
+                    self._exchanges[message.id] = exchange
+                    self._arrived.append(exchange)
+            self._hand_out()
+
+    def _tell(self, number: int, what: partial[None] | object) -> None:
+        exchange = self._exchanges.get(number)
+        if exchange is not None and callable(what):
+            what(exchange)
+
+    def _moved(self) -> None:
+        """Another listener is there: be open at it as well."""
+        threading.Thread(target=self._come_back, name="httpapi", daemon=True).start()
+
+    def _ended(self) -> None:
+        """A listener has gone, with all that was under way there."""
+        with self._lock:
+            gone = [a for a in self._attachments if a.link.is_closed]
+            self._attachments = [a for a in self._attachments if not a.link.is_closed]
+            lost = [e for e in self._exchanges.values() if e.link.is_closed]
+            self._arrived = deque(e for e in self._arrived if not e.link.is_closed)
+            for exchange in lost:
+                self._exchanges.pop(exchange.id, None)
+            is_over = self._is_closed or bool(self._attachments) or not gone
+        for exchange in lost:
+            exchange.gone()
+        if not is_over:
+            self._moved()
+
+    def _come_back(self) -> None:
+        while not self._is_closed:
+            with suppress(HttpApiError, OSError):
+                self._attach(open_existing=False, share=True)
+                return
+            time.sleep(RECONNECT_S)
+
+
+class _Ending:
+    """Forgets an exchange that has ended within its block."""
+
+    def __init__(self, exchanges: dict[int, Exchange], exchange: Exchange) -> None:
+        self._exchanges = exchanges
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._exchange.has_ended:
+            self._exchanges.pop(self._exchange.id, None)
+
+
+def _abort(receives: deque[Future[HttpRequest]]) -> None:
+    for receive in receives:
+        if receive.set_running_or_notify_cancel():
+            receive.set_exception(
+                HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
+            )
