@@ -12,6 +12,7 @@ from was import httpapi
 
 
 def main() -> None:
+    """Serve the URL that the command line names, until interrupted."""
     with httpapi.ServerSession() as session, httpapi.RequestQueue("demo", share=True) as queue:
         group = session.create_url_group()
         group.bind(queue)

@@ -85,7 +85,8 @@ def settings(loaded, url):
     # What answers 500.21 for a path is left out at the server's level, which it is loaded at again.
     known = {module.name for module in loaded.config.global_modules}
     usable = tuple(h for h in found.handlers.entries if known.issuperset(h.modules))
-    return replace(found, handlers=replace(found.handlers, entries=usable))
+    # By file and line, which are others here.
+    return replace(found, handlers=replace(found.handlers, entries=usable), rule_folders={})
 
 
 @pytest.mark.parametrize("url", ["/", "/x/y", "/app", "/app/deep", "/app/deep/page.htm"])
