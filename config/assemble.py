@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from was.config.integrated import NotIntegrated
 from was.config.merge import Merged
 from was.config.model import (
     AnonymousAuthentication,
@@ -164,6 +165,7 @@ def build_settings(
     known: KnownModules,
     of_server: Collection[tuple[str, int]],
     rule_folders: Mapping[tuple[str, int], str],
+    not_integrated: tuple[NotIntegrated, ...],
 ) -> PathSettings:
     """What is in force where `sections` are.
 
@@ -200,6 +202,7 @@ def build_settings(
         ),
         request_filtering=typer.shared(RequestFiltering, views[_WEB + "security/requestFiltering"]),
         rule_folders=rule_folders,
+        not_integrated=not_integrated,
         http_compression=typer.shared(HttpCompression, views[_WEB + "httpCompression"]),
         url_compression=typer.shared(UrlCompression, views[_WEB + "urlCompression"]),
         caching=typer.shared(Caching, views[_WEB + "caching"]),

@@ -201,7 +201,7 @@ def _server_state(
             sections[path] = merge(sections.get(path), element, path, errors, may_restate=True)
         if scope.is_location:
             modes = modes.after(scope.sections, scope.override_mode, 0)
-    return State(sections, modes)
+    return State(sections, modes, None, tuple([n for s in scopes for n in s.not_integrated]))
 
 
 def _check_locations(level: Level, server: State, errors: list[ConfigError]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from was.config.integrated import NotIntegrated
 from was.config.locks import Declaration
 from was.config.merge import Element
 from was.config.parse import Node
@@ -23,6 +24,7 @@ class Scope:
     is_location: bool = False
     line: int = 0
     column: int = 0
+    not_integrated: tuple[NotIntegrated, ...] = ()
 
 
 @dataclass(slots=True)

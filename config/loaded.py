@@ -68,7 +68,7 @@ class LoadedServer:
         self._typer = Typer()
         self._every_section = state.sections
         below = {p: m for p, m in state.sections.items() if not p.startswith(_HOST)}
-        self._state = State(below, state.modes)
+        self._state = State(below, state.modes, None, state.not_integrated)
         view = viewer.section(state.sections.get(GLOBAL_MODULES), base.schema[GLOBAL_MODULES])
         self._known = known_modules(view, base.images)
         handlers = state.sections.get(HANDLERS)
@@ -120,6 +120,7 @@ class LoadedServer:
                     self._known,
                     self._server_handlers,
                     rule_folders(node),
+                    state.not_integrated,
                 )
             return state.settings
 

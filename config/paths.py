@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from was.config.faults import Faults
+from was.config.integrated import NotIntegrated
 from was.config.level import Level, Scope
 from was.config.locks import LOCKED, LOCKED_SECTION, Modes
 from was.config.merge import Merged, merge
@@ -48,6 +49,7 @@ class State:
     sections: Mapping[str, Merged]
     modes: Modes
     settings: PathSettings | None = None
+    not_integrated: tuple[NotIntegrated, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +104,7 @@ def apply_scope(
     state: State, scope: Scope, depth: int, errors: list[ConfigError], *, is_deep: bool = False
 ) -> State:
     """`state` with one scope of a file folded in; `is_deep`: below an application's root."""
-    if not scope.sections:
+    if not (scope.sections or scope.not_integrated):
         return state
     sections, modes = dict(state.sections), state.modes
     for path, element in scope.sections.items():
@@ -123,7 +125,7 @@ def apply_scope(
         sections[path] = merge(sections.get(path), element, path, errors, depth=depth)
     if scope.is_location:
         modes = modes.after(scope.sections, scope.override_mode, depth)
-    return State(sections, modes)
+    return State(sections, modes, None, state.not_integrated + scope.not_integrated)
 
 
 class PathTree:
@@ -281,10 +283,10 @@ class PathTree:
 
     def _declared(self, state: State, source: Source) -> State:
         modes = state.modes.declared(source.level.declared, source.depth)
-        return State(state.sections, modes)
+        return State(state.sections, modes, None, state.not_integrated)
 
     def _apply(self, node: PathNode, scope: Scope, source: Source) -> None:
-        if not scope.sections:
+        if not (scope.sections or scope.not_integrated):
             return
         node.scopes.append((scope, source))
         is_deep = not node.is_application

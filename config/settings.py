@@ -20,6 +20,7 @@ from was.config.choices import (
     ResponseMode,
     ShowFlag,
 )
+from was.config.integrated import NotIntegrated
 from was.config.response_settings import Caching, HttpCompression, UrlCompression
 
 __all__ = [
@@ -299,7 +300,7 @@ class PathSettings:
 
     Equal settings at different paths may be one object; nothing in it names the path.
     `rule_folders` are the URL paths that rewrite rules and redirections were written for, by
-    file and line (was.config.rule_folders).
+    file and line (was.config.rule_folders). `not_integrated` is what system.web says in vain.
     """
 
     handlers: HandlersSection = HandlersSection()
@@ -314,6 +315,7 @@ class PathSettings:
     anonymous_authentication: AnonymousAuthentication = AnonymousAuthentication()
     request_filtering: RequestFiltering = RequestFiltering()
     rule_folders: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    not_integrated: tuple[NotIntegrated, ...] = ()
     http_compression: HttpCompression = field(default_factory=HttpCompression)
     url_compression: UrlCompression = field(default_factory=UrlCompression)
     caching: Caching = field(default_factory=Caching)

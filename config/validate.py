@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import count
 
+from was.config.integrated import SECTION as SYSTEM_WEB
+from was.config.integrated import not_integrated
 from was.config.level import Level, Scope
 from was.config.locks import LOCK_ATTRIBUTES, LOCKED, LOCKED_SECTION, Declaration
 from was.config.merge import Directive, Element, Key, Operation
@@ -235,6 +237,8 @@ class _Reader:
         schema = self.schema.get(path)
         if schema is None:
             self.level.unread.append((path, node.line))
+            if path == SYSTEM_WEB:
+                scope.not_integrated += not_integrated(node)
             return
         definition = declaration.allow_definition
         if definition in _SERVER_ONLY and (scope.path or not self.is_server):
