@@ -89,6 +89,8 @@ class CallLists:
         self.complete = completer
         self.errors = errors
         settings = application.settings
+        # Every handler's plan has the same events: their steps are found once.
+        self._known: dict[tuple[RequestNotification, bool], list[Step]] = {}
         self._modules: list[tuple[ModuleRegistration, HttpModule | None]] = []
         self.missing_modules: list[str] = []
         added = dict(application.resolved_modules)
@@ -206,6 +208,12 @@ class CallLists:
 
     def _event(self, notification: RequestNotification, is_post: bool) -> list[Step]:
         """The steps of one event, in the order of calls."""
+        known = self._known.get((notification, is_post))
+        if known is None:
+            known = self._known[notification, is_post] = self._find(notification, is_post)
+        return known
+
+    def _find(self, notification: RequestNotification, is_post: bool) -> list[Step]:
         if is_post and notification not in DETERMINISTIC:
             return []
         method = (POST_METHODS if is_post else METHODS)[notification]
