@@ -56,6 +56,13 @@ class GlobalEvents:
         """Whether any module has registered for it."""
         return notification in self._calls
 
+    def is_awaited(self, notification: GlobalNotification) -> bool:
+        """Whether any of those is not idle under the configuration in force."""
+        modules = [r.global_module for r, _ in self._calls.get(notification, ())]
+        # Each is asked: it takes notice of the configuration so.
+        idle = [module is None or module.is_idle() for module in modules]
+        return not all(idle)
+
     def raise_event(
         self, notification: GlobalNotification, provider: EventProvider
     ) -> GlobalNotificationStatus:

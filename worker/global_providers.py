@@ -55,11 +55,16 @@ class ThreadCleanupProvider(ApplicationProvider):
 class PreBeginRequestProvider(EventProvider):
     """IPreBeginRequestProvider."""
 
-    __slots__ = ("http_context",)
+    __slots__ = ("http_context", "is_finished")
 
     def __init__(self, context: HttpContext) -> None:
         super().__init__()
         self.http_context = context
+        self.is_finished = False
+
+    def finish_request(self) -> None:
+        """The response is set: the request goes on with LOG_REQUEST. Answer GL_HANDLED then."""
+        self.is_finished = True
 
 
 class StopListeningProvider(EventProvider):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from was.worker.call_lists import Step
     from was.worker.context import HttpContext
 
-__all__ = ["make_completer", "refuse_failed", "run_request", "run_steps"]
+__all__ = ["end_request", "make_completer", "refuse_failed", "run_request", "run_steps"]
 
 _HEAD, _PLAN, _CLOSING = 0, 1, 2
 
@@ -42,6 +42,11 @@ _meetings: dict[HttpContext, str] = {}
 def run_request(context: HttpContext) -> None:
     """Run a request to its END, or to where it waits for a completion. Never raises."""
     _run(context, _HEAD, context.calls.head)
+
+
+def end_request(context: HttpContext) -> None:
+    """The same for a request whose response is set already: from LOG_REQUEST on."""
+    _run(context, _CLOSING, context.calls.closing)
 
 
 def run_steps(context: HttpContext, head: tuple[Step, ...]) -> None:

@@ -86,6 +86,13 @@ class HttpModule:
 class GlobalModule:
     """Base of global modules: override the `on_global_…` methods you registered for."""
 
+    def is_idle(self) -> bool:
+        """Asked after each reading of the configuration: whether requests need not reach it.
+
+        While every module that has registered for GL_PRE_BEGIN_REQUEST is idle, it is not raised.
+        """
+        return False
+
     def terminate(self) -> None:
         """The worker ends; last call."""
 

@@ -25,12 +25,13 @@ from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
 from was.worker.http_server import HttpServer
+from was.worker.moving import NotOurPoolError, move
 from was.worker.notifications import (
     FINISH_REQUEST,
     GlobalNotification,
     RequestNotificationStatus,
 )
-from was.worker.pipeline import make_completer, run_request
+from was.worker.pipeline import end_request, make_completer, run_request
 from was.worker.preconditions import is_satisfied
 from was.worker.preload import Preload
 from was.worker.providers import EventProvider
@@ -118,7 +119,6 @@ class WorkerServer:
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )
         self._events.subscribe(self._registrations.values())
-        self._has_pre_begin = self._events.is_wanted(GL.PRE_BEGIN_REQUEST)
         self._has_thread_cleanup = self._events.is_wanted(GL.THREAD_CLEANUP)
         self._build(loaded)
 
@@ -153,6 +153,7 @@ class WorkerServer:
         self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
         self._applications.build(loaded)
+        self._has_pre_begin = self._events.is_awaited(GL.PRE_BEGIN_REQUEST)
 
     def _prepare(self, application: HttpApplication) -> None:
         application.report_unhealthy = self.http.report_unhealthy
@@ -217,14 +218,30 @@ class WorkerServer:
     def _run(self, context: HttpContext) -> None:
         """The pipeline, and what global modules hear around it."""
         application = context.application
-        if self._has_pre_begin:
-            provider = providers.PreBeginRequestProvider(context)
-            self._events.raise_event(GL.PRE_BEGIN_REQUEST, provider)
-        run_request(context)
+        if self._has_pre_begin and not self._begin(context):
+            end_request(context)
+        else:
+            run_request(context)
         if self._has_thread_cleanup:
             # This thread has no more to do for the application, for now.
             cleanup = providers.ThreadCleanupProvider(application)
             self._events.raise_event(GL.THREAD_CLEANUP, cleanup)
+
+    def _begin(self, context: HttpContext) -> bool:
+        """GL_PRE_BEGIN_REQUEST; False if the request is answered by it.
+
+        For another URL, application and settings are those of that URL.
+        """
+        path, calls = context.path, context.calls
+        provider = providers.PreBeginRequestProvider(context)
+        self._events.raise_event(GL.PRE_BEGIN_REQUEST, provider)
+        if context.path != path and context.calls is calls:
+            try:
+                move(context, context.path, context.query)
+            except NotOurPoolError:
+                context.response.set_status(403, "Forbidden", 18, 0x80070005)
+                return False
+        return not provider.is_finished
 
     def _context_of(self, exchange: RequestExchange, application: HttpApplication) -> HttpContext:
         """For a request that nobody has sent."""

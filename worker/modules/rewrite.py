@@ -1,82 +1,112 @@
 """RewriteModule: URL Rewrite; see worker/rewriting for what rules do.
 
-Inbound rules run at BEGIN_REQUEST; outbound ones at SEND_RESPONSE, or at RELEASE_REQUEST_STATE
-where rewriteBeforeCache says so and the whole body is there.
-
-Rules are compiled once for a configuration. Expressions come with the content and may take any
-time, so the request counts as started while rules run: a worker that hangs in one is told by
+Global rules run at GL_PRE_BEGIN_REQUEST, inbound ones at BEGIN_REQUEST, outbound ones at
+SEND_RESPONSE, or at RELEASE_REQUEST_STATE where rewriteBeforeCache says so and the whole body is
+there. Rules are compiled once for a configuration. Expressions come with the content and may take
+any time, so the request counts as started while rules run: a worker that hangs in one is told by
 the time limit, and what has killed two workers so does not get a third.
 """
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
-from was.config.patterns import InvalidPatternError
-from was.config.templates import InvalidTemplateError
-from was.ipc.scoreboard import RequestState
-from was.worker.moving import NotOurPoolError, RequestMovedError
+from was.worker.moving import RequestMovedError
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
+    GL_CONTINUE,
+    GL_HANDLED,
+    GlobalNotification,
+    GlobalNotificationStatus,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.rewriting.expressions import RewriteError, RewriteMap
-from was.worker.rewriting.inbound import Abort, Answer, Ending, InboundRule, Redirect, run_rules
+from was.worker.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.rewriting.expressions import RewriteError
 from was.worker.rewriting.outbound import OutboundRules
-from was.worker.rewriting.requests import RuleRequest
 from was.worker.rewriting.responses import RuleResponse
+from was.worker.rewriting.rule_sets import (
+    FAULTS,
+    REWRITE,
+    STARTED,
+    Fate,
+    InboundRules,
+    refuse,
+    rewrite_maps,
+)
 
 if TYPE_CHECKING:
-    from was.config.model import PathSettings
+    from was.config.files import LoadedServer
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
+    from was.worker.global_providers import PreBeginRequestProvider
+    from was.worker.http_server import HttpServer
     from was.worker.response import HttpResponse
 
-_REWRITE = "system.webServer/rewrite/"
-_STARTED = int(RequestState.STARTED)
-_INVALID_DATA = 0x8007000D
 _NAME = "RewriteModule"
-_FAULTS = (RewriteError, InvalidPatternError, InvalidTemplateError)
 
 # Sub-statuses of 500.
 INBOUND_FAILED = 50
+GLOBAL_FAILED = 51
 OUTBOUND_FAILED = 52
 BEFORE_CACHE_FAILED = 53
+
+
+class GlobalRewrite(GlobalModule):
+    """The global rules of the server; idle where there are none."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._compiled_of: LoadedServer | None = None
+        self._rules: InboundRules | None = None
+
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do under the configuration in force."""
+        loaded = self._server.loaded()
+        if loaded is not self._compiled_of:
+            self._compiled_of = loaded
+            self._rules = None if loaded is None else _global_rules(loaded)
+        return self._rules is None
+
+    def on_global_pre_begin_request(
+        self, provider: PreBeginRequestProvider
+    ) -> GlobalNotificationStatus:
+        """Run the rules."""
+        rules = self._rules
+        if rules is not None and rules.run(provider.http_context) is Fate.ANSWERED:
+            provider.finish_request()
+            return GL_HANDLED
+        return GL_CONTINUE
+
+
+def _global_rules(loaded: LoadedServer) -> InboundRules | None:
+    views = [v for v in loaded.section(REWRITE + "globalRules").items if v["enabled"]]
+    if not views:
+        return None
+    maps = rewrite_maps(loaded.section(REWRITE + "rewriteMaps"))
+    return InboundRules(views, {}, maps, None, GLOBAL_FAILED)
 
 
 class Rewrite(HttpModule):
     """The inbound rules of one application."""
 
-    def __init__(self, rules: tuple[InboundRule, ...]) -> None:
+    def __init__(self, rules: InboundRules) -> None:
         self._rules = rules
 
     def on_begin_request(
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """Run the rules."""
-        request = RuleRequest(context)
-        words, row = context.exchange.words, context.exchange.row
-        before = words[row]
-        words[row] = context.proof | _STARTED
-        try:
-            ending = run_rules(self._rules, request)
-            if ending is not None:
-                return _end(context, ending)
-            request.commit()
-        except RewriteError as error:
-            return _refuse(context, str(error), INBOUND_FAILED)
-        except NotOurPoolError:
-            context.response.set_status(403, "Forbidden", 18, 0x80070005)
-            return FINISH_REQUEST
-        finally:
-            words[row] = before
-        if request.is_rewritten:
+        fate = self._rules.run(context)
+        if fate is Fate.MOVED:
             raise RequestMovedError
-        return CONTINUE
+        return FINISH_REQUEST if fate is Fate.ANSWERED else CONTINUE
 
 
 class OutboundRewrite(HttpModule):
@@ -107,7 +137,7 @@ class OutboundRewrite(HttpModule):
         words, row = context.exchange.words, context.exchange.row
         before = words[row]
         if not context.exchange.started:
-            words[row] = context.proof | _STARTED
+            words[row] = context.proof | STARTED
         try:
             if not isinstance(rules, RuleResponse):
                 rules = RuleResponse(context, self._outbound)
@@ -125,25 +155,23 @@ class OutboundRewrite(HttpModule):
 class FullRewrite(Rewrite, OutboundRewrite):
     """Rules of both kinds."""
 
-    def __init__(
-        self, rules: tuple[InboundRule, ...], outbound: OutboundRules, is_before_cache: bool
-    ) -> None:
+    def __init__(self, rules: InboundRules, outbound: OutboundRules, is_before_cache: bool) -> None:
         Rewrite.__init__(self, rules)
         OutboundRewrite.__init__(self, outbound, is_before_cache)
 
 
 class BrokenRules(HttpModule):
-    """Rules in force that cannot be compiled: every request is refused."""
+    """Outbound rules in force that cannot be compiled: every request is refused."""
 
-    def __init__(self, text: str, sub_status: int) -> None:
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._sub_status = sub_status
 
     def on_begin_request(
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
-        """500 with the sub-status of the kind of rules."""
-        return _refuse(context, self._text, self._sub_status)
+        """500.52."""
+        refuse(context, self._text, OUTBOUND_FAILED)
+        return FINISH_REQUEST
 
 
 def _fail_response(context: HttpContext, text: str, sub_status: int) -> None:
@@ -152,86 +180,44 @@ def _fail_response(context: HttpContext, text: str, sub_status: int) -> None:
         context.is_cut = True
         return
     context.response.clear()
-    _refuse(context, text, sub_status)
-
-
-def _refuse(context: HttpContext, text: str, sub_status: int) -> RequestNotificationStatus:
-    response = context.response
-    response.set_status(500, "URL Rewrite Module Error.", sub_status, _INVALID_DATA)
-    response.set_error_description(text)
-    return FINISH_REQUEST
-
-
-def _end(context: HttpContext, ending: Ending) -> RequestNotificationStatus:
-    response = context.response
-    match ending:
-        case Redirect():
-            response.redirect(ending.location, ending.status)
-        case Answer():
-            response.set_status(ending.status, ending.reason, ending.sub_status)
-            if ending.description:
-                response.set_header("Content-Type", "text/html; charset=utf-8")
-                response.set_body(escape(ending.description).encode())
-        case Abort():
-            response.reset_connection()
-    return FINISH_REQUEST
-
-
-# ── compiling ───────────────────────────────────────────────────────────────────────────────────
+    refuse(context, text, sub_status)
 
 
 def _make(application: HttpApplication) -> HttpModule:
     settings = application.settings
     if not settings.sections:  # the application's configuration cannot be read
         return HttpModule()
-    inbound = [v for v in settings.section(_REWRITE + "rules").items if v["enabled"]]
-    section = settings.section(_REWRITE + "outboundRules")
+    inbound = [v for v in settings.section(REWRITE + "rules").items if v["enabled"]]
+    section = settings.section(REWRITE + "outboundRules")
     outbound = any(view["enabled"] for view in section.items)
     if not (inbound or outbound):
         return HttpModule()
-    maps = _maps(settings)
-    allowed = frozenset(
-        str(item["name"]).upper()
-        for item in settings.section(_REWRITE + "allowedServerVariables").items
-    )
-    rules: list[InboundRule] = []
-    for view in inbound:
-        folder = settings.rule_folders.get((view.file, view.line), "")
-        try:
-            rules.append(InboundRule(view, folder, maps, allowed))
-        except _FAULTS as error:
-            text = f"{view.file}:{view.line}: rule {view['name']}: {error}"
-            return BrokenRules(text, INBOUND_FAILED)
+    maps = rewrite_maps(settings.section(REWRITE + "rewriteMaps"))
+    items = settings.section(REWRITE + "allowedServerVariables").items
+    allowed = frozenset(str(item["name"]).upper() for item in items)
+    rules = InboundRules(inbound, settings.rule_folders, maps, allowed, INBOUND_FAILED)
     if not outbound:
-        return Rewrite(tuple(rules))
+        return Rewrite(rules)
     try:
         compiled = OutboundRules(section, maps)
-    except _FAULTS as error:
-        return BrokenRules(f"{section.file}:{section.line}: {error}", OUTBOUND_FAILED)
+    except FAULTS as error:
+        return BrokenRules(f"{section.file}:{section.line}: {error}")
     is_before_cache = bool(section["rewriteBeforeCache"])
-    if not rules:
+    if not inbound:
         return OutboundRewrite(compiled, is_before_cache)
-    return FullRewrite(tuple(rules), compiled, is_before_cache)
-
-
-def _maps(settings: PathSettings) -> dict[str, RewriteMap]:
-    return {
-        str(view["name"]).lower(): RewriteMap(
-            {str(item["key"]): str(item["value"]) for item in view.items},
-            str(view["defaultValue"]),
-            bool(view["ignoreCase"]),
-        )
-        for view in settings.section(_REWRITE + "rewriteMaps").items
-    }
+    return FullRewrite(rules, compiled, is_before_cache)
 
 
 def register_module(
-    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: HttpServer
 ) -> None:
-    """Subscribe to BEGIN_REQUEST, RELEASE_REQUEST_STATE and SEND_RESPONSE."""
+    """Subscribe to PRE_BEGIN_REQUEST, BEGIN_REQUEST, RELEASE_REQUEST_STATE and SEND_RESPONSE."""
     rq = RequestNotification
     registration_info.set_request_notifications(
         ApplicationModuleFactory(_make),
         rq.BEGIN_REQUEST | rq.RELEASE_REQUEST_STATE | rq.SEND_RESPONSE,
         0,
+    )
+    registration_info.set_global_notifications(
+        GlobalRewrite(http_server), GlobalNotification.PRE_BEGIN_REQUEST
     )

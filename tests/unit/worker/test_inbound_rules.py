@@ -403,3 +403,78 @@ def test_no_target_leaves_the_root(url):
 def test_no_relative_location_names_a_server(url, folder):
     """A Location that the rule means to be on this site has one slash in front."""
     assert location_of(url, folder, "", False)[:2] not in ("//", "/\\")
+
+
+# ── global rules ────────────────────────────────────────────────────────────────────────────────
+
+
+def global_rules(rules: str, more: str = "") -> str:
+    return f"<rewrite><globalRules>{rules}</globalRules>{more}</rewrite>"
+
+
+def test_global_rules_come_first(tmp_path):
+    """They see the whole path, and the rules of the new path run after them."""
+    folder = rewrite(rule("^b$", 'type="Rewrite" url="c"'))
+    rules = global_rules(rule("^in/a$", 'type="Rewrite" url="sub/b?{R:0}"', name="g"))
+    served = Site(tmp_path, rules + ECHO_HANDLER, web_configs={"sub": folder})
+    answer = served.ask("/in/a", "q")
+    assert answer.body == b"|/sub/c|in/a&q"
+    assert "GET /in/a q" in answer.log
+
+
+def test_global_rules_choose_the_application(tmp_path):
+    """What is in force at the new path is in force from the beginning."""
+    rules = global_rules(rule("^go/(.*)$", 'type="Rewrite" url="shop/{R:1}"', name="g"))
+    served = Site(
+        tmp_path,
+        rules + ECHO_HANDLER,
+        web_configs={"shop": "<nonsense />"},
+        applications=APPLICATION.format("shop", tmp_path),
+    )
+    answer = served.ask("/go/a")
+    assert (answer.status, answer.sub_status) == (500, 19)
+
+
+GLOBAL_ENDINGS = [
+    ('type="Redirect" url="/b"', 301, 0),
+    ('type="CustomResponse" statusCode="410" subStatusCode="3"', 410, 3),
+    ('type="Rewrite" url="http://other/"', 500, 51),
+    ('type="Rewrite" url="{No:x}"', 500, 51),
+]
+
+
+@pytest.mark.parametrize(("action", "status", "sub_status"), GLOBAL_ENDINGS)
+def test_global_rules_that_answer(tmp_path, action, status, sub_status):
+    """No module's BEGIN_REQUEST comes after it; the request is logged and has its error page."""
+    served = Site(tmp_path, global_rules(rule("^a$", action, name="g")) + ECHO_HANDLER)
+    answer = served.ask("/a")
+    assert (answer.status, answer.sub_status) == (status, sub_status)
+    assert "GET /a" in answer.log
+    assert answer.body
+
+
+def test_global_rules_may_set_any_variable(tmp_path):
+    """allowedServerVariables is about rules of sites."""
+    rules = (
+        '<rule name="g"><match url=".*" /><serverVariables><set name="HTTP_X_A" value="v" />'
+        "</serverVariables></rule>"
+    )
+    served = Site(tmp_path, global_rules(rules) + ECHO_HANDLER)
+    assert served.ask("/a").body == b"|/a||v|"
+
+
+def test_without_global_rules_nothing_is_raised(tmp_path):
+    """A change of the configuration turns the notification on and off."""
+    served = Site(tmp_path, ECHO_HANDLER)
+    server = served.server
+    assert not server._has_pre_begin
+    file = tmp_path / "config" / "applicationHost.config"
+    text = file.read_text()
+    rules = global_rules(rule("^a$", 'type="Rewrite" url="b"', name="g"))
+    file.write_text(text.replace("<handlers>", rules + "<handlers>", 1))
+    server.configuration_changed()
+    assert served.seen("/a") == "|/b|"
+    file.write_text(text)
+    server.configuration_changed()
+    assert not server._has_pre_begin
+    assert served.seen("/a") == "|/a|"

@@ -1,0 +1,119 @@
+"""Inbound rules in force at one place, run for a request: what becomes of the request itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from html import escape
+from typing import TYPE_CHECKING
+
+from was.config.patterns import InvalidPatternError
+from was.config.templates import InvalidTemplateError
+from was.ipc.scoreboard import RequestState
+from was.worker.moving import NotOurPoolError
+from was.worker.rewriting.expressions import Maps, RewriteError, RewriteMap
+from was.worker.rewriting.inbound import Abort, Answer, Ending, InboundRule, Redirect, run_rules
+from was.worker.rewriting.requests import RuleRequest
+
+if TYPE_CHECKING:
+    from was.config.model import SectionView
+    from was.worker.context import HttpContext
+
+__all__ = ["FAULTS", "REWRITE", "STARTED", "Fate", "InboundRules", "refuse", "rewrite_maps"]
+
+REWRITE = "system.webServer/rewrite/"
+STARTED = int(RequestState.STARTED)
+FAULTS = (RewriteError, InvalidPatternError, InvalidTemplateError)
+_INVALID_DATA = 0x8007000D
+_ACCESS_DENIED = 0x80070005
+
+
+class Fate(Enum):
+    """What rules have done with a request."""
+
+    GOES_ON = 0
+    MOVED = 1  # for another URL
+    ANSWERED = 2
+
+
+class InboundRules:
+    """The rules of one collection; those that cannot be compiled answer every request."""
+
+    def __init__(
+        self,
+        views: Iterable[SectionView],
+        folders: Mapping[tuple[str, int], str],
+        maps: Maps,
+        allowed: frozenset[str] | None,
+        sub_status: int,
+    ) -> None:
+        """`sub_status` is that of a 500 where a rule cannot be carried out."""
+        self._sub_status = sub_status
+        self._fault = ""
+        rules: list[InboundRule] = []
+        for view in views:
+            folder = folders.get((view.file, view.line), "")
+            try:
+                rules.append(InboundRule(view, folder, maps, allowed))
+            except FAULTS as error:
+                self._fault = f"{view.file}:{view.line}: rule {view['name']}: {error}"
+                break
+        self._rules = tuple(rules)
+
+    def run(self, context: HttpContext) -> Fate:
+        """Run the rules; the request counts as started meanwhile."""
+        if self._fault:
+            refuse(context, self._fault, self._sub_status)
+            return Fate.ANSWERED
+        request = RuleRequest(context)
+        words, row = context.exchange.words, context.exchange.row
+        before = words[row]
+        words[row] = context.proof | STARTED
+        try:
+            ending = run_rules(self._rules, request)
+            if ending is not None:
+                _end(context, ending)
+                return Fate.ANSWERED
+            request.commit()
+        except RewriteError as error:
+            refuse(context, str(error), self._sub_status)
+            return Fate.ANSWERED
+        except NotOurPoolError:
+            context.response.set_status(403, "Forbidden", 18, _ACCESS_DENIED)
+            return Fate.ANSWERED
+        finally:
+            words[row] = before
+        return Fate.MOVED if request.is_rewritten else Fate.GOES_ON
+
+
+def refuse(context: HttpContext, text: str, sub_status: int) -> None:
+    """500: a rule cannot be carried out, or the rules cannot be compiled."""
+    response = context.response
+    response.set_status(500, "URL Rewrite Module Error.", sub_status, _INVALID_DATA)
+    response.set_error_description(text)
+
+
+def _end(context: HttpContext, ending: Ending) -> None:
+    response = context.response
+    match ending:
+        case Redirect():
+            response.redirect(ending.location, ending.status)
+        case Answer():
+            response.set_status(ending.status, ending.reason, ending.sub_status)
+            if ending.description:
+                response.set_header("Content-Type", "text/html; charset=utf-8")
+                response.set_body(escape(ending.description).encode())
+        case Abort():
+            response.reset_connection()
+
+
+def rewrite_maps(section: SectionView) -> dict[str, RewriteMap]:
+    """The maps of a `rewriteMaps`, by name in lower case."""
+    return {
+        str(view["name"]).lower(): RewriteMap(
+            {str(item["key"]): str(item["value"]) for item in view.items},
+            str(view["defaultValue"]),
+            bool(view["ignoreCase"]),
+        )
+        for view in section.items
+    }
