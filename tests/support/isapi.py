@@ -20,8 +20,9 @@ ALLOW_ALL = (
 def compile_extension(source: Path, target: Path, *options: str) -> Path:
     """A shared object of one C file, with the headers of `was sdk`."""
     headers = str(Path(was.sdk.__file__).parent)
-    command = ["cc", "-shared", "-fPIC", "-g", "-Wall", "-Wextra", "-Werror", "-I", headers]
-    subprocess.run([*command, *options, "-o", str(target), str(source), "-lpthread"], check=True)
+    command = ["cc", "-g", "-Wall", "-Wextra", "-Werror", "-I", headers]
+    kind = options or ("-shared", "-fPIC")
+    subprocess.run([*command, *kind, "-o", str(target), str(source), "-lpthread"], check=True)
     return target
 
 
