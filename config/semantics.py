@@ -143,7 +143,7 @@ def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]
         if module not in known.names | known.windows_only and module != MANAGED:
             text = f"Handler '{name}' names the module '{module}', which is not in globalModules"
             errors.append(_error(text + _available(known), item, HANDLERS, _MODULE_MISSING))
-    if "WsgiModule" in modules:
+    if "WsgiModule" in modules or "AsgiModule" in modules:
         _check_callable(name, str(item.values.get("scriptProcessor", "")), item, errors)
 
 

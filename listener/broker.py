@@ -392,6 +392,7 @@ class PoolBroker:
     def queue_again(self, request: ClientRequest) -> None:
         """Back to its place in the queue, for another worker."""
         request.worker = None
+        request.is_parked = False
         request.progress = QUEUED
         if not self.settings.accepting:
             self.fail(request, 503, self.settings.refusal or "Disabled")

@@ -16,7 +16,14 @@ import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from was.errors import LocalProtocolError, RemoteProtocolError
-from was.ipc.messages import CHUNK_BYTES, AbortResponse, Response, ResponseChunk, request_id_text
+from was.ipc.messages import (
+    CHUNK_BYTES,
+    AbortResponse,
+    EarlyHints,
+    Response,
+    ResponseChunk,
+    request_id_text,
+)
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.headers import check_block, response_head
 from was.listener.http_pages import page
@@ -513,6 +520,13 @@ class ClientConnection(asyncio.Protocol):
 
     # ── the response ────────────────────────────────────────────────────────────────────────────
 
+    def on_hints(self, request: ClientRequest, item: EarlyHints) -> None:
+        """103 (RFC 8297). Raises LocalProtocolError for fields no client may see."""
+        check_block(item.block)
+        if request.progress is RESPONDING or request.head.version != 11 or self.is_paused:
+            return
+        self.transport.write(b"HTTP/1.1 103 Early Hints\r\n" + item.block + b"\r\n")
+
     def on_response(self, request: ClientRequest, item: Response, fd: int) -> None:
         """The worker's Response. Raises LocalProtocolError for one no client may see."""
         service = self._service
@@ -605,13 +619,22 @@ class ClientConnection(asyncio.Protocol):
                 self._log = item.log
                 self._substatus = item.substatus
                 self._win32 = item.win32
-                stream.finish()
+                stream.finish(self._trailers(item))
         except (ValueError, OSError) as error:
             if fd >= 0:
                 os.close(fd)
             self.abort(str(error))
             return
         stream.advance()
+
+    def _trailers(self, item: Response | ResponseChunk) -> bytes:
+        if not isinstance(item, ResponseChunk) or not item.trailers:
+            return b""
+        try:
+            check_block(item.trailers)
+        except LocalProtocolError as error:
+            raise ValueError(str(error)) from None
+        return item.trailers
 
     def _watch_sending(self) -> None:
         """MinBytesPerSecond bounds a client that does not read; checked by the sweep."""

@@ -40,6 +40,7 @@ class Incarnation:
         "pid",
         "pidfd",
         "remind_at",
+        "reserve",
         "scoreboard",
         "slots",
         "source",
@@ -57,6 +58,7 @@ class Incarnation:
         pidfd: int,
         scoreboard_fd: int,
         first_row: int = 0,
+        reserve: int = 0,
     ) -> None:
         self.worker_id = worker_id
         self.pid = pid
@@ -65,11 +67,15 @@ class Incarnation:
         self.pidfd = pidfd
         self.scoreboard = ScoreboardReader(scoreboard_fd)
         # A stack: the row used last is in the worker's caches.
-        last_row = min(first_row + slots, self.scoreboard.rows) - 1
+        rows = self.scoreboard.rows
+        last_row = min(first_row + slots, rows) - 1
         self.free_slots = list(range(last_row, first_row - 1, -1))
         # Where the row of a request goes that has ended: to the free ones, unless credit is given
         # otherwise (to programs, by their receives).
         self.ended_slots = self.free_slots
+        # Rows that are credit only while as many requests go on without a thread.
+        first_row += slots
+        self.reserve = list(range(first_row, min(first_row + reserve, rows)))
         self.outstanding: dict[int, ClientRequest] = {}
         self.out: list[ToWorkerItem] = []
         self.out_bytes = 0

@@ -120,12 +120,15 @@ class ResponseStream:
         if self._is_chunked:
             self._put(b"\r\n")
 
-    def finish(self) -> None:
-        """The worker's END. Raises ValueError when promised bytes are missing."""
+    def finish(self, trailers: bytes = b"") -> None:
+        """The worker's END. Raises ValueError when promised bytes are missing.
+
+        `trailers` are for a body in chunks, and dropped with any other.
+        """
         if self._has_body and self._has_length and self._left > 0:
             raise ValueError(f"{self._left} bytes of the promised body are missing")
         if self._is_chunked:
-            self._put(b"0\r\n\r\n")
+            self._put(b"0\r\n%b\r\n" % trailers)
         self.is_finished = True
         self._request.pool.account.leave(self)
 

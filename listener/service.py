@@ -397,6 +397,7 @@ class ListenerService:
                 pidfd,
                 scoreboard_fd,
                 command.first_row,
+                command.reserve,
             )
         )
 

@@ -21,8 +21,10 @@ from was.ipc.messages import (
     AcknowledgeBye,
     BodyPull,
     Bye,
+    EarlyHints,
     GivenBack,
     Hello,
+    Parked,
     Response,
     ResponseChunk,
     ToListenerItem,
@@ -99,6 +101,12 @@ class WorkerMessages:
                     self._late_log(request, item.log, 500)
             case GivenBack():
                 self._on_given_back(worker, item)
+            case Parked():
+                self._on_parked(worker, item)
+            case EarlyHints():
+                request = self._owned(worker, item.id, item.attempt)
+                if request.connection is not None:
+                    request.connection.on_hints(request, item)
             case Hello():
                 self._on_hello(worker, item, source)
             case Bye():
@@ -123,7 +131,7 @@ class WorkerMessages:
 
     def _release(self, worker: Incarnation, request: ClientRequest) -> None:
         del worker.outstanding[request.id]
-        worker.ended_slots.append(request.slot)
+        _free_row(worker, request)
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None
@@ -139,7 +147,7 @@ class WorkerMessages:
             if request is not _NOBODY:
                 worker.outstanding[item.id] = request
             raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
-        worker.ended_slots.append(request.slot)
+        _free_row(worker, request)
         worker.finished += 1
         if worker.suspect is request:
             worker.suspect = None
@@ -191,6 +199,15 @@ class WorkerMessages:
             return
         request.quiet_since = self._pool.service.time()
         connection.on_chunk(request, item, fd)
+
+    def _on_parked(self, worker: Incarnation, item: Parked) -> None:
+        """Credit for as many others, while there are rows; it ends with the parked request."""
+        for request_id, attempt in item.requests:
+            request = self._owned(worker, request_id, attempt)
+            if not request.is_parked and worker.reserve:
+                request.is_parked = True
+                worker.free_slots.append(worker.reserve.pop())
+        self._pool.turn()
 
     def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
         """The descriptor that goes with a message.
@@ -274,6 +291,15 @@ class WorkerMessages:
             raise IllFormedMessageError("a pull without a body to pull")
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
         self._pool.bodies.send(request)
+
+
+def _free_row(worker: Incarnation, request: ClientRequest) -> None:
+    """The row of a request that has ended may be another's."""
+    if request.is_parked:
+        request.is_parked = False
+        worker.reserve.append(request.slot)
+    else:
+        worker.ended_slots.append(request.slot)
 
 
 class _Nobody:

@@ -28,7 +28,17 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from typing import ParamSpec, TypeVar
 
-__all__ = ["RequestInterruptedError", "call", "inside", "interrupt", "iterate", "outside", "settle"]
+__all__ = [
+    "RequestInterruptedError",
+    "call",
+    "forget",
+    "inject",
+    "inside",
+    "interrupt",
+    "iterate",
+    "outside",
+    "settle",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,11 +66,12 @@ def interrupt(proof: int) -> bool:
         if ident is None:
             return False
         _interrupted[proof] = ident
-        _inject(ident, RequestInterruptedError)
+        inject(ident, RequestInterruptedError)
         return True
 
 
-def _inject(ident: int, error: type[BaseException] | None) -> None:
+def inject(ident: int, error: type[BaseException] | None) -> None:
+    """Have a thread raise an exception at its next instruction; None takes a pending one back."""
     import ctypes  # rarely needed, and large
 
     pointer = ctypes.py_object(error) if error is not None else None
@@ -76,7 +87,7 @@ def settle(proof: int) -> None:
         ident = get_ident()
         if _interrupted.get(proof) != ident:
             return
-        _inject(ident, None)
+        inject(ident, None)
         del _interrupted[proof]
     raise RequestInterruptedError("the time limit of the request has passed")
 

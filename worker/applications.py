@@ -224,7 +224,11 @@ def _is_current(loaded: LoadedServer, application: HttpApplication, site: Site) 
 
 def _programs(settings: PathSettings) -> set[str]:
     """What the handlers of an application run."""
-    return {h.script_processor for h in settings.handlers.entries if "WsgiModule" in h.modules}
+    return {
+        h.script_processor
+        for h in settings.handlers.entries
+        if "WsgiModule" in h.modules or "AsgiModule" in h.modules
+    }
 
 
 def _config_path(folder: str, applications: Iterable[HttpApplication]) -> str:

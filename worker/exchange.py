@@ -25,6 +25,7 @@ from was.ipc.messages import (
     RESPONSE_WINDOW_BYTES,
     AbortResponse,
     BodyPull,
+    EarlyHints,
     Request,
     Response,
     ResponseChunk,
@@ -66,6 +67,9 @@ class Exchange(msgspec.Struct, eq=False):
     _chunks: deque[tuple[bytes, bool]] | None = None
     _arrival: threading.Event | None = None
     _ring: Callable[[], None] | None = None  # see ring_on_arrival
+    never_waits: bool = False  # an event loop writes: it looks at `is_writable` before it does
+    is_overdue: bool = False  # it has passed its time limit, and was answered
+    trailers: bytes = b""  # encoded fields that follow a chunked body
 
     # ── request body ────────────────────────────────────────────────────────────────────────────
 
@@ -92,6 +96,19 @@ class Exchange(msgspec.Struct, eq=False):
         self._ask_for_more()
         return bool(self._chunks)
 
+    def read_nowait(self, size: int) -> bytes | None:
+        """`read` where it would not block, else None."""
+        return self.read(size) if self.poll_body() else None
+
+    @property
+    def is_body_read(self) -> bool:
+        """Whether nothing of the body is left to read, as far as is known."""
+        return self._is_body_complete and not self._rest
+
+    def has_news(self) -> bool:
+        """Whether more of the body has come, or never will."""
+        return bool(self._chunks) or self.gone
+
     def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
         """Have the leader call `ring` at whatever arrives: for a thread that waits elsewhere too.
 
@@ -114,7 +131,7 @@ class Exchange(msgspec.Struct, eq=False):
             while not self._chunks:
                 if self.gone:
                     raise ClientGoneError("the client went away while its body was read")
-                self._wait(lambda: bool(self._chunks) or self.gone)
+                self._wait(self.has_news)
             data, last = self._chunks.popleft()
             self._granted -= len(data)
             if last:
@@ -146,13 +163,26 @@ class Exchange(msgspec.Struct, eq=False):
         while at < len(data):
             if self.gone:
                 raise ClientGoneError("the client has gone")
-            if self._window <= 0:
+            if self._window <= 0 and not self.never_waits:
                 self._wait(lambda: self._window > 0 or self.gone)
                 continue
             piece = data[at : at + CHUNK_BYTES]
             at += len(piece)
             self._window -= len(piece)
             self._post(ResponseChunk(request.id, request.attempt, piece, True))
+
+    def is_writable(self) -> bool:
+        """Whether `write` would not have to wait."""
+        return self._window > 0 or self.gone
+
+    def send_hints(self, block: bytes) -> None:
+        """103 Early Hints: fields that may help the client before the response begins."""
+        if not self.gone:
+            self._post(EarlyHints(self.request.id, self.request.attempt, block))
+
+    def park(self) -> None:
+        """The request goes on without a thread: another one may take its place."""
+        self._client.park(self)
 
     def send_file(self, fd: int, offset: int, length: int) -> None:
         """Send a region of a regular file as more of the body; `fd` may be closed on return."""
@@ -273,7 +303,18 @@ class Exchange(msgspec.Struct, eq=False):
                 self.abort(log, 64)
                 return
             data = b""
-        self._end(ResponseChunk(request.id, request.attempt, data, False, log, substatus, win32))
+        self._end(
+            ResponseChunk(
+                request.id,
+                request.attempt,
+                data,
+                False,
+                log,
+                substatus,
+                win32,
+                trailers=self.trailers,
+            )
+        )
 
     def abort(self, log: str, win32: int, reset: bool = False) -> None:
         """Give the response up: the client's connection is cut. END.
@@ -301,7 +342,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     # An application may be the caller (wsgi.input): its interruption must not hit what these do.
 
-    def _post(self, item: Response | ResponseChunk | BodyPull) -> None:
+    def _post(self, item: Response | ResponseChunk | BodyPull | EarlyHints) -> None:
         outside(self.proof, self._client.post, self.channel, item)
 
     def wait_for(self, event: threading.Event) -> None:

@@ -97,6 +97,8 @@ class WorkerHost:
             pool=welcome.pool,
             worker_id=welcome.worker_id,
             threads=welcome.threads,
+            concurrency=welcome.concurrency,
+            time_scale=welcome.time_scale,
         )
         self._server.is_replacement = welcome.is_replacement
         self._server.http.wake = lambda: self._later(lambda: None)
@@ -139,6 +141,7 @@ class WorkerHost:
         client = self._client = QueueClient(
             context=context,
             scoreboard=self._scoreboard,
+            slots=self._welcome.slots,
             on_stop_listening=lambda drain: self._later(lambda: self._stop_listening(drain)),
             on_drained=lambda: self._later(self._drained),
             on_fault=lambda detail: self._later(lambda: self._fault(detail)),
@@ -184,6 +187,7 @@ class WorkerHost:
         while self._state is not State.STOPPED:
             look_in_s = self._overdue.look()
             self._wait(look_in_s or (1.0 if self._control is not None else RECONNECT_S))
+            self._server.look(time.monotonic())
             while self._events:
                 self._events.popleft()()
             if self._state is State.DRAINING:

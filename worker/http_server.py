@@ -35,6 +35,7 @@ from was.worker.hresult import (
     HResultError,
 )
 from was.worker.logon import LOGON_NETWORK_CLEARTEXT, Logon
+from was.worker.loop_limits import LoopLimits
 from was.worker.notifications import GlobalNotification, GlobalNotificationStatus
 from was.worker.perf_counters import PerfCounterInfo
 from was.worker.preconditions import is_satisfied
@@ -72,6 +73,7 @@ class HttpServer:
         # The application that a site's canonical path belongs to.
         self.application_at: Callable[[str, str], HttpApplication | None] = lambda _s, _p: None
         self.loaded: Callable[[], LoadedServer | None] = lambda: None
+        self.limits = LoopLimits()
         self.perf_counter_info = PerfCounterInfo()
         self.monitors = FileMonitors(lambda: self.wake())
         self.health = Health(self.events, self._told_unhealthy)

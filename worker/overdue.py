@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["OverdueRequests"]
 
 RETRY_S = 0.05
+# How long a task may take to end when it is cancelled.
+CANCEL_S = 0.5
 # Many may pass their limits together; one picture of all threads shows them all.
 STACKS_EVERY_S = 1.0
 # The manager wants a replacement at the first: more pictures come only when there is no manager.
@@ -38,6 +40,7 @@ class OverdueRequests:
         self._tell_manager = tell_manager
         self._exchanges: list[Exchange] = []
         self._left_alone: list[tuple[float, Exchange]] = []  # when it passes its limit
+        self._cancelled: list[tuple[float, Exchange]] = []  # when it should have ended
         self._stacks_at = 0.0
         self._stacks_left = MOST_STACKS
         self._has_told = False
@@ -46,6 +49,17 @@ class OverdueRequests:
         """A request has passed its limit; it may have ended since."""
         if exchange.is_ended:
             return
+        if exchange.never_waits:
+            # On an event loop its task is cancelled, which leaves nothing half done: only one that
+            # does not end then is a hang.
+            if not exchange.is_overdue:
+                exchange.is_overdue = True
+                exchange.cancel()
+            self._cancelled.append((time.monotonic() + CANCEL_S, exchange))
+            return
+        self._hangs(exchange)
+
+    def _hangs(self, exchange: Exchange) -> None:
         request = exchange.request
         log("request_overdue", request=request_id_text(request.id), url=request.target[:256])
         now = time.monotonic()
@@ -73,7 +87,20 @@ class OverdueRequests:
         ]
         if self._left_alone:
             self._look_at_left_alone()
-        return RETRY_S if self._exchanges else None
+        if self._cancelled:
+            self._look_at_cancelled()
+        return RETRY_S if self._exchanges or self._cancelled else None
+
+    def _look_at_cancelled(self) -> None:
+        now = time.monotonic()
+        watched, self._cancelled = self._cancelled, []
+        for deadline, exchange in watched:
+            if exchange.is_ended:
+                continue
+            if now < deadline:
+                self._cancelled.append((deadline, exchange))
+            else:
+                self._hangs(exchange)
 
     def _look_at_left_alone(self) -> None:
         now = time.monotonic()

@@ -27,6 +27,7 @@ from was.ipc.messages import (
     CancelRequest,
     GivenBack,
     Hello,
+    Parked,
     QueueEndpoint,
     Request,
     Response,
@@ -52,6 +53,9 @@ __all__ = ["Channel", "QueueClient"]
 # So many items fit into a batch whatever they are: each has at most CHUNK_BYTES of body, and a
 # block of fields and a log line that together are less than that.
 FEW_ITEMS = BATCH_BYTES // (2 * CHUNK_BYTES)
+
+# More of them are looked through for those that have ended.
+PARKED_LIMIT = 256
 
 # A Unix datagram of (request id, token), with the descriptor beside it.
 DESCRIPTOR_NOTE = struct.Struct("=QQ")
@@ -114,6 +118,7 @@ class QueueClient:
         *,
         context: Context,
         scoreboard: ScoreboardWriter,
+        slots: int,
         on_stop_listening: Callable[[bool], None],
         on_drained: Callable[[], None],
         on_fault: Callable[[str], None],
@@ -132,6 +137,8 @@ class QueueClient:
         self._on_fault = on_fault
         self._on_overdue = on_overdue
         self._on_left_alone = on_left_alone
+        self._to_park: deque[Exchange] = deque()
+        self._slots = slots
         self._is_stopping = False
         self._is_drained_told = False
 
@@ -149,6 +156,10 @@ class QueueClient:
         """Send something that is not an END; at once, also from the leader."""
         channel.outbox.append(item)
         self.threads.posted_partial()
+
+    def park(self, exchange: Exchange) -> None:
+        """The request goes on without a thread. The listener is told when credit runs short."""
+        self._to_park.append(exchange)
 
     def pass_descriptor(self, channel: Channel, request_id: int, fd: int) -> int:
         """Pass a descriptor aside; its token, or 0 when it could not be passed."""
@@ -223,6 +234,7 @@ class QueueClient:
                     exchange.widen(item.count)
             case CancelRequest():
                 if exchange := self._exchanges.get(item.id):
+                    exchange.is_overdue = item.overdue
                     exchange.cancel()
                     if item.overdue:
                         self._on_overdue(exchange)
@@ -272,6 +284,8 @@ class QueueClient:
     def flush(self) -> bool:
         """Send what was posted; False when a listener is not reading and some is left."""
         is_empty = True
+        if self._to_park:
+            self._tell_parked()
         for channel in self.channels:
             outbox = channel.outbox
             if outbox:
@@ -290,6 +304,27 @@ class QueueClient:
                     break
                 unsent.popleft()
         return is_empty
+
+    def _tell_parked(self) -> None:
+        """Return the threads' credit of requests that need none, when there is little left of it.
+
+        Most have ended before, and are never mentioned.
+        """
+        parked = self._to_park
+        if 2 * len(self._exchanges) <= self._slots:
+            if len(parked) > PARKED_LIMIT:
+                for exchange in [parked.popleft() for _ in range(len(parked))]:
+                    if not exchange.is_ended:
+                        parked.append(exchange)
+            return
+        told: dict[Channel, list[tuple[int, int]]] = {}
+        while parked:
+            exchange = parked.popleft()
+            if not exchange.is_ended:
+                request = exchange.request
+                told.setdefault(exchange.channel, []).append((request.id, request.attempt))
+        for channel, requests in told.items():
+            channel.outbox.append(Parked(requests))
 
     def has_posts(self) -> bool:
         """Whether something waits to be flushed."""

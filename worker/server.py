@@ -25,6 +25,7 @@ from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
 from was.worker.http_server import HttpServer
+from was.worker.loop_limits import LoopLimits
 from was.worker.moving import NotOurPoolError, move
 from was.worker.notifications import (
     FINISH_REQUEST,
@@ -68,6 +69,8 @@ class WorkerServer:
         pool: str,
         worker_id: int,
         threads: int,
+        concurrency: int = 256,
+        time_scale: float = 1.0,
         post: Callable[[Callable[[], None]], None] | None = None,
         read_configuration: Callable[[], LoadedServer] | None = None,
     ) -> None:
@@ -75,6 +78,9 @@ class WorkerServer:
         self.pool = pool
         self.worker_id = worker_id
         self.threads = threads
+        self._time_scale = time_scale
+        self.limits = LoopLimits()
+        self.limits.concurrency = concurrency
         self.module_names: list[str] = []
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
@@ -83,6 +89,7 @@ class WorkerServer:
         self.managerless_limit_s = 0.0
         self._config_file = config_file
         self.http = HttpServer(pool, config_file, post or _run_on_new_thread)
+        self.http.limits = self.limits
         self.http.loaded = lambda: self._applications.loaded
         self.http.application_at = lambda site, path: self._applications.named(site, path)
         self.http.ask_for_recycle = lambda reason, detail: self.ask_for_recycle(reason, detail)
@@ -115,7 +122,7 @@ class WorkerServer:
                 self._registrations[entry.name] = load_global_module(entry, number, self.http)
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
-        self._has_foreign_modules = not all(
+        self._has_foreign_modules = self.limits.has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
         )
         self._events.subscribe(self._registrations.values())
@@ -151,6 +158,10 @@ class WorkerServer:
     def _build(self, loaded: LoadedServer) -> None:
         pool = loaded.config.app_pools.get(self.pool)
         self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
+        self.limits.time_limit_s = self.time_limit_s / self._time_scale
+        if pool is not None:
+            limit_s = pool.process_model.shutdown_time_limit_s
+            self.limits.shutdown_time_limit_s = limit_s / self._time_scale
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
         self._applications.build(loaded)
         self._has_pre_begin = self._events.is_awaited(GL.PRE_BEGIN_REQUEST)
@@ -299,6 +310,11 @@ class WorkerServer:
         if folders:
             with self._changing:
                 self._applications.read_folders(folders)
+
+    def look(self, now: float) -> None:
+        """The host's thread, once a second or so: what modules want to be looked at."""
+        for look in self.limits.look_regularly:
+            look(now)
 
     def watch(self, web_configs: WebConfigs) -> None:
         """Before `load`: have web.config files watched."""

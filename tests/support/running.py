@@ -169,6 +169,11 @@ def simple_config(
     return application_host_config([pool], [site], extra)
 
 
+def asgi_config(processor: str, **parts) -> str:
+    """The same with an ASGI application."""
+    return simple_config(processor, **parts).replace('modules="WsgiModule"', 'modules="AsgiModule"')
+
+
 def place(*sources: str, folder: str = "app") -> Callable[[Path], None]:
     """A `prepare` that copies applications of tests/apps into `sites/FOLDER` of the home."""
 

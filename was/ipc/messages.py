@@ -153,6 +153,7 @@ class ResponseChunk(_Data, frozen=True, tag=22):
     file_token: int = 0
     file_offset: int = 0
     file_length: int = 0
+    trailers: bytes = b""  # with the END of a chunked response: encoded fields after its body
 
 
 class AbortResponse(_Data, frozen=True, tag=23):
@@ -186,11 +187,33 @@ class Bye(_Data, frozen=True, tag=26):
     """The worker's last message on this channel."""
 
 
+class Parked(_Data, frozen=True, tag=27):
+    """These go on without a thread of the worker, which has room for as many others."""
+
+    requests: list[tuple[int, int]]  # (id, attempt)
+
+
+class EarlyHints(_Data, frozen=True, tag=28):
+    """103 for a client whose response has not begun; `block` as in Response."""
+
+    id: int
+    attempt: int
+    block: bytes
+
+
 ToWorkerItem: TypeAlias = (
     Request | BodyChunk | ResponseWindow | CancelRequest | StopListening | AcknowledgeBye
 )
 ToListenerItem: TypeAlias = (
-    Hello | Response | ResponseChunk | AbortResponse | BodyPull | GivenBack | Bye
+    Hello
+    | Response
+    | ResponseChunk
+    | AbortResponse
+    | BodyPull
+    | GivenBack
+    | Bye
+    | Parked
+    | EarlyHints
 )
 
 
@@ -294,6 +317,7 @@ class WorkerWelcome(_Control, frozen=True):
     umask: int = -1
     may_be_held: bool = False  # the manager may stop it for a while, to keep a `cpu` limit
     is_replacement: bool = False  # it takes the place of another worker
+    concurrency: int = 256  # requests that run on its event loop
 
 
 class SetEndpoints(_Control, frozen=True):
@@ -567,6 +591,7 @@ class AddWorker(_Control, frozen=True):
     identity: bytes
     slots: int
     first_row: int = 0  # of the scoreboard: two listeners that share a worker use different rows
+    reserve: int = 0  # further rows, for as many requests that are Parked
 
 
 class ActivateWorker(_Control, frozen=True):

@@ -21,6 +21,7 @@ class WorkerHandle:
     identity: bytes = field(repr=False)
     generation: int
     slots: int
+    reserve: int  # rows for requests that go on without a thread
     threads: int
     scoreboard_fd: int
     started_at: float

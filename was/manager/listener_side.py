@@ -222,7 +222,8 @@ class ListenerSide:
                 worker.pid,
                 worker.identity,
                 worker.slots,
-                first_row=self.half * worker.slots,
+                first_row=self.half * (worker.slots + worker.reserve),
+                reserve=worker.reserve,
             ),
             [worker.pidfd, worker.scoreboard_fd],
         )

@@ -71,14 +71,16 @@ class WorkerSet:
         server.isolation.queue_folder(pool, server.config)
         self.write_config(pool.name)
         threads = max(2, pool.python.threads)
+        reserve = pool.python.concurrency
         handle = WorkerHandle(
             id=worker_id,
             pool=pool.name,
             identity=os.urandom(16),
             generation=generation,
             slots=threads - 1,
+            reserve=reserve,
             threads=threads,
-            scoreboard_fd=make_scoreboard(LISTENERS * (threads - 1)),
+            scoreboard_fd=make_scoreboard(LISTENERS * (threads - 1 + reserve)),
             started_at=server.clock.monotonic(),
             started_wall=server.clock.wall(),
             is_replacement=is_replacement,
@@ -156,6 +158,7 @@ class WorkerSet:
             identity=bytes.fromhex(record["identity"]),
             generation=record["generation"],
             slots=record["slots"],
+            reserve=record.get("reserve", 0),
             threads=record["threads"],
             scoreboard_fd=scoreboard_fd,
             started_at=record["started_at"],
@@ -224,6 +227,7 @@ class WorkerSet:
             "identity": handle.identity.hex(),
             "generation": handle.generation,
             "slots": handle.slots,
+            "reserve": handle.reserve,
             "threads": handle.threads,
             "started": handle.started_wall,
             "started_at": handle.started_at,
@@ -242,6 +246,7 @@ class WorkerSet:
                 config_file=str(server.home.pool_config(handle.pool)),
                 threads=handle.threads,
                 slots=handle.slots,
+                concurrency=handle.reserve,
                 endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
                 time_scale=server.time_scale,
                 may_be_held=handle.may_be_held,

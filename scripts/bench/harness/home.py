@@ -61,6 +61,11 @@ def wsgi_handler(processor: str, *, path: str = "*", name: str = "app") -> str:
     )
 
 
+def asgi_handler(processor: str, *, path: str = "*", name: str = "app") -> str:
+    """The same for the ASGI application `module:name`."""
+    return wsgi_handler(processor, path=path, name=name).replace("WsgiModule", "AsgiModule")
+
+
 def application_host_config(pools: list[Pool], sites: list[Site], extra: str = "") -> str:
     """The text of an applicationHost.config; `extra` goes before its end."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<configuration>"]

@@ -24,6 +24,7 @@ IDLE = "process/test_pool_attributes_idle.py"
 ISOLATION = "process/test_pool_attributes_isolation.py"
 IDENTITY = "process/test_isolation.py"
 GROUPS = "unit/manager/test_group_membership.py"  # no test may make a group on the machine
+ASGI = "end_to_end/test_asgi.py"
 LADDER = "process/test_time_limit_ladder.py"
 
 # attribute -> (file, test); `name` is what every test goes by.
@@ -92,6 +93,7 @@ TESTS = {
     "requests/responseSpool": (REQUESTS, "test_response_spool"),
     "requests/streaming": (REQUESTS, "test_streaming_and_max_spool"),
     "python/threads": (REQUESTS, "test_threads"),
+    "python/concurrency": (ASGI, "test_concurrency"),
     "isolation/sandbox": (ISOLATION, "test_sandbox"),
     "isolation/readable": (ISOLATION, "test_readable"),
     "isolation/writable": (ISOLATION, "test_writable"),

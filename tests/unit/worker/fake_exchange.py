@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from was.ipc.messages import Request
@@ -197,3 +198,15 @@ def ask(server: WorkerServer, exchange: FakeExchange | None = None, **changes) -
 WSGI = """<handlers>
   <add name="app" path="*" verb="*" modules="WsgiModule" scriptProcessor="{}" />
 </handlers>"""
+ASGI = WSGI.replace("WsgiModule", "AsgiModule")
+
+
+def ask_later(server: WorkerServer, **changes) -> FakeExchange:
+    """The same for a request that another thread ends."""
+    exchange = FakeExchange(make_request(**changes))
+    server.handle(exchange)
+    deadline = time.monotonic() + 10
+    while not exchange.ends:
+        assert time.monotonic() < deadline, "no END"
+        time.sleep(0.0002)
+    return exchange

@@ -140,11 +140,11 @@ def test_a_thread_of_the_application_leaves_the_mark_alone():
     until(lambda: PROOF in inside)
     with pytest.MonkeyPatch.context() as patch:
         # Marked as interrupted, and nothing injected yet: the moment between the two.
-        patch.setattr(application_calls, "_inject", lambda *_: None)
+        patch.setattr(application_calls, "inject", lambda *_: None)
         assert interrupt(PROOF)
     until(lambda: seen)
     assert seen == ["well"]
-    application_calls._inject(thread.ident, RequestInterruptedError)
+    application_calls.inject(thread.ident, RequestInterruptedError)
     thread.join(10)
     assert isinstance(result[0], RequestInterruptedError)
 

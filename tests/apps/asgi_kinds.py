@@ -1,0 +1,216 @@
+"""An ASGI application with a path for each way to answer."""
+
+import asyncio
+import json
+import os
+import time
+
+events = []
+
+
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await lifespan(scope, receive, send)
+    else:
+        await globals()[scope["path"].strip("/").split("/")[0] or "hello"](scope, receive, send)
+
+
+async def lifespan(scope, receive, send):
+    await receive()
+    scope["state"]["started"] = "yes"
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    print("lifespan shut down", flush=True)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def start(send, status=200, headers=(), **more):
+    await send({"type": "http.response.start", "status": status, "headers": headers, **more})
+
+
+async def body(send, data=b"", more=False):
+    await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def answer(send, text, status=200):
+    data = text.encode()
+    await start(send, status, [(b"content-length", str(len(data)).encode())])
+    await body(send, data)
+
+
+async def hello(scope, receive, send):
+    await answer(send, "Hello, world!")
+
+
+async def pid(scope, receive, send):
+    await answer(send, str(os.getpid()))
+
+
+async def show(scope, receive, send):
+    shown = {k: v for k, v in scope.items() if k not in ("headers", "extensions", "asgi")}
+    shown["extensions"] = sorted(scope["extensions"])
+    shown["was"] = {k: v for k, v in scope["extensions"]["was"].items() if isinstance(v, int | str)}
+    shown["headers"] = [[n.decode(), v.decode()] for n, v in scope["headers"]]
+    await answer(send, json.dumps(shown, default=lambda b: b.decode()))
+
+
+async def echo(scope, receive, send):
+    await start(send)
+    more = True
+    while more:
+        message = await receive()
+        assert message["type"] == "http.request", message
+        more = message["more_body"]
+        await body(send, message["body"], True)
+    await body(send)
+
+
+async def count(scope, receive, send):
+    total = 0
+    more = True
+    while more:
+        message = await receive()
+        total += len(message["body"])
+        more = message["more_body"]
+    await answer(send, str(total))
+
+
+async def large(scope, receive, send):
+    size = int(scope["query_string"] or 1 << 20)
+    await start(send)
+    for _ in range(size // 65536):
+        await body(send, b"x" * 65536, True)
+    await body(send)
+
+
+async def endless(scope, receive, send):
+    await start(send)
+    sent = 0
+    try:
+        while True:
+            await body(send, b"x" * 65536, True)
+            sent += 1
+    except OSError as error:
+        events.append(f"{type(error).__name__} after {sent}")
+
+
+async def seen(scope, receive, send):
+    await answer(send, json.dumps(events))
+
+
+async def disconnect(scope, receive, send):
+    await receive()
+    message = await receive()
+    events.append(message["type"])
+
+
+async def sleep(scope, receive, send):
+    try:
+        await asyncio.sleep(float(scope["query_string"] or 5))
+    except asyncio.CancelledError:
+        events.append("cancelled")
+        raise
+    await answer(send, "slept")
+
+
+async def disobey(scope, receive, send):
+    end = time.monotonic() + float(scope["query_string"])
+    while time.monotonic() < end:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            events.append("disobeyed")
+
+
+async def block(scope, receive, send):
+    end = time.monotonic() + float(scope["query_string"] or 5)
+    while time.monotonic() < end:
+        pass
+    await answer(send, "blocked")
+
+
+async def block_child(scope, receive, send):
+    await asyncio.create_task(block(scope, receive, send))
+
+
+async def kill(scope, receive, send):
+    os.kill(os.getpid(), 9)
+
+
+async def background(scope, receive, send):
+    await answer(send, "at once")
+    await asyncio.sleep(0.3)
+    events.append("background done")
+
+
+async def hints(scope, receive, send):
+    await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
+    await answer(send, "hinted")
+
+
+async def trailers(scope, receive, send):
+    wanted = "http.response.trailers" in scope["extensions"]
+    await start(send, trailers=wanted)
+    await body(send, b"with", True)
+    await body(send, b" trailers")
+    if wanted:
+        await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"1234")]})
+
+
+async def file(scope, receive, send):
+    await start(send, headers=[(b"content-type", b"text/plain")])
+    await send({"type": "http.response.pathsend", "path": scope["query_string"].decode()})
+
+
+async def nothing(scope, receive, send):
+    return
+
+
+async def only_start(scope, receive, send):
+    await start(send)
+
+
+async def half(scope, receive, send):
+    await start(send)
+    await body(send, b"half", True)
+
+
+async def raises(scope, receive, send):
+    raise RuntimeError("on purpose")
+
+
+async def raises_late(scope, receive, send):
+    await start(send)
+    await body(send, b"half", True)
+    raise RuntimeError("on purpose, late")
+
+
+async def twice(scope, receive, send):
+    await start(send)
+    await start(send)
+
+
+async def too_much(scope, receive, send):
+    await start(send, headers=[(b"content-length", b"1")])
+    await body(send, b"22")
+
+
+async def together(scope, receive, send):
+    """Answers when so many requests are here at once."""
+    waiting.append(asyncio.current_task())
+    while len(waiting) < int(scope["query_string"]):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await answer(send, "all here")
+
+
+async def gauge(scope, receive, send):
+    """How many were inside at most, this one included."""
+    waiting.append(1)
+    peak[0] = max(peak[0], len(waiting))
+    await asyncio.sleep(0.1)
+    waiting.pop()
+    await answer(send, str(peak[0]))
+
+
+waiting = []
+peak = [0]

@@ -1,0 +1,264 @@
+"""AsgiModule with a real server and a real client."""
+
+import json
+import socket
+import struct
+import time
+
+import pytest
+from harness.home import Pool
+from harness.server import wait_for
+from support.running import asgi_config, place, run_server
+from support.wire import CutShortError, Wire, get, many, post
+
+
+@pytest.fixture(scope="module")
+def running():
+    config = asgi_config("asgi_kinds:application")
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("application_error")
+        yield running
+
+
+def seen(port):
+    return get(port, "/seen").json()
+
+
+def urls(running):
+    return [row["url"] for row in running.server.rows("requests")]
+
+
+def test_scope_says_what_the_request_is(running):
+    """Path decoded and raw, lower-case names, the state of the lifespan, and what is ours."""
+    port = running.port()
+    with Wire(port) as wire:
+        answer = wire.request("/show/%C3%A9?a=%20b", fields={"X-One": "1", "TE": "trailers"})
+    scope = answer.json()
+    assert (scope["path"], scope["raw_path"]) == ("/show/é", "/show/%C3%A9")
+    assert (scope["query_string"], scope["root_path"]) == ("a=%20b", "")
+    assert ["x-one", "1"] in scope["headers"]
+    assert scope["state"] == {"started": "yes"}
+    assert scope["was"]["app_pool"] == "Pool"
+    assert scope["was"]["attempt"] == 1
+    assert scope["extensions"] == [
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.trailers",
+        "was",
+    ]
+
+
+def test_bodies_stream_both_ways(running):
+    """What was sent comes back, whole and in order, however long."""
+    port = running.port()
+    data = bytes(range(256)) * 4096
+    assert post(port, "/echo", data).body == data
+    assert post(port, "/count", b"").text == "0"
+    with Wire(port) as wire:
+        wire.send(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
+        )
+        assert wire.read("POST").body == b"hello there"
+        assert wire.request("/").text == "Hello, world!"
+
+
+def test_large_response_is_whole(running):
+    """The window closes and opens again; nothing is lost."""
+    assert len(get(running.port(), "/large?20971520").body) == 20971520
+
+
+def test_a_client_that_does_not_read_holds_the_application_back(running):
+    """Back-pressure: send() waits; and once the client has gone it raises an OSError."""
+    port = running.port()
+    with Wire(port) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.send_request("/endless")
+        wire.read_until(b"xxxx")
+        assert get(port, "/").status == 200  # the loop is free meanwhile
+
+    def stopped():
+        return next((e for e in seen(port) if e.startswith("ClientDisconnectedError")), None)
+
+    wait_for("the application to be told", stopped, limit_s=30)
+
+
+def test_disconnect_is_received(running):
+    """After the body receive() waits for http.disconnect."""
+    port = running.port()
+    with Wire(port) as wire:
+        wire.send_request("/disconnect")
+        wait_for("the request", lambda: "/disconnect" in urls(running))
+        # A reset: the end of what the client sends is no disconnect, it may still read.
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_for("http.disconnect", lambda: "http.disconnect" in seen(port))
+
+
+def test_early_hints_and_trailers(running):
+    """103 before the response; trailers after its chunks, for a client that asked for them."""
+    port = running.port()
+    with Wire(port) as wire:
+        answer = wire.request("/hints")
+        assert answer.interim == [103]
+        assert answer.text == "hinted"
+        wire.send_request("/trailers", fields={"TE": "trailers"})
+        got = wire.read_until(b"0\r\nx-sum: 1234\r\n\r\n")
+        assert got.endswith(b"0\r\nx-sum: 1234\r\n\r\n")
+        assert wire.request("/trailers").body == b"with trailers"
+
+
+def test_pathsend_sends_the_file(running):
+    """http.response.pathsend, with the file's length."""
+    file = running.folder() / "large.bin"
+    data = b"0123456789abcdef" * 65536
+    file.write_bytes(data)
+    answer = get(running.port(), f"/file?{file}")
+    assert (answer.body, answer.field("content-type")) == (data, "text/plain")
+    assert answer.field("content-length") == str(len(data))
+    assert get(running.port(), "/file?/nowhere").status == 500
+
+
+def test_head_has_no_body(running):
+    """HEAD: the fields of GET, and no body, whole or streamed."""
+    with Wire(running.port()) as wire:
+        answer = wire.request("/", "HEAD")
+        assert (answer.body, answer.field("content-length")) == (b"", "13")
+        assert wire.request("/large", "HEAD").body == b""
+        assert wire.request("/").text == "Hello, world!"
+
+
+@pytest.mark.parametrize("path", ["nothing", "only_start", "raises", "twice", "too_much"])
+def test_wrong_use_before_the_response_is_500(running, path):
+    """A clear line in the log, 500 for the client, and the worker goes on."""
+    port = running.port()
+    assert get(port, f"/{path}").status == 500
+    assert get(port, "/").status == 200
+
+
+@pytest.mark.parametrize("path", ["half", "raises_late"])
+def test_wrong_use_within_the_response_cuts_it(running, path):
+    """The client sees that its response is not whole."""
+    with pytest.raises(CutShortError):
+        get(running.port(), f"/{path}")
+    assert get(running.port(), "/").status == 200
+
+
+def test_background_work_holds_nobody_up(running):
+    """The response is complete with its last message, not when the application returns."""
+    port = running.port()
+    with Wire(port) as wire:
+        start = time.monotonic()
+        assert wire.request("/background").text == "at once"
+        assert wire.request("/").status == 200
+        assert time.monotonic() - start < 0.25
+    wait_for("the background work", lambda: "background done" in seen(port))
+
+
+def test_many_more_requests_than_threads_run_at_once(running):
+    """`concurrency`, not `threads`, bounds what is in an event loop."""
+    with many(running.port(), 150) as wires:
+        for wire in wires:
+            wire.send_request("/together?150")
+        assert {wire.read().text for wire in wires} == {"all here"}
+
+
+def test_concurrency():
+    """`concurrency` requests are inside the application at a time; the others wait."""
+    elements = {
+        "failure": {"rapidFailProtection": "false"},
+        "python": {"threads": "4", "concurrency": "5"},
+    }
+    config = asgi_config("asgi_kinds:application", pool=Pool("Pool", {}, elements))
+    with run_server(config, place("asgi_kinds.py")) as running:
+        assert get(running.port()).status == 200
+        with many(running.port(), 20) as wires:
+            for wire in wires:
+                wire.send_request("/gauge")
+            peaks = [int(wire.read().text) for wire in wires]
+        assert max(peaks) == 5
+
+
+def test_lifespan_shuts_down_after_the_last_request():
+    """At a recycle: what runs is answered, then lifespan.shutdown."""
+    config = asgi_config("asgi_kinds:application")
+    with run_server(config, place("asgi_kinds.py")) as running:
+        with Wire(running.port()) as wire:
+            wire.send_request("/sleep?4")
+            wait_for("the request", lambda: "/sleep?4" in urls(running))
+            running.server.command("recycle", "apppool", "Pool")
+            assert wire.read().text == "slept"
+        log = running.home / "logs" / "pools" / "Pool.log"
+        wait_for("the shutdown", lambda: "lifespan shut down" in log.read_text())
+
+
+def test_an_application_that_does_not_start_is_500_30():
+    """Failed import and failed startup alike; the next request tries again."""
+    config = asgi_config("asgi_fails:application")
+
+    def prepare(home):
+        place()(home)
+        (home / "sites" / "app" / "asgi_fails.py").write_text(
+            "async def application(scope, receive, send):\n"
+            "    await receive()\n"
+            "    await send({'type': 'lifespan.startup.failed', 'message': 'no database'})\n"
+        )
+
+    with run_server(config, prepare) as running:
+        running.allow("application_failed")
+        answer = get(running.port())
+        assert answer.status == 500
+        assert b"500.30" in answer.body
+        assert b"no database" in answer.body
+
+
+def test_time_limit_cancels_the_task():
+    """504 at the limit; the task is cancelled, which harms nobody: the worker goes on."""
+    config = limited_config()
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("event_loop_blocked")
+        port = running.port()
+        assert get(port, "/").status == 200
+        before = running.workers(count=1)
+        assert get(port, "/sleep?30").status == 504
+        wait_for("the cancellation", lambda: "cancelled" in seen(port))
+        assert get(port, "/disobey?3").status == 504
+        wait_for("a successor", lambda: running.workers(count=1) != before, limit_s=20)
+        assert get(port, "/").status == 200
+
+
+@pytest.mark.parametrize("path", ["block", "block_child"])
+def test_a_blocked_loop_is_a_hang(path):
+    """The request that blocks gets 504, is interrupted, and the worker is replaced."""
+    config = limited_config()
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("event_loop_blocked")
+        port = running.port()
+        assert get(port, "/").status == 200
+        before = running.workers(count=1)
+        with Wire(port) as wire, Wire(port) as other:
+            wire.send_request(f"/{path}?60")
+            wait_for("the request", lambda: f"/{path}?60" in urls(running))
+            other.send_request("/")
+            assert wire.read().status == 504
+            assert other.read().status == 200  # it waited, unbegun, and was not harmed
+        wait_for("a successor", lambda: running.workers(count=1) != before, limit_s=20)
+        assert get(port, "/").status == 200
+
+
+def limited_config():
+    elements = {
+        "failure": {"rapidFailProtection": "false"},
+        "requests": {"timeLimit": "00:00:01"},
+    }
+    return asgi_config("asgi_kinds:application", pool=Pool("Pool", {}, elements))
+
+
+def test_a_killed_worker_costs_only_what_cannot_be_repeated():
+    """A request that kills its worker is tried again, then is poison; others live on."""
+    config = asgi_config("asgi_kinds:application")
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("request_poisoned", "request_quarantined", "worker_died")
+        port = running.port()
+        assert get(port, "/kill").status == 502
+        assert get(port, "/").status == 200
+        assert json.loads(get(port, "/show").body)["was"]["attempt"] == 1

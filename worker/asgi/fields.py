@@ -1,0 +1,82 @@
+"""Response fields of ASGI messages: pairs of bytes, checked and encoded once for each that recurs.
+
+A pair becomes a line of the block that is sent and the pair of str that modules see. Pure but for
+its bounded cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from was.errors import LocalProtocolError
+from was.worker.fields import encode_field
+
+__all__ = ["EncodedFields", "encode"]
+
+_CACHE_LIMIT = 2048
+_CACHED_VALUE_LIMIT = 256
+_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+# Said by the listener, which alone knows the connection; an application may name them in vain.
+_DROPPED = frozenset(
+    {"transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade", "date", "trailer"}
+)
+
+_Field = tuple[tuple[str, str], bytes]
+_cache: dict[tuple[bytes, bytes], _Field] = {}
+
+
+class EncodedFields:
+    """The fields of one message, as modules see them and as they are sent."""
+
+    __slots__ = ("block", "content_length", "must_close", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[str, str]] = []
+        self.block = b""
+        self.content_length = -1
+        self.must_close = False
+
+
+def encode(headers: Iterable[Iterable[Any]]) -> EncodedFields:
+    """Check and encode. Raises LocalProtocolError for what is no field."""
+    found = EncodedFields()
+    block = b""
+    try:
+        for name, value in headers:
+            known = _cache.get((name, value))
+            if known is None:
+                known = _encode_one(name, value, found)
+            pair, line = known
+            if line:
+                found.pairs.append(pair)
+                block += line
+    except (TypeError, ValueError) as error:
+        raise LocalProtocolError(
+            f"headers must be an iterable of pairs of bytes: {error}"
+        ) from None
+    found.block = block
+    return found
+
+
+def _encode_one(name: object, value: object, found: EncodedFields) -> _Field:
+    if not isinstance(name, bytes) or not isinstance(value, bytes):
+        raise LocalProtocolError(f"header name and value must be bytes: {name!r}: {value!r}")
+    pair = name.decode("latin-1"), value.decode("latin-1").strip(" \t")
+    lower = pair[0].lower()
+    if lower == "content-length":
+        if not (value.isascii() and value.isdigit()):
+            raise LocalProtocolError(f"not a Content-Length: {value!r}")
+        found.content_length = int(value)
+        return pair, b""
+    if lower == "connection":
+        found.must_close = found.must_close or "close" in pair[1].lower()
+        return pair, b""
+    if lower in _DROPPED:
+        return pair, b""
+    known = pair, encode_field(pair)
+    if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
+        if len(_cache) >= _CACHE_LIMIT:
+            _cache.clear()
+        _cache[name, value] = known
+    return known

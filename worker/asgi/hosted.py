@@ -1,0 +1,74 @@
+"""HostedApplication: one ASGI application in a worker, from its import to its shutdown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from was.log import log_exception
+from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.asgi.lifespan import Lifespan
+from was.worker.asgi.loop import LoopThread
+
+__all__ = ["HostedApplication"]
+
+# An application whose startup failed (a database that is not there yet) is tried again, by a
+# request, after so many seconds.
+RETRY_S = 5.0
+
+
+class HostedApplication:
+    """What runs for a scriptProcessor; any thread but the loop's may call `load`."""
+
+    def __init__(self, loader: ApplicationLoader, loop: LoopThread, reference: str) -> None:
+        self.reference = reference
+        self.application: Callable[..., Any] | None = None  # once it has started
+        self.state: dict[str, Any] | None = None
+        self.running = 0  # calls of it, those included whose response has ended
+        self._loader = loader
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._lifespan: Lifespan | None = None
+        self._failure: Failure | None = None
+        self._failed_at = 0.0
+
+    def load(self) -> Callable[..., Any] | Failure:
+        """Import it and have it start: the application, or why there is none."""
+        if self.application is not None:
+            return self.application
+        with self._lock:
+            if self.application is not None:
+                return self.application
+            if self._failure is not None and time.monotonic() - self._failed_at < RETRY_S:
+                return self._failure
+            found = self._loader.load()
+            if isinstance(found, Failure):
+                return found
+            lifespan = Lifespan(found, self.reference)
+            try:
+                self._loop.run(lifespan.start(self._loop))
+            except Exception as error:  # noqa: BLE001 whatever it is, the application has not started
+                log_exception("application_failed", error, application=self.reference)
+                self._failure = Failure(str(error), str(error), {})
+                self._failed_at = time.monotonic()
+                return self._failure
+            self._lifespan, self.state = lifespan, lifespan.state
+            self.application, self._failure = found, None
+            return found
+
+    def cleanup_stored_context(self) -> None:
+        """The application ends (IHttpStoredContext): shut it down, and wait for that."""
+        with self._lock:
+            lifespan, self._lifespan = self._lifespan, None
+            if lifespan is not None:
+                self._loop.run(self._stop(lifespan))
+
+    async def _stop(self, lifespan: Lifespan) -> None:
+        """After what it still does for requests that have been answered."""
+        import asyncio
+
+        while self.running:  # noqa: ASYNC110 requests are not to pay for an event
+            await asyncio.sleep(0.02)
+        await lifespan.stop()

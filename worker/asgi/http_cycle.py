@@ -1,0 +1,171 @@
+"""The messages of one HTTP request of ASGI 3, as a state machine. Pure.
+
+    EXPECT_START ─start─▶ EXPECT_BODY ─body(more)─▶ EXPECT_BODY
+                               │ body, pathsend
+                               ├──────────▶ COMPLETE
+                               └─(trailers promised)─▶ EXPECT_TRAILERS ─trailers─▶ COMPLETE
+
+`take` reads a message that the application sends: a message that has no place in the table, or that
+is ill-formed, raises LocalProtocolError into the application's `await send(...)`, and the state
+stays as it was. What is to be done is what `take` returns, with the details in attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+from was.errors import LocalProtocolError
+from was.worker.asgi.fields import EncodedFields, encode
+
+__all__ = ["BODY", "FILE", "HELD", "HINT", "TABLE", "TRAILERS", "HttpCycle", "State"]
+
+
+class State(Enum):
+    """What an application has said so far."""
+
+    EXPECT_START = 1
+    EXPECT_BODY = 2
+    EXPECT_TRAILERS = 3
+    COMPLETE = 4
+
+
+# What is to be done about a message.
+HELD: Final = 0  # the start waits for the first of the body
+BODY: Final = 1
+FILE: Final = 2
+TRAILERS: Final = 3
+HINT: Final = 4
+
+_START = "http.response.start"
+_BODY = "http.response.body"
+_PATHSEND = "http.response.pathsend"
+_TRAILERS = "http.response.trailers"
+_HINT = "http.response.early_hint"
+
+# Who is not in here is refused. The state after it depends on the message's own `more_…`.
+TABLE: dict[tuple[State, str], int] = {
+    (State.EXPECT_START, _START): HELD,
+    (State.EXPECT_START, _HINT): HINT,
+    (State.EXPECT_BODY, _HINT): HINT,
+    (State.EXPECT_BODY, _BODY): BODY,
+    (State.EXPECT_BODY, _PATHSEND): FILE,
+    (State.EXPECT_TRAILERS, _TRAILERS): TRAILERS,
+}
+
+_NONE = EncodedFields()
+
+
+class HttpCycle:
+    """One request's side of the application."""
+
+    __slots__ = (
+        "_left",
+        "_wants_trailers",
+        "data",
+        "fields",
+        "has_length",
+        "more",
+        "path",
+        "state",
+        "status",
+        "trailers",
+    )
+
+    def __init__(self) -> None:
+        self.state = State.EXPECT_START
+        self.status = 0
+        self.fields = _NONE
+        self.has_length = False
+        self.data = b""  # of the last body message
+        self.more = False  # whether the body goes on after it
+        self.path = ""  # of a pathsend
+        self.trailers = b""
+        self._left = 0
+        self._wants_trailers = False
+
+    def take(self, message: Mapping[str, Any]) -> int:
+        """Read one message: what is to be done now. Raises LocalProtocolError."""
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError):
+            raise LocalProtocolError(f"a message must be a dict with a type: {message!r}") from None
+        action = TABLE.get((self.state, kind))
+        if action == BODY:
+            self._take_body(message)
+        elif action == HELD:
+            self._take_start(message)
+        elif action == FILE:
+            self._take_path(message)
+        elif action == TRAILERS:
+            self._take_trailers(message)
+        elif action == HINT:
+            self.data = _links(message)
+        else:
+            raise LocalProtocolError(f"{kind!r} was sent in state {self.state.name}")
+        return action
+
+    def _take_start(self, message: Mapping[str, Any]) -> None:
+        status = message.get("status")
+        if type(status) is not int or not 200 <= status <= 599:
+            if not isinstance(status, int) or not 200 <= int(status) <= 599:
+                raise LocalProtocolError(f"not a status of a response: {status!r}")
+            status = int(status)  # http.HTTPStatus
+        fields = encode(message.get("headers") or ())
+        self.status = status
+        self.fields = fields
+        self._left = fields.content_length
+        self.has_length = fields.content_length >= 0
+        self._wants_trailers = bool(message.get("trailers", False))
+        self.state = State.EXPECT_BODY
+
+    def _take_body(self, message: Mapping[str, Any]) -> None:
+        data = message.get("body", b"")
+        if type(data) is not bytes:
+            data = _bytes_of(data)
+        if self.has_length:
+            if len(data) > self._left:
+                raise LocalProtocolError("more body than Content-Length promised")
+            self._left -= len(data)
+        self.data = data
+        self.more = bool(message.get("more_body", False))
+        if not self.more:
+            self._end_body()
+
+    def _take_path(self, message: Mapping[str, Any]) -> None:
+        path = message.get("path")
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise LocalProtocolError(f"pathsend wants an absolute path, not {path!r}")
+        self.path = path
+        self.more = False
+        self._end_body()
+
+    def _end_body(self) -> None:
+        self.state = State.EXPECT_TRAILERS if self._wants_trailers else State.COMPLETE
+
+    def _take_trailers(self, message: Mapping[str, Any]) -> None:
+        self.trailers += encode(message.get("headers") or ()).block
+        if not message.get("more_trailers", False):
+            self.state = State.COMPLETE
+
+    @property
+    def missing(self) -> int:
+        """Bytes of a promised Content-Length that have not come."""
+        return max(0, self._left) if self.has_length else 0
+
+
+def _bytes_of(data: object) -> bytes:
+    if isinstance(data, memoryview):
+        return data.tobytes()
+    if not isinstance(data, bytes | bytearray):
+        raise LocalProtocolError(f"body must be bytes, not {type(data).__name__}")
+    return bytes(data)
+
+
+def _links(message: Mapping[str, Any]) -> bytes:
+    try:
+        links = [(b"Link", bytes(link)) for link in message.get("links", ())]
+    except TypeError:
+        raise LocalProtocolError("links must be an iterable of bytes") from None
+    return encode(links).block

@@ -1,0 +1,178 @@
+"""LoopThread: the one event loop of a worker, in a thread of its own.
+
+Other threads hand it calls through a deque and wake it once for as many as there are. A loop that a
+call of an application blocks takes none: `look`, called by the worker's main thread once a second
+or so, sees how long the oldest has waited, interrupts what blocks, and asks for a successor of the
+worker.
+
+An interruption is an exception that is injected into the thread. What it hits is what has kept the
+loop from going on; should it hit the loop itself, the loop is run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from was.log import log, log_exception
+from was.worker.application_calls import RequestInterruptedError, inject
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+# An overdue request's cancellation that waits this long finds the loop blocked.
+CANCEL_WAIT_S = 1.0
+
+
+class LoopThread:
+    """Started once, stopped once; `submit` and `run` are for every other thread."""
+
+    def __init__(self, limit: int, ask_for_recycle: Callable[[str], None]) -> None:
+        """At most `limit` requests run at a time, further ones wait in order."""
+        self._limit = limit
+        self._ask_for_recycle = ask_for_recycle
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_rung = False
+        self._rung_at = 0.0
+        self._is_urgent = False
+        self._has_asked = False
+        self._active = 0
+        self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.loop = _new_loop()
+        self._thread = threading.Thread(target=self._main, name="event-loop", daemon=True)
+        self._thread.start()
+
+    # ── from other threads ──────────────────────────────────────────────────────────────────────
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Have the loop's thread call it, soon and in order."""
+        self._calls.append(call)
+        if not self._is_rung:
+            # Set before the loop is told; cleared by it before it looks at the calls.
+            self._is_rung = True
+            self._rung_at = time.monotonic()
+            self.loop.call_soon_threadsafe(self._take_calls)
+
+    def cancel(self, call: Callable[[], None]) -> None:
+        """The same for what cancels an overdue request: a loop that does not take it is blocked."""
+        self._is_urgent = True
+        self.submit(call)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, and wait for what it returns or raises."""
+        done: Future[T] = Future()
+
+        async def report() -> None:
+            try:
+                done.set_result(await coroutine)
+            except BaseException as error:  # noqa: BLE001 raised in the caller's thread
+                done.set_exception(error)
+
+        def begin() -> None:
+            self.start(report())
+
+        self.submit(begin)
+        return done.result()
+
+    def look(self, now: float, limit_s: float) -> None:
+        """Interrupt what has blocked the loop for longer than `limit_s` (0 = as long as it likes).
+
+        Shorter when the cancellation of an overdue request waits.
+        """
+        if not self._is_rung:
+            return  # the deque is empty: it goes on
+        if self._is_urgent:
+            limit_s = CANCEL_WAIT_S
+        waited_s = now - self._rung_at
+        if limit_s <= 0 or waited_s < limit_s:
+            return
+        log("event_loop_blocked", waited_s=round(waited_s, 1))
+        inject(self._thread.ident or 0, RequestInterruptedError)
+        self._rung_at = now  # and again after as long
+        if not self._has_asked:
+            self._has_asked = True
+            self._ask_for_recycle("the event loop was blocked")
+
+    def stop(self) -> None:
+        """Cancel what still runs, and end the thread."""
+        if self._thread.is_alive():
+            self.submit(self._cancel_all)
+            self._thread.join(5.0)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is the loop's own thread."""
+        return threading.current_thread() is self._thread
+
+    # ── on the loop's thread ────────────────────────────────────────────────────────────────────
+
+    def _take_calls(self) -> None:
+        self._is_rung = self._is_urgent = False
+        calls = self._calls
+        while calls:
+            try:
+                calls.popleft()()
+            except Exception as error:  # noqa: BLE001 the others are called all the same
+                log_exception("unexpected_error", error, during="event loop")
+
+    def start_request(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a request, now or when there is room."""
+        if self._active < self._limit:
+            self._active += 1
+            self.start(make()).add_done_callback(self._request_over)
+        else:
+            self._waiting.append(make)
+
+    def _request_over(self, _: object) -> None:
+        if self._waiting:
+            make = self._waiting.popleft()
+            self.start(make()).add_done_callback(self._request_over)
+        else:
+            self._active -= 1
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task that is kept until it ends."""
+        task = self.loop.create_task(coroutine, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while True:
+            try:
+                self.loop.run_forever()
+                break
+            except BaseException as error:  # noqa: BLE001 an interruption that came late
+                log_exception("event_loop_interrupted", error)
+        self.loop.close()
+
+    def _cancel_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self.start(self._end())
+
+    async def _end(self) -> None:
+        me = asyncio.current_task()
+        others = [task for task in self._tasks if task is not me]
+        if others:
+            await asyncio.wait(others, timeout=2.0)
+        await self.loop.shutdown_asyncgens()
+        self.loop.stop()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -1,0 +1,113 @@
+"""The scope of a request (ASGI 3): what of it is the application's, and what comes from each head.
+
+`path` is the whole decoded path and `root_path` the application's part of it, as frameworks of
+today expect. Names of fields are lower-case bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+
+__all__ = ["SPEC_VERSION", "http_scope", "request_path", "wants_trailers"]
+
+SPEC_VERSION = "2.4"  # the first in which send() raises OSError for a client that has gone
+
+_NAME_LIMIT = 64
+_CACHE_LIMIT = 1024
+_names: dict[str, bytes] = {}
+
+
+def http_scope(context: HttpContext, state: dict[str, Any] | None) -> dict[str, Any]:
+    """A new scope of type http, the application's to change."""
+    message = context.message
+    is_11 = message.version >= 11
+    extensions: dict[str, Any] = {"was": was_extension(context), "http.response.pathsend": {}}
+    if is_11:
+        extensions["http.response.early_hint"] = {}
+        if wants_trailers(context):
+            extensions["http.response.trailers"] = {}
+    scope = request_scope(context, "http", "https" if message.secure else "http", state)
+    scope["method"] = context.method
+    scope["extensions"] = extensions
+    return scope
+
+
+def request_scope(
+    context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What scopes of type http and websocket have in common."""
+    message = context.message
+    path, raw_path = request_path(context)
+    scope: dict[str, Any] = {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        "http_version": "1.1" if message.version >= 11 else "1.0",
+        "scheme": scheme,
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": context.query.encode("latin-1", "replace"),
+        "root_path": context.application.prefix,
+        "headers": _headers(context),
+        "client": (message.remote_addr, message.remote_port),
+        "server": (message.local_addr, message.local_port),
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def was_extension(context: HttpContext) -> dict[str, Any]:
+    """scope["extensions"]["was"]: what the server knows of the request."""
+    user = context.user
+    return {
+        "request_id": context.request_id,
+        "attempt": context.message.attempt,
+        "app_pool": context.application.pool,
+        "remote_user": user.remote_user_name if user is not None else "",
+        "report_unhealthy": context.application.report_unhealthy,
+        "context": context,
+    }
+
+
+def request_path(context: HttpContext) -> tuple[str, bytes]:
+    """The decoded path, and as the client wrote it unless a module has changed it."""
+    path = context.path
+    if not path.isascii():
+        path = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if context.path == context.message.path:
+        raw = context.message.target.partition("?")[0]
+        if not raw.startswith("/"):  # absolute-form
+            raw = "/" + raw.partition("://")[2].partition("/")[2]
+        return path, raw.encode("latin-1", "replace")
+    return path, quote(path).encode("ascii")
+
+
+def wants_trailers(context: HttpContext) -> bool:
+    """Whether the client has said "TE: trailers"."""
+    return any(
+        name.lower() == "te" and "trailers" in value.lower() for name, value in context.fields
+    )
+
+
+def _headers(context: HttpContext) -> list[tuple[bytes, bytes]]:
+    try:
+        return [(_names[name], value.encode("latin-1")) for name, value in context.fields]
+    except (KeyError, UnicodeEncodeError):
+        return [
+            (_name_of(name), value.encode("latin-1", "replace")) for name, value in context.fields
+        ]
+
+
+def _name_of(name: str) -> bytes:
+    known = _names.get(name)
+    if known is None:
+        known = name.lower().encode("latin-1", "replace")
+        if len(name) <= _NAME_LIMIT:
+            if len(_names) >= _CACHE_LIMIT:
+                _names.clear()
+            _names[name] = known
+    return known

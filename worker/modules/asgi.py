@@ -1,0 +1,191 @@
+"""AsgiModule: hosts an ASGI 3 application as a handler.
+
+The request thread hands the request to the worker's event loop and answers PENDING; the loop ends
+it. The loop is started where the first application has an ASGI handler, and nothing of asyncio is
+imported before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from was.config.model import RecycleReason
+from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.exchange import Exchange
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    PENDING,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.asgi.hosted import HostedApplication
+    from was.worker.asgi.loop import LoopThread
+    from was.worker.asgi.plain_exchange import AsyncExchange
+    from was.worker.call_lists import HandlerPlan
+    from was.worker.context import HttpContext
+    from was.worker.loop_limits import LoopLimits
+
+E_FAIL = 0x80004005
+# A module may make a mapping, and so a plan, for every request.
+READY_LIMIT = 256
+
+
+class Server(Protocol):
+    """What the module needs of IHttpServer."""
+
+    limits: LoopLimits
+    ask_for_recycle: Callable[[str, str], None]
+
+
+class AsgiFactory(ApplicationModuleFactory):
+    """Owns the loop, which outlives applications and configurations."""
+
+    def __init__(self, server: Server, module_id: int) -> None:
+        super().__init__(self._make_module)
+        self.server = server
+        self.module_id = module_id
+        self._loop: LoopThread | None = None
+
+    def _make_module(self, application: HttpApplication) -> HttpModule:
+        if any("AsgiModule" in h.modules for h in application.settings.handlers.entries):
+            return AsgiHandler(application, self)
+        return HttpModule()
+
+    @property
+    def loop(self) -> LoopThread:
+        """The worker's event loop; started when it is first asked for."""
+        if self._loop is None:
+            from was.worker.asgi.loop import LoopThread
+
+            server = self.server
+            loop = self._loop = LoopThread(
+                server.limits.concurrency,
+                lambda detail: server.ask_for_recycle(RecycleReason.ISAPI_UNHEALTHY.value, detail),
+            )
+            server.limits.look_regularly.append(
+                lambda now: loop.look(now, server.limits.time_limit_s)
+            )
+        return self._loop
+
+    def hosted(self, application: HttpApplication, reference: str) -> HostedApplication:
+        """What runs for a scriptProcessor in an application, whatever its settings become."""
+        container = application.module_context_container
+        found = container.get_module_context(self.module_id)
+        if not isinstance(found, HostedApplications):
+            found = HostedApplications(application, self.loop)
+            container.set_module_context(found, self.module_id)
+        return found.get(reference)
+
+    def terminate(self) -> None:
+        """The worker ends: so does the loop."""
+        if self._loop is not None:
+            self._loop.stop()
+
+
+class HostedApplications:
+    """The ASGI applications of one application; stored with it, and shut down with it."""
+
+    def __init__(self, application: HttpApplication, loop: LoopThread) -> None:
+        self._application = application
+        self._loop = loop
+        self._all: dict[str, HostedApplication] = {}
+
+    def get(self, reference: str) -> HostedApplication:
+        """The one of a scriptProcessor, perhaps not loaded yet."""
+        found = self._all.get(reference)
+        if found is None:
+            from was.worker.asgi.hosted import HostedApplication
+
+            loaders = self._application.loaders
+            loader = loaders.setdefault(
+                reference, ApplicationLoader(reference, self._application.physical_path)
+            )
+            made = HostedApplication(loader, self._loop, reference)
+            found = self._all.setdefault(reference, made)
+        return found
+
+    def cleanup_stored_context(self) -> None:
+        """The application ends."""
+        for hosted in self._all.values():
+            hosted.cleanup_stored_context()
+
+
+class AsgiHandler(HttpModule):
+    """The ASGI handlers of one application."""
+
+    def __init__(self, application: HttpApplication, factory: AsgiFactory) -> None:
+        from was.worker.asgi.http import HttpRun
+        from was.worker.asgi.plain_exchange import PlainExchange
+
+        self._factory = factory
+        self._loop = factory.loop
+        self._make_run = HttpRun
+        self._make_plain = PlainExchange
+        # What runs for a plan, once it has started; plans are made anew with the configuration.
+        self._ready: dict[HandlerPlan | None, HostedApplication] = {}
+        for handler in application.settings.handlers.entries:
+            if "AsgiModule" in handler.modules:
+                factory.hosted(application, handler.script_processor).load()
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Hand the request to the loop."""
+        plan = context.plan
+        hosted = self._ready.get(plan)
+        if hosted is None:
+            reference = plan.script_map.script_processor if plan is not None else ""
+            hosted = self._factory.hosted(context.application, reference)
+            outcome = hosted.load()
+            if isinstance(outcome, Failure):
+                return _refuse(context, outcome)
+            if len(self._ready) < READY_LIMIT:
+                self._ready[plan] = hosted
+        exchange: AsyncExchange
+        if type(context.exchange) is Exchange:
+            exchange = context.exchange
+        else:
+            exchange = self._make_plain(context.exchange)
+        can_end_here = not self._factory.server.limits.has_foreign_modules
+        run = self._make_run(context, exchange, hosted, self._loop, can_end_here=can_end_here)
+        exchange.park()
+        self._loop.submit(lambda: self._loop.start_request(run.run))
+        return PENDING
+
+    def on_async_completion(
+        self,
+        context: HttpContext,
+        notification: RequestNotification,
+        is_post: bool,
+        provider: object,
+        completion_info: object,
+    ) -> RequestNotificationStatus:
+        """The loop has posted the end: the pipeline goes on on this thread."""
+        return CONTINUE
+
+
+def _refuse(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
+    """500.30, as where an application of ASP.NET Core fails to start."""
+    response = context.response
+    response.set_status(500, "Internal Server Error", 30, E_FAIL)
+    response.set_error_description(f"The application failed to start: {failure.message}")
+    if response.error is not None:
+        response.error.traceback = failure.traceback
+    return FINISH_REQUEST
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: Server
+) -> None:
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        AsgiFactory(http_server, registration_info.id),
+        RequestNotification.EXECUTE_REQUEST_HANDLER,
+        0,
+    )
