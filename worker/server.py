@@ -43,7 +43,7 @@ from was.worker.registration import (
     load_global_module,
 )
 from was.worker.resolved_modules import ResolveModulesProvider
-from was.worker.warm_up import warm_up
+from was.worker.warm_up import interim_page, warm_up
 from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
@@ -130,16 +130,31 @@ class WorkerServer:
         self._build(loaded)
 
     def warm_up(self) -> None:
-        """Before other requests: have the applications answer those that warm them up."""
+        """Before other requests: have the applications answer those that warm them up.
+
+        Those that have a page to show meanwhile do it beside other requests, unless this worker
+        takes another one's place.
+        """
         applications = list(self._applications)
+        aside = [a for a in applications if interim_page(a.settings) and not self.is_replacement]
         for application in applications:
             application.begin_application_warmup()
+            if application in aside:
+                work = threading.Thread(target=self._warm_up, args=[application], daemon=True)
+                work.start()
+            else:
+                self._warm_up(application)
+        for application in applications:
+            if application not in aside:
+                application.warming.wait()
+
+    def _warm_up(self, application: HttpApplication) -> None:
+        try:
             if application.config.preload_enabled:
                 self._preload(application)
             warm_up(application, self.handle)
+        finally:
             application.end_application_warmup()
-        for application in applications:
-            application.warming.wait()
 
     def _preload(self, application: HttpApplication) -> None:
         """GL_APPLICATION_PRELOAD: modules make requests of their own."""

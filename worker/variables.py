@@ -81,13 +81,19 @@ def _request_flags(context: HttpContext) -> str:
     return "1" if context.message.pull else "0"
 
 
+def _warming_up(context: HttpContext) -> str | None:
+    """For the requests that warm up, and for those of clients meanwhile (of rewrite rules, say)."""
+    is_own = context.message.connection_id == NO_CONNECTION
+    return "1" if is_own or context.application.query_is_warming_up() else None
+
+
 _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "ALL_HTTP": _all_http,
     "ALL_RAW": lambda c: "".join(f"{name}: {value}\r\n" for name, value in c.fields),
     "APPL_MD_PATH": lambda c: c.application.id,
     "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path,
     "APP_POOL_ID": lambda c: c.application.pool,
-    "APP_WARMING_UP": lambda c: "1" if c.message.connection_id == NO_CONNECTION else None,
+    "APP_WARMING_UP": _warming_up,
     "AUTH_PASSWORD": lambda c: c.user.password if c.user else "",
     "AUTH_TYPE": lambda c: c.user.authentication_type if c.user else "",
     "AUTH_USER": lambda c: c.user.remote_user_name if c.user else "",

@@ -20,10 +20,11 @@ from was.worker.variables import NO_CONNECTION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from was.config.model import PathSettings
     from was.worker.application import HttpApplication
     from was.worker.request_exchange import RequestExchange
 
-__all__ = ["WarmUpExchange", "warm_up"]
+__all__ = ["WarmUpExchange", "interim_page", "warm_up"]
 
 SECTION = "system.webServer/applicationInitialization"
 USER_AGENT = "IIS Application Initialization Preload"
@@ -53,6 +54,15 @@ def pages_of(application: HttpApplication) -> list[tuple[str, str]]:
         page = str(item["initializationPage"])
         pages.append(("/" + page.lstrip("/"), str(item["hostName"])))
     return list(dict.fromkeys(pages))
+
+
+def interim_page(settings: PathSettings) -> str:
+    """remapManagedRequestsTo: URL below the application of what clients get meanwhile, or ""."""
+    section = settings.sections.get(SECTION)
+    if section is None or not section.items:
+        return ""
+    page = str(section["remapManagedRequestsTo"]).replace("~/", "", 1).lstrip("/")
+    return "/" + page if page else ""
 
 
 def request_for(application: HttpApplication, page: str, host: str) -> Request:

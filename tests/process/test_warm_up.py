@@ -125,3 +125,36 @@ def test_the_old_worker_stays_when_the_new_one_does_not_get_warm(start_server):
 
 def _others(running: Running, old: int) -> set[int]:
     return {int(note[0]) for note in notes(running)} - {old}
+
+
+def test_remap_managed_requests_to(start_server):
+    """Clients get the interim page while the application warms up, then the application; a
+    successor of its worker shows nobody that page."""
+    section = (
+        '<applicationInitialization remapManagedRequestsTo="soon.htm">'
+        f"{page('/slow')}</applicationInitialization>"
+    )
+    config = simple_config("warms:application", pool=calm_pool(), sections=section)
+
+    def prepare(home: Path) -> None:
+        place("warms.py")(home)
+        (home / "sites" / "app" / "soon.htm").write_text("soon")
+        (home / "sites" / "app" / "data").mkdir(exist_ok=True, mode=0o777)
+        (home / "sites" / "app" / "data" / "hold").touch()
+
+    running = start_server(config, prepare)
+    hold = running.folder() / "data" / "hold"
+    (old,) = running.workers(count=1)
+    for _ in range(2):
+        answer = get(running.port(), "/x")
+        assert (answer.status, answer.text) == (200, "soon")
+        assert answer.field("cache-control") == "no-cache"
+    hold.unlink()
+    wait_for("the application", lambda: get(running.port(), "/x").text != "soon")
+    assert pid_of(running) == old
+    hold.touch()
+    assert running.server.command("recycle", "apppool", "Pool").returncode == 0
+    wait_for("the successor's first page", lambda: _others(running, old))
+    assert pid_of(running) == old
+    hold.unlink()
+    wait_for("the successor", lambda: pid_of(running) != old)
