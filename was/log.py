@@ -78,6 +78,7 @@ EVENTS: dict[str, str] = {
     "request_taken_back": "info",
     "request_failed": "warning",
     "request_overdue": "warning",
+    "request_excessive": "warning",
     "request_interrupted": "warning",
     "request_poisoned": "error",
     "request_quarantined": "error",

@@ -53,6 +53,12 @@ class IpRestriction(HttpModule):
         """Let the request pass, deny it, or look up the client's name first."""
         return self._decide(context)
 
+    def on_post_begin_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Judge again: the request may be for another URL by now, whose restrictions these are."""
+        return self._decide(context)
+
     def on_async_completion(
         self,
         context: HttpContext,
@@ -111,9 +117,11 @@ def _make(application: HttpApplication) -> HttpModule:
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to BEGIN_REQUEST, before other modules but request filtering do their work."""
+    """Subscribe to BEGIN_REQUEST, before other modules do their work, and to its end."""
     registration_info.set_request_notifications(
-        ApplicationModuleFactory(_make), RequestNotification.BEGIN_REQUEST, 0
+        ApplicationModuleFactory(_make),
+        RequestNotification.BEGIN_REQUEST,
+        RequestNotification.BEGIN_REQUEST,
     )
     registration_info.set_priority_for_request_notification(
         RequestNotification.BEGIN_REQUEST, Priority.FIRST
