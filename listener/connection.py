@@ -25,7 +25,7 @@ from was.ipc.messages import (
     request_id_text,
 )
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
-from was.listener.headers import check_block, response_head
+from was.listener.headers import check_block, response_head, without_empty_server
 from was.listener.http_pages import page
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
@@ -535,7 +535,10 @@ class ClientConnection(asyncio.Protocol):
         status = item.status
         if not 200 <= status <= 599:
             raise LocalProtocolError(f"status {status}")
-        has_date, has_server = check_block(item.block)
+        block = item.block
+        has_date, has_server = check_block(block)
+        if has_server:
+            block = without_empty_server(block)
         more = item.more
         body = item.body
         length = item.length
@@ -558,7 +561,7 @@ class ClientConnection(asyncio.Protocol):
             version,
             status,
             item.reason,
-            item.block,
+            block,
             length,
             is_chunked,
             close,

@@ -24,6 +24,7 @@ __all__ = [
     "check_block",
     "http_date",
     "response_head",
+    "without_empty_server",
 ]
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
@@ -53,6 +54,7 @@ class BlockFlags(NamedTuple):
 
 # A line from the LF before it to the CR at its end: as many matches as lines, or one is no field.
 _LINES = re.compile(rb"\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[^\r]*+\r(?=\n)")
+_EMPTY_SERVER = re.compile(rb"^Server:[ \t]*\r\n", re.IGNORECASE | re.MULTILINE)
 _CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
 _CHECKED: dict[bytes, BlockFlags] = {}
 _CHECKED_LIMIT = 1024
@@ -91,6 +93,11 @@ def check_block(block: bytes) -> BlockFlags:
             _CHECKED.clear()
         _CHECKED[block] = flags
     return flags
+
+
+def without_empty_server(block: bytes) -> bytes:
+    """A good block without its Server field, where that is empty: there is to be none at all."""
+    return _EMPTY_SERVER.sub(b"", block)
 
 
 def _memorise(name: bytes) -> int:

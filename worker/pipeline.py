@@ -25,6 +25,7 @@ from was.worker.completion import AsyncCompletion
 from was.worker.exchange import ClientGoneError
 from was.worker.moving import RequestMovedError, steps_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
+from was.worker.request import EntityTooLargeError
 from was.worker.response import E_UNEXPECTED
 
 if TYPE_CHECKING:
@@ -125,9 +126,13 @@ def _fail(
 def refuse_failed(
     context: HttpContext, error: BaseException, module: str = "", notification: str = ""
 ) -> None:
-    """500.0 with the traceback for those who may see it; `module` where its step will not say."""
+    """413.1, or 500.0 with the traceback for those who may see it; `module` where its step will not say."""
     response = context.response
     response.clear()
+    if isinstance(error, EntityTooLargeError):
+        response.set_status(413, "Request Entity Too Large", 1)
+        response.set_need_disconnect()
+        return
     response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
     if response.error is not None:
         response.error.traceback = "".join(traceback.format_exception(error))

@@ -9,7 +9,14 @@ from was.worker.url_text import read_url
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["HttpRequest", "ReadEntityProvider"]
+__all__ = ["EntityTooLargeError", "HttpRequest", "ReadEntityProvider"]
+
+
+class EntityTooLargeError(Exception):
+    """A body of unknown length has become longer than the request may have: 413.1.
+
+    You get this while reading it; one whose length is said beforehand is refused unread.
+    """
 
 
 class ReadEntityProvider:
@@ -28,13 +35,14 @@ class ReadEntityProvider:
 class HttpRequest:
     """Method, URL, fields and body. Changes are seen by later modules, the handler and the log."""
 
-    __slots__ = ("_context", "_filtered", "_inserted", "_url_changed")
+    __slots__ = ("_context", "_filtered", "_inserted", "_left_bytes", "_url_changed")
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._inserted: list[bytes] = []
         self._filtered = b""  # what a filter made of a block beyond what was asked for
         self._url_changed = False
+        self._left_bytes = -1  # of what may still come; -1: as much as there is
 
     @property
     def http_method(self) -> str:
@@ -137,7 +145,19 @@ class HttpRequest:
         return data[:size]
 
     def _take(self, size: int) -> bytes:
-        return self._inserted.pop(0) if self._inserted else self._context.exchange.read(size)
+        if self._inserted:
+            return self._inserted.pop(0)
+        data = self._context.exchange.read(size)
+        if self._left_bytes >= 0:
+            self._left_bytes -= len(data)
+            if self._left_bytes < 0:
+                self._left_bytes = 0
+                raise EntityTooLargeError("the body is longer than maxAllowedContentLength")
+        return data
+
+    def limit_entity_body(self, limit_bytes: int) -> None:
+        """Let the client send so much of a body whose length nobody knows yet."""
+        self._left_bytes = limit_bytes
 
     def take_raw(self, size: int) -> bytes:
         """The next bytes without RQ_READ_ENTITY, for a child request that raises its own."""
