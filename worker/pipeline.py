@@ -126,7 +126,10 @@ def _fail(
 def refuse_failed(
     context: HttpContext, error: BaseException, module: str = "", notification: str = ""
 ) -> None:
-    """413.1, or 500.0 with the traceback for those who may see it; `module` where its step will not say."""
+    """413.1, or 500.0 with the traceback for those who may see it.
+
+    `module` says whose fault it is where its step will not.
+    """
     response = context.response
     response.clear()
     if isinstance(error, EntityTooLargeError):

@@ -1,8 +1,8 @@
 """DynamicIpRestrictionModule: who asks for too much, as `security/dynamicIpSecurity` says.
 
 Sub-status 501 for too many requests at a time, 502 for too many within the interval; requests that
-are denied count too. Counts are this worker's, of all of a site's paths together, and an IPv6 client
-is its network of 64 bits. With enableProxyMode the client is who the nearest proxy says it serves
+are denied count too. Counts are this worker's, of all of a site's paths together; an IPv6 client is
+its network of 64 bits. With enableProxyMode the client is who the nearest proxy says it serves
 (the last address of X-Forwarded-For), since whatever stands before that anybody can write.
 """
 

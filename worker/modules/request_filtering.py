@@ -1,8 +1,8 @@
 """RequestFilteringModule: refuses what `security/requestFiltering` does not allow.
 
 The limits every application has are compared in one place; each other rule is a check made from
-the settings, and there is none for what is not set. A body whose length is not known is limited while
-it is read. Differs from IIS: "+" in a path is no double escaping here.
+the settings, and there is none for what is not set. A body whose length is not known is limited
+while it is read. Differs from IIS: "+" in a path is no double escaping here.
 """
 
 from __future__ import annotations
