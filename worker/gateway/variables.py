@@ -65,7 +65,9 @@ class VariableBuilder:
             found[b"PATH_TRANSLATED"] = to_bytes(
                 context.application.physical_path.rstrip("/") + path_info
             )
-        found[b"REQUEST_URI"] = found[b"HTTP_URL"] = to_bytes(context.message.target)
+        # What the client has asked for, also where this is the default document of it.
+        found[b"REQUEST_URI"] = to_bytes(context.root_context.message.target)
+        found[b"HTTP_URL"] = found[b"REQUEST_URI"]
         kind = ask("CONTENT_TYPE")
         if kind:
             found[b"CONTENT_TYPE"] = kind.encode("latin-1", "replace")

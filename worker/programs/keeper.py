@@ -4,9 +4,9 @@ Run as a script, with nothing but the standard library: `python -I -S keeper.py 
 has many threads, so it must not fork; this process has one. Descriptor 3 is a SEQPACKET socket to
 the worker, 4 a pidfd of it.
 
-A datagram on 3 starts a program: its arguments, folder and environment, and with it four
-descriptors, the lease and the program's 0, 1 and 2. The lease is a SEQPACKET socket pair of the one
-who asked:
+A datagram on 3 starts a program: its arguments, folder and environment, a file that is to go with
+it (its socket), and beside that four descriptors, the lease and the program's 0, 1 and 2. The lease
+is a SEQPACKET socket pair of the one who asked:
 
     to the asker   b"E<errno>"  the program could not be executed
                    b"X<wait status>"  it has ended
@@ -39,22 +39,28 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def encode_start(argv: list[bytes], folder: bytes, environment: list[bytes]) -> bytes:
+def encode_start(
+    argv: list[bytes], folder: bytes, environment: list[bytes], file: bytes = b""
+) -> bytes:
     """The datagram that starts a program; ValueError for a NUL in any of it."""
-    parts = [b"%d" % len(argv), *argv, folder, *environment]
+    parts = [b"%d" % len(argv), *argv, folder, file, *environment]
     data = b"\0".join(parts)
     if data.count(b"\0") != len(parts) - 1:
         raise ValueError("a NUL byte in a command or its environment")
     return data
 
 
-def decode_start(data: bytes) -> tuple[list[bytes], bytes, dict[bytes, bytes]]:
-    """Arguments, folder and environment of a datagram of `encode_start`."""
+def decode_start(data: bytes) -> tuple[list[bytes], bytes, dict[bytes, bytes], bytes]:
+    """Arguments, folder, environment and file of a datagram of `encode_start`."""
     parts = data.split(b"\0")
     count = int(parts[0])
-    argv, folder, rest = parts[1 : count + 1], parts[count + 1], parts[count + 2 :]
+    argv, (folder, file), rest = (
+        parts[1 : count + 1],
+        parts[count + 1 : count + 3],
+        parts[count + 3 :],
+    )
     pairs = (item.partition(b"=") for item in rest)
-    return argv, folder, {name: value for name, _, value in pairs}
+    return argv, folder, {name: value for name, _, value in pairs}, file
 
 
 class Keeper:
@@ -69,7 +75,8 @@ class Keeper:
         self._poll = select.poll()
         for fd in (control.fileno(), worker_fd, self._wake_r):
             self._poll.register(fd, select.POLLIN)
-        self._leases: dict[int, tuple[socket.socket, int]] = {}  # by descriptor: lease, pid
+        # By descriptor: lease, pid, the file that goes with the program.
+        self._leases: dict[int, tuple[socket.socket, int, bytes]] = {}
         self._running: dict[int, socket.socket] = {}  # leases by pid, while the program runs
         self._parent = os.getpid()
 
@@ -97,7 +104,7 @@ class Keeper:
                 os.close(fd)
             return True
         lease = socket.socket(fileno=fds[0])
-        argv, folder, environment = decode_start(data)
+        argv, folder, environment, file = decode_start(data)
         try:
             pid = os.fork()
         except OSError as error:
@@ -110,7 +117,7 @@ class Keeper:
         for fd in fds[1:]:
             os.close(fd)
         if pid > 0:
-            self._leases[lease.fileno()] = (lease, pid)
+            self._leases[lease.fileno()] = (lease, pid, file)
             self._running[pid] = lease
             self._poll.register(lease, select.POLLIN)
         return True
@@ -147,7 +154,7 @@ class Keeper:
 
     def _hear(self, fd: int) -> None:
         """What the holder of a lease wants."""
-        lease, pid = self._leases[fd]
+        lease, pid, file = self._leases[fd]
         try:
             data = lease.recv(16)
         except OSError:
@@ -162,6 +169,7 @@ class Keeper:
         # Where the leader is gone, its number is known to be its group's only by a member of it.
         if self._running.pop(pid, None) is not None or _has_member(pid):
             _signal_group(pid, signal.SIGKILL)
+        _remove(file)
 
     def _reap(self) -> None:
         """Wait for all that have ended, and tell those who care."""
@@ -179,6 +187,8 @@ class Keeper:
 
     def _end_all(self) -> None:
         """Kill every descendant; those of a killed one become children of this process."""
+        for _, _, file in self._leases.values():
+            _remove(file)
         while True:
             for pid in _children():
                 with suppress(ProcessLookupError):
@@ -221,6 +231,12 @@ def _has_member(group: int) -> bool:
             if os.getpgid(pid) == group:
                 return True
     return False
+
+
+def _remove(file: bytes) -> None:
+    if file:
+        with suppress(OSError):
+            os.unlink(file)
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from setproctitle import getproctitle
@@ -61,16 +63,32 @@ class Program:
                 self.status = self.status if self.status is not None else int(signal.SIGKILL)
                 return True
 
+    def wait(self, limit_s: float) -> bool:
+        """Whether it has ended, within the limit."""
+        poll = select.poll()
+        poll.register(self._lease, select.POLLIN)
+        deadline = time.monotonic() + limit_s
+        while not self.hear():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            poll.poll(left_s * 1000)
+        return True
+
     def terminate(self) -> None:
         """SIGTERM, if it still runs."""
         with suppress(OSError):
             self._lease.send(b"T")
 
-    def close(self) -> None:
-        """SIGKILL, if anything of it still runs."""
-        # Before the close: a forked child of the application may hold the socket too.
+    def kill(self) -> None:
+        """SIGKILL, if anything of it still runs; `hear` says that it has ended from now on."""
+        # Not by a close alone: a forked child of the application may hold the socket too.
         with suppress(OSError):
             self._lease.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """The same, and give the lease's descriptor back."""
+        self.kill()
         self._lease.close()
 
 
@@ -154,14 +172,15 @@ def start_program(
     folder: bytes,
     environment: list[bytes],
     descriptors: tuple[int, int, int],
+    file: bytes = b"",
 ) -> Program:
     """Start a program with these as its 0, 1 and 2, which stay the caller's to close.
 
-    `argv[0]` is the path of the file. Raises ProgramError; that the file cannot be executed is told
-    by the program's `error`.
+    `argv[0]` is the path of the file; `file` is removed when the program is closed. Raises
+    ProgramError; that `argv[0]` cannot be executed is told by the program's `error`.
     """
     try:
-        data = keeper.encode_start(argv, folder, environment)
+        data = keeper.encode_start(argv, folder, environment, file)
     except ValueError as error:
         raise ProgramError(str(error)) from error
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

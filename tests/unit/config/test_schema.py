@@ -211,7 +211,7 @@ def test_the_built_in_level_has_the_lists_that_iis_ships():
     assert static["*/*"] is False
     images = {v["name"]: v["image"] for v in keys("globalModules")}
     assert images["StaticFileModule"] == "was.worker.modules.static_file"
-    assert str(images["FastCgiModule"]).endswith("iisfcgi.dll")
+    assert str(images["WebDAVModule"]).endswith("webdav.dll")
     assert keys("security/authorization") == [{"accessType": "Allow", "users": "*"}]
 
 

@@ -435,6 +435,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "CustomErrorModule",
         "IsapiModule",
         "CgiModule",
+        "FastCgiModule",
         "ConfigurationValidationModule",
         "ApplicationInitializationModule",
         "RewriteModule",

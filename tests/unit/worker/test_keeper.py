@@ -104,5 +104,5 @@ def test_what_cannot_be_sent_is_refused():
         start_program([b"a\0b"], b"/", [], (0, 1, 2))
     with pytest.raises(ProgramError):
         start_program([b"x" * 4_000_000], b"/", [], (0, 1, 2))
-    start = keeper.encode_start([b"a", b"b"], b"/f", [b"X=1=2"])
-    assert keeper.decode_start(start) == ([b"a", b"b"], b"/f", {b"X": b"1=2"})
+    start = keeper.encode_start([b"a", b"b"], b"/f", [b"X=1=2"], b"/s")
+    assert keeper.decode_start(start) == ([b"a", b"b"], b"/f", {b"X": b"1=2"}, b"/s")

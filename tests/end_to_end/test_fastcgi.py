@@ -1,0 +1,299 @@
+"""FastCGI processes of the section fastCgi: what each attribute does, and what errors are."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from harness.home import Application, Pool, Site, application_host_config
+from harness.server import wait_for
+from support.running import place, run_server
+from support.wire import CutShortError, Wire, get, post
+
+RESPONDER = "{home}/sites/app/fcgi_responder.py"
+MODES = ("ReturnGeneric500", "IgnoreAndReturn200", "TerminateProcess")
+
+
+def _application(arguments: str = "", attributes: str = "", inside: str = "") -> str:
+    command = f"{RESPONDER} {arguments}".strip()
+    return (
+        f'<application fullPath="/usr/bin/python3" arguments="{command}" {attributes}>'
+        f"{inside}</application>"
+    )
+
+
+def _handler(path: str, arguments: str = "", processor: str = "") -> str:
+    command = processor or f"/usr/bin/python3|{RESPONDER} {arguments}".strip()
+    return (
+        f'<add name="{path}" path="/{path}" verb="*" modules="FastCgiModule" '
+        f'scriptProcessor="{command}" />'
+    )
+
+
+def _config(handlers: list[str], applications: list[str]) -> str:
+    pool = Pool("Pool", {}, {"failure": {"rapidFailProtection": "false"}})
+    folder = Path("{home}") / "sites" / "app"
+    site = Site("Site", (Application("/", folder, "Pool", tuple(handlers)),))
+    section = f"<system.webServer><fastCgi>{''.join(applications)}</fastCgi></system.webServer>"
+    return application_host_config([pool], [site], section)
+
+
+ONE = 'maxInstances="1" '
+KINDS = {
+    "plain": (ONE, ""),
+    "three": ('maxInstances="3" ', ""),
+    "twice": (ONE + 'instanceMaxRequests="2"', ""),
+    "watched": (ONE + 'monitorChangesTo="{home}/sites/app/data/watched.ini"', ""),
+    "brief": (ONE + 'activityTimeout="10" requestTimeout="10"', ""),
+    "short": (ONE + 'queueLength="1"', ""),
+    "frail": (ONE + 'rapidFailsPerMinute="2"', ""),
+    "tcp": (ONE + 'protocol="Tcp"', ""),
+    "multiplex": (ONE, ""),
+    "coloured": (
+        ONE,
+        "<environmentVariables><environmentVariable name='COLOUR' value='red' />"
+        "</environmentVariables>",
+    ),
+    **{mode: (ONE + f'stderrMode="{mode}"', "") for mode in MODES},
+}
+
+
+@pytest.fixture(scope="module")
+def fast():
+    """One server with an application for each behaviour, told apart by their arguments."""
+    applications = [_application(name, *parts) for name, parts in KINDS.items()]
+    handlers = [_handler(name, name) for name in KINDS]
+    handlers += [
+        _handler("unlisted", "unlisted"),
+        _handler("nobody", processor="127.0.0.1:1"),
+        _handler("absent", processor="/no/such/program"),
+    ]
+    applications.append('<application fullPath="/no/such/program" />')
+    config = _config(handlers, applications)
+    with run_server(config, place("fcgi_responder.py")) as running:
+        yield running
+
+
+class Told:
+    """What the responder tells of itself."""
+
+    def __init__(self, text: str) -> None:
+        words = text.split()[-4:]
+        self.pid, self.served, self.body = map(int, words[:3])
+        self.colour = words[3]
+
+
+def _told(running, path: str) -> Told:
+    answer = get(running.port(), path)
+    assert answer.status == 200, answer.text
+    return Told(answer.text)
+
+
+def _rest(wire: Wire) -> Told:
+    """The rest of an answer whose head was read: chunks."""
+    text = wire.read_until(b"0\r\n\r\n").decode()
+    return Told(text.rpartition("None")[0].rpartition("\n")[2] + "None")
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_process_stays_for_the_next_request(fast):
+    """One process, one connection kept; a body of any length goes through."""
+    first = _told(fast, "/plain")
+    assert (second := _told(fast, "/plain")).pid == first.pid
+    assert second.served == first.served + 1
+    assert Told(post(fast.port(), "/plain", os.urandom(1_000_000)).text).body == 1_000_000
+
+
+def test_each_request_that_runs_has_a_process_up_to_max_instances(fast):
+    """Three at once are three processes; the fourth waits for one of them."""
+    gate = fast.folder() / "data" / "gate"
+    with Wire(fast.port()) as a, Wire(fast.port()) as b, Wire(fast.port()) as c:
+        wires = (a, b, c)
+        for wire in wires:
+            wire.send_request(f"/three?until={gate}")
+            wire.read_until(b"begun\n")
+        with Wire(fast.port()) as late:
+            late.send_request("/three")
+            gate.touch()
+            pids = {_rest(wire).pid for wire in wires}
+            assert len(pids) == 3
+            assert Told(late.read().text).pid in pids
+
+
+def test_a_process_is_replaced_after_its_number_of_requests(fast):
+    """instanceMaxRequests: the third request finds another process, the first has ended."""
+    pids = [_told(fast, "/twice").pid for _ in range(3)]
+    assert pids[0] == pids[1] != pids[2]
+    wait_for("the end of the first", lambda: not _is_alive(pids[0]))
+
+
+def test_a_changed_file_replaces_the_processes(fast):
+    """monitorChangesTo, looked at once a second."""
+    first = _told(fast, "/watched").pid
+    (fast.folder() / "data" / "watched.ini").write_text("x")
+    wait_for("another process", lambda: _told(fast, "/watched").pid != first)
+    wait_for("the end of the first", lambda: not _is_alive(first))
+
+
+def test_environment_variables_are_the_processes(fast):
+    """fastCgi/application/environmentVariables."""
+    assert _told(fast, "/coloured").colour == "red"
+
+
+def test_tcp_is_served_as_well(fast):
+    """protocol="Tcp": descriptor 0 is a socket of the loopback interface."""
+    assert _told(fast, "/tcp").pid == _told(fast, "/tcp").pid
+
+
+def test_a_queue_has_a_limit(fast):
+    """503.4 where more than queueLength requests wait."""
+    gate = fast.folder() / "data" / "short"
+    with Wire(fast.port()) as first, Wire(fast.port()) as second:
+        first.send_request(f"/short?until={gate}")
+        first.read_until(b"begun\n")
+        second.send_request("/short")
+        answer = wait_for(
+            "a full queue", lambda: a if (a := _try(fast.port(), "/short")).status == 503 else None
+        )
+        assert answer.status == 503
+        gate.touch()
+        assert second.read().status == 200
+
+
+def _try(port: int, path: str):
+    """An answer that may not come: the one that waits is let go by its disconnect."""
+    with Wire(port, limit_s=0.5) as wire:
+        try:
+            return wire.request(path)
+        except TimeoutError:
+            return type("None", (), {"status": 0})
+
+
+def test_a_process_that_says_nothing_is_killed(fast):
+    """activityTimeout: 500.0 with 0x80070102, and another process for the next."""
+    before = _told(fast, "/brief").pid
+    answer = get(fast.port(), "/brief?hang")
+    assert (answer.status, "0x80070102" in answer.text) == (500, True)
+    assert _told(fast, "/brief").pid != before
+    wait_for("the end of the first", lambda: not _is_alive(before))
+
+
+def test_a_process_that_exits_is_told_with_its_exit_code(fast):
+    """500.0 with IIS's words; a request that had begun to be answered is cut."""
+    answer = get(fast.port(), "/plain?die")
+    assert answer.status == 500
+    assert "exited unexpectedly" in answer.text
+    assert "0x00000007" in answer.text
+    with Wire(fast.port()) as wire, pytest.raises(CutShortError) as raised:
+        wire.request("/plain?halves")
+    assert raised.value.begun
+    assert get(fast.port(), "/plain").status == 200
+
+
+def test_a_process_that_leaves_between_two_requests_fails_none(fast):
+    """One that has ended by itself is found out before or while the next request is sent."""
+    for _ in range(10):
+        first = _told(fast, "/plain?leave").pid
+        assert _told(fast, "/plain").pid != first
+
+
+def test_too_many_failures_take_the_application_off_line(fast):
+    """rapidFailsPerMinute="2": after the third, 500.0 without a process being started."""
+    for _ in range(3):
+        assert get(fast.port(), "/frail?die").status == 500
+    answer = get(fast.port(), "/frail")
+    assert (answer.status, "within a minute" in answer.text) == (500, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/plain?complain", 500, "a complaint"),
+        ("/ReturnGeneric500?complain", 500, "500.0"),
+        ("/IgnoreAndReturn200?complain", 200, "None"),
+        ("/TerminateProcess?complain", 500, "500.0"),
+        ("/plain?overloaded", 503, "Service Unavailable"),
+        ("/plain?nonsense", 502, "502.2"),
+        ("/unlisted", 500, "0x80070585"),
+        ("/nobody", 502, "502.3"),
+        ("/absent", 500, "error 2"),
+    ],
+)
+def test_errors_have_iis_status(fast, path, status, text):
+    """stderrMode, and what cannot be reached or understood."""
+    answer = get(fast.port(), path)
+    assert (answer.status, text in answer.text) == (status, True), answer.text
+
+
+def test_only_terminate_process_ends_a_process_that_complains(fast):
+    """The other modes leave it; its complaint is in the pool's log in each."""
+    for mode in MODES:
+        before = _told(fast, f"/{mode}").pid
+        get(fast.port(), f"/{mode}?complain")
+        assert (_told(fast, f"/{mode}").pid == before) == (mode != "TerminateProcess"), mode
+    log = (fast.home / "logs" / "pools" / "Pool.log").read_text()
+    assert "a complaint" in log
+
+
+def test_one_connection_carries_several_requests_where_the_process_says_so(fast):
+    """FCGI_MPXS_CONNS=1: two that run at once are on one process, though maxInstances is 1."""
+    gate = fast.folder() / "data" / "many"
+    with Wire(fast.port()) as first, Wire(fast.port()) as second:
+        for wire in (first, second):
+            wire.send_request(f"/multiplex?until={gate}")
+            wire.read_until(b"begun\n")
+        third = _told(fast, "/multiplex")
+        gate.touch()
+        assert {_rest(wire).pid for wire in (first, second)} == {third.pid}
+
+
+def test_many_multiplexed_requests_keep_their_answers_apart(fast):
+    """Bodies of different lengths, eight threads: each gets its own length back."""
+    wrong: list[tuple[int, str]] = []
+
+    def ask(count: int) -> None:
+        with Wire(fast.port()) as wire:
+            for number in range(20):
+                length = count * 7000 + number
+                answer = wire.request("/multiplex", "POST", b"x" * length)
+                if answer.status != 200 or Told(answer.text).body != length:
+                    wrong.append((length, answer.text))
+
+    threads = [threading.Thread(target=ask, args=(count,)) for count in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_disconnect_lets_the_process_end_its_work(fast):
+    """FCGI_ABORT_REQUEST is sent, and the process serves the next request."""
+    gate = fast.folder() / "data" / "aborted"
+    before = _told(fast, "/plain").pid
+    with Wire(fast.port()) as wire:
+        wire.send_request(f"/plain?until={gate}")
+        wire.read_until(b"begun\n")
+    time.sleep(0.05)
+    gate.touch()
+    assert _told(fast, "/plain").pid == before
+
+
+def test_processes_end_with_their_worker():
+    """A killed worker, and one that stops, leave neither process nor socket."""
+    with run_server(
+        _config([_handler("a", "a")], [_application("a")]), place("fcgi_responder.py")
+    ) as running:
+        first = _told(running, "/a").pid
+        (worker,) = running.workers()
+        os.kill(worker, 9)
+        wait_for("the end of its process", lambda: not _is_alive(first))
+        second = _told(running, "/a").pid
+        assert second != first
+        sockets = list((running.home / "run" / "pools").glob("*/tmp/*.sock"))
+        assert len(sockets) == 1
+    assert not _is_alive(second)

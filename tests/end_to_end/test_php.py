@@ -1,0 +1,135 @@
+"""PHP through php-cgi, whose processes are ours, and through php-fpm, whose are not."""
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from harness.home import Application, Pool, Site, application_host_config, place_application
+from harness.server import wait_for
+from support.running import APPS, Running, run_server
+from support.wire import Wire, get, post
+
+# The opcode cache would have its lock in /tmp, which a pool does not share.
+ARGUMENTS = "-d opcache.lockfile_path=${TMPDIR}"
+PHP_CGI = f"/usr/bin/php-cgi|{ARGUMENTS}"
+SECTION = (
+    f'<fastCgi><application fullPath="/usr/bin/php-cgi" arguments="{ARGUMENTS}" /></fastCgi>'
+    '<defaultDocument><files><add value="index.php" /></files></defaultDocument>'
+)
+REWRITE = """<rewrite><rules>
+  <rule name="front controller" stopProcessing="true">
+    <match url=".*" />
+    <conditions><add input="{REQUEST_FILENAME}" matchType="IsFile" negate="true" /></conditions>
+    <action type="Rewrite" url="index.php" />
+  </rule>
+</rules></rewrite>"""
+
+
+def _config(processor: str) -> str:
+    handler = (
+        '<add name="php" path="*.php" verb="*" modules="FastCgiModule" resourceType="File" '
+        f'allowPathInfo="true" scriptProcessor="{processor}" />'
+    )
+    pool = Pool("Pool", {}, {"failure": {"rapidFailProtection": "false"}})
+    folder = Path("{home}") / "sites" / "app"
+    sites = [Site("Site", (Application("/", folder, "Pool", (handler,)),))]
+    site = Site("Front", (Application("/", folder, "Pool", (handler,), REWRITE),))
+    extra = f"<system.webServer>{SECTION}</system.webServer>"
+    return application_host_config([pool], [*sites, site], extra)
+
+
+def _place(home: Path) -> None:
+    folder = place_application(home / "sites" / "app")
+    for file in (APPS / "php_shop").iterdir():
+        shutil.copy(file, folder / file.name)
+
+
+@contextmanager
+def _php_fpm() -> Iterator[str]:
+    """php-fpm as a service of the machine would be; the path of its socket."""
+    (program,) = Path("/usr/sbin").glob("php-fpm*")
+    with tempfile.TemporaryDirectory(prefix="fpm-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        file = folder / "fpm.conf"
+        file.write_text(
+            f"[global]\nerror_log = {folder}/log\ndaemonize = no\n"
+            f"[shop]\nlisten = {folder}/socket\nlisten.mode = 0666\n"
+            "user = nobody\ngroup = nogroup\npm = static\npm.max_children = 2\n"
+        )
+        process = subprocess.Popen([program, "-y", file, "-n"])
+        try:
+            wait_for("php-fpm", (folder / "socket").exists)
+            yield f"unix:{folder}/socket"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+@pytest.fixture(scope="module", params=["php-cgi", "php-fpm"])
+def php(request) -> Iterator[Running]:
+    """PHP's two ways in turn."""
+    with ExitStack() as stack:
+        is_ours = request.param == "php-cgi"
+        processor = PHP_CGI if is_ours else stack.enter_context(_php_fpm())
+        yield stack.enter_context(run_server(_config(processor), _place))
+
+
+def test_a_script_sees_its_request(php):
+    """$_SERVER, $_POST, $_FILES; headers of its own, two cookies."""
+    answer = get(php.port(), "/tell.php/more?a=1", X_Thing="v")
+    server = answer.json()["server"]
+    assert server["SCRIPT_NAME"] == "/tell.php"
+    assert server["PATH_INFO"] == "/more"
+    assert server["QUERY_STRING"] == "a=1"
+    assert server["HTTP_X_THING"] == "v"
+    assert answer.all("set-cookie") == ["a=1", "b=2"]
+    assert answer.field("x-one") == "1"
+
+
+def test_forms_and_uploads_arrive(php):
+    """A form, and a file beyond what is held in memory."""
+    answer = post(php.port(), "/tell.php", b"a=1&b=2", "application/x-www-form-urlencoded")
+    assert answer.json()["post"] == {"a": "1", "b": "2"}
+    part = b'--X\r\nContent-Disposition: form-data; name="f"; filename="g"\r\n\r\n'
+    body = part + b"x" * 1_000_000 + b"\r\n--X--\r\n"
+    answer = post(php.port(), "/tell.php", body, "multipart/form-data; boundary=X")
+    assert answer.json()["files"] == {"f": ["g", 1_000_000]}
+
+
+def test_a_front_controller_answers_paths_that_are_no_files(php):
+    """By a rewrite rule, by PATH_INFO, and as the default document of the root."""
+    front = php.port("Front")
+    assert get(front, "/goods/1?x=y").json() == {"goods": "tea", "query": {"x": "y"}}
+    assert get(front, "/goods/9").status == 404
+    assert get(php.port(), "/index.php/goods/2").json()["goods"] == "cups"
+    assert get(php.port(), "/").json()["path"] == "/"
+
+
+def test_output_is_sent_as_it_comes(php):
+    """What a script has flushed is sent though it goes on."""
+    gate = php.folder() / "data" / "gate"
+    with Wire(php.port()) as wire:
+        wire.send_request("/stream.php?gate=gate")
+        assert b"first" in wire.read_until(b"first")
+        gate.touch()
+        assert b"second" in wire.read_until(b"second")
+    gate.unlink()
+
+
+def test_a_redirect_with_a_path_is_the_clients(php):
+    """PHP says 302 itself where a script sets Location."""
+    answer = get(php.port(), "/moved.php")
+    assert (answer.status, answer.field("location")) == (302, "/tell.php?moved")
+
+
+def test_head_has_no_body(php):
+    """A connection goes on after a HEAD."""
+    with Wire(php.port()) as wire:
+        assert wire.request("/tell.php", "HEAD").status == 200
+        assert wire.request("/tell.php").status == 200

@@ -1,0 +1,1 @@
+"""FastCGI: processes that answer many requests, by records over a stream."""

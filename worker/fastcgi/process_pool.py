@@ -1,0 +1,137 @@
+"""Which process answers the next request, and which must end: pure, time is an argument.
+
+    take ──▶ Use an instance ──▶ give_back ──▶ it stays, or is to be ended
+         ├─▶ Start one, and use it
+         ├─▶ Wait: come again when something was given back
+         └─▶ Full (queueLength), Offline (rapidFailsPerMinute)
+
+An instance takes one request at a time, or as many as `capacity` says where its process can
+multiplex. Of several idle ones the last used is taken, so that the others reach idleTimeout.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from was.worker.fastcgi.settings import FastCgiApplication
+
+__all__ = ["Instance", "ProcessPool", "Verdict"]
+
+MINUTE_S = 60.0
+
+
+class Verdict(Enum):
+    """Why `take` gave no instance."""
+
+    WAIT = "wait"
+    FULL = "full"
+    OFFLINE = "offline"
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One process, or one connection to somebody else's."""
+
+    number: int
+    generation: int
+    busy: int = 1
+    served: int = 0  # requests begun
+    idle_since: float = 0.0
+    is_new: bool = True
+    is_ending: bool = False
+
+
+@dataclass(slots=True)
+class ProcessPool:
+    """The instances of one `fastCgi/application`."""
+
+    settings: FastCgiApplication
+    most: int
+    capacity: int = 1  # requests that one instance takes at once
+    waiting: int = 0
+    generation: int = 0
+    instances: dict[int, Instance] = field(default_factory=dict[int, Instance])
+    _failures: deque[float] = field(default_factory=deque[float])
+    _numbers: int = 0
+
+    def take(self, now: float, *, is_waiting: bool = False) -> Instance | Verdict:
+        """An instance for a request (`is_new`: to be started first), or why there is none."""
+        if self._is_offline(now):
+            return Verdict.OFFLINE
+        free = [i for i in self.instances.values() if self._is_free(i)]
+        if free:
+            chosen = max(free, key=lambda i: (i.busy == 0, i.idle_since))
+            chosen.busy += 1
+            chosen.served += 1
+            return chosen
+        if len(self.instances) < self.most:
+            self._numbers += 1
+            started = Instance(self._numbers, self.generation, served=1)
+            self.instances[started.number] = started
+            return started
+        if not is_waiting and self.waiting >= self.settings.queue_length:
+            return Verdict.FULL
+        return Verdict.WAIT
+
+    def _is_free(self, instance: Instance) -> bool:
+        return (
+            not (instance.is_new or instance.is_ending)
+            and instance.busy < self.capacity
+            and instance.generation == self.generation
+            and instance.served < self.settings.instance_max_requests
+        )
+
+    def started(self, instance: Instance) -> None:
+        """A new instance runs: others may use it as well."""
+        instance.is_new = False
+
+    def give_back(self, instance: Instance, now: float) -> bool:
+        """A request has left it; True: it has done its part, and is to be ended."""
+        instance.busy -= 1
+        instance.idle_since = now
+        if instance.busy == 0 and not self._may_go_on(instance):
+            instance.is_ending = True
+        return instance.busy == 0 and instance.is_ending
+
+    def _may_go_on(self, instance: Instance) -> bool:
+        return (
+            instance.generation == self.generation
+            and instance.served < self.settings.instance_max_requests
+        )
+
+    def remove(self, instance: Instance, now: float, *, is_failure: bool) -> None:
+        """Its process is no more, or will not be when this is done."""
+        instance.is_ending = True
+        if self.instances.pop(instance.number, None) is not None and is_failure:
+            self._failures.append(now)
+
+    def renew(self) -> list[Instance]:
+        """All are to be replaced: those that may be ended now. The others end when given back."""
+        self.generation += 1
+        return _end([i for i in self.instances.values() if i.busy == 0])
+
+    def idle(self, now: float) -> list[Instance]:
+        """Those that have been idle for idleTimeout."""
+        limit = now - self.settings.idle_timeout
+        instances = self.instances.values()
+        return _end([i for i in instances if i.busy == 0 and i.idle_since <= limit])
+
+    def next_idle(self) -> float | None:
+        """When `idle` may have something; None: not as things are."""
+        times = [i.idle_since for i in self.instances.values() if i.busy == 0]
+        return min(times) + self.settings.idle_timeout if times else None
+
+    def _is_offline(self, now: float) -> bool:
+        failures = self._failures
+        while failures and failures[0] <= now - MINUTE_S:
+            failures.popleft()
+        most = self.settings.rapid_fails_per_minute
+        return bool(most) and len(failures) > most
+
+
+def _end(instances: list[Instance]) -> list[Instance]:
+    for instance in instances:
+        instance.is_ending = True
+    return instances

@@ -1,0 +1,198 @@
+"""FastCGI 1.0: records to bytes and back. Pure.
+
+A record is a header of eight bytes (version, type, request id, length, padding) and up to 65,535
+bytes of content; id 0 is for records about the process as a whole. What is longer goes in several
+records of one type, and an empty one ends such a stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+__all__ = [
+    "FLAG_KEEP_CONN",
+    "MAX_CONTENT",
+    "EndRequest",
+    "ProtocolStatus",
+    "Record",
+    "RecordError",
+    "RecordReader",
+    "RecordType",
+    "Role",
+    "abort_request",
+    "begin_request",
+    "decode_pairs",
+    "encode_pairs",
+    "get_values",
+    "stream",
+]
+
+VERSION = 1
+MAX_CONTENT = 65535
+FLAG_KEEP_CONN = 1
+MANAGEMENT_ID = 0
+
+_HEADER = struct.Struct(">BBHHBx")
+_BEGIN = struct.Struct(">HB5x")
+_END = struct.Struct(">IB3x")
+_LONG = struct.Struct(">I")
+
+
+class RecordType(IntEnum):
+    """FCGI_*: what a record is."""
+
+    BEGIN_REQUEST = 1
+    ABORT_REQUEST = 2
+    END_REQUEST = 3
+    PARAMS = 4
+    STDIN = 5
+    STDOUT = 6
+    STDERR = 7
+    DATA = 8
+    GET_VALUES = 9
+    GET_VALUES_RESULT = 10
+    UNKNOWN_TYPE = 11
+
+
+class Role(IntEnum):
+    """What a process is asked to be for a request."""
+
+    RESPONDER = 1
+    AUTHORIZER = 2
+    FILTER = 3
+
+
+class ProtocolStatus(IntEnum):
+    """How a request has ended, by END_REQUEST."""
+
+    REQUEST_COMPLETE = 0
+    CANT_MPX_CONN = 1
+    OVERLOADED = 2
+    UNKNOWN_ROLE = 3
+
+
+class RecordError(ValueError):
+    """The peer does not speak FastCGI 1.0."""
+
+
+class Record(NamedTuple):
+    """One record; `type` is a number, since later versions may have others."""
+
+    type: int
+    request_id: int
+    content: bytes
+
+
+class EndRequest(NamedTuple):
+    """The content of END_REQUEST."""
+
+    app_status: int
+    protocol_status: int
+
+    @classmethod
+    def decode(cls, content: bytes) -> EndRequest:
+        """Raises RecordError."""
+        if len(content) < _END.size:
+            raise RecordError("END_REQUEST is too short")
+        return cls(*_END.unpack_from(content))
+
+
+def encode(kind: int, request_id: int, content: bytes) -> bytes:
+    """One record, padded to a multiple of eight bytes as the specification recommends."""
+    padding = -len(content) % 8
+    return _HEADER.pack(VERSION, kind, request_id, len(content), padding) + content + bytes(padding)
+
+
+def begin_request(request_id: int, role: Role, flags: int) -> bytes:
+    """The first record of a request."""
+    return encode(RecordType.BEGIN_REQUEST, request_id, _BEGIN.pack(role, flags))
+
+
+def abort_request(request_id: int) -> bytes:
+    """Nobody wants the answer any more."""
+    return encode(RecordType.ABORT_REQUEST, request_id, b"")
+
+
+def stream(kind: RecordType, request_id: int, data: bytes) -> bytes:
+    """Part of a stream in as many records as it takes; without data the record that ends it."""
+    if len(data) <= MAX_CONTENT:
+        return encode(kind, request_id, data)
+    pieces = (data[at : at + MAX_CONTENT] for at in range(0, len(data), MAX_CONTENT))
+    return b"".join([encode(kind, request_id, piece) for piece in pieces])
+
+
+def get_values(names: Iterable[bytes]) -> bytes:
+    """Ask what the process can do."""
+    return encode(RecordType.GET_VALUES, MANAGEMENT_ID, encode_pairs(dict.fromkeys(names, b"")))
+
+
+def encode_pairs(pairs: Mapping[bytes, bytes]) -> bytes:
+    """Names and values, each after its length: one byte up to 127, else four."""
+    parts: list[bytes] = []
+    for name, value in pairs.items():
+        long_name, long_value = len(name) > 127, len(value) > 127
+        if long_name or long_value:
+            parts.append(_length(len(name)) + _length(len(value)))
+        else:
+            parts.append(bytes((len(name), len(value))))
+        parts += (name, value)
+    return b"".join(parts)
+
+
+def _length(length: int) -> bytes:
+    return bytes((length,)) if length <= 127 else _LONG.pack(length | 1 << 31)
+
+
+def decode_pairs(data: bytes) -> dict[bytes, bytes]:
+    """The reverse. Raises RecordError."""
+    pairs: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(data):
+        name_length, at = _read_length(data, at)
+        value_length, at = _read_length(data, at)
+        end = at + name_length + value_length
+        if end > len(data):
+            raise RecordError("a pair is longer than its record")
+        pairs[data[at : at + name_length]] = data[at + name_length : end]
+        at = end
+    return pairs
+
+
+def _read_length(data: bytes, at: int) -> tuple[int, int]:
+    if at >= len(data):
+        raise RecordError("a pair has no length")
+    if data[at] <= 127:
+        return data[at], at + 1
+    if at + 4 > len(data):
+        raise RecordError("a length is cut short")
+    return _LONG.unpack_from(data, at)[0] & 0x7FFFFFFF, at + 4
+
+
+class RecordReader:
+    """Bytes in, records out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """The records that are complete now. Raises RecordError."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        try:
+            while len(buffer) - at >= _HEADER.size:
+                version, kind, request_id, length, padding = _HEADER.unpack_from(buffer, at)
+                if version != VERSION:
+                    raise RecordError(f"FastCGI version {version}")
+                begin = at + _HEADER.size
+                end = begin + length + padding
+                if end > len(buffer):
+                    return
+                content = bytes(buffer[begin : begin + length])
+                at = end
+                yield Record(kind, request_id, content)
+        finally:
+            del buffer[:at]

@@ -1,0 +1,224 @@
+"""One request over a FastCGI connection: variables and body out, answer and complaints in.
+
+The request's thread waits here for whichever comes first: records of the process, room for body,
+body bytes of a client that is still sending, the client's disconnect, the end of patience.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from was.worker.exchange import ClientGoneError
+from was.worker.fastcgi import records
+from was.worker.fastcgi.connection import Connection
+from was.worker.fastcgi.records import EndRequest, RecordType, Role
+from was.worker.fastcgi.settings import StdErrMode
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+    from was.worker.fastcgi.settings import FastCgiApplication
+    from was.worker.gateway.answer import Answer
+
+__all__ = ["ConnectionLostError", "FastCgiRun", "FastCgiTimeoutError", "StdErrError"]
+
+BODY_BYTES = 65528  # a record's content without padding
+# How long output is held back for more to come: one message carries a short response whole.
+GATHER_S = 0.02
+MOST_COMPLAINTS = 65536
+# A body up to this size can be sent to another process, should the first be gone already.
+MOST_REPEATED = 65536
+
+_own = threading.local()
+
+
+class FastCgiTimeoutError(TimeoutError):
+    """activityTimeout or requestTimeout has passed."""
+
+
+class ConnectionLostError(ConnectionError):
+    """The process has closed the connection before the end of its answer."""
+
+
+class StdErrError(Exception):
+    """The process has written to FCGI_STDERR, and stderrMode makes that its end."""
+
+
+class FastCgiRun:
+    """One request; `body_sent` is kept for a repetition as long as it is short."""
+
+    def __init__(
+        self,
+        context: HttpContext,
+        answer: Answer,
+        settings: FastCgiApplication,
+        first_byte_limit_s: float,
+    ) -> None:
+        self._context = context
+        self._answer = answer
+        self._settings = settings
+        now = time.monotonic()
+        self._deadline = now + settings.request_timeout
+        self._first_deadline = min(self._deadline, now + first_byte_limit_s)
+        self._quiet_since = now
+        self._bell = _own_bell()
+        self._body_sent: bytearray | None = bytearray()
+        self._is_body_over = False
+        self._is_draining = False
+        self.complaints = bytearray()
+        self.has_failed = False  # by stderrMode; the rest of the output is dropped
+        self.can_repeat = True
+
+    def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
+        """To the END_REQUEST. May be called again on another connection while `can_repeat`.
+
+        Raises FastCgiTimeoutError, ConnectionLostError, StdErrError, HeadError; ClientGoneError
+        where the client has gone, after the process has ended the request all the same.
+        """
+        self._conversation = connection.open(self._bell)
+        number = self._conversation.id
+        bell = self._bell
+        self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
+        try:
+            connection.send(
+                records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
+                + records.stream(RecordType.PARAMS, number, variables)
+                + records.stream(RecordType.PARAMS, number, b"")
+                + self._body_again(number)
+            )
+            end = self._converse(connection, number)
+        finally:
+            self._context.exchange.ring_on_arrival(None)
+            connection.leave(self._conversation)
+        if self._is_draining:
+            raise ClientGoneError("the client has gone")
+        return end
+
+    def _body_again(self, number: int) -> bytes:
+        """What an earlier process was sent of the body."""
+        sent = self._body_sent
+        again = records.stream(RecordType.STDIN, number, bytes(sent)) if sent else b""
+        return again + (
+            records.stream(RecordType.STDIN, number, b"") if self._is_body_over else b""
+        )
+
+    def _converse(self, connection: Connection, number: int) -> EndRequest:
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        received = connection.received
+        gathered_at = 0.0
+        while True:
+            self._feed(connection, number)
+            end = self._take_records(connection)
+            if end is not None:
+                return end
+            if self._context.exchange.gone and not self._is_draining:
+                self._drain(connection, number)
+            is_silent = self._is_draining or self.has_failed
+            if not gathered_at and self._answer.can_flush and not is_silent:
+                gathered_at = time.monotonic()
+            patience_s = self._patience_s(gathered_at)
+            events = select.POLLIN | (select.POLLOUT if connection.has_unsent else 0)
+            poll.register(connection, events)
+            for fd, _ in poll.poll(patience_s * 1000):
+                if fd == self._bell:
+                    with suppress(BlockingIOError):
+                        os.eventfd_read(self._bell)
+            connection.flush()
+            connection.pump()
+            if connection.received != received:
+                received = connection.received
+                self._quiet_since = time.monotonic()
+            if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
+                gathered_at = 0.0
+                if not (self._conversation.inbox or is_silent):
+                    self._flush()
+
+    def _patience_s(self, gathered_at: float) -> float:
+        now = time.monotonic()
+        has_begun = self._context.exchange.started
+        until = self._deadline if has_begun else self._first_deadline
+        until = min(until, self._quiet_since + self._settings.activity_timeout)
+        if now >= until:
+            raise FastCgiTimeoutError
+        if gathered_at:
+            until = min(until, gathered_at + GATHER_S)
+        return max(0.0, until - now)
+
+    def _take_records(self, connection: Connection) -> EndRequest | None:
+        """What has come for this request; its end, if that is among it."""
+        inbox = self._conversation.inbox
+        while inbox:
+            record = inbox.popleft()
+            self.can_repeat = False
+            if record.type == RecordType.STDOUT:
+                self._add(record.content)
+            elif record.type == RecordType.STDERR:
+                self._complain(record.content)
+            elif record.type == RecordType.END_REQUEST:
+                return EndRequest.decode(record.content)
+        if connection.is_closed and not inbox:
+            raise ConnectionLostError("the process has closed the connection")
+        return None
+
+    def _add(self, content: bytes) -> None:
+        if not (self._is_draining or self.has_failed):
+            try:
+                self._answer.feed(content)
+            except ClientGoneError:
+                self._is_draining = True
+
+    def _flush(self) -> None:
+        try:
+            self._answer.flush()
+        except ClientGoneError:
+            self._is_draining = True
+
+    def _complain(self, content: bytes) -> None:
+        if not content:
+            return
+        os.write(2, content if content.endswith(b"\n") else content + b"\n")
+        if len(self.complaints) < MOST_COMPLAINTS:
+            self.complaints += content
+        mode = self._settings.stderr_mode
+        if mode is StdErrMode.TERMINATE_PROCESS:
+            raise StdErrError
+        if mode is not StdErrMode.IGNORE_AND_RETURN_200 and not self._context.exchange.started:
+            self.has_failed = True
+
+    def _drain(self, connection: Connection, number: int) -> None:
+        """The client has gone: say so, and let the process end what it has begun."""
+        self._is_draining = True
+        connection.send(records.abort_request(number))
+        if not self._is_body_over:
+            self._is_body_over = True
+            connection.send(records.stream(RecordType.STDIN, number, b""))
+
+    def _feed(self, connection: Connection, number: int) -> None:
+        """Send body as far as it has come and the process takes it."""
+        exchange = self._context.exchange
+        while not (self._is_body_over or connection.is_full) and exchange.poll_body():
+            try:
+                data = self._context.request.read_entity_body(BODY_BYTES)
+            except ClientGoneError:
+                self._drain(connection, number)
+                return
+            if self._body_sent is not None:
+                self._body_sent += data
+                if len(self._body_sent) > MOST_REPEATED:
+                    self._body_sent = None
+                    self.can_repeat = False
+            self._is_body_over = not data
+            connection.send(records.stream(RecordType.STDIN, number, data))
+
+
+def _own_bell() -> int:
+    """An eventfd for each request thread, never closed: who rings may be late."""
+    bell: int | None = getattr(_own, "bell", None)
+    if bell is None:
+        bell = _own.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return bell

@@ -1,0 +1,272 @@
+"""FastCgiModule: requests to processes that stay, as IIS's section `fastCgi` has it.
+
+scriptProcessor names an entry of the section, `fullPath|arguments`, or an address where somebody
+else's process listens (`127.0.0.1:9000`, `unix:/run/php/php-fpm.sock`).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from was import faults
+from was.ipc.scoreboard import RequestState
+from was.log import log
+from was.worker.exchange import ClientGoneError
+from was.worker.fastcgi.process_pool import Verdict
+from was.worker.fastcgi.processes import Held, NoProcessError, Processes
+from was.worker.fastcgi.records import EndRequest, ProtocolStatus, RecordError, encode_pairs
+from was.worker.fastcgi.run import (
+    ConnectionLostError,
+    FastCgiRun,
+    FastCgiTimeoutError,
+    StdErrError,
+)
+from was.worker.fastcgi.settings import FastCgiApplication, StdErrMode, find_application
+from was.worker.gateway.answer import Answer
+from was.worker.gateway.head import HeadError
+from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
+from was.worker.gateway.variables import VariableBuilder
+from was.worker.notifications import (
+    CONTINUE,
+    FINISH_REQUEST,
+    RequestNotification,
+    RequestNotificationStatus,
+)
+from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+
+if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
+    from was.worker.context import HttpContext
+
+_STARTED = int(RequestState.STARTED)
+_WAIT_TIMEOUT = 0x80070102
+_INVALID_INDEX = 0x80070585
+_FAIL = 0x80004005
+_CANNOT_CONNECT = 0x80072EFD
+
+# The listener's own limit must not pass first: it costs the worker.
+OWN_SHARE = 0.95
+# The end of a connection comes before the exit code.
+EXIT_CODE_S = 0.2
+
+# By their settings; those that no handler names any more end by themselves.
+_all: weakref.WeakValueDictionary[FastCgiApplication, Processes] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _processes_of(settings: FastCgiApplication) -> Processes:
+    with _lock:
+        found = _all.get(settings)
+        if found is None:
+            found = _all[settings] = Processes(settings)
+        return found
+
+
+class _ExitError(Exception):
+    """A process has closed the connection within a request that cannot be repeated."""
+
+    def __init__(self, held: Held) -> None:
+        super().__init__()
+        self.held = held
+
+
+class FastCgiHandler(GatewayModule):
+    """What the mappings of one application name."""
+
+    def __init__(self, application: HttpApplication) -> None:
+        self._settings = application.settings
+        self._first_byte_limit_s = application.time_limit_s * OWN_SHARE
+        self._variables = VariableBuilder()
+        self._processes: dict[str, Processes | None] = {}
+        for handler in application.settings.handlers.entries:
+            if "FastCgiModule" in handler.modules:
+                self._find(handler.script_processor)
+
+    def _find(self, processor: str) -> Processes | None:
+        if processor not in self._processes:
+            found = find_application(self._settings, processor)
+            self._processes[processor] = None if found is None else _processes_of(found)
+        return self._processes[processor]
+
+    def on_execute_request_handler(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """Have a process answer, another one where the first has closed its connection before."""
+        processor = context.plan.script_map.script_processor if context.plan is not None else ""
+        processes = self._find(processor)
+        if processes is None:
+            text = f"The fastCgi section has no application {processor}"
+            return _refuse(context, 500, 0, _INVALID_INDEX, text)
+        exchange = context.exchange
+        settings = processes.settings
+        # From here on code that is not ours runs: only now can a second run do harm.
+        exchange.words[exchange.row] = context.proof | _STARTED
+        faults.reach("worker.begun")
+        answer = Answer(context)
+        run = FastCgiRun(
+            context,
+            answer,
+            settings,
+            self._first_byte_limit_s or settings.request_timeout,
+        )
+        variables = encode_pairs(self._variables.build(context))
+        try:
+            while True:
+                held = processes.acquire(settings.request_timeout, lambda: exchange.gone)
+                end = _converse(processes, held, run, variables)
+                if end is not None:
+                    break
+            if run.has_failed:
+                return _complained(context, run, settings.stderr_mode)
+            return _conclude(context, answer, end)
+        except NoProcessError as error:
+            return _no_process(context, processes, error)
+        except FastCgiTimeoutError:
+            text = "The FastCGI process exceeded its activity or request timeout."
+            return _fail(context, 500, 0, _WAIT_TIMEOUT, text)
+        except StdErrError:
+            return _complained(context, run, settings.stderr_mode)
+        except HeadError as error:
+            text = (
+                f"The FastCGI process returned no complete set of headers ({error}). {error.text}"
+            )
+            return _fail(context, 502, 2, 0, text)
+        except RecordError as error:
+            return _fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
+        except _ExitError as error:
+            return _exited(context, error.held)
+        except ClientGoneError:
+            context.is_cut = True
+            context.is_handled = True
+            return CONTINUE
+
+
+def _converse(
+    processes: Processes, held: Held, run: FastCgiRun, variables: bytes
+) -> EndRequest | None:
+    """The request on one process; None: it was gone already, and another may be asked."""
+    connection = held.connection
+    assert connection is not None
+    is_first = held.instance.served <= 1
+    is_good, is_failure = False, True
+    try:
+        end = run.run(connection, variables, keep=processes.keeps_connections)
+        is_good = not connection.is_closed or held.program is not None
+    except ConnectionLostError as error:
+        if is_first or not run.can_repeat:
+            if held.program is not None:
+                held.program.wait(EXIT_CODE_S)
+            raise _ExitError(held) from error
+        is_failure = False
+        return None
+    except ClientGoneError:
+        is_good = not connection.is_closed
+        raise
+    except HeadError:
+        is_failure = False
+        raise
+    else:
+        return end
+    finally:
+        processes.release(held, is_good=is_good, is_failure=is_failure and not is_good)
+
+
+def _conclude(context: HttpContext, answer: Answer, end: EndRequest) -> RequestNotificationStatus:
+    if end.protocol_status == ProtocolStatus.OVERLOADED:
+        return _fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
+    if end.protocol_status != ProtocolStatus.REQUEST_COMPLETE:
+        text = f"The FastCGI process refused the request ({end.protocol_status})."
+        return _fail(context, 500, 0, _FAIL, text)
+    try:
+        answer.end()
+    except HeadError as error:
+        text = f"The FastCGI process returned no complete set of headers ({error}). {error.text}"
+        return _fail(context, 502, 2, 0, text)
+    head = answer.head
+    if head is not None and head.is_local_redirect:
+        return answer_by_redirect(context, head.location)
+    context.is_handled = True
+    return CONTINUE
+
+
+def _complained(
+    context: HttpContext, run: FastCgiRun, mode: StdErrMode
+) -> RequestNotificationStatus:
+    """What was written to FCGI_STDERR makes it an error; it is in the pool's log in any case."""
+    shown = mode is StdErrMode.RETURN_STDERR_IN_500
+    text = run.complaints.decode("utf-8", "replace") if shown else ""
+    return _fail(context, 500, 0, 0, text or "The FastCGI process has written to FCGI_STDERR.")
+
+
+def _no_process(
+    context: HttpContext, processes: Processes, error: NoProcessError
+) -> RequestNotificationStatus:
+    if error.verdict is Verdict.FULL:
+        return _refuse(context, 503, 4, 0, str(error))
+    if context.exchange.gone:
+        context.is_cut = True
+        return FINISH_REQUEST
+    log("program_failed", error=str(error), url=context.message.target[:256])
+    if error.verdict is Verdict.WAIT:
+        return _refuse(context, 500, 0, _WAIT_TIMEOUT, str(error))
+    if processes.remote is not None and error.verdict is None:
+        return _refuse(context, 502, 3, _CANNOT_CONNECT, str(error))
+    return _refuse(context, 500, 0, _FAIL, str(error))
+
+
+def _exited(context: HttpContext, held: Held) -> RequestNotificationStatus:
+    """IIS's words for a process that ends within a request; its exit code is the error's."""
+    code = 0
+    status = held.program.status if held.program is not None else None
+    if status is not None:
+        code = status >> 8 & 0xFF or status
+    if held.program is not None and held.program.error:
+        text = f"The FastCGI process could not be started: error {held.program.error}"
+    else:
+        text = "The FastCGI process exited unexpectedly."
+    log("program_failed", error=text, code=code, url=context.message.target[:256])
+    return _fail(context, 500, 0, code, text)
+
+
+def _fail(
+    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
+) -> RequestNotificationStatus:
+    """Answer with an error, or cut what was begun."""
+    if context.exchange.started:
+        context.is_cut = True
+        return FINISH_REQUEST
+    context.response.clear()
+    return _refuse(context, status, sub_status, hresult, text)
+
+
+def _refuse(
+    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
+) -> RequestNotificationStatus:
+    context.response.set_status(status, "", sub_status, hresult)
+    if text:
+        context.response.set_error_description(text)
+    return FINISH_REQUEST
+
+
+class _Factory(ApplicationModuleFactory):
+    """Ends the processes with the worker, as signalBeforeTerminateSeconds wants it."""
+
+    def terminate(self) -> None:
+        for processes in list(_all.values()):
+            processes.close()
+
+
+def _make(application: HttpApplication) -> HttpModule:
+    # Where the configuration is not in force nothing is asked of a handler.
+    return FastCgiHandler(application) if application.settings.sections else HttpModule()
+
+
+def register_module(
+    server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
+) -> None:
+    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    registration_info.set_request_notifications(
+        _Factory(_make), RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )
