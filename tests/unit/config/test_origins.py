@@ -66,7 +66,7 @@ def test_items_are_those_of_who_added_them_in_the_order_of_force(load, home):
     home.web_config("www", web)
     items = load().shown("S")["system.webServer/handlers"].items
     assert [text(i, "name") for i in items][:2] == ["StaticFile", "mine"]
-    assert [origin(i, "name")[0] for i in items] == [f"{SERVER}/s"] * 2 + ["built-in"] * 4
+    assert [origin(i, "name")[0] for i in items] == [f"{SERVER}/s"] * 2 + ["built-in"] * 7
 
 
 def test_what_an_application_does_not_inherit_is_not_said_of_it(load, home):

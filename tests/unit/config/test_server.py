@@ -397,19 +397,23 @@ def test_iis_own_file_is_accepted(home, at):
     assert images["StaticFileModule"] == "was.worker.modules.static_file"
     assert "WebDAVModule" not in images
     names = [h.name for h in at(loaded).handlers.entries]
-    assert names == ["StaticFile", "CGI-exe", "TRACEVerbHandler", "OPTIONSVerbHandler"]
+    ssi = ["SSINC-stm", "SSINC-shtm", "SSINC-shtml"]
+    assert names == ["StaticFile", "CGI-exe", *ssi, "TRACEVerbHandler", "OPTIONSVerbHandler"]
     assert len(at(loaded).static_content.mime_map) == 378
     assert len(loaded.config.warnings) == 4
 
 
 def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
-    """Modules in order, four handlers behind one's own, MIME types, default documents, rights."""
+    """Modules in order, handlers behind one's own, MIME types, default documents, rights."""
     web = wsgi("a:b")
     settings = at(home.server(web=web))
     assert [h.name for h in settings.handlers.entries] == [
         "h",
         "CGI-exe",
         "ISAPI-dll",
+        "SSINC-stm",
+        "SSINC-shtm",
+        "SSINC-shtml",
         "TRACEVerbHandler",
         "OPTIONSVerbHandler",
         "StaticFile",
@@ -424,6 +428,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "DirectoryListingModule",
         "ProtocolSupportModule",
         "HttpRedirectionModule",
+        "ServerSideIncludeModule",
         "StaticFileModule",
         "AnonymousAuthenticationModule",
         "UrlAuthorizationModule",

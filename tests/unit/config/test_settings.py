@@ -110,6 +110,9 @@ def test_clear_and_remove_work_on_what_is_inherited(nested, home, at):
     assert [h.name for h in settings.handlers.entries] == [
         "CGI-exe",
         "ISAPI-dll",
+        "SSINC-stm",
+        "SSINC-shtm",
+        "SSINC-shtml",
         "OPTIONSVerbHandler",
         "StaticFile",
     ]
@@ -283,7 +286,7 @@ def test_a_section_of_the_server_cannot_stand_in_a_location_tag(nested):
 def test_validate_reports_the_web_config_files_too(nested, home):
     """Every fault once, however many applications inherit it, and the warnings beside them."""
     home.web_config("www", "<nonsense />")
-    nested(web='<validation validateIntegratedModeConfiguration="false" />')
+    nested(web='<odbcLogging dataSource="logs" />')
     report = validate(home.file)
     assert [e.message for e in report.errors] == ["Unrecognized element 'nonsense'"]
     assert len(report.warnings) == 1
