@@ -1,40 +1,36 @@
 """Call lists: which module is called when, worked out once for an application and each handler.
 
-A list is a flat tuple of steps; an event nobody subscribed to has no step. Sorting: priority,
-then the module's place in `modules`; RQ_SEND_RESPONSE turns both round; at
+A list is a flat tuple of runs (see event_calls); an event nobody subscribed to has none. Sorting:
+priority, then the module's place in `modules`; RQ_SEND_RESPONSE turns both round; at
 RQ_EXECUTE_REQUEST_HANDLER the order is that of the handler's own `modules`.
 
     head     BEGIN_REQUEST … MAP_REQUEST_HANDLER, then the core's choice of a handler
     plan     of the handler chosen: POST_MAP_REQUEST_HANDLER … POST_UPDATE_REQUEST_CACHE
     closing  LOG_REQUEST … POST_END_REQUEST, which run for every request
 
-The worker's own modules (`was.` images) are called directly; before any other the scoreboard is
-told which module and notification runs.
+The worker's own modules are called directly; before any other the scoreboard is told which module
+and notification runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from was.worker import access
+from was.worker.event_calls import Call, Run, Step, Unhandled, bind, make_runs, single
+from was.worker.http_module import HttpModule
 from was.worker.mapping import HandlerMapper, NoMatch, ScriptMapInfo
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,
     FINISH_REQUEST,
-    METHODS,
-    POST_METHODS,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.objects import make_objects
 from was.worker.preconditions import is_satisfied
-from was.worker.registration import (
-    ApplicationModuleFactory,
-    HttpModule,
-    ModuleRegistration,
-    method_of,
-)
+from was.worker.registration import ApplicationModuleFactory, ModuleRegistration
 
 if TYPE_CHECKING:
     from was.errors import ConfigErrors
@@ -42,32 +38,24 @@ if TYPE_CHECKING:
     from was.worker.completion import AsyncCompletion
     from was.worker.context import HttpContext
 
-__all__ = ["CallLists", "HandlerPlan", "Step"]
+__all__ = ["CallLists", "HandlerPlan"]
 
 RQ = RequestNotification
 
-# The provider's type depends on the event; the module knows it by its method.
-Call = Callable[["HttpContext", Any], RequestNotificationStatus]
+# Raised within other events.
+_NESTED = RQ.SEND_RESPONSE | RQ.READ_ENTITY | RQ.MAP_PATH | RQ.CUSTOM_NOTIFICATION
+
 Completer = Callable[["HttpContext", "AsyncCompletion | RequestNotificationStatus"], None]
 
 
-class Step(NamedTuple):
-    """One call of one module; `registration` None is the core itself."""
-
-    call: Call
-    notification: RequestNotification
-    is_post: bool
-    registration: ModuleRegistration | None
-
-
 class HandlerPlan:
-    """A handler mapping with the steps that follow its choice."""
+    """A handler mapping with what is called after its choice."""
 
-    __slots__ = ("response_buffer_limit", "script_map", "steps")
+    __slots__ = ("response_buffer_limit", "runs", "script_map")
 
-    def __init__(self, script_map: ScriptMapInfo, steps: tuple[Step, ...]) -> None:
+    def __init__(self, script_map: ScriptMapInfo, runs: tuple[Run, ...]) -> None:
         self.script_map = script_map
-        self.steps = steps
+        self.runs = runs
         self.response_buffer_limit = script_map.response_buffer_limit
 
 
@@ -108,14 +96,20 @@ class CallLists:
                 self._add_module(application, registration)
         for registration in added.values():
             self._add_module(application, registration)
-        self.closing = self._events((RQ.LOG_REQUEST, RQ.END_REQUEST))
-        sending = list(reversed(self._event(RQ.SEND_RESPONSE, False)))
-        self.send_response = tuple(step.call for step in sending)
+        # Who makes an object for each request, in order: a context keeps them in a list.
+        own = [r for r, shared in self._modules if shared is None]
+        self.makers = tuple(r.factory.get_http_module for r in own if r.factory is not None)
+        self.slots = {registration.id: at for at, registration in enumerate(own)}
+        self._asks_verdict = any(r.mask & _NESTED for r, _ in self._modules if not r.is_ours)
+        self.closing = self._runs(self._events((RQ.LOG_REQUEST, RQ.END_REQUEST)))
+        sending = self._runs(reversed(self._event(RQ.SEND_RESPONSE, False)), is_nested=True)
+        self.send_response = tuple(run.call for run in sending)
         # Without those that say they have nothing to do below 400.
-        self.send_success = tuple(step.call for step in sending if not _wants_errors_only(step))
-        self.read_entity = tuple(step.call for step in self._event(RQ.READ_ENTITY, False))
-        self.map_path = tuple(step.call for step in self._event(RQ.MAP_PATH, False))
-        self.custom = tuple(step.call for step in self._event(RQ.CUSTOM_NOTIFICATION, False))
+        self.send_success = tuple(run.call for run in sending if not _wants_errors_only(run))
+        self.send_errors = tuple(run.call for run in sending if _wants_errors_only(run))
+        self.read_entity = self._nested(RQ.READ_ENTITY)
+        self.map_path = self._nested(RQ.MAP_PATH)
+        self.custom = self._nested(RQ.CUSTOM_NOTIFICATION)
         self._policy = settings.handlers.access_policy
         script_maps = tuple(
             ScriptMapInfo(handler)
@@ -130,7 +124,7 @@ class CallLists:
         if refusal is None and self.missing_modules:
             refusal = _refuse_missing_module
         if refusal is not None:
-            self.head: tuple[Step, ...] = (Step(refusal, RQ.BEGIN_REQUEST, False, None),)
+            self.head: tuple[Run, ...] = (single(Step(refusal, RQ.BEGIN_REQUEST, False, None)),)
         else:
             self.head = self._head()
 
@@ -154,11 +148,29 @@ class CallLists:
         for known, shared in self._modules:
             if known is registration and shared is not None:
                 return shared
-        return context.module_object(registration)
+        objects = context.kept or context.objects or make_objects(context)
+        return objects[self.slots[registration.id]]
+
+    def name_of(self, module_id: int) -> str:
+        """The name of a module in this list, "" if it is not."""
+        return next((r.name for r, _ in self._modules if r.id == module_id), "")
 
     # ── building ────────────────────────────────────────────────────────────────────────────────
 
-    def _head(self) -> tuple[Step, ...]:
+    def _runs(self, steps: Iterable[Step], is_nested: bool = False) -> tuple[Run, ...]:
+        return make_runs(
+            steps,
+            self.slots,
+            asks_verdict=self._asks_verdict and not is_nested,
+            is_nested=is_nested,
+            free=(require_user, refuse_unhandled),
+        )
+
+    def _nested(self, notification: RequestNotification) -> tuple[Call, ...]:
+        runs = self._runs(self._event(notification, False), is_nested=True)
+        return tuple(run.call for run in runs)
+
+    def _head(self) -> tuple[Run, ...]:
         steps = [*self._events((RQ.BEGIN_REQUEST,))]
         steps += self._event(RQ.AUTHENTICATE_REQUEST, False)
         steps.append(Step(require_user, RQ.AUTHENTICATE_REQUEST, False, None))
@@ -166,7 +178,7 @@ class CallLists:
         steps += self._events((RQ.AUTHORIZE_REQUEST, RQ.RESOLVE_REQUEST_CACHE))
         steps += self._event(RQ.MAP_REQUEST_HANDLER, False)
         steps.append(Step(self._map_handler, RQ.MAP_REQUEST_HANDLER, False, None))
-        return tuple(steps)
+        return self._runs(steps)
 
     def _plan(self, script_map: ScriptMapInfo) -> HandlerPlan:
         before = (RQ.ACQUIRE_REQUEST_STATE, RQ.PRE_EXECUTE_REQUEST_HANDLER)
@@ -178,7 +190,7 @@ class CallLists:
         steps += self._handlers(script_map)
         steps += self._event(RQ.EXECUTE_REQUEST_HANDLER, True)
         steps += self._events(after)
-        return HandlerPlan(script_map, tuple(steps))
+        return HandlerPlan(script_map, self._runs(steps))
 
     def _handlers(self, script_map: ScriptMapInfo) -> Iterable[Step]:
         rq = RQ.EXECUTE_REQUEST_HANDLER
@@ -191,11 +203,10 @@ class CallLists:
             registration, shared = by_name[name]
             if not registration.mask & rq:
                 continue
-            call = _bind(registration, shared, METHODS[rq], rq, False)
+            call = bind(registration, shared, rq, False)
             if call is None:
                 continue
-            hinted = call if shared is None else _Hinted(call, rq << 16 | registration.id)
-            yield Step(hinted if is_first else _Unhandled(hinted), rq, False, registration)
+            yield Step(call if is_first else Unhandled(call), rq, False, registration)
             is_first = False
         yield Step(refuse_unhandled, rq, False, None)
 
@@ -216,7 +227,6 @@ class CallLists:
     def _find(self, notification: RequestNotification, is_post: bool) -> list[Step]:
         if is_post and notification not in DETERMINISTIC:
             return []
-        method = (POST_METHODS if is_post else METHODS)[notification]
         subscribed = [
             (registration, shared)
             for registration, shared in self._modules
@@ -225,7 +235,7 @@ class CallLists:
         subscribed.sort(key=lambda pair: pair[0].priority(notification, is_post))
         steps: list[Step] = []
         for registration, shared in subscribed:
-            call = _bind(registration, shared, method, notification, is_post)
+            call = bind(registration, shared, notification, is_post)
             if call is not None:
                 steps.append(Step(call, notification, is_post, registration))
         return steps
@@ -308,84 +318,6 @@ def _refuse_missing_module(context: HttpContext, _: object) -> RequestNotificati
     return FINISH_REQUEST
 
 
-def _wants_errors_only(step: Step) -> bool:
-    module = getattr(step.call, "__self__", None)
+def _wants_errors_only(run: Run) -> bool:
+    module = getattr(run.call, "__self__", None)
     return isinstance(module, HttpModule) and module.wants_errors_only
-
-
-def _bind(
-    registration: ModuleRegistration,
-    shared: HttpModule | None,
-    method: str,
-    notification: RequestNotification,
-    is_post: bool,
-) -> Call | None:
-    if shared is None:
-        return _RequestModuleCall(registration, method, notification, is_post)
-    if not hasattr(type(shared), method):
-        return None
-    bound: Call = getattr(shared, method)
-    return bound
-
-
-class _RequestModuleCall:
-    """Calls the request's own module object, after telling the scoreboard."""
-
-    __slots__ = ("_hint", "_is_post", "_method", "_notification", "_registration")
-
-    def __init__(
-        self,
-        registration: ModuleRegistration,
-        method: str,
-        notification: RequestNotification,
-        is_post: bool,
-    ) -> None:
-        self._registration = registration
-        self._method = method
-        self._notification = int(notification)
-        self._is_post = is_post
-        self._hint = self._notification << 16 | registration.id
-
-    def __call__(self, context: HttpContext, provider: object) -> RequestNotificationStatus:
-        module_id = self._registration.id
-        if context.disabled is not None:
-            masks = context.disabled.get(module_id, (0, 0))
-            if masks[self._is_post] & self._notification:
-                return CONTINUE
-        exchange = context.exchange
-        exchange.words[exchange.row + 1] = self._hint
-        before, context.current_module = context.current_module, module_id
-        try:
-            status = method_of(context.module_object(self._registration), self._method)(
-                context, provider
-            )
-        finally:
-            context.current_module = before
-        return status
-
-
-class _Hinted:
-    """A handler's call, after telling the scoreboard."""
-
-    __slots__ = ("_call", "_hint")
-
-    def __init__(self, call: Call, hint: int) -> None:
-        self._call = call
-        self._hint = hint
-
-    def __call__(self, context: HttpContext, provider: object) -> RequestNotificationStatus:
-        exchange = context.exchange
-        exchange.words[exchange.row + 1] = self._hint
-        return self._call(context, provider)
-
-
-class _Unhandled:
-    """A handler's call, if no module before it in the mapping has answered."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def __call__(self, context: HttpContext, provider: object) -> RequestNotificationStatus:
-        return CONTINUE if context.is_handled else self._call(context, provider)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from was.worker.call_lists import Step
+from was.ipc.scoreboard import ROW_WORDS
 from was.worker.context import HttpContext
+from was.worker.event_calls import Run, Step, only, single
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.hresult import (
@@ -31,7 +32,7 @@ from was.worker.hresult import (
     HResultError,
 )
 from was.worker.notifications import FINISH_REQUEST, RequestNotification, RequestNotificationStatus
-from was.worker.pipeline import run_steps
+from was.worker.pipeline import run_head
 from was.worker.response import FileRegion, HttpResponse
 from was.worker.url_text import quote_path
 
@@ -72,6 +73,9 @@ _PRECONDITIONS = frozenset(
     {"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"}
 )
 _DAV = frozenset({"dav", "depth", "destination", "if", "lock-token", "overwrite", "timeout"})
+# For a child whose parent has ended: the root's row may be another request's by now.
+_NOWHERE = memoryview(bytearray(8 * ROW_WORDS)).cast("Q")
+
 _BODY = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -98,12 +102,12 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
     @property
     def words(self) -> memoryview[int]:
         """The scoreboard."""
-        return self._living().exchange.words
+        return self.parent.exchange.words if self.parent is not None else _NOWHERE
 
     @property
     def row(self) -> int:
         """Index of the root's first word."""
-        return self._living().exchange.row
+        return self.parent.exchange.row if self.parent is not None else 0
 
     def _living(self) -> HttpContext:
         if self.parent is None:
@@ -283,23 +287,24 @@ def execute(
         script_map = parent.script_map
         if script_map is not None:
             exchange.skipped |= {script_map.name}
-    steps = _prepare(child, user)
+    head = _prepare(child, user)
     words, at = exchange.words, exchange.row + 1
     hint = words[at]
     try:
-        run_steps(child, steps)
+        run_head(child, head)
     finally:
         words[at] = hint
     return exchange.leave()
 
 
-def _prepare(child: HttpContext, user: HttpUser | None) -> tuple[Step, ...]:
-    """Find what answers for the child's URL; the steps it begins with."""
+def _prepare(child: HttpContext, user: HttpUser | None) -> tuple[Run, ...]:
+    """Find what answers for the child's URL; the runs it begins with."""
     url = quote_path(child.path)
     target = f"{url}?{child.query}" if child.query else url
     application = child.application.locate(child.message.site_id, child.path)
     if application is None:
-        return (Step(_refuse_other_pool, RequestNotification.BEGIN_REQUEST, False, None),)
+        begin = RequestNotification.BEGIN_REQUEST
+        return (single(Step(_refuse_other_pool, begin, False, None)),)
     child.message = msgspec.structs.replace(
         child.message,
         method=child.method,
@@ -311,12 +316,12 @@ def _prepare(child: HttpContext, user: HttpUser | None) -> tuple[Step, ...]:
     )
     child.application = application
     child.calls = application.paths.at(child.path)
-    steps = child.calls.head
+    head = child.calls.head
     if user is None:
-        return steps
+        return head
     child.user = user
     authenticate = RequestNotification.AUTHENTICATE_REQUEST
-    return tuple(step for step in steps if step.notification is not authenticate)
+    return only(head, lambda step: step.notification is not authenticate)
 
 
 def _refuse_other_pool(context: HttpContext, _: object) -> RequestNotificationStatus:

@@ -19,7 +19,10 @@ from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection, is_local_request
 from was.worker.held_objects import HeldObjects
 from was.worker.hresult import ERROR_NOT_FOUND, ERROR_NOT_SUPPORTED, HResultError
-from was.worker.notifications import RequestNotificationStatus
+from was.worker.http_module import HttpModule
+from was.worker.nested_events import raise_within
+from was.worker.notifications import CONTINUE, RequestNotificationStatus
+from was.worker.objects import mute
 from was.worker.providers import MapPathProvider
 from was.worker.request import HttpRequest
 from was.worker.response import HttpResponse, win32_of
@@ -31,12 +34,12 @@ from was.worker.variables import read_variable
 if TYPE_CHECKING:
     from was.ipc.messages import Request
     from was.worker.application import HttpApplication, HttpSite
-    from was.worker.call_lists import CallLists, HandlerPlan, Step
+    from was.worker.call_lists import CallLists, HandlerPlan
     from was.worker.child_requests import ChildExchange
+    from was.worker.event_calls import Run, Step
     from was.worker.file_info import FileInfo
     from was.worker.mapping import ScriptMapInfo
     from was.worker.metadata import MetadataInfo
-    from was.worker.registration import HttpModule, ModuleRegistration
     from was.worker.request_exchange import RequestExchange
     from was.worker.url_info import UrlInfo
     from was.worker.user import HttpUser
@@ -72,17 +75,19 @@ class HttpContext(msgspec.Struct, eq=False):
     served_file: tuple[str, os.stat_result, str] | None = None
     log_text: str = ""
     logged_url: tuple[str, str] | None = None  # path and query for the log, if other than these
-    disabled: dict[int, tuple[int, int]] | None = None
     _request: HttpRequest | None = None
-    _modules: dict[int, HttpModule] | None = None
+    objects: list[HttpModule] | None = None  # of the modules that have one for each request
+    kept: list[HttpModule] | None = None  # they, while those in `objects` end the request
+    retired: list[HttpModule] = []  # of modules that have no part in it any more
+    verdict: RequestNotificationStatus = CONTINUE  # of an event within the running one
     _physical_path: str | None = None
     _container: ModuleContextContainer | None = None
     _named: NamedContextContainer | None = None
     variables: dict[str, str | None] | None = None  # those that modules have set
     _connection: HttpConnection | None = None
     error_status: int = 0
-    current_module: int = 0
-    resume_at: tuple[int, tuple[Step, ...], Step] | None = None
+    is_over: bool = False
+    resume_at: tuple[int, tuple[Run, ...], Step] | None = None
     completion: AsyncCompletion | RequestNotificationStatus | None = None
     child: ChildExchange | None = None  # of a child request; None for a root
     children: list[HttpContext] | None = None  # cloned and not released
@@ -192,9 +197,7 @@ class HttpContext(msgspec.Struct, eq=False):
         path = self.application.map_path(url)
         if self.calls.map_path:
             provider = MapPathProvider(url, path)
-            for call in self.calls.map_path:
-                if call(self, provider):
-                    break
+            raise_within(self, self.calls.map_path, provider)
             path = provider.physical_path
         return path
 
@@ -304,27 +307,17 @@ class HttpContext(msgspec.Struct, eq=False):
 
     # ── modules ─────────────────────────────────────────────────────────────────────────────────
 
-    def module_object(self, registration: ModuleRegistration) -> HttpModule:
-        """The module's object for this request, made at its first notification."""
-        modules = self._modules
-        if modules is None:
-            modules = self._modules = {}
-        module = modules.get(registration.id)
-        if module is None:
-            if registration.factory is None:
-                raise LookupError(f"{registration.name} makes no request modules")
-            module = modules[registration.id] = registration.factory.get_http_module(self)
-        return module
+    @property
+    def current_module(self) -> int:
+        """The id of the running module, as the scoreboard has it."""
+        return self.exchange.words[self.exchange.row + 1] & 0xFFFF
 
     def disable_notifications(self, mask: int, post_mask: int) -> None:
         """No more of these deterministic events for the running module, in this request.
 
         For modules with an object a request; others can look at the context and go on.
         """
-        if self.disabled is None:
-            self.disabled = {}
-        old = self.disabled.get(self.current_module, (0, 0))
-        self.disabled[self.current_module] = (old[0] | mask, old[1] | post_mask)
+        mute(self, mask, post_mask)
 
     def indicate_completion(self, status: RequestNotificationStatus) -> None:
         """Go on, on this thread, with `status` as the outcome of the pending notification."""
@@ -408,7 +401,7 @@ class HttpContext(msgspec.Struct, eq=False):
             return win32_of(self.error_status)
         return ERROR_NETNAME_DELETED if self.exchange.gone else 0
 
-    def dispose(self) -> tuple[HttpModule, ...]:
+    def dispose(self) -> list[HttpModule]:
         """End the request's stored contexts; hands out the module objects to be disposed of.
 
         The two halves let go of the context: a cycle for each request would be left to the
@@ -426,11 +419,9 @@ class HttpContext(msgspec.Struct, eq=False):
             self._named.cleanup()
         if self._held is not None:
             self._held.release()
-        modules = self._modules
-        if modules is None:
-            return ()
-        self._modules = None
-        return tuple(modules.values())
+        objects = self.kept or self.objects or []
+        self.objects = self.kept = None
+        return objects + self.retired if self.retired else objects
 
     def _release_children(self, children: list[HttpContext]) -> None:
         from was.worker.child_requests import abandon

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from was.worker.call_lists import Step
-    from was.worker.context import HttpContext
+from was.worker.event_calls import single
+from was.worker.objects import change_calls
 
-__all__ = ["NotOurPoolError", "RequestMovedError", "move", "steps_after"]
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+    from was.worker.event_calls import Run, Step
+
+__all__ = ["NotOurPoolError", "RequestMovedError", "move", "runs_after"]
 
 
 class NotOurPoolError(Exception):
@@ -34,18 +37,19 @@ def move(context: HttpContext, path: str, query: str) -> None:
     if application is None:
         raise NotOurPoolError(path)
     context.application = application
-    context.calls = application.paths.at(path)
+    change_calls(context, application.paths.at(path))
     context.set_path(path)
     context.query = query
 
 
-def steps_after(context: HttpContext, step: Step) -> tuple[Step, ...]:
+def runs_after(context: HttpContext, step: Step) -> tuple[Run, ...]:
     """What of the new call lists' head is left behind the step that has moved the request.
 
     All of it where the module has no step there: a configuration that cannot be read refuses.
     """
     head = context.calls.head
-    for number, other in enumerate(head):
-        if other.registration is step.registration and other.notification is step.notification:
-            return head[number + 1 :]
+    for number, run in enumerate(head):
+        for at, other in enumerate(run.steps):
+            if other.registration is step.registration and other.notification is step.notification:
+                return (*map(single, run.steps[at + 1 :]), *head[number + 1 :])
     return head

@@ -22,22 +22,27 @@ from typing import TYPE_CHECKING
 from was.log import log_exception
 from was.worker import sending
 from was.worker.completion import AsyncCompletion
+from was.worker.event_calls import only, single, tell
 from was.worker.exchange import ClientGoneError
-from was.worker.moving import RequestMovedError, steps_after
+from was.worker.moving import RequestMovedError, runs_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
+from was.worker.objects import take_verdict
 from was.worker.request import EntityTooLargeError
 from was.worker.response import E_UNEXPECTED
 
 if TYPE_CHECKING:
-    from was.worker.call_lists import Step
     from was.worker.context import HttpContext
+    from was.worker.event_calls import Run, Step
 
-__all__ = ["end_request", "make_completer", "refuse_failed", "run_request", "run_steps"]
+__all__ = ["end_request", "make_completer", "refuse_failed", "run_head", "run_request"]
 
 _HEAD, _PLAN, _CLOSING = 0, 1, 2
 
 _RUNNER, _COMPLETER = "runner", "completer"
 _meetings: dict[HttpContext, str] = {}
+
+# None is taken for CONTINUE: a method that ends without a return.
+_USUAL = (None, CONTINUE, PENDING, FINISH_REQUEST)
 
 
 def run_request(context: HttpContext) -> None:
@@ -50,52 +55,98 @@ def end_request(context: HttpContext) -> None:
     _run(context, _CLOSING, context.calls.closing)
 
 
-def run_steps(context: HttpContext, head: tuple[Step, ...]) -> None:
-    """The same for a request whose first steps are others than its application's: a child."""
+def run_head(context: HttpContext, head: tuple[Run, ...]) -> None:
+    """The same for a request that begins otherwise than its application's do: a child."""
     _run(context, _HEAD, head)
 
 
-def _run(context: HttpContext, stage: int, steps: tuple[Step, ...]) -> None:
+def _run(context: HttpContext, stage: int, runs: tuple[Run, ...]) -> None:
     while True:
+        run: Run | None = None
         step: Step | None = None
         status: int = CONTINUE
         try:
-            for step in steps:
-                status = step[0](context, context)
+            for run in runs:
+                status = run[0](context, context)
                 if status:
                     break
         except RequestMovedError:
-            if step is not None:
-                steps = steps_after(context, step)
+            if run is not None:
+                runs = runs_after(context, _stopped(context, run))
             continue
         except BaseException as error:  # noqa: BLE001 whatever application code raises ends here
+            step = _stopped(context, run) if run is not None else None
             status = _fail(context, stage, step, error)
-        if status == PENDING and step is not None:
-            outcome = _meet(context, stage, steps, step)
-            if outcome is None:
-                return
-            status = outcome
-            if not status:
-                steps = steps[steps.index(step) + 1 :]
-                continue
-        if status and step is not None:
+        if status and run is not None:
+            if step is None:
+                step = _stopped(context, run)
+            if not _is_answer(status):
+                status = _refuse_answer(context, stage, step, status)
+            if status == PENDING:
+                rest = _rest(runs, run, step)
+                outcome = _meet(context, stage, rest, step)
+                if outcome is None:
+                    return
+                if not outcome:
+                    runs = rest
+                    continue
+                status = outcome
+            take_verdict(context)
             _note_origin(context, step)
         if stage == _HEAD and not status and context.plan is not None:
-            stage, steps = _PLAN, context.plan.steps
+            stage, runs = _PLAN, context.plan.runs
         elif stage != _CLOSING:
-            stage, steps = _CLOSING, context.calls.closing
+            stage, runs = _CLOSING, context.calls.closing
         elif status and step is not None:
-            steps = tuple(s for s in steps if s.notification > step.notification)
+            runs = _later(runs, step)
         else:
             break
+    _end(context)
+
+
+def _end(context: HttpContext) -> None:
     sending.finish(context)
-    for module in context.dispose():
+    modules = iter(context.dispose())
+    while True:
         try:
-            module.dispose()
+            for module in modules:
+                module.dispose()
+            break
         except BaseException as error:  # noqa: BLE001 every module is disposed of
             log_exception("module_failed", error, during="dispose", request=context.request_id)
+    context.is_over = True
+    if _meetings:
+        _meetings.pop(context, None)  # of a completion that nothing had waited for
     if context.child is not None:
         context.child.over()
+
+
+def _stopped(context: HttpContext, run: Run) -> Step:
+    """The step of a run that did not answer CONTINUE, or raised."""
+    return run.step_at(context.exchange.words[context.exchange.row + 1])
+
+
+def _rest(runs: tuple[Run, ...], run: Run, step: Step) -> tuple[Run, ...]:
+    """What comes after a step: one by one to the end of its event, then as before."""
+    at = next(number for number, known in enumerate(runs) if known is run)
+    after = run.steps[run.steps.index(step) + 1 :]
+    return (*map(single, after), *runs[at + 1 :])
+
+
+def _later(runs: tuple[Run, ...], step: Step) -> tuple[Run, ...]:
+    return only(runs, lambda other: other.notification > step.notification)
+
+
+def _is_answer(status: object) -> bool:
+    return status in _USUAL and status is not True
+
+
+def _refuse_answer(
+    context: HttpContext, stage: int, step: Step, status: object
+) -> RequestNotificationStatus:
+    """A module answered what is none of the three: as if it had raised."""
+    error = TypeError(f"not a RequestNotificationStatus: {status!r:.80}")
+    return _fail(context, stage, step, error)
 
 
 def _fail(
@@ -155,14 +206,14 @@ def _note_origin(context: HttpContext, step: Step) -> None:
 
 
 def _meet(
-    context: HttpContext, stage: int, steps: tuple[Step, ...], step: Step
+    context: HttpContext, stage: int, rest: tuple[Run, ...], step: Step
 ) -> RequestNotificationStatus | None:
     """The runner is ready to leave: None if it may, else the outcome that was there already."""
     while True:
-        context.resume_at = (stage, steps, step)
+        context.resume_at = (stage, rest, step)
         if _meetings.setdefault(context, _RUNNER) is _RUNNER:
             return None
-        del _meetings[context]
+        _meetings.pop(context, None)
         outcome = _outcome(context, step)
         if outcome != PENDING:
             return outcome
@@ -174,14 +225,21 @@ def _outcome(context: HttpContext, step: Step) -> RequestNotificationStatus:
     if not isinstance(completion, AsyncCompletion):
         return CONTINUE if completion is None else completion
     try:
-        if step.registration is None:
+        if completion.routine is not None:
+            status = completion.routine(context, completion)
+        elif step.registration is None:
             return CONTINUE
-        module = context.calls.module_of(context, step.registration)
-        return module.on_async_completion(
-            context, step.notification, step.is_post, context, completion
-        )
+        else:
+            tell(context, step)
+            module = context.calls.module_of(context, step.registration)
+            status = module.on_async_completion(
+                context, step.notification, step.is_post, context, completion
+            )
     except BaseException as error:  # noqa: BLE001 as in _run
         return _fail(context, _stage_of(context), step, error)
+    if not _is_answer(status):
+        return _refuse_answer(context, _stage_of(context), step, status)
+    return status or CONTINUE
 
 
 def _stage_of(context: HttpContext) -> int:
@@ -196,10 +254,15 @@ def make_completer(
     def complete(
         context: HttpContext, completion: AsyncCompletion | RequestNotificationStatus
     ) -> None:
+        if completion == PENDING or context.is_over:
+            return
         context.completion = completion
         if _meetings.setdefault(context, _COMPLETER) is _COMPLETER:
+            if context.is_over:
+                _meetings.pop(context, None)
             return
-        del _meetings[context]
+        if _meetings.pop(context, None) is not _RUNNER:
+            return  # a second completion of one event, on another thread
         if isinstance(completion, AsyncCompletion):
             post(lambda: _resume(context))
         else:
@@ -211,18 +274,17 @@ def make_completer(
 def _resume(context: HttpContext) -> None:
     if context.resume_at is None:
         return
-    stage, steps, step = context.resume_at
+    stage, rest, step = context.resume_at
     status = _outcome(context, step)
     if status == PENDING:
-        met = _meet(context, stage, steps, step)
+        met = _meet(context, stage, rest, step)
         if met is None:
             return
         status = met
+    status = status or context.verdict
     if not status:
-        _run(context, stage, steps[steps.index(step) + 1 :])
+        _run(context, stage, rest)
         return
+    take_verdict(context)
     _note_origin(context, step)
-    if stage == _CLOSING:
-        _run(context, stage, tuple(s for s in steps if s.notification > step.notification))
-    else:
-        _run(context, _CLOSING, context.calls.closing)
+    _run(context, _CLOSING, _later(rest, step) if stage == _CLOSING else context.calls.closing)

@@ -18,21 +18,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from was.errors import WasError
 from was.log import log
+from was.worker.http_module import HttpModule
 from was.worker.module_images import import_image
 from was.worker.notifications import (
-    CONTINUE,
     GL_CONTINUE,
     GlobalNotification,
     GlobalNotificationStatus,
     Priority,
     RequestNotification,
-    RequestNotificationStatus,
 )
 
 if TYPE_CHECKING:
     from was.config.model import GlobalModule as GlobalModuleEntry
     from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
 
 __all__ = [
     "SERVER_VERSION",
@@ -45,7 +43,6 @@ __all__ = [
     "ModuleRegistrationInfo",
     "global_method_of",
     "load_global_module",
-    "method_of",
 ]
 
 SERVER_VERSION = 10
@@ -56,31 +53,6 @@ class ModuleError(WasError):
 
     You get this while the worker starts; the worker does not become ready.
     """
-
-
-class HttpModule:
-    """Base of request modules: override the methods of the notifications you registered for.
-
-    Each answers CONTINUE, PENDING or FINISH_REQUEST. `on_async_completion` belongs to no bit: it
-    answers for the notification that was PENDING. `dispose` is called once at the request's end.
-    """
-
-    # SEND_RESPONSE is raised to this module only for a status of 400 and above.
-    wants_errors_only = False
-
-    def on_async_completion(
-        self,
-        context: HttpContext,
-        notification: RequestNotification,
-        is_post: bool,
-        provider: object,
-        completion_info: object,
-    ) -> RequestNotificationStatus:
-        """An operation that this module had started with PENDING has completed."""
-        return CONTINUE
-
-    def dispose(self) -> None:
-        """The request is over."""
 
 
 class GlobalModule:
@@ -133,6 +105,7 @@ class ModuleRegistration:
     def __init__(self, name: str, module_id: int) -> None:
         self.name = name
         self.id = module_id
+        self.is_ours = False  # whether it is one of the worker's own
         self.factory: HttpModuleFactory | None = None
         self.mask = RequestNotification(0)
         self.post_mask = RequestNotification(0)
@@ -219,20 +192,6 @@ def load_global_module(
 _warned: set[tuple[type, str]] = set()
 
 
-def method_of(module: HttpModule, name: str) -> Callable[..., RequestNotificationStatus]:
-    """The module's method for a notification; one that says CONTINUE where it has none.
-
-    IIS's base class breaks into the debugger there. Not by `__getattr__`: a class that has it pays
-    for it at every attribute its methods read.
-    """
-    found = getattr(module, name, None)
-    if found is None:
-        _warn_once(type(module), name)
-        return _continue
-    method: Callable[..., RequestNotificationStatus] = found
-    return method
-
-
 def global_method_of(module: GlobalModule, name: str) -> Callable[..., GlobalNotificationStatus]:
     """The same for a global module."""
     found = getattr(module, name, None)
@@ -247,10 +206,6 @@ def _warn_once(cls: type, name: str) -> None:
     if (cls, name) not in _warned:
         _warned.add((cls, name))
         log("module_failed", module=cls.__name__, error=f"registered for {name} but has no method")
-
-
-def _continue(*_: object) -> RequestNotificationStatus:
-    return CONTINUE
 
 
 def _global_continue(*_: object) -> GlobalNotificationStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.nested_events import raise_within
 from was.worker.url_text import read_url
 
 if TYPE_CHECKING:
@@ -137,9 +138,7 @@ class HttpRequest:
                     data = data[:size]
                 return data
             provider = ReadEntityProvider(data)
-            for call in calls:
-                if call(self._context, provider):
-                    break
+            raise_within(self._context, calls, provider)
             data = provider.entity
         self._filtered = data[size:]
         return data[:size]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.exchange import ClientGoneError
+from was.worker.nested_events import raise_within
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -33,14 +34,12 @@ def raise_send_response(context: HttpContext) -> None:
     response = context.response
     calls = context.calls
     was_error = response.status >= 400
-    for call in calls.send_response if was_error else calls.send_success:
-        if call(context, response):
-            break
+    subscribers = calls.send_response if was_error else calls.send_success
+    if subscribers:
+        raise_within(context, subscribers, response)
     if response.status >= 400 and not was_error and not context.exchange.started:
         # A module has made an error of it: those who care for nothing else have not been asked.
-        for call in calls.send_response:
-            if call not in calls.send_success and call(context, response):
-                break
+        raise_within(context, calls.send_errors, response)
 
 
 def flush(context: HttpContext) -> None:

@@ -119,7 +119,9 @@ class WorkerServer:
         for number, entry in enumerate(loaded.config.global_modules, start=1):
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
-                self._registrations[entry.name] = load_global_module(entry, number, self.http)
+                registration = load_global_module(entry, number, self.http)
+                registration.is_ours = entry.image.startswith(OUR_MODULES)
+                self._registrations[entry.name] = registration
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
         self._has_foreign_modules = self.limits.has_foreign_modules = not all(

@@ -1,4 +1,5 @@
-"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools, configuration.
+"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools, configuration,
+pipeline.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -12,12 +13,13 @@ import configuration
 import idle
 import kill
 import memory
+import pipeline
 import pools
 import recycle
 import throughput
 from harness.table import Report
 
-NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools", "configuration")
+NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools", "configuration", "pipeline")
 
 
 def main() -> int:
@@ -42,6 +44,8 @@ def main() -> int:
                 kill.run(report)
             case "configuration":
                 configuration.run(report)
+            case "pipeline":
+                pipeline.run(report)
             case "pools":
                 pools.run(report)
             case _:

@@ -11,8 +11,9 @@ answer left, cannot look as if it had never started.
 
 Row: eight 64-bit words. Word 0 is the proof, one aligned store: id << 11 | attempt << 3 | state.
 STARTED is stored before the first notification that may run code not ours. The rest are hints for
-display: word 1 = notification << 16 | module, word 2 = time.monotonic_ns of STARTED, words 3 to 7 a
-note of what foreign library is being called, as text; none if word 3 is 0.
+display: word 1 = number of the notification << 17 | is post << 16 | module, word 2 =
+time.monotonic_ns of STARTED, words 3 to 7 a note of what foreign library is being called, as text;
+none if word 3 is 0.
 
 Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
 table of module names, written once at load.
@@ -32,6 +33,7 @@ __all__ = [
     "ScoreboardReader",
     "ScoreboardWriter",
     "describe_row",
+    "hint_of",
     "make_scoreboard",
 ]
 
@@ -83,10 +85,19 @@ class Row:
         self.id = proof >> 11
         self.attempt = (proof >> 3) & 0xFF
         self.state = proof & 7
-        self.notification = words[1] >> 16
+        number = words[1] >> 17 & 0x3F
+        self.notification = 1 << number - 1 if number else 0
         self.module = words[1] & 0xFFFF
         self.started_ns = words[2]
         self.note = note.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def hint_of(notification: int, module: int, is_post: bool) -> int:
+    """Word 1 of a row: which module and notification (one bit) runs.
+
+    Less than 2**30, which a memoryview takes in half the time of a larger number.
+    """
+    return int(notification).bit_length() << 17 | is_post << 16 | module
 
 
 def describe_row(row: Row, names: list[str]) -> tuple[str, str, str]:

@@ -18,6 +18,7 @@ from was.ipc.scoreboard import (
     RequestState,
     ScoreboardReader,
     ScoreboardWriter,
+    hint_of,
     make_scoreboard,
 )
 
@@ -78,7 +79,7 @@ def test_the_scoreboard_shows_what_the_writer_stored():
     fd = make_scoreboard(4)
     writer = ScoreboardWriter(fd)
     row = writer.row(2)
-    writer.words[row + 1] = 0x80 << 16 | 3
+    writer.words[row + 1] = hint_of(0x80, 3, False)
     writer.words[row] = 123456 << 11 | 2 << 3 | RequestState.STARTED
     writer.write_names(["StaticFileModule", "WsgiModule", "X"])
     reader = ScoreboardReader(os.dup(fd))

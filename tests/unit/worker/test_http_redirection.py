@@ -80,5 +80,6 @@ def test_where_it_is_off_there_is_no_step(tmp_path):
     """A disabled section takes no place in a call list."""
     site = Site(tmp_path, f'<httpRedirect enabled="false" {NEW} />' + ECHO_HANDLER)
     [application] = list(site.server._applications)
-    names = {step.registration.name for step in application.calls.head if step.registration}
+    steps = [step for run in application.calls.head for step in run.steps]
+    names = {step.registration.name for step in steps if step.registration}
     assert "HttpRedirectionModule" not in names

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from was.errors import ConfigErrors
-from was.ipc.scoreboard import RequestState
+from was.ipc.scoreboard import RequestState, Row
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,
@@ -347,7 +347,7 @@ def test_the_scoreboard_says_how_far_a_request_is(record):
     def look(name):
         def answer(context):
             words = context.exchange.words
-            seen[name] = (words[0] & 7, words[1] >> 16, words[1] & 0xFFFF)
+            seen[name] = (words[0] & 7, Row(tuple(words[:8])).notification, words[1] & 0xFFFF)
             return CONTINUE
 
         return answer
