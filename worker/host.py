@@ -51,6 +51,7 @@ from was.worker.exchange import Exchange
 from was.worker.module_files import ModuleFiles
 from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import Channel, QueueClient, hello
+from was.worker.running_requests import describe
 from was.worker.server import WorkerServer
 from was.worker.threads import RequestThreads
 from was.worker.web_configs import WebConfigs
@@ -152,6 +153,9 @@ class WorkerHost:
             client, self._server.handle, self._welcome.threads, name="request"
         )
         client.threads = threads
+        self._server.http.running_requests = lambda: describe(
+            client.exchanges, self._server.module_names
+        )
         for endpoint in self._welcome.endpoints:
             self._connect(endpoint)
         signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))

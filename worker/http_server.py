@@ -73,6 +73,8 @@ class HttpServer:
         # The application that a site's canonical path belongs to.
         self.application_at: Callable[[str, str], HttpApplication | None] = lambda _s, _p: None
         self.loaded: Callable[[], LoadedServer | None] = lambda: None
+        # What runs in the worker now, for RequestMonitorModule.
+        self.running_requests: Callable[[], list[dict[str, object]]] = list
         self.limits = LoopLimits()
         self.perf_counter_info = PerfCounterInfo()
         self.monitors = FileMonitors(lambda: self.wake())

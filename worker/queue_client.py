@@ -305,6 +305,11 @@ class QueueClient:
                 unsent.popleft()
         return is_empty
 
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The requests that have come and not ended. Any thread."""
+        return list(self._exchanges.values())
+
     def _tell_parked(self) -> None:
         """Return the threads' credit of requests that need none, when there is little left of it.
 

@@ -441,6 +441,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "IsapiModule",
         "CgiModule",
         "FastCgiModule",
+        "TracingModule",
         "ConfigurationValidationModule",
         "ApplicationInitializationModule",
         "RewriteModule",
