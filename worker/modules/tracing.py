@@ -101,7 +101,7 @@ def _teller(event: str) -> Callable[[Tracing, HttpContext, object], RequestNotif
 for _bit in _TRACED:
     _name = str(_bit.name)
     for _event, _method in ((_name, METHODS[_bit]), (f"POST_{_name}", POST_METHODS.get(_bit, ""))):
-        if _method and not hasattr(Tracing, _method):
+        if _method and _method not in vars(Tracing):
             setattr(Tracing, _method, _teller(_event))
 
 

@@ -25,7 +25,7 @@ def test_the_events_of_a_traced_url(tmp_path, capfd):
     text = capfd.readouterr().err
     traced = events(text)
     assert traced[:2] == ["GENERAL_REQUEST_START", "POST_BEGIN_REQUEST"]
-    assert traced.index("EXECUTE_REQUEST_HANDLER") < traced.index("UPDATE_REQUEST_CACHE")
+    assert traced.index("POST_EXECUTE_REQUEST_HANDLER") < traced.index("UPDATE_REQUEST_CACHE")
     assert traced[-3:] == ["END_REQUEST", "GENERAL_REQUEST_END", "SEND_RESPONSE"]
     assert "status=200.0" in text
     ask(server, path="/shop/x/y")
@@ -37,5 +37,6 @@ def test_the_events_of_a_traced_url(tmp_path, capfd):
 def test_without_urls_there_is_no_step(tmp_path):
     """The default costs nothing."""
     (application,) = make_server(tmp_path)._applications
-    steps = [*application.calls.head, *application.calls.closing]
+    runs = [*application.calls.head, *application.calls.closing]
+    steps = [step for run in runs for step in run.steps]
     assert not [s for s in steps if s.registration and s.registration.name == "TracingModule"]
