@@ -48,6 +48,7 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.perf_counters import PerfCounterInfo
+from was.worker.process_settings import WorkerProcessSettings
 from was.worker.providers import EventProvider, MapPathProvider
 from was.worker.registration import (
     ApplicationModuleFactory,
@@ -66,6 +67,13 @@ from was.worker.stored_contexts import (
     StoredContext,
 )
 from was.worker.tokens import HttpTokenEntry, Token
+from was.worker.trace import (
+    TraceArea,
+    TraceConfiguration,
+    TraceContext,
+    TraceEvent,
+    TraceEventProvider,
+)
 from was.worker.url_info import UrlInfo
 from was.worker.user import HttpUser
 
@@ -131,6 +139,12 @@ __all__ = [
     "ThreadCleanupProvider",
     "Token",
     "TokenKey",
+    "TraceArea",
+    "TraceConfiguration",
+    "TraceContext",
+    "TraceEvent",
+    "TraceEventProvider",
     "UriKey",
     "UrlInfo",
+    "WorkerProcessSettings",
 ]

@@ -28,6 +28,7 @@ from was.worker.request import HttpRequest
 from was.worker.response import HttpResponse, win32_of
 from was.worker.sending import ERROR_NETNAME_DELETED
 from was.worker.stored_contexts import ModuleContextContainer, NamedContextContainer
+from was.worker.trace import TraceContext
 from was.worker.url_text import read_url
 from was.worker.variables import read_variable
 
@@ -92,6 +93,7 @@ class HttpContext(msgspec.Struct, eq=False):
     child: ChildExchange | None = None  # of a child request; None for a root
     children: list[HttpContext] | None = None  # cloned and not released
     _held: HeldObjects | None = None
+    trace: TraceContext | None = None  # once somebody has asked for it
 
     @classmethod
     def of(
@@ -305,6 +307,13 @@ class HttpContext(msgspec.Struct, eq=False):
         """The file or folder behind the request; None if there is none that may be read."""
         return self.held.file_info(self)
 
+    @property
+    def trace_context(self) -> TraceContext:
+        """Trace events of this request."""
+        if self.trace is None:
+            self.trace = TraceContext(self.application.server.tracing, self)
+        return self.trace
+
     # ── modules ─────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -419,6 +428,7 @@ class HttpContext(msgspec.Struct, eq=False):
             self._named.cleanup()
         if self._held is not None:
             self._held.release()
+        self.trace = None  # it points back here
         objects = self.kept or self.objects or []
         self.objects = self.kept = None
         return objects + self.retired if self.retired else objects

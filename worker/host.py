@@ -102,6 +102,7 @@ class WorkerHost:
             time_scale=welcome.time_scale,
         )
         self._server.is_replacement = welcome.is_replacement
+        self._server.http.is_command_line_launch = welcome.is_command_line
         self._server.http.wake = lambda: self._later(lambda: None)
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None

@@ -30,7 +30,9 @@ from was.worker.global_providers import (
 from was.worker.health import Health
 from was.worker.hresult import (
     E_FAIL,
+    E_INVALIDARG,
     ERROR_FILE_NOT_FOUND,
+    ERROR_NOT_FOUND,
     ERROR_NOT_SUPPORTED,
     HResultError,
 )
@@ -39,8 +41,10 @@ from was.worker.loop_limits import LoopLimits
 from was.worker.notifications import GlobalNotification, GlobalNotificationStatus
 from was.worker.perf_counters import PerfCounterInfo
 from was.worker.preconditions import is_satisfied
+from was.worker.process_settings import WorkerProcessSettings
 from was.worker.stored_contexts import DispensedModuleContextContainer
 from was.worker.suspension import Suspension
+from was.worker.trace import TraceContext, Tracing
 from was.worker.url_info import UrlInfo
 
 if TYPE_CHECKING:
@@ -76,12 +80,15 @@ class HttpServer:
         # What runs in the worker now, for RequestMonitorModule.
         self.running_requests: Callable[[], list[dict[str, object]]] = list
         self.limits = LoopLimits()
+        self.is_command_line_launch = False  # `was run`
         self.perf_counter_info = PerfCounterInfo()
         self.monitors = FileMonitors(lambda: self.wake())
         self.health = Health(self.events, self._told_unhealthy)
         self.suspension = Suspension(self.events)
         self._pool = pool
         self._config_file = config_file
+        self.tracing = Tracing(self.events)
+        self.trace_context = TraceContext(self.tracing)
         self.admin_manager = AdminManager(lambda: self.loaded())
         self._fragments = FragmentCache()
         self._descriptors = DescriptorCallbacks(run)
@@ -104,6 +111,25 @@ class HttpServer:
     def satisfies_precondition(self, text: str) -> bool:
         """Whether an entry with this preCondition is meant for this worker."""
         return is_satisfied(text, self._pool)
+
+    @property
+    def worker_process_settings(self) -> WorkerProcessSettings:
+        """Limits of the pool. HResultError, ERROR_NOT_FOUND: before the configuration is read."""
+        loaded = self.loaded()
+        pool = None if loaded is None else loaded.config.app_pools.get(self._pool)
+        if pool is None:
+            raise HResultError(ERROR_NOT_FOUND, f"no pool '{self._pool}'")
+        return WorkerProcessSettings(pool)
+
+    def get_extended_interface(self, version: int) -> HttpServer:
+        """IHttpServer2 (0) and IHttpServer3 (1): this very object. E_INVALIDARG for others."""
+        if version not in (0, 1):
+            raise HResultError(E_INVALIDARG, f"no interface of version {version}")
+        return self
+
+    def query_request_property(self, request_id: int, name: int) -> bytes:
+        """HResultError, ERROR_NOT_SUPPORTED: the listener has no such properties."""
+        raise HResultError(ERROR_NOT_SUPPORTED, f"property {name} of request {request_id:016x}")
 
     def dispense_container(self) -> DispensedModuleContextContainer:
         """A container of stored contexts that the caller releases when it wants."""

@@ -43,6 +43,7 @@ from was.worker.registration import (
     load_global_module,
 )
 from was.worker.resolved_modules import ResolveModulesProvider
+from was.worker.traced_calls import TracedCallLists, trace_request
 from was.worker.warm_up import interim_page, warm_up
 from was.worker.web_configs import WebConfigs
 
@@ -216,7 +217,12 @@ class WorkerServer:
 
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
         refusal = None if errors is None else _refuse_configuration
-        return CallLists(application, self._registrations, self._complete, refusal, errors)
+        registrations, complete = self._registrations, self._complete
+        if self._events.is_wanted(GL.TRACE_EVENT):
+            return TracedCallLists(
+                application, registrations, complete, refusal, errors, tracing=self.http.tracing
+            )
+        return CallLists(application, registrations, complete, refusal, errors)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────
 
@@ -261,8 +267,13 @@ class WorkerServer:
         For another URL, application and settings are those of that URL.
         """
         path, calls = context.path, context.calls
+        tracing = self.http.tracing
         provider = providers.PreBeginRequestProvider(context)
+        if tracing.is_on(context):
+            trace_request(tracing, context, "PRE_BEGIN_REQUEST_START")
         self._events.raise_event(GL.PRE_BEGIN_REQUEST, provider)
+        if tracing.is_on(context):
+            trace_request(tracing, context, "PRE_BEGIN_REQUEST_END")
         if context.path != path and context.calls is calls:
             try:
                 move(context, context.path, context.query)

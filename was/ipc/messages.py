@@ -318,6 +318,7 @@ class WorkerWelcome(_Control, frozen=True):
     may_be_held: bool = False  # the manager may stop it for a while, to keep a `cpu` limit
     is_replacement: bool = False  # it takes the place of another worker
     concurrency: int = 256  # requests that run on its event loop
+    is_command_line: bool = False  # of `was run`
 
 
 class SetEndpoints(_Control, frozen=True):

@@ -251,6 +251,7 @@ class WorkerSet:
                 time_scale=server.time_scale,
                 may_be_held=handle.may_be_held,
                 is_replacement=handle.is_replacement,
+                is_command_line=server.options.output_to_terminal,
             ),
             [handle.scoreboard_fd, stacks],
         )

@@ -1,6 +1,9 @@
 """IHttpServer as a module has it: events, caches, fragments, monitors, its own replacement."""
 
+import queue
+import socket
 import sys
+import threading
 import types
 
 import pytest
@@ -17,6 +20,7 @@ GL = GlobalNotification
 FILE_NOT_FOUND, PATH_NOT_FOUND = 0x80070002, 0x80070003
 INVALID_PARAMETER, NOT_SUPPORTED = 0x80070057, 0x80070032
 E_NOTIMPL, E_INVALIDARG = 0x80004001, 0x80070057
+NOT_FOUND, ALREADY_EXISTS, INVALID_HANDLE = 0x80070490, 0x800700B7, 0x80070006
 
 
 class Listening(GlobalModule):
@@ -191,9 +195,75 @@ def test_fragments(serve):
     assert error_of(http.add_fragment_to_cache, b"", "") == INVALID_PARAMETER
 
 
-def test_what_is_not_here(serve):
-    """No response is cached outside the worker: ERROR_NOT_SUPPORTED."""
+def test_what_it_is(serve, tmp_path):
+    """Names, preconditions, interfaces, limits of the pool."""
     _, http = serve(Listening())
+    assert http.app_pool_name == "pool"
+    assert http.app_pool_config_file == tmp_path / "config" / "applicationHost.config"
+    assert http.satisfies_precondition("integratedMode,bitness64")
+    assert not http.satisfies_precondition("bitness32")
+    assert http.get_extended_interface(1) is http
+    assert error_of(http.get_extended_interface, 2) == INVALID_PARAMETER
+    assert not http.is_command_line_launch
+    settings = http.worker_process_settings
+    assert settings.get_dword_property("IDLE_TIMEOUT") == 1200
+    assert error_of(settings.get_dword_property, "COLOUR") == NOT_FOUND
+
+
+def test_perf_counters(serve):
+    """Of the server and of each site; a counter does not go below 0."""
+    server, http = serve(Listening())
+    (application,) = server._applications
+    counters = http.perf_counter_info
+    assert application.site.perf_counter_info is not counters
+    assert counters.increment_counter(7) == 1
+    assert counters.increment_counter(7, 5) == 6
+    assert counters.decrement_counter(7, 2) == 4
+    assert counters.decrement_counter(7, 9) == 0
+    counters.set_counter(8, 3)
+    assert counters.all_counters() == {7: 0, 8: 3}
+    assert counters.get_counter(9) == 0
+
+
+def test_threads_that_block(serve):
+    """Counted, between 0 and 256."""
+    _, http = serve(Listening())
+    assert http.decrement_thread_count() == 0
+    assert [http.increment_thread_count() for _ in range(300)][-1] == 256
+    assert http.decrement_thread_count() == 255
+
+
+def test_descriptors_of_modules(serve):
+    """A routine is called each time its descriptor can be read, on another thread; what it raises
+    ends nothing. After dissociate it is not called."""
+    _, http = serve(Listening())
+    calls: queue.Queue[tuple[bytes, bool]] = queue.Queue()
+    main = threading.current_thread()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+
+        def routine(fd):
+            calls.put((ours.recv(10), threading.current_thread() is main))
+            raise RuntimeError("broken")
+
+        http.associate_with_thread_pool(ours.fileno(), routine)
+        assert error_of(http.associate_with_thread_pool, ours.fileno(), routine) == ALREADY_EXISTS
+        for word in (b"one", b"two"):
+            theirs.send(word)
+            assert calls.get(timeout=10) == (word, False)
+        http.dissociate_from_thread_pool(ours.fileno())
+        theirs.send(b"three")
+        with open(__file__) as file:
+            bad = error_of(http.associate_with_thread_pool, file.fileno(), routine)
+        assert bad == INVALID_HANDLE
+        http.dissociate_from_thread_pool(ours.fileno())
+    assert calls.empty()
+
+
+def test_what_is_not_here(serve):
+    """No response is cached outside the worker, no request has properties: ERROR_NOT_SUPPORTED."""
+    _, http = serve(Listening())
+    assert error_of(http.query_request_property, 1, 2) == NOT_SUPPORTED
     assert error_of(http.flush_kernel_cache, "http://x/") == NOT_SUPPORTED
 
 
