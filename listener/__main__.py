@@ -27,19 +27,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="was-listener")
     parser.add_argument("--control", required=True, help="the manager's control socket")
     parser.add_argument("--home", default="", help="for the process title")
+    parser.add_argument("--spare", action="store_true", help="another one listens so far")
     arguments = parser.parse_args()
     set_process("listener")
     if arguments.home:
         faults.arm(Path(arguments.home))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _set_title(arguments.home)
+    _set_title("spare listener" if arguments.spare else "listener", arguments.home)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     loop = _new_loop()
     asyncio.set_event_loop(loop)
     service = ListenerService(loop, arguments.control)
+    service.on_welcome = lambda: _set_title("listener", arguments.home)
     # What is alive now lives as long as the process: the collector need not look at it again, and
     # requests make few cycles, so it need not look often.
     gc.collect()
@@ -56,10 +58,10 @@ def main() -> int:
     return 0
 
 
-def _set_title(home: str) -> None:
+def _set_title(what: str, home: str) -> None:
     import setproctitle
 
-    setproctitle.setproctitle(f"was: listener {home}".rstrip())
+    setproctitle.setproctitle(f"was: {what} {home}".rstrip())
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ class ListenerService:
         self.loop = loop
         self.time = loop.time
         self._control_path = control_path
+        self.on_welcome: Callable[[], None] = lambda: None
         self._control: ControlLink | None = None
         self._lost_manager_at = 0.0
         self.epoch = 0
@@ -149,7 +150,6 @@ class ListenerService:
     async def run(self) -> None:
         """Serve until told to stop."""
         self._connect_control()
-        self.loop.call_later(TICK_S, self._tick)
         await self._stopped
 
     def _connect_control(self) -> None:
@@ -185,6 +185,10 @@ class ListenerService:
 
     def _manager_lost(self) -> None:
         self._control = None
+        if not self.epoch:
+            if not self._stopped.done():
+                self._stopped.set_result(None)  # a spare one is its manager's
+            return
         self._lost_manager_at = self.time()
         for pool in self.pools.values():
             pool.resume_all()
@@ -285,6 +289,8 @@ class ListenerService:
         if self.epoch:
             self._change_settings(settings)
             return  # a new manager greets a listener that it took over: its epoch stays
+        self.on_welcome()
+        self.loop.call_later(TICK_S, self._tick)
         enter(command.isolation)
         self.epoch = command.epoch
         self.last_request = command.epoch << 33

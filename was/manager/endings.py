@@ -115,6 +115,7 @@ class Endings:
             self._manager.upgrade.old_listener_ended(now)
             return
         if pidfd != self._manager.listener.pidfd:
+            self._manager.listener.spare.ended(pidfd)
             return
         end = self._manager.exits.pop(self._manager.listener.pid, None)
         expected = self._manager.shutdown.has_begun

@@ -37,6 +37,8 @@ class Hearing:
         if isinstance(message, m.TemplateHello):
             self._greet(peer, "template", self._manager.template.welcome(peer))
             self._manager.check_ready()
+        elif isinstance(message, m.ListenerHello) and self._manager.listener.spare.recognise(peer):
+            pass  # its time has not come
         elif isinstance(message, m.ListenerHello):
             self._greet(peer, "listener", self._manager.listener.welcome(peer))
             if peer.kind == "listener":
@@ -224,5 +226,7 @@ class Hearing:
             self._manager.listener.kill()
         elif peer.kind == "retiring":
             self._manager.listener.kill_retiring()
+        elif peer.kind == "spare":
+            self._manager.listener.spare.dismiss()
         elif peer.kind == "template" and peer.pid == self._manager.template.pid:
             self._manager.template.kill()

@@ -21,6 +21,7 @@ from was.ipc.messages import (
     AddWorker,
     ChangeRoutes,
     ChangeSettings,
+    ListenerHello,
     ListenerSettings,
     ListenerWelcome,
     ListeningSocket,
@@ -36,9 +37,10 @@ from was.manager import process
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.health import Backoff
-from was.manager.inbox import ChildEnded
+from was.manager.inbox import ChildEnded, MessageArrived
 from was.manager.routes import listener_settings
 from was.manager.server import Server
+from was.manager.spare_listener import SpareListener
 
 __all__ = ["ListenerSide"]
 
@@ -65,6 +67,7 @@ class ListenerSide:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.spare = SpareListener(server)
         self._backoff = Backoff()
         self._peer: Peer | None = None
         # The sites that this listener knows, by id; None: not told yet.
@@ -95,14 +98,24 @@ class ListenerSide:
         server = self._server
         self.respawn_at = None
         self.epoch = server.counters.next_epoch()
+        spare = self.spare.take()
+        if spare is not None:
+            self.pid, self.pidfd, peer = spare
+            # It said so long ago; now it is meant.
+            server.inbox.put_nowait(MessageArrived(peer, ListenerHello(self.pid), []))
+        else:
+            self._start_process()
+        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
+        server.files.write_process("listener", self.pid, record)
+        log("listener_started", pid=self.pid, epoch=self.epoch)
+
+    def _start_process(self) -> None:
+        server = self._server
         arguments = [*server.options.programs.listener, "--control", server.folder.control]
         arguments += ["--home", str(server.home.path)]
         self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
         ended = ChildEnded("listener", self.pidfd)
         server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
-        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
-        server.files.write_process("listener", self.pid, record)
-        log("listener_started", pid=self.pid, epoch=self.epoch)
 
     def hand_over(self) -> None:
         """Start a successor on the same sockets; the present one goes on until that accepts."""

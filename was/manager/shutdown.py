@@ -85,6 +85,7 @@ class Shutdown:
 
     def _say_that_it_ends(self) -> None:
         self._manager.server.notifier.stopping()
+        self._manager.listener.spare.dismiss()
         if not self._manager.failed_start:  # else nobody asked for it, and it is tried again
             self._manager.supervisor.dismiss()
 

@@ -251,6 +251,7 @@ class Manager:
         times += [self.server.notifier.next_deadline(), self.supervisor.respawn_at]
         if not self.shutdown.has_begun:
             times += [self.listener.respawn_at, self.template.respawn_at]
+            times.append(self.listener.spare.make_at)
         elif self.template.respawn_at is not None and not self.shutdown.is_stopping_workers:
             times.append(self.template.respawn_at)
         times += [
@@ -269,6 +270,9 @@ class Manager:
         """Whatever is due."""
         now = self.now()
         self._respawn(now)
+        if not self.shutdown.has_begun and self.is_ready and self.listener.pid:
+            self.listener.spare.plan(now)
+            self.listener.spare.tick(now)
         for pool in self.pools.values():
             self.performer.perform(pool, pool.tick(now))
         for handle in list(self.workers.handles.values()):
