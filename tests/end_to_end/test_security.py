@@ -1,26 +1,30 @@
 """The security modules together, by real requests to one server."""
 
-import base64
 import contextlib
+import threading
 from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.server import wait_for
+from support import credentials
 from support.running import run_server
 from support.wire import Answer, CutShortError, Wire
 
-from was.config.password_hash import hash_password
+from was.config.password_hash import digest_hash, hash_password
 
 WHO = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{environ.get('REMOTE_USER')} {environ.get('AUTH_TYPE')}".encode()]
 """
+DIGEST = digest_hash("eve", "Digest", "secret", "md5")
 HASH = hash_password("secret")
 USERS = f"""<authentication>
   <basicAuthentication enabled="true" realm="test" />
   <users>
     <add name="Ana" passwordHash="{HASH}" roles="staff" />
     <add name="bob" passwordHash="{HASH}" />
+    <add name="eve" digestRealm="Digest" digestMD5="{DIGEST}" />
   </users></authentication>"""
 ONLY_STAFF = '<authorization><clear /><add accessType="Allow" roles="staff" /></authorization>'
 NO_ANONYMOUS = '<authentication><anonymousAuthentication enabled="false" /></authentication>'
@@ -34,7 +38,29 @@ def _location(path: str, security: str) -> str:
     )
 
 
+DIGESTS = (
+    '<authentication><anonymousAuthentication enabled="false" />'
+    '<digestAuthentication enabled="true" /></authentication>'
+)
+RATE = (
+    '<dynamicIpSecurity><denyByRequestRate enabled="true" maxRequests="3" '
+    'requestIntervalInMilliseconds="600000" /></dynamicIpSecurity>'
+)
+# What leads from one URL to another within the server.
+DETOURS = """<location path="Site"><system.webServer>
+  <defaultDocument><files><clear /><add value="secret.html" /><add value="index.html" /></files>
+  </defaultDocument>
+  <rewrite><rules>
+    <rule name="m"><match url="^to-members$" /><action type="Rewrite" url="members/index.html" />
+    </rule>
+    <rule name="f"><match url="^to-far$" /><action type="Rewrite" url="far/index.html" /></rule>
+    <rule name="w"><match url="^to-staff$" /><action type="Rewrite" url="who/staff" /></rule>
+  </rules></rewrite></system.webServer></location>"""
 LOCATIONS = [
+    DETOURS,
+    _location("Site/documents/secret.html", ONLY_ANA),
+    _location("Site/busy", RATE),
+    _location("Site/digest", DIGESTS),
     _location("Site", USERS),
     _location("Site/members", ONLY_ANA),
     _location("Site/who/staff", ONLY_STAFF),
@@ -47,10 +73,11 @@ LOCATIONS = [
 
 def _prepare(home: Path) -> None:
     root = home / "sites" / "files"
-    for folder in ("", "members", "closed", "far", "cut", "who"):
+    for folder in ("", "members", "closed", "far", "cut", "who", "busy", "digest", "documents"):
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "index.html").write_text(f"<h1>{folder}</h1>")
     (root / "one.txt").write_text("one")
+    (root / "documents" / "secret.html").write_text("secret")
     (home / "sites" / "who").mkdir()
     (home / "sites" / "who" / "who.py").write_text(WHO)
 
@@ -75,7 +102,7 @@ def ask(site, target: str, fields: dict[str, str] | None = None, method: str = "
 
 
 def basic(name: str, password: str = "secret") -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+    return {"Authorization": credentials.basic(name, password)}
 
 
 def test_members(site):
@@ -115,12 +142,101 @@ AROUND = """
     /x/../members/ /%6dembers/ /m%65mbers/index.html /members%2f /members%2findex.html
     \\members\\index.html /members/./index.html /%2e/members/ /members/%2e%2e/members/
     /members/index.html;x=1 /one.txt /one.txt/ /One.txt /one.txt?x /one%2etxt
+    /%u006dembers/ /%u006D%65mbers/index.html /to-members /TO-MEMBERS /to-staff
+    /documents/secret.html http://other/members/ http://x:1/one.txt
     /who/%73taff /who/STAFF /who//staff /who/staff/%2e%2e/staff
 """
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PROPFIND"])
 def test_ways_around(site, method):
-    """No spelling of a protected path, and no verb, gets more than 401 (or no such URL)."""
+    """No spelling, no verb and no way within the server gets more than 401 (or no such URL)."""
     answers = {path: ask(site, path, method=method).status for path in AROUND.split()}
-    assert not {path: s for path, s in answers.items() if s not in (400, 401, 404)}
+    assert not {path: s for path, s in answers.items() if s not in (301, 400, 401, 404)}
+
+
+def test_ways_for_who_may(site):
+    """The same ways are open to those who are meant."""
+    ana = basic("ana")
+    assert [ask(site, "/documents/", method=m).status for m in ("GET", "HEAD")] == [401] * 2
+    assert ask(site, "/documents/", fields=ana).text == "secret"
+    assert ask(site, "/to-members", fields=ana).text == "<h1>members</h1>"
+    assert ask(site, "/to-staff", fields=ana).text == "Ana Basic"
+    assert ask(site, "/to-far", fields=ana).status == 403
+
+
+def test_old_clients(site):
+    """HTTP/1.0, with and without Host, and a request line that names another host."""
+    for head in (
+        b"GET /members/ HTTP/1.0\r\n\r\n",
+        b"GET /one.txt HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"GET http://x/one.txt HTTP/1.1\r\nHost: y\r\n\r\n",
+    ):
+        with Wire(site.port()) as wire:
+            wire.send(head)
+            assert wire.read().status in (400, 401), head
+
+
+def test_fields_that_claim_a_user(site):
+    """Nothing a client says but Authorization makes a user."""
+    claims = {"REMOTE_USER": "Ana", "Remote-User": "Ana", "X-Remote-User": "Ana"}
+    claims |= {"LOGON_USER": "Ana", "Auth-User": "Ana", "X-Original-URL": "/index.html"}
+    assert ask(site, "/who", fields=claims).text == "None None"
+    assert ask(site, "/members/", fields=claims).status == 401
+
+
+def test_digest(site):
+    """A client that answers a challenge is let in, once for each count."""
+    refused = ask(site, "/digest/")
+    assert refused.status == 401
+    digest, basics = refused.all("www-authenticate")
+    assert basics.startswith("Basic ")
+    said = {"Authorization": credentials.digest(digest, "eve", "secret", "/digest/")}
+    assert ask(site, "/digest/", fields=said).text == "<h1>digest</h1>"
+    again = ask(site, "/digest/", fields=said)
+    assert again.status == 401
+    assert "stale=true" in again.field("www-authenticate")
+
+
+def test_rate(site):
+    """denyByRequestRate: beyond the limit 403, for this part of the site."""
+    assert [ask(site, "/busy/").status for _ in range(5)] == [200] * 3 + [403] * 2
+    assert ask(site, "/").status == 200
+
+
+def test_what_the_log_says(site):
+    """Status, sub-status, win32 status and the user's name in the request log."""
+    ask(site, "/members/?logged", fields=basic("ana", "wrong"))
+    ask(site, "/members/?logged", fields=basic("ana"))
+    ask(site, "/far/?logged")
+
+    def lines() -> list[list[str]]:
+        texts = [f.read_text() for f in (site.home / "logs").glob("W3SVC1/*.log")]
+        return [line.split() for text in texts for line in text.splitlines() if " logged " in line]
+
+    found = wait_for("three lines", lambda: got if len(got := lines()) == 3 else [], limit_s=10)
+    # s-port cs-username c-ip; sc-status sc-substatus sc-win32-status time-taken
+    assert [(line[7], line[-4:-1]) for line in found] == [
+        ("-", ["401", "1", "1326"]),
+        ("Ana", ["200", "0", "0"]),
+        ("-", ["403", "6", "5"]),
+    ]
+
+
+def test_guesses_hold_up_nobody(site):
+    """While passwords are being checked, other requests are answered."""
+    left = threading.Semaphore(0)
+
+    def guess(number: int) -> None:
+        ask(site, "/members/", fields=basic("ana", f"guess {number}"))
+        left.release()
+
+    threads = [threading.Thread(target=guess, args=(n,)) for n in range(40)]
+    for thread in threads:
+        thread.start()
+    assert left.acquire(timeout=30)
+    assert all(ask(site, "/index.html").status == 200 for _ in range(10))
+    before = sum(left.acquire(blocking=False) for _ in threads)
+    assert before < len(threads) - 1
+    for thread in threads:
+        thread.join(60)

@@ -133,7 +133,7 @@ class EnvironBuilder:
             environ["wsgi.input"] = BytesIO(message.body)
         user = context.user
         if user is not None and user.remote_user_name:
-            environ["REMOTE_USER"] = user.remote_user_name
+            environ["REMOTE_USER"] = _as_bytes(user.remote_user_name)
             environ["AUTH_TYPE"] = user.authentication_type
         variables = context.variables
         if variables:
@@ -143,6 +143,11 @@ class EnvironBuilder:
                 else:
                     environ[name] = variable
         return environ
+
+
+def _as_bytes(text: str) -> str:
+    """UTF-8 as text of single bytes, which is what PEP 3333 calls a string."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _combine(environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:

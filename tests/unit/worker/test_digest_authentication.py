@@ -1,12 +1,10 @@
 """DigestAuthenticationModule and the arithmetic below it (RFC 7616)."""
 
-import hashlib
-import re
-
 import pytest
 from fake_exchange import WSGI, ask, make_server
 from hypothesis import given
 from hypothesis import strategies as st
+from support.credentials import digest, parameters
 from waiting import ask_and_wait, basic, challenges, outcome
 
 from was.config.password_hash import digest_hash, hash_password
@@ -15,7 +13,7 @@ from was.worker.modules import digest_authentication
 
 APP = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{environ.get('REMOTE_USER')} {environ.get('AUTH_TYPE')}".encode()]
+    return [f"{environ.get('REMOTE_USER')} {environ.get('AUTH_TYPE')}".encode("latin-1")]
 """
 
 
@@ -44,28 +42,8 @@ def server(tmp_path):
     return make
 
 
-def parameters(challenge):
-    return dict(re.findall(r'(\w+)="?([^",]+)"?', challenge.removeprefix("Digest ")))
-
-
-def answer(challenge, name="Ana", password="secret", *, uri="/x?y", method="GET", nc=1, **changes):
-    """What a client says to a challenge; `changes` replace parameters, None leaves one out."""
-    asked = parameters(challenge)
-    algorithm = {"MD5": "md5", "SHA-256": "sha256"}[asked["algorithm"]]
-
-    def digest(text):
-        return hashlib.new(algorithm, text.encode()).hexdigest()
-
-    ha1, ha2 = digest(f"{name}:{asked['realm']}:{password}"), digest(f"{method}:{uri}")
-    text = f"{ha1}:{asked['nonce']}:{nc:08x}:abc:auth:{ha2}"
-    given = {
-        "username": f'"{name}"', "realm": f'"{asked["realm"]}"', "nonce": f'"{asked["nonce"]}"',
-        "uri": f'"{uri}"', "algorithm": asked["algorithm"], "qop": "auth", "nc": f"{nc:08x}",
-        "cnonce": '"abc"', "response": f'"{digest(text)}"',
-    }  # fmt: skip
-    given.update(changes)
-    said = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
-    return [("Authorization", f"Digest {said}")]
+def answer(challenge, name="Ana", password="secret", *, uri="/x?y", **changes):
+    return [("Authorization", digest(challenge, name, password, uri, **changes))]
 
 
 def offers(made):

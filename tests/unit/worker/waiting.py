@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 
 from fake_exchange import FakeExchange, make_request
+from support import credentials
 
 from was.worker.server import WorkerServer
 
@@ -36,8 +36,7 @@ def outcome(exchange: FakeExchange) -> str:
 
 
 def basic(name: str, password: str) -> tuple[str, str]:
-    token = base64.b64encode(f"{name}:{password}".encode()).decode()
-    return "Authorization", f"Basic {token}"
+    return "Authorization", credentials.basic(name, password)
 
 
 def challenges(exchange: FakeExchange) -> list[str]:
