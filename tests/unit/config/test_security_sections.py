@@ -77,7 +77,7 @@ def test_every_fault_has_its_place(home):
     """File, line and section of each entry that could never hold; all at once."""
     bad = '<ipSecurity><add ipAddress="1.2.3" /></ipSecurity>\n<authentication><users>' \
           '<add name="a:b" /></users></authentication>'  # fmt: skip
-    with pytest.raises(Exception, match="1.2.3") as caught:
+    with pytest.raises(Exception, match=r"1\.2\.3") as caught:
         home.server(web=security(bad))
     errors = caught.value.errors
     sections = [e.section.rpartition("security/")[2] for e in errors]
