@@ -57,6 +57,7 @@ def test_a_spare_ends_with_its_manager(running):
     """Nobody would ever tell it anything."""
     spare, port = spare_of(running), running.port()
     running.expected_exit = None
+    assert get(port).status == 200  # there is a worker, which nobody could start later
     os.kill(running.server.status()["manager_pid"], signal.SIGKILL)
     wait_for("its end", lambda: spare not in running.server.processes())
     assert get(port).status == 200

@@ -1,7 +1,7 @@
 """The spare listener: a process that has imported everything, connected, and waits to be one.
 
-Most of what a new listener takes is the import of its code; clients wait meanwhile in the backlog of
-the ports. So a while after the listener is ready another one is started that is told nothing, opens
+Most of what a new listener takes is the import of its code, and clients wait meanwhile in the
+backlog. So a while after the listener is ready another one is started that is told nothing, opens
 nothing, and ends with its manager. When the listener dies the spare one becomes it, and the next
 spare is made.
 """
