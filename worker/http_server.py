@@ -32,9 +32,11 @@ from was.worker.hresult import (
     E_FAIL,
     E_INVALIDARG,
     ERROR_FILE_NOT_FOUND,
+    ERROR_INSUFFICIENT_BUFFER,
     ERROR_NOT_FOUND,
     ERROR_NOT_SUPPORTED,
     HResultError,
+    from_win32,
 )
 from was.worker.logon import LOGON_NETWORK_CLEARTEXT, Logon
 from was.worker.loop_limits import LoopLimits
@@ -58,6 +60,9 @@ if TYPE_CHECKING:
 __all__ = ["HttpServer"]
 
 GL = GlobalNotification
+
+# What the answer to a query may come to.
+MOST_ANSWER_BYTES = 1024 * 1024
 
 
 class HttpServer:
@@ -178,7 +183,10 @@ class HttpServer:
         """GL_RSCA_QUERY: the answer of the first module that has one, and its HRESULT."""
         provider = RscaQueryProvider(function, parameters)
         self.events.raise_event(GL.RSCA_QUERY, provider)
-        return provider.result
+        data, hresult = provider.result
+        if len(data) > MOST_ANSWER_BYTES:
+            return b"", from_win32(ERROR_INSUFFICIENT_BUFFER)
+        return data, hresult
 
     # ── files and caches ────────────────────────────────────────────────────────────────────────
 

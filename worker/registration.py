@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from was.errors import WasError
 from was.log import log
+from was.worker.global_module import GlobalModule
 from was.worker.http_module import HttpModule
 from was.worker.module_images import import_image
 from was.worker.notifications import (
@@ -53,20 +54,6 @@ class ModuleError(WasError):
 
     You get this while the worker starts; the worker does not become ready.
     """
-
-
-class GlobalModule:
-    """Base of global modules: override the `on_global_…` methods you registered for."""
-
-    def is_idle(self) -> bool:
-        """Asked after each reading of the configuration: whether requests need not reach it.
-
-        While every module that has registered for GL_PRE_BEGIN_REQUEST is idle, it is not raised.
-        """
-        return False
-
-    def terminate(self) -> None:
-        """The worker ends; last call."""
 
 
 class HttpModuleFactory(Protocol):
@@ -195,7 +182,7 @@ _warned: set[tuple[type, str]] = set()
 def global_method_of(module: GlobalModule, name: str) -> Callable[..., GlobalNotificationStatus]:
     """The same for a global module."""
     found = getattr(module, name, None)
-    if found is None:
+    if found is None or getattr(found, "__func__", None) is getattr(GlobalModule, name):
         _warn_once(type(module), name)
         return _global_continue
     method: Callable[..., GlobalNotificationStatus] = found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from was.log import log_exception
+from was.worker.hresult import ERROR_ALREADY_ASSIGNED, ERROR_INVALID_PARAMETER, HResultError
 
 __all__ = [
     "DispensedModuleContextContainer",
@@ -12,6 +13,8 @@ __all__ = [
     "NamedContextContainer",
     "StoredContext",
 ]
+
+_Key = TypeVar("_Key", int, str)
 
 
 class StoredContext(Protocol):
@@ -40,12 +43,12 @@ class ModuleContextContainer:
         return self._contexts.get(module_id)
 
     def set_module_context(self, context: StoredContext, module_id: int) -> None:
-        """Attach a context. ValueError if the module has one (ERROR_ALREADY_ASSIGNED).
+        """Attach a context. One that comes after the container's end is told of it at once.
 
-        One that comes after the container's end is told of it at once.
+        HResultError: ERROR_ALREADY_ASSIGNED if the module has one here, ERROR_INVALID_PARAMETER
+        for None.
         """
-        if self._contexts.setdefault(module_id, context) is not context:
-            raise ValueError(f"module {module_id} already has a context here")
+        _put(self._contexts, module_id, context, f"module {module_id}")
         if self._has_ended and self._contexts.pop(module_id, None) is not None:
             _cleanup(context)
 
@@ -80,15 +83,23 @@ class NamedContextContainer:
         return self._contexts.get(name)
 
     def set_named_context(self, context: StoredContext, name: str) -> None:
-        """Attach a context under a name. ValueError if the name is taken."""
-        if self._contexts.setdefault(name, context) is not context:
-            raise ValueError(f"{name} already has a context here")
+        """Attach a context under a name. HResultError as in set_module_context."""
+        _put(self._contexts, name, context, name)
 
     def cleanup(self) -> None:
         """Tell every context that the request ends."""
         while self._contexts:
             _, context = self._contexts.popitem()
             _cleanup(context)
+
+
+def _put(
+    contexts: dict[_Key, StoredContext], key: _Key, context: StoredContext | None, what: str
+) -> None:
+    if context is None:
+        raise HResultError(ERROR_INVALID_PARAMETER, "no context")
+    if key in contexts or contexts.setdefault(key, context) is not context:
+        raise HResultError(ERROR_ALREADY_ASSIGNED, f"{what} already has a context here")
 
 
 def _cleanup(context: StoredContext) -> None:

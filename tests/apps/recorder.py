@@ -6,10 +6,10 @@ method of Deeds that runs within that event.
 
 import os
 import threading
+import time
 from pathlib import Path
 
-from was.worker.notifications import GL_CONTINUE, GL_HANDLED, GlobalNotification
-from was.worker.registration import GlobalModule
+from was.api import GL_CONTINUE, GL_HANDLED, GlobalModule, GlobalNotification
 
 DATA = Path(__file__).resolve().parent / "data"
 ALL = sum(GlobalNotification)
@@ -100,6 +100,8 @@ class Recorder(GlobalModule):
 
     def on_suspend_process(self, provider):
         note("suspend")
+        while (DATA / "hold").exists():
+            time.sleep(0.005)
         provider.set_callback(Awake())
 
     def on_global_cache_operation(self, provider):

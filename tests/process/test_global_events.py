@@ -11,6 +11,8 @@ from support.pools import SCALE, calm_pool, rewrite
 from support.running import Running, place, simple_config
 from support.wire import get
 
+from was.manager.process import is_stopped
+
 Start = Callable[..., Running]
 
 MODULE = (
@@ -163,3 +165,25 @@ def test_suspended_and_resumed(start_server):
     wait_event(running, pid, "resumed")
     assert events(running, pid).count("suspend") >= 1
     assert events(running, pid).index("suspend") < events(running, pid).index("resumed")
+
+
+def test_a_request_calls_the_suspension_off(start_server):
+    """A request that comes while the modules get ready is answered at once; when they are ready at
+    last the worker is not stopped, since something has come up."""
+    model = {"idleTimeout": "00:01:00", "idleTimeoutAction": "Suspend"}
+    running = start(start_server, calm_pool(start="OnDemand", **model), time_scale=SCALE)
+    hold = running.folder() / "data" / "hold"
+    hold.touch()
+    assert get(running.port()).status == 200
+    wait_for("the sleeper", lambda: running.server.workers("Pool", "suspended"))
+    (pid,) = running.server.workers("Pool", "suspended")
+    wait_event(running, pid, "suspend")
+    assert not is_stopped(pid)
+    assert get(running.port()).status == 200
+    assert running.server.workers("Pool") == [pid]
+    hold.unlink()
+    wait_event(running, pid, "resumed")
+    assert get(running.port()).status == 200
+    wait_for("its sleep at last", lambda: is_stopped(pid))
+    assert events(running, pid).count("suspend") == 2
+    assert events(running, pid).count("resumed") == 1

@@ -117,6 +117,18 @@ def test_queries(serve):
     assert http.query("OTHER", "") == (b"", E_NOTIMPL)
 
 
+def test_an_answer_is_bounded(serve):
+    """What no administrator reads is not sent: ERROR_INSUFFICIENT_BUFFER."""
+
+    def answer(provider):
+        provider.get_output_buffer(2 << 20)
+        provider.set_result(2 << 20)
+        return GL_HANDLED
+
+    _, http = serve(Listening(rsca_query=answer))
+    assert http.query("", "") == (b"", 0x8007007A)
+
+
 def test_output_buffer_of_a_query(serve):
     """It grows on demand, keeps what is to be kept, and refuses to keep more than there is."""
     found = []
@@ -181,6 +193,32 @@ def test_recycling(serve):
     http.recycle_application("MACHINE/WEBROOT/APPHOST/Main/")
     assert asked == ["enough", "application MACHINE/WEBROOT/APPHOST/Main/"]
     assert error_of(http.recycle_application, "MACHINE/WEBROOT/APPHOST/none") == FILE_NOT_FOUND
+
+
+def test_a_worker_waits_for_applications_that_warm_up(serve):
+    """begin_application_warmup keeps a starting worker from its requests until the end that
+    belongs to it; query_is_warming_up tells."""
+    seen = []
+    server, _ = serve(Listening())
+    (application,) = server._applications
+    assert not application.query_is_warming_up()
+    application.begin_application_warmup()
+
+    def warm_up():
+        server.warm_up()
+        seen.append("warm")
+
+    thread = threading.Thread(target=warm_up)
+    thread.start()
+    thread.join(0.05)
+    assert application.query_is_warming_up()
+    assert seen == []
+    application.end_application_warmup()
+    thread.join(10)
+    assert seen == ["warm"]
+    assert not application.query_is_warming_up()
+    application.end_application_warmup()
+    assert not application.query_is_warming_up()
 
 
 def test_fragments(serve):
@@ -273,6 +311,45 @@ class Stored:
 
     def cleanup_stored_context(self):
         self.ended += 1
+
+
+def test_contexts_are_set_once(serve):
+    """ERROR_ALREADY_ASSIGNED for a second one, the same too; ERROR_INVALID_PARAMETER for none."""
+    _, http = serve(Listening())
+    container, stored = http.dispense_container(), Stored()
+    container.set_module_context(stored, 1)
+    assert error_of(container.set_module_context, stored, 1) == 0x80070055
+    assert error_of(container.set_module_context, Stored(), 1) == 0x80070055
+    assert error_of(container.set_module_context, None, 2) == INVALID_PARAMETER
+    container.set_module_context(Stored(), 2)
+    container.release_container()
+
+
+def test_an_end_is_told_once_whoever_comes_meanwhile():
+    """Contexts that are set while the container ends are told too, each exactly once."""
+    from was.worker.stored_contexts import ModuleContextContainer
+
+    for _ in range(50):
+        container = ModuleContextContainer()
+        contexts = [Stored() for _ in range(8)]
+        barrier = threading.Barrier(5)
+
+        def put(mine, container=container, barrier=barrier, contexts=contexts):
+            barrier.wait()
+            for number in mine:
+                container.set_module_context(contexts[number], number)
+
+        def end(container=container, barrier=barrier):
+            barrier.wait()
+            container.cleanup()
+
+        threads = [threading.Thread(target=put, args=[(n, n + 4)]) for n in range(4)]
+        threads.append(threading.Thread(target=end))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [context.ended for context in contexts] == [1] * 8
 
 
 def test_dispensed_containers_end_when_they_are_released(serve):
