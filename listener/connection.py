@@ -2,7 +2,8 @@
 
 Phases: HEAD (waiting for a request), BODY (its body arrives), BUSY (a worker has it, or it waits
 for one; what the client sends meanwhile is read ahead up to READ_AHEAD), LINGER (we closed our
-half and discard what comes, so that no reset destroys the last answer), CLOSED.
+half and discard what comes, so that no reset destroys the last answer), CLOSED; UPGRADED after a
+101, when the bytes are no HTTP any more.
 
 A connection has at most one request; pipelined ones wait in its buffer. The response of a request
 whose body has not been read is followed by a drain of up to DRAIN_BYTES or DRAIN_S, after which the
@@ -31,6 +32,7 @@ from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
 from was.listener.spool import Spool, SpoolAccount
+from was.listener.upgraded import Upgraded, upgrade_head
 
 if TYPE_CHECKING:
     from was.listener.routes import SiteRuntime
@@ -44,6 +46,7 @@ BUSY: Final = 2
 DRAIN: Final = 3
 LINGER: Final = 4
 CLOSED: Final = 5
+UPGRADED: Final = 6
 
 # Looking a member up on its class is slow where it is done for every request.
 ENDED = Progress.ENDED
@@ -83,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         "_status",
         "_stream",
         "_substatus",
+        "_upgraded",
         "_waits_for_room",
         "_wants_empty",
         "_win32",
@@ -121,6 +125,7 @@ class ClientConnection(asyncio.Protocol):
         self._log = ""
         self._status = 0
         self._substatus = 0
+        self._upgraded: Upgraded | None = None
         self._win32 = 0
         self.deadline = 0.0
         self.deadline_reason = ""
@@ -194,6 +199,8 @@ class ClientConnection(asyncio.Protocol):
             self._on_body(data)
         elif phase == BUSY:
             self._read_ahead(data)
+        elif phase == UPGRADED:
+            self._on_upgraded(data)
         elif phase == DRAIN:
             self._on_drain(data)
         elif phase == LINGER:
@@ -206,6 +213,9 @@ class ClientConnection(asyncio.Protocol):
         self._is_eof = True
         phase = self._phase
         if phase == BUSY:
+            return True
+        if self._upgraded is not None:
+            self._upgraded.ended()
             return True
         if phase == HEAD and self._buffer:
             # A pipelined request may wait for this turn's end; half a head is dropped there.
@@ -534,7 +544,10 @@ class ClientConnection(asyncio.Protocol):
         version = head.version
         status = item.status
         if not 200 <= status <= 599:
-            raise LocalProtocolError(f"status {status}")
+            if status != 101 or self._phase != BUSY:
+                raise LocalProtocolError(f"status {status}")
+            self._upgrade(request, item)
+            return
         block = item.block
         has_date, has_server = check_block(block)
         if has_server:
@@ -592,6 +605,42 @@ class ClientConnection(asyncio.Protocol):
             self._watch_sending()
         self.transport.write(data)
         self._feed_stream(request, body, more, fd, item.file_offset, item.file_length, item)
+
+    def _upgrade(self, request: ClientRequest, item: Response) -> None:
+        """101: from here on the bytes are the affair of worker and client (see upgraded.py)."""
+        data = upgrade_head(request, item, self._service.standing)
+        self._close_after = True
+        self._status = 101
+        request.progress = RESPONDING
+        request.is_upgraded = True
+        rest, self._buffer = self._buffer, b""
+        self._phase = UPGRADED
+        self._upgraded = Upgraded(request, rest)
+        stream = self._stream = ResponseStream(
+            self, request, length=-1, is_chunked=False, has_body=True
+        )
+        stream.sent_bytes = len(data)
+        self._watch_sending()
+        self.transport.write(data)
+        stream.add(item.body)
+        stream.advance()
+        if self._is_eof:
+            self._upgraded.ended()
+
+    def _on_upgraded(self, data: bytes) -> None:
+        assert self._upgraded is not None
+        self._upgraded.arrived(data)
+        if self._upgraded.is_full:
+            self._pause_reading()
+
+    def upgraded_pulled(self, count: int) -> bool:
+        """The worker wants more of what follows the head; False when nothing was upgraded."""
+        if self._upgraded is None:
+            return False
+        self._upgraded.pulled(count)
+        if not self._upgraded.is_full:
+            self._resume_reading()
+        return True
 
     def on_chunk(self, request: ClientRequest, item: ResponseChunk, fd: int) -> None:
         """More of the response."""
@@ -690,6 +739,7 @@ class ClientConnection(asyncio.Protocol):
     def _over(self, request: ClientRequest) -> None:
         """The request is answered and logged: keep the connection, drain it, or close it."""
         self.request = None
+        self._upgraded = None
         request.progress = ENDED
         request.connection = None
         if self._waits_for_room is not None:
@@ -864,6 +914,7 @@ class ClientConnection(asyncio.Protocol):
     def abort(self, why: str, reason: str = "Connection_Abandoned_By_AppPool") -> None:
         """Cut the connection: the client must see that its response is not whole."""
         request = self.request
+        self._upgraded = None
         if request is not None:
             self.request = None
             if self._log or request.progress is RESPONDING:
@@ -882,7 +933,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def is_waiting(self) -> bool:
         """Whether no request of it is with a pool."""
-        return self._phase != BUSY
+        return self._phase != BUSY and self._phase != UPGRADED
 
     def shut_down(self) -> None:
         """The listener is leaving: close when idle; a busy one closes after its response."""

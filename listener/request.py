@@ -61,6 +61,7 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     blamed: int = 0
     is_queued: bool = False
     is_suspect: bool = False
+    is_upgraded: bool = False  # 101: no time limit holds
     is_parked: bool = False  # it goes on without a thread: its row returns to the reserve
     is_body_complete: bool = True
     is_body_lost: bool = False

@@ -123,6 +123,8 @@ def _waits_for_client(request: ClientRequest, rows: list[Row]) -> bool:
     connection = request.connection
     if connection is None:
         return False
+    if request.is_upgraded:
+        return True
     if request.pull_granted > 0 and not request.is_body_complete:
         return True
     return request.has_answer_begun and connection.holds_worker_back()

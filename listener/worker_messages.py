@@ -287,6 +287,8 @@ class WorkerMessages:
             raise IllFormedMessageError(f"a pull of {item.count} bytes")
         if request.connection is None:
             return  # the client went while the worker asked: it is told already
+        if request.connection.upgraded_pulled(item.count):
+            return
         if request.spool is None:
             raise IllFormedMessageError("a pull without a body to pull")
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)

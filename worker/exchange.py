@@ -105,6 +105,11 @@ class Exchange(msgspec.Struct, eq=False):
         """Whether nothing of the body is left to read, as far as is known."""
         return self._is_body_complete and not self._rest
 
+    def expect_upgraded(self) -> None:
+        """After a 101: what is read from here on is what the client sends, until it ends that."""
+        self._is_body_complete = False
+        self._rest = b""
+
     def has_news(self) -> bool:
         """Whether more of the body has come, or never will."""
         return bool(self._chunks) or self.gone

@@ -214,3 +214,56 @@ async def gauge(scope, receive, send):
 
 waiting = []
 peak = [0]
+
+
+async def ws(scope, receive, send):
+    """Says back what it hears; some words have a meaning."""
+    assert scope["type"] == "websocket", scope["type"]
+    assert (await receive())["type"] == "websocket.connect"
+    asked = scope["query_string"].decode()
+    if asked == "refuse":
+        await send({"type": "websocket.close"})
+        return
+    if asked == "deny":
+        await send(
+            {"type": "websocket.http.response.start", "status": 451, "headers": [(b"x-a", b"b")]}
+        )
+        await send({"type": "websocket.http.response.body", "body": b"no", "more_body": False})
+        return
+    if asked == "raise":
+        raise RuntimeError("on purpose")
+    if asked == "nothing":
+        return
+    protocols = scope["subprotocols"]
+    await send(
+        {
+            "type": "websocket.accept",
+            "subprotocol": protocols[0] if protocols else None,
+            "headers": [(b"x-worker", str(os.getpid()).encode())],
+        }
+    )
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            events.append(f"disconnect {message['code']} {message['reason']}")
+            return
+        text = message.get("text")
+        if text == "close":
+            await send({"type": "websocket.close", "code": 4001, "reason": "asked"})
+        elif text == "return":
+            return
+        elif text == "raise":
+            raise RuntimeError("on purpose")
+        elif text == "kill":
+            os.kill(os.getpid(), 9)
+        elif text == "wrong":
+            await send({"type": "websocket.accept"})
+        elif text == "flood":
+            while True:
+                await send({"type": "websocket.send", "bytes": b"x" * 65536})
+        elif text == "deaf":
+            await asyncio.sleep(5)
+        elif text is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})

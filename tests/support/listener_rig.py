@@ -153,13 +153,15 @@ class Client:
 class FakeWorker:
     """A worker's queue channel; what it is sent lies in `inbox`."""
 
-    def __init__(self, rig, number):
+    def __init__(self, rig, number, reserve=0):
         self.rig = rig
-        fd = make_scoreboard(SLOTS)
+        fd = make_scoreboard(SLOTS + reserve)
         self.board = ScoreboardWriter(fd)
         self.identity = number.to_bytes(16, "big")
         pidfd = os.pidfd_open(os.getpid())
-        self.incarnation = Incarnation(number, os.getpid(), self.identity, SLOTS, pidfd, fd)
+        self.incarnation = Incarnation(
+            number, os.getpid(), self.identity, SLOTS, pidfd, fd, 0, reserve
+        )
         rig.pool.add_worker(self.incarnation)
         self.tell(m.Hello(m.PROTOCOL_VERSION, number, os.getpid(), SLOTS), source=100 + number)
         rig.pool.activate(number, [])
@@ -226,8 +228,8 @@ class Rig:
         self.workers = []
         self.clients = []
 
-    def worker(self):
-        self.workers.append(FakeWorker(self, len(self.workers) + 1))
+    def worker(self, reserve=0):
+        self.workers.append(FakeWorker(self, len(self.workers) + 1, reserve))
         return self.workers[-1]
 
     def client(self):

@@ -1,7 +1,7 @@
 """`python -P -m was.cli.application_check SPEC FOLDER`: can this be served?
 
 A process of its own, so that the command line never imports a user's code. Prints what is wrong
-on one line and exits with 1; a good application makes it silent.
+on one line and exits with 1; of a good application it prints the interface, "wsgi" or "asgi".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import os
 import sys
 
-__all__ = ["complaint_about", "split_spec"]
+__all__ = ["complaint_about", "interface_of", "split_spec"]
 
 DEFAULT_CALLABLES = ("application", "app")
 
@@ -42,10 +42,29 @@ def complaint_about(spec: str, folder: str) -> str:
         found = getattr(found, part)
     if not callable(found):
         return f"{spec} is not callable"
+    return ""
+
+
+def interface_of(found: object) -> str:
+    """What a callable is: asgi for a coroutine function, or one of three arguments; else wsgi."""
     call = getattr(found, "__call__", None)  # noqa: B004 its kind is wanted, not whether it exists
     if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
-        return f"{spec} is an ASGI application; this version serves WSGI"
-    return ""
+        return "asgi"
+    try:
+        parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return "wsgi"
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
+    return "asgi" if len(required) == 3 else "wsgi"
+
+
+def _find(spec: str) -> object:
+    module_name, name = split_spec(spec)
+    found: object = importlib.import_module(module_name)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def main() -> None:
@@ -53,7 +72,8 @@ def main() -> None:
     spec, folder = sys.argv[1:3]
     with contextlib.redirect_stdout(io.StringIO()):
         complaint = complaint_about(spec, folder)
-    print(complaint.replace("\n", " "), flush=True)
+        said = complaint.replace("\n", " ") if complaint else interface_of(_find(spec))
+    print(said, flush=True)
     os._exit(1 if complaint else 0)  # not for the threads that the application has started
 
 

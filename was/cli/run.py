@@ -49,7 +49,7 @@ TEMPLATE = """\
   </system.applicationHost>
   <system.webServer>
     <handlers>
-      <add name="run" path="*" verb="*" modules="WsgiModule" scriptProcessor={spec} />
+      <add name="run" path="*" verb="*" modules={module} scriptProcessor={spec} />
     </handlers>
   </system.webServer>
 </configuration>
@@ -90,6 +90,13 @@ class Address(NamedTuple):
     default=Path(),
     help="The application's folder, first on sys.path (default: this one).",
 )
+@click.option(
+    "--interface",
+    type=click.Choice(["auto", "wsgi", "asgi"]),
+    default="auto",
+    show_default=True,
+    help="What CALLABLE is; auto looks at it.",
+)
 @engine_option
 @home_option
 @click.pass_context
@@ -100,18 +107,20 @@ def command(
     processes: int,
     threads: int,
     app_dir: Path,
+    interface: str,
     engine: str,
 ) -> None:
-    """Serve one WSGI application until Ctrl-C, without a home of its own.
+    """Serve one WSGI or ASGI application until Ctrl-C, without a home of its own.
 
     :CALLABLE may be left out where it is `application` or `app`.
     """
     folder = app_dir.resolve()
     address = parse_bind(bind or _bind_of_environment())
-    spec = _checked(spec, folder)
+    spec, found = _checked(spec, folder)
+    interface = found if interface == "auto" else interface
     home = Path(tempfile.mkdtemp(prefix="was-run-"))
     try:
-        text = configuration(spec, folder, address, processes, threads)
+        text = configuration(spec, folder, address, processes, threads, interface)
         ctx.exit(_serve(home, text, engine))
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -131,7 +140,14 @@ def parse_bind(text: str) -> Address:
     return Address("" if host in ("*", "0.0.0.0") else host, int(port))
 
 
-def configuration(spec: str, folder: Path, address: Address, processes: int, threads: int) -> str:
+def configuration(
+    spec: str,
+    folder: Path,
+    address: Address,
+    processes: int,
+    threads: int,
+    interface: str = "wsgi",
+) -> str:
     """The applicationHost.config that serves just this application."""
     return TEMPLATE.format(
         processes=quoteattr(str(processes)),
@@ -139,6 +155,7 @@ def configuration(spec: str, folder: Path, address: Address, processes: int, thr
         folder=quoteattr(str(folder)),
         binding=quoteattr(address.binding_information),
         spec=quoteattr(spec),
+        module=quoteattr("AsgiModule" if interface == "asgi" else "WsgiModule"),
     )
 
 
@@ -147,8 +164,8 @@ def _bind_of_environment() -> str:
     return f"*:{port}" if port else "127.0.0.1:8000"
 
 
-def _checked(spec: str, folder: Path) -> str:
-    """The spec with its callable. Raises HomeError with the reason why it cannot be served."""
+def _checked(spec: str, folder: Path) -> tuple[str, str]:
+    """The spec with its callable, and its interface. Raises HomeError with why it has none."""
     from was.cli.application_check import DEFAULT_CALLABLES, split_spec
 
     module, name = split_spec(spec)
@@ -165,7 +182,7 @@ def _checked(spec: str, folder: Path) -> str:
             check=False,
         )
         if done.returncode == 0:
-            return whole
+            return whole, done.stdout.strip() or "wsgi"
         complaint = complaint or done.stdout.strip()
     raise HomeError(complaint or f"{spec} ended the process that imported it")
 

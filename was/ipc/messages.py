@@ -13,6 +13,7 @@ The order of a request's messages, as the listener sees it:
 
     Request ─▶   Response(more=False)                                 the usual case: one each way
     Request ─▶   Response(more=True)  ResponseChunk(more=True)*  ResponseChunk(more=False)
+    Request ─▶   Response(status=101, more=True), then bytes both ways: ResponseChunk and BodyChunk
     BodyChunk*   only after a BodyPull grants them; CancelRequest at any time after Request
     the message with more=False, or AbortResponse, is the END: it returns the slot's credit
 

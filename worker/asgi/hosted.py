@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ __all__ = ["HostedApplication"]
 # An application whose startup failed (a database that is not there yet) is tried again, by a
 # request, after so many seconds.
 RETRY_S = 5.0
+# How long work goes on for requests that have been answered, when the worker is to end.
+BACKGROUND_S = 10.0
 
 
 class HostedApplication:
@@ -26,7 +29,8 @@ class HostedApplication:
         self.reference = reference
         self.application: Callable[..., Any] | None = None  # once it has started
         self.state: dict[str, Any] | None = None
-        self.running = 0  # calls of it, those included whose response has ended
+        # Tasks that call it, those included whose response has ended.
+        self.running: set[asyncio.Task[Any]] = set()
         self._loader = loader
         self._loop = loop
         self._lock = threading.Lock()
@@ -67,8 +71,8 @@ class HostedApplication:
 
     async def _stop(self, lifespan: Lifespan) -> None:
         """After what it still does for requests that have been answered."""
-        import asyncio
-
-        while self.running:  # noqa: ASYNC110 requests are not to pay for an event
-            await asyncio.sleep(0.02)
+        if self.running:
+            await asyncio.wait(self.running, timeout=BACKGROUND_S)
+            for task in self.running:
+                task.cancel("the worker ends")
         await lifespan.stop()

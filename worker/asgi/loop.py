@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from was.log import log, log_exception
 from was.worker.application_calls import RequestInterruptedError, inject
+from was.worker.asgi.sockets import OpenSockets
 
 __all__ = ["LoopThread"]
 
@@ -47,6 +48,7 @@ class LoopThread:
         self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.loop = _new_loop()
+        self.sockets = OpenSockets()
         self._thread = threading.Thread(target=self._main, name="event-loop", daemon=True)
         self._thread.start()
 

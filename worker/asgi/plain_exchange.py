@@ -63,6 +63,10 @@ class AsyncExchange(Protocol):
         """Bytes of the body; None: not yet."""
         ...
 
+    def expect_upgraded(self) -> None:
+        """After a 101: bytes follow."""
+        ...
+
     def has_news(self) -> bool:
         """Whether `read_nowait` has something to say."""
         ...
@@ -118,6 +122,9 @@ class PlainExchange:
         data = self._exchange.read(size)
         self.is_body_read = not data
         return data
+
+    def expect_upgraded(self) -> None:
+        """Nothing follows."""
 
     def has_news(self) -> bool:
         """There is always an answer."""

@@ -16,22 +16,38 @@ from was.worker.exchange import Exchange
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
+    GL_CONTINUE,
     PENDING,
+    GlobalNotification,
+    GlobalNotificationStatus,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.websocket.handshake import (
+    VERSION,
+    BadHandshakeError,
+    is_upgrade,
+    read_handshake,
+)
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.asgi.hosted import HostedApplication
     from was.worker.asgi.loop import LoopThread
-    from was.worker.asgi.plain_exchange import AsyncExchange
+    from was.worker.asgi.run import RequestRun
     from was.worker.call_lists import HandlerPlan
     from was.worker.context import HttpContext
     from was.worker.loop_limits import LoopLimits
 
 E_FAIL = 0x80004005
+ERROR_INVALID_DATA = 0x8007000D
+WEB_SOCKET = "system.webServer/webSocket"
 # A module may make a mapping, and so a plan, for every request.
 READY_LIMIT = 256
 
@@ -82,6 +98,13 @@ class AsgiFactory(ApplicationModuleFactory):
             container.set_module_context(found, self.module_id)
         return found.get(reference)
 
+    def leave(self) -> None:
+        """The worker takes no more requests: WebSockets are told to come back elsewhere."""
+        loop = self._loop
+        if loop is not None:
+            limit_s = self.server.limits.shutdown_time_limit_s
+            loop.submit(lambda: loop.sockets.leave(limit_s))
+
     def terminate(self) -> None:
         """The worker ends: so does the loop."""
         if self._loop is not None:
@@ -122,11 +145,19 @@ class AsgiHandler(HttpModule):
     def __init__(self, application: HttpApplication, factory: AsgiFactory) -> None:
         from was.worker.asgi.http import HttpRun
         from was.worker.asgi.plain_exchange import PlainExchange
+        from was.worker.asgi.websocket import SocketSettings, WebSocketRun
 
         self._factory = factory
         self._loop = factory.loop
         self._make_run = HttpRun
         self._make_plain = PlainExchange
+        self._make_socket = WebSocketRun
+        section = application.settings.sections.get(WEB_SOCKET)
+        self._sockets = SocketSettings(
+            section is not None and bool(section["enabled"]),
+            int(str(section["receiveBufferLimit"])) if section is not None else 0,
+            float(str(section["pingInterval"])) if section is not None else 0.0,
+        )
         # What runs for a plan, once it has started; plans are made anew with the configuration.
         self._ready: dict[HandlerPlan | None, HostedApplication] = {}
         for handler in application.settings.handlers.entries:
@@ -147,16 +178,39 @@ class AsgiHandler(HttpModule):
                 return _refuse(context, outcome)
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = hosted
-        exchange: AsyncExchange
-        if type(context.exchange) is Exchange:
-            exchange = context.exchange
-        else:
-            exchange = self._make_plain(context.exchange)
-        can_end_here = not self._factory.server.limits.has_foreign_modules
-        run = self._make_run(context, exchange, hosted, self._loop, can_end_here=can_end_here)
-        exchange.park()
+        run = self._run(context, hosted)
+        if run is None:
+            return FINISH_REQUEST
+        run.exchange.park()
         self._loop.submit(lambda: self._loop.start_request(run.run))
         return PENDING
+
+    def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:
+        """What runs the request; None for a WebSocket that cannot be."""
+        can_end_here = not self._factory.server.limits.has_foreign_modules
+        exchange = context.exchange
+        if type(exchange) is not Exchange:
+            plain = self._make_plain(exchange)
+            return self._make_run(context, plain, hosted, self._loop, can_end_here=can_end_here)
+        if self._sockets.is_enabled and is_upgrade(
+            context.method, context.message.version, context.fields
+        ):
+            try:
+                handshake = read_handshake(context.fields)
+            except BadHandshakeError as error:
+                _refuse_handshake(context, error)
+                return None
+            return self._make_socket(
+                context,
+                exchange,
+                hosted,
+                self._loop,
+                can_end_here=can_end_here,
+                handshake=handshake,
+                settings=self._sockets,
+                sockets=self._loop.sockets,
+            )
+        return self._make_run(context, exchange, hosted, self._loop, can_end_here=can_end_here)
 
     def on_async_completion(
         self,
@@ -180,12 +234,35 @@ def _refuse(context: HttpContext, failure: Failure) -> RequestNotificationStatus
     return FINISH_REQUEST
 
 
+def _refuse_handshake(context: HttpContext, error: BadHandshakeError) -> None:
+    """400.11; 426 with the version that is spoken here (RFC 6455, 4.4)."""
+    response = context.response
+    response.set_status(error.status, "", 11 if error.status == 400 else 0, ERROR_INVALID_DATA)
+    response.set_error_description(str(error))
+    if error.status == 426:
+        response.set_header("Sec-WebSocket-Version", VERSION)
+
+
+class StopListening(GlobalModule):
+    """WebSockets do not end by themselves: they are told when the worker is to go."""
+
+    def __init__(self, factory: AsgiFactory) -> None:
+        self._factory = factory
+
+    def on_global_stop_listening(self, provider: object) -> GlobalNotificationStatus:
+        """GL_STOP_LISTENING."""
+        self._factory.leave()
+        return GL_CONTINUE
+
+
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: Server
 ) -> None:
-    """Subscribe to EXECUTE_REQUEST_HANDLER."""
+    """Subscribe to EXECUTE_REQUEST_HANDLER and STOP_LISTENING."""
+    factory = AsgiFactory(http_server, registration_info.id)
     registration_info.set_request_notifications(
-        AsgiFactory(http_server, registration_info.id),
-        RequestNotification.EXECUTE_REQUEST_HANDLER,
-        0,
+        factory, RequestNotification.EXECUTE_REQUEST_HANDLER, 0
+    )
+    registration_info.set_global_notifications(
+        StopListening(factory), GlobalNotification.STOP_LISTENING
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from was.cli.application_check import interface_of
 from was.cli.run import Address, command, configuration, parse_bind
 from was.config.files import load_server
 
@@ -94,11 +95,6 @@ def test_the_callable_must_be_named_or_usual():
         ("raise SystemExit(0)", "mod:app", "mod cannot be imported: SystemExit: 0"),
         ("", "mod:app", "mod has no 'app'"),
         ("app = 3", "mod:app", "mod:app is not callable"),
-        (
-            "async def app(scope, receive, send): ...",
-            "mod:app",
-            "mod:app is an ASGI application; this version serves WSGI",
-        ),
     ],
 )
 def test_an_application_that_cannot_be_served_is_refused_in_one_line(
@@ -112,5 +108,24 @@ def test_an_application_that_cannot_be_served_is_refused_in_one_line(
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == complaint.format(folder=tmp_path)
+    assert done.stdout.strip() == (complaint.format(folder=tmp_path) or "wsgi")
     assert done.returncode == (1 if complaint else 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "interface"),
+    [
+        ("def app(environ, start_response): ...", "wsgi"),
+        ("async def app(scope, receive, send): ...", "asgi"),
+        ("class A:\n async def __call__(self, scope, receive, send): ...\napp = A()", "asgi"),
+        ("class A:\n def __call__(self, environ, start_response): ...\napp = A()", "wsgi"),
+        ("def app(scope, receive, send): return other(scope, receive, send)", "asgi"),
+        ("import functools\nasync def a(s, r, t): ...\napp = functools.partial(a)", "asgi"),
+        ("app = print", "wsgi"),
+    ],
+)
+def test_the_interface_is_seen_from_the_callable(source, interface):
+    """A coroutine function, or three arguments: ASGI; all else is WSGI."""
+    names: dict[str, object] = {}
+    exec(source, names)
+    assert interface_of(names["app"]) == interface

@@ -10,6 +10,7 @@ from was.errors import LocalProtocolError
 from was.worker.asgi.http_cycle import TABLE, HttpCycle, State
 from was.worker.asgi.lifespan import TABLE as LIFESPAN_TABLE
 from was.worker.asgi.lifespan import Phase
+from was.worker.asgi.websocket_cycle import SocketState, WebSocketCycle
 
 START = {"type": "http.response.start", "status": 200}
 # One letter for each kind of message, so that what is right is a regular expression.
@@ -125,6 +126,58 @@ def test_lifespan_messages_have_their_phase():
     """startup's before the first request, shutdown's after the last, each once."""
     assert {phase for phase, _ in LIFESPAN_TABLE} == {Phase.STARTING, Phase.STOPPING}
     assert all(("startup" in kind) == (phase is Phase.STARTING) for phase, kind in LIFESPAN_TABLE)
+
+
+# ── WebSocket ───────────────────────────────────────────────────────────────────────────────────
+
+SOCKET_MESSAGES = {
+    "a": {"type": "websocket.accept"},
+    "c": {"type": "websocket.close"},
+    "s": {"type": "websocket.send", "text": "x"},
+    "d": {"type": "websocket.http.response.start", "status": 404},
+    "e": {"type": "websocket.http.response.body", "body": b"x", "more_body": True},
+    "f": {"type": "websocket.http.response.body", "body": b"x"},
+    "x": {"type": "http.response.start", "status": 200},
+}
+RIGHT_SOCKET = re.compile(r"(as*c?|c|de*f?)?")
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+def test_every_sequence_of_a_websocket_is_taken_as_far_as_it_is_right(length):
+    """accept, send, close; or a refusal; or a denial response; nothing after the end."""
+    for letters in itertools.product(SOCKET_MESSAGES, repeat=length):
+        text = "".join(letters)
+        expected = next(n for n in range(length, -1, -1) if RIGHT_SOCKET.fullmatch(text[:n]))
+        cycle = WebSocketCycle()
+        taken = 0
+        for letter in text:
+            try:
+                cycle.take(SOCKET_MESSAGES[letter])
+            except LocalProtocolError:
+                break
+            taken += 1
+        assert taken == expected, text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "websocket.send"},
+        {"type": "websocket.send", "text": "a", "bytes": b"a"},
+        {"type": "websocket.send", "text": b"a"},
+        {"type": "websocket.send", "bytes": "a"},
+        {"type": "websocket.close", "code": 1006},
+        {"type": "websocket.close", "code": 5000},
+        {"type": "websocket.close", "code": "1000"},
+    ],
+)
+def test_an_ill_formed_message_of_a_websocket_is_refused(message):
+    """Exactly one of text and bytes; a code that may be on the wire (RFC 6455, 7.4)."""
+    cycle = WebSocketCycle()
+    cycle.take({"type": "websocket.accept"})
+    with pytest.raises(LocalProtocolError):
+        cycle.take(message)
+    assert cycle.state is SocketState.OPEN
 
 
 # ── through the module ──────────────────────────────────────────────────────────────────────────

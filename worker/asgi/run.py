@@ -1,0 +1,202 @@
+"""RequestRun: what runs of every scope have in common: their task, their end, and news of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from was import faults
+from was.errors import LocalProtocolError, WasError
+from was.ipc.scoreboard import RequestState
+from was.log import log_exception
+from was.worker.application_calls import RequestInterruptedError, forget
+from was.worker.asgi.marks import marked
+from was.worker.exchange import ClientGoneError
+from was.worker.notifications import CONTINUE
+from was.worker.pipeline import refuse_failed
+
+if TYPE_CHECKING:
+    from was.worker.asgi.hosted import HostedApplication
+    from was.worker.asgi.loop import LoopThread
+    from was.worker.asgi.plain_exchange import AsyncExchange
+    from was.worker.context import HttpContext
+
+__all__ = ["BLOCK_BYTES", "ClientDisconnectedError", "RequestRun"]
+
+# A block of a body that is streamed; with modules that change it there is room for its growth.
+BLOCK_BYTES = 65536
+_STARTED = int(RequestState.STARTED)
+
+
+class ClientDisconnectedError(WasError, OSError):
+    """send() raises this when nobody is there any more (ASGI 2.4: an OSError)."""
+
+
+class RequestRun:
+    """One request on the event loop; all of it runs on the loop's thread, and never blocks it."""
+
+    __slots__ = (
+        "can_end_here",
+        "context",
+        "exchange",
+        "hosted",
+        "is_over",
+        "loop",
+        "task",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        context: HttpContext,
+        exchange: AsyncExchange,
+        hosted: HostedApplication,
+        loop: LoopThread,
+        *,
+        can_end_here: bool,
+    ) -> None:
+        """`can_end_here`: what is left of the pipeline is ours alone, and may run on the loop."""
+        self.context = context
+        self.exchange = exchange
+        self.hosted = hosted
+        self.loop = loop
+        self.can_end_here = can_end_here
+        self.is_over = False
+        self.task: asyncio.Task[Any] | None = None
+        self.waiters: list[asyncio.Future[None]] = []
+
+    # ── for each kind ───────────────────────────────────────────────────────────────────────────
+
+    def scope(self) -> dict[str, Any]:
+        """What the application is called with."""
+        raise NotImplementedError
+
+    async def receive(self) -> dict[str, Any]:
+        """What the application is told next."""
+        raise NotImplementedError
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """What it says."""
+        raise NotImplementedError
+
+    def check_whole(self) -> None:
+        """It has returned. Raises LocalProtocolError where it has not said all."""
+        raise NotImplementedError
+
+    def returned(self) -> None:
+        """It has returned or raised, and its request is not over: the end, now or soon."""
+        self.end()
+
+    def has_news(self) -> None:
+        """Something has come for this request."""
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Call the application; end the request if it has not."""
+        context, exchange, hosted = self.context, self.exchange, self.hosted
+        proof = context.proof
+        self.task = task = asyncio.current_task()
+        assert task is not None
+        exchange.never_waits = True
+        exchange.ring_on_arrival(self._news)
+        hosted.running.add(task)
+        try:
+            if exchange.gone:
+                raise ClientDisconnectedError("the client has gone")  # noqa: TRY301 one way out
+            scope = self.scope()
+            # From here on code that is not ours runs: only now can a second run do harm.
+            exchange.words[exchange.row] = proof | _STARTED
+            faults.reach("worker.begun")
+            assert hosted.application is not None
+            await marked(proof, _call(hosted.application, scope, self.receive, self.send))
+            if not self.is_over:
+                self.check_whole()
+        except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
+            self.failed(error)
+        finally:
+            hosted.running.discard(task)
+            if not self.is_over:
+                self.returned()
+
+    def failed(self, error: BaseException) -> None:
+        """What the application raised; after its response it can only be logged."""
+        context = self.context
+        is_interrupted = isinstance(error, RequestInterruptedError) or (
+            isinstance(error, asyncio.CancelledError) and self.exchange.is_overdue
+        )
+        if isinstance(error, RequestInterruptedError):
+            forget(context.proof)
+        if not isinstance(error, ClientDisconnectedError | ClientGoneError):
+            log_exception(
+                "request_interrupted" if is_interrupted else "application_error",
+                error,
+                application=self.hosted.reference,
+                request=context.request_id,
+                url=context.message.target,
+            )
+        if self.is_over:
+            return
+        if is_interrupted or self.exchange.started or self.exchange.gone:
+            context.is_cut = True
+        else:
+            refuse_failed(context, error, "AsgiModule", "EXECUTE_REQUEST_HANDLER")
+
+    def end(self) -> None:
+        """Have the pipeline go on: what is left of it sends the rest, and ends the request."""
+        if self.is_over:
+            return
+        self.is_over = True
+        context = self.context
+        context.is_handled = True
+        if self.can_end_here:
+            context.indicate_completion(CONTINUE)
+        else:
+            context.post_completion(0)
+        self.wake()
+
+    # ── news of the exchange ────────────────────────────────────────────────────────────────────
+
+    def _news(self) -> None:
+        """From the thread that leads: something of this request has come."""
+        if self.exchange.is_overdue:
+            self.loop.cancel(self._take_news)
+        else:
+            self.loop.submit(self._take_news)
+
+    def _take_news(self) -> None:
+        if not self.is_over:
+            self.has_news()
+        self.wake()
+        if self.exchange.is_overdue and not self.is_over and self.task is not None:
+            self.task.cancel("the time limit of the request has passed")
+
+    def wake(self) -> None:
+        """Whoever waits looks again."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, is_there: Callable[[], bool]) -> None:
+        """Wait until news makes it true."""
+        while not is_there():
+            waiter = self.loop.loop.create_future()
+            self.waiters.append(waiter)
+            await waiter
+
+
+async def _call(
+    application: Callable[..., Any],
+    scope: dict[str, Any],
+    receive: Callable[[], Any],
+    send: Callable[[MutableMapping[str, Any]], Any],
+) -> None:
+    result = application(scope, receive, send)
+    if not hasattr(result, "__await__"):
+        raise LocalProtocolError(
+            f"an ASGI application must be awaitable, this returned {type(result).__name__}:"
+            " is it a WSGI one?"
+        )
+    await result

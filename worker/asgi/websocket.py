@@ -1,0 +1,329 @@
+"""WebSocketRun: one WebSocket on the event loop, between the application and the exchange.
+
+The request stays open after the 101: its exchange carries frames both ways, under the windows of
+any body. What the client sends is read as long as little waits for the application; pings are
+answered meanwhile. Frames leave in order through `_out`; `send` waits until its own has left.
+
+The request ends when both sides have closed, when the client has gone, or CLOSE_WAIT_S after our
+own close. The application may go on a while, or be gone before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from was.errors import LocalProtocolError
+from was.worker.application_calls import outside
+from was.worker.asgi.fields import encode
+from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
+from was.worker.asgi.scope import request_scope, was_extension
+from was.worker.asgi.websocket_cycle import (
+    ACCEPT,
+    CLOSE,
+    DENY,
+    DENY_BODY,
+    REFUSE,
+    SEND,
+    SocketState,
+    WebSocketCycle,
+)
+from was.worker.exchange import ClientGoneError
+from was.worker.response import REASONS
+from was.worker.websocket.frames import CLOSED, OPEN, Frames, choose_extensions
+
+if TYPE_CHECKING:
+    from was.worker.asgi.hosted import HostedApplication
+    from was.worker.asgi.loop import LoopThread
+    from was.worker.asgi.plain_exchange import AsyncExchange
+    from was.worker.asgi.sockets import OpenSockets
+    from was.worker.context import HttpContext
+    from was.worker.websocket.handshake import Handshake
+
+__all__ = ["SocketSettings", "WebSocketRun"]
+
+CLOSE_WAIT_S = 10.0
+# So much may wait for the application, or for the client, before the client is read no more.
+HELD_BYTES = 65536
+
+NORMAL, GOING_WRONG, RESTART = 1000, 1011, 1012
+
+
+class SocketSettings:
+    """system.webServer/webSocket."""
+
+    __slots__ = ("is_enabled", "ping_interval_s", "receive_limit_bytes")
+
+    def __init__(self, is_enabled: bool, receive_limit_bytes: int, ping_interval_s: float) -> None:
+        self.is_enabled = is_enabled
+        self.receive_limit_bytes = receive_limit_bytes  # of one message, unfolded
+        self.ping_interval_s = ping_interval_s  # 0 = none
+
+
+class WebSocketRun(RequestRun):
+    """One WebSocket."""
+
+    __slots__ = (
+        "_cycle",
+        "_frames",
+        "_handshake",
+        "_has_connected",
+        "_left_bytes",
+        "_pongs",
+        "_settings",
+        "_sockets",
+        "_timers",
+    )
+
+    def __init__(
+        self,
+        context: HttpContext,
+        exchange: AsyncExchange,
+        hosted: HostedApplication,
+        loop: LoopThread,
+        *,
+        can_end_here: bool,
+        handshake: Handshake,
+        settings: SocketSettings,
+        sockets: OpenSockets,
+    ) -> None:
+        super().__init__(context, exchange, hosted, loop, can_end_here=can_end_here)
+        self._cycle = WebSocketCycle()
+        self._handshake = handshake
+        self._settings = settings
+        self._sockets = sockets
+        self._frames: Frames | None = None
+        self._has_connected = False
+        self._left_bytes = b""  # of a frame that did not go whole
+        self._pongs = 0
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def scope(self) -> dict[str, Any]:
+        """Of type websocket."""
+        is_secure = self.context.message.secure
+        scope = request_scope(
+            self.context, "websocket", "wss" if is_secure else "ws", self.hosted.state
+        )
+        scope["subprotocols"] = self._handshake.subprotocols
+        scope["extensions"] = {"was": was_extension(self.context), "websocket.http.response": {}}
+        return scope
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def check_whole(self) -> None:
+        """It may return at any time, but for an unanswered handshake."""
+        if self._cycle.state in (SocketState.CONNECTING, SocketState.DENYING):
+            if self.exchange.gone:
+                self.context.is_cut = True
+                return
+            raise LocalProtocolError(f"the application returned in state {self._cycle.state.name}")
+        self._begin_close(NORMAL, "")
+
+    def failed(self, error: BaseException) -> None:
+        """The client is told 1011 where it has a WebSocket."""
+        super().failed(error)
+        if self._frames is not None and not self.exchange.gone and not self.exchange.is_overdue:
+            self.context.is_cut = False
+            self._begin_close(GOING_WRONG, "")
+
+    def returned(self) -> None:
+        """An open WebSocket ends with its closing handshake."""
+        if self._frames is None or self.exchange.gone or self._frames.state == CLOSED:
+            self.end()
+
+    def end(self) -> None:
+        """As for any request; timers and registry let go first."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+        self._sockets.discard(self)
+        if self.exchange.gone:
+            self.context.is_cut = True
+        super().end()
+
+    def go_away(self) -> None:
+        """The worker is being replaced."""
+        self._begin_close(RESTART, "service restart")
+
+    def _begin_close(self, code: int, reason: str) -> None:
+        frames = self._frames
+        if frames is None or self.is_over or frames.state != OPEN:
+            return
+        frames.close(code, reason)
+        self._timers.append(self.loop.loop.call_later(CLOSE_WAIT_S, self.end))
+        self.has_news()
+        self.wake()
+
+    # ── receive ─────────────────────────────────────────────────────────────────────────────────
+
+    async def receive(self) -> dict[str, Any]:
+        """connect, then what the client says, then disconnect."""
+        if not self._has_connected:
+            self._has_connected = True
+            return {"type": "websocket.connect"}
+        await self.wait(self._can_receive)
+        frames = self._frames
+        if frames is not None and frames.messages:
+            message = frames.take()
+            if frames.waiting_bytes < HELD_BYTES:
+                outside(self.context.proof, self.has_news)
+            if isinstance(message, str):
+                return {"type": "websocket.receive", "text": message}
+            return {"type": "websocket.receive", "bytes": message}
+        code = frames.close_code if frames is not None else 1006
+        reason = frames.close_reason if frames is not None else ""
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+    def _can_receive(self) -> bool:
+        frames = self._frames
+        if self.is_over or self.exchange.gone:
+            return True
+        return frames is not None and bool(frames.messages or frames.state != OPEN)
+
+    # ── send ────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """One message of the application."""
+        if self.exchange.gone or (self.is_over and self._cycle.state is SocketState.OPEN):
+            raise ClientDisconnectedError("the client has gone")
+        cycle, proof = self._cycle, self.context.proof
+        frames = self._frames
+        if frames is not None and frames.state != OPEN and cycle.state is SocketState.OPEN:
+            raise ClientDisconnectedError("the WebSocket has been closed")
+        action = cycle.take(message)
+        if action == SEND:
+            assert frames is not None
+            frames.send(cycle.data)
+            outside(proof, self.has_news)
+            await self.wait(self._has_left)
+        elif action == ACCEPT:
+            outside(proof, self._accept)
+        elif action == CLOSE:
+            outside(proof, self._begin_close, cycle.code, cycle.reason)
+        elif action == REFUSE:
+            outside(proof, self._refuse)
+        elif action == DENY:
+            self._set_head(cycle.status)
+        elif action == DENY_BODY:
+            await self._deny()
+
+    def _has_left(self) -> bool:
+        frames = self._frames
+        return (
+            self.is_over
+            or self.exchange.gone
+            or frames is None
+            or not (frames.out or self._left_bytes)
+        )
+
+    def _set_head(self, status: int) -> None:
+        response, fields = self.context.response, self._cycle.fields
+        response.status = status
+        response.reason = REASONS.get(status, "")
+        response.set_encoded_fields(fields.pairs, fields.block)
+        response.content_length = fields.content_length
+
+    def _refuse(self) -> None:
+        self.context.response.set_status(403)
+        self.end()
+
+    async def _deny(self) -> None:
+        """websocket.http.response.body: a response of the application's own."""
+        cycle, response = self._cycle, self.context.response
+        data = cycle.data
+        assert isinstance(data, bytes)
+        if data:
+            response.chunks.append(data)
+        if cycle.state is SocketState.OVER:
+            outside(self.context.proof, self.end)
+        else:
+            await self.wait(self.exchange.is_writable)
+            outside(self.context.proof, response.flush)
+
+    def _accept(self) -> None:
+        """101: from here on the exchange carries frames."""
+        context, cycle, handshake = self.context, self._cycle, self._handshake
+        extensions, text = choose_extensions(handshake.extensions)
+        own = [(b"Sec-WebSocket-Accept", handshake.accept.encode())]
+        if cycle.subprotocol:
+            own.append((b"Sec-WebSocket-Protocol", cycle.subprotocol.encode()))
+        if text:
+            own.append((b"Sec-WebSocket-Extensions", text.encode()))
+        fields = encode(own)
+        cycle.fields.pairs = fields.pairs + cycle.fields.pairs
+        cycle.fields.block = fields.block + cycle.fields.block
+        cycle.fields.content_length = -1
+        self._set_head(101)
+        try:
+            context.response.flush()
+        except ClientGoneError:
+            raise ClientDisconnectedError("the client has gone") from None
+        self._frames = Frames(extensions, self._settings.receive_limit_bytes)
+        self.exchange.expect_upgraded()
+        self._sockets.add(self)
+        if self._settings.ping_interval_s > 0:
+            self._ping_later()
+        self.has_news()
+
+    # ── both ways ───────────────────────────────────────────────────────────────────────────────
+
+    def has_news(self) -> None:
+        """Read what has come, as far as there is room for it; write what may go."""
+        frames = self._frames
+        if frames is None or self.is_over:
+            return
+        try:
+            while frames.state != CLOSED and frames.waiting_bytes < HELD_BYTES:
+                if len(frames.out) > 64:
+                    break  # it asks faster than it reads the answers
+                data = self.exchange.read_nowait(BLOCK_BYTES)
+                if data is None:
+                    break
+                if data:
+                    frames.receive(data)
+                else:
+                    frames.lost()
+                self._write()
+        except ClientGoneError:
+            frames.lost()
+        self._write()
+        if frames.state == CLOSED and not (frames.out or self._left_bytes):
+            self.end()  # messages that wait are received all the same
+        if frames.messages or frames.state != OPEN:
+            self.wake()
+
+    def _write(self) -> None:
+        frames, exchange = self._frames, self.exchange
+        assert frames is not None
+        if exchange.gone:
+            frames.out.clear()
+            self._left_bytes = b""
+            return
+        while (self._left_bytes or frames.out) and exchange.is_writable():
+            data = self._left_bytes
+            if not data:
+                data = b"".join(frames.out) if len(frames.out) > 1 else frames.out[0]
+                frames.out.clear()
+            block, self._left_bytes = data[:BLOCK_BYTES], data[BLOCK_BYTES:]
+            try:
+                self.context.exchange.write(block)
+            except ClientGoneError:
+                return
+
+    def _ping_later(self) -> None:
+        interval_s = self._settings.ping_interval_s
+        self._timers = [self.loop.loop.call_later(interval_s, self._ping)]
+
+    def _ping(self) -> None:
+        """A client that has not answered the last ping by now has gone."""
+        frames = self._frames
+        if frames is None or self.is_over or frames.state != OPEN:
+            return
+        if self._pongs < 0 and frames.pongs == -1 - self._pongs:
+            self._begin_close(GOING_WRONG, "no pong")
+            return
+        self._pongs = -1 - frames.pongs
+        frames.ping()
+        self._ping_later()
+        self.has_news()

@@ -1,0 +1,150 @@
+"""Frames: bytes of the client in, whole messages out; messages in, bytes for the client out. Pure.
+
+wsproto reads and writes the frames. Here messages are put together, bounded in size whatever their
+compression unfolds to, pings are answered, and both sides' closing is followed:
+
+    OPEN ─we close─▶ CLOSING ─the client's close─▶ CLOSED
+      └─the client closes (answered at once)──────▶ CLOSED
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import (
+    BytesMessage,
+    CloseConnection,
+    Ping,
+    Pong,
+    TextMessage,
+)
+from wsproto.extensions import Extension, PerMessageDeflate
+from wsproto.utilities import LocalProtocolError
+
+__all__ = ["CLOSED", "CLOSING", "OPEN", "Frames", "choose_extensions"]
+
+OPEN, CLOSING, CLOSED = 0, 1, 2
+
+TOO_BIG = 1009
+ABNORMAL = 1006
+NO_STATUS = 1005
+# Fed in such steps, since a byte of a compressed message may unfold to a thousand.
+STEP_BYTES = 4096
+
+
+def choose_extensions(offers: list[str]) -> tuple[list[Extension], str]:
+    """permessage-deflate if it is offered (RFC 7692): the extension, and the field's value."""
+    for offer in offers:
+        if offer.split(";")[0].strip().lower() != PerMessageDeflate.name:
+            continue
+        deflate = PerMessageDeflate()
+        accepted = deflate.accept(offer)
+        if accepted is None or accepted is False:
+            continue
+        parameters = f"; {accepted}" if isinstance(accepted, str) and accepted else ""
+        return [deflate], PerMessageDeflate.name + parameters
+    return [], ""
+
+
+class Frames:
+    """One WebSocket after its handshake. `out` is what is to be sent, in order."""
+
+    def __init__(self, extensions: list[Extension], limit_bytes: int) -> None:
+        self._connection = Connection(ConnectionType.SERVER, extensions)
+        self._step = STEP_BYTES if extensions else 1 << 20
+        self._limit_bytes = limit_bytes
+        self._parts: list[str | bytes | bytearray] = []
+        self._part_bytes = 0
+        self.state = OPEN
+        self.out: deque[bytes] = deque()
+        self.messages: deque[str | bytes] = deque()
+        self.waiting_bytes = 0  # of messages
+        self.close_code = ABNORMAL
+        self.close_reason = ""
+        self.pongs = 0
+
+    # ── from the client ─────────────────────────────────────────────────────────────────────────
+
+    def receive(self, data: bytes) -> None:
+        """Take in bytes; see `messages`, `state` and `out` for what has come of them."""
+        for at in range(0, len(data), self._step):
+            if self.state == CLOSED:
+                return
+            self._connection.receive_data(data[at : at + self._step])
+            for event in self._connection.events():
+                if isinstance(event, TextMessage | BytesMessage):
+                    self._add(event)
+                elif isinstance(event, Ping):
+                    if self.state == OPEN:
+                        self.out.append(self._connection.send(event.response()))
+                elif isinstance(event, Pong):
+                    self.pongs += 1
+                elif isinstance(event, CloseConnection):
+                    self._closed_by_client(event)
+                    return
+
+    def _add(self, event: TextMessage | BytesMessage) -> None:
+        if self.state != OPEN:
+            return
+        part = event.data
+        self._part_bytes += len(part)
+        if self._part_bytes > self._limit_bytes:
+            self.close(TOO_BIG, "the message is too long")
+            return
+        self._parts.append(part)
+        if not event.message_finished:
+            return
+        message: str | bytes
+        if isinstance(event, TextMessage):
+            message = "".join(part for part in self._parts if isinstance(part, str))
+        else:
+            message = b"".join(part for part in self._parts if not isinstance(part, str))
+        self._parts = []
+        self.waiting_bytes += self._part_bytes
+        self._part_bytes = 0
+        self.messages.append(message)
+
+    def _closed_by_client(self, event: CloseConnection) -> None:
+        if self.state == OPEN:
+            # An error of the client's comes as such an event too, with the code to be sent.
+            self.close_code = int(event.code)
+            self.close_reason = event.reason or ""
+            with suppress(LocalProtocolError):  # no answer to a close that is none
+                self.out.append(self._connection.send(event.response()))
+        self.state = CLOSED
+
+    def take(self) -> str | bytes:
+        """The next whole message."""
+        message = self.messages.popleft()
+        self.waiting_bytes -= len(message)
+        return message
+
+    def lost(self) -> None:
+        """Nothing will come any more: without a close the code is 1006."""
+        self.state = CLOSED
+
+    # ── to the client ───────────────────────────────────────────────────────────────────────────
+
+    def send(self, message: str | bytes) -> None:
+        """Put a whole message into frames; nothing once the closing has begun."""
+        if self.state != OPEN:
+            return
+        event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
+        self.out.append(self._connection.send(event))
+
+    def ping(self) -> None:
+        """Ask the client for a pong."""
+        if self.state == OPEN:
+            self.out.append(self._connection.send(Ping()))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing, once."""
+        if self.state != OPEN:
+            return
+        self.close_code, self.close_reason = code, reason
+        # 125 bytes is the most a control frame holds, two are the code's.
+        short = reason.encode()[:123].decode("utf-8", "ignore")
+        self.out.append(self._connection.send(CloseConnection(code=code, reason=short)))
+        self.state = CLOSING
