@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-from was.worker.programs.launch import ProgramError, start_program
+from was.worker.programs.launch import Program, ProgramError, start_program
 
 __all__ = ["MOST_BYTES", "output_of"]
 
@@ -29,25 +29,34 @@ def output_of(argv: list[bytes], folder: bytes, environment: list[bytes], limit_
     finally:
         os.close(standard_input)
         os.close(write_end)
+    os.set_blocking(read_end, False)
     try:
-        return _read_all(read_end, time.monotonic() + limit_s)
+        return _read_all(read_end, program, time.monotonic() + limit_s)
     finally:
         os.close(read_end)
         program.close()
 
 
-def _read_all(fd: int, deadline: float) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
+def _read_all(fd: int, program: Program, deadline: float) -> bytes:
+    """Until the program's end: what it has started and left may hold the pipe for ever."""
+    data = b""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    while size < MOST_BYTES:
+    poll.register(program, select.POLLIN)
+    has_ended = False
+    while len(data) < MOST_BYTES:
+        try:
+            piece = os.read(fd, 65536)
+        except BlockingIOError:
+            if has_ended:
+                break
+        else:
+            if not piece:
+                break
+            data += piece
+            continue
         left_s = deadline - time.monotonic()
         if left_s <= 0 or not poll.poll(left_s * 1000):
             raise ProgramError("the program ran too long")
-        data = os.read(fd, 65536)
-        if not data:
-            break
-        pieces.append(data)
-        size += len(data)
-    return b"".join(pieces)[:MOST_BYTES]
+        has_ended = program.hear()
+    return data[:MOST_BYTES]
