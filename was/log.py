@@ -98,6 +98,8 @@ EVENTS: dict[str, str] = {
     "application_failed": "error",
     "application_error": "error",
     "module_failed": "error",
+    "module_not_loaded": "error",
+    "module_refused": "error",
     "isapi_loaded": "info",
     "isapi_reloaded": "info",
     "isapi_failed": "error",

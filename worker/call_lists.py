@@ -17,8 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from was.config.model import ModuleEntry
 from was.worker import access
+from was.worker.bad_modules import E_INVALID_DATA, BadModule, refuse_bad_modules
 from was.worker.event_calls import Call, Run, Step, Unhandled, bind, make_runs, single
+from was.worker.hresult import E_FAIL
 from was.worker.http_module import HttpModule
 from was.worker.mapping import HandlerMapper, NoMatch, ScriptMapInfo
 from was.worker.notifications import (
@@ -80,7 +83,7 @@ class CallLists:
         # Every handler's plan has the same events: their steps are found once.
         self._known: dict[tuple[RequestNotification, bool], list[Step]] = {}
         self._modules: list[tuple[ModuleRegistration, HttpModule | None]] = []
-        self.missing_modules: list[str] = []
+        self.bad_modules: list[BadModule] = []
         added = dict(application.resolved_modules)
         for entry in settings.modules:
             registration = added.pop(entry.name, None)
@@ -91,11 +94,16 @@ class CallLists:
             if not is_satisfied(entry.pre_condition, application.pool):
                 continue
             if registration is None:
-                self.missing_modules.append(entry.name)
+                why = "it is not among globalModules"
+                self.bad_modules.append(BadModule(entry, why, E_INVALID_DATA))
+            elif registration.failure:
+                self.bad_modules.append(
+                    BadModule(entry, registration.failure, registration.hresult)
+                )
             else:
-                self._add_module(application, registration)
+                self._add_module(application, registration, entry)
         for registration in added.values():
-            self._add_module(application, registration)
+            self._add_module(application, registration, None)
         # Who makes an object for each request, in order: a context keeps them in a list.
         own = [r for r, shared in self._modules if shared is None]
         self.makers = tuple(r.factory.get_http_module for r in own if r.factory is not None)
@@ -121,19 +129,32 @@ class CallLists:
         self.always: HandlerPlan | None = None
         if self._mapper.always is not None:
             self.always = self._plans[id(self._mapper.always.script_map)]
-        if refusal is None and self.missing_modules:
-            refusal = _refuse_missing_module
+        if self.bad_modules:
+            for bad in self.bad_modules:
+                bad.tell(application.config_path)
+            refusal = refusal or refuse_bad_modules
         if refusal is not None:
             self.head: tuple[Run, ...] = (single(Step(refusal, RQ.BEGIN_REQUEST, False, None)),)
         else:
             self.head = self._head()
 
-    def _add_module(self, application: HttpApplication, registration: ModuleRegistration) -> None:
+    def _add_module(
+        self,
+        application: HttpApplication,
+        registration: ModuleRegistration,
+        entry: ModuleEntry | None,
+    ) -> None:
         factory = registration.factory
         if factory is not None:
             shared = None
             if isinstance(factory, ApplicationModuleFactory):
-                shared = factory.get_application_module(application)
+                try:
+                    shared = factory.get_application_module(application)
+                except Exception as error:  # noqa: BLE001 a module's fault costs its application
+                    entry = entry or ModuleEntry(name=registration.name)
+                    why = f"{type(error).__name__}: {error}"
+                    self.bad_modules.append(BadModule(entry, why, E_FAIL))
+                    return
             self._modules.append((registration, shared))
 
     def plan_for(self, script_map: ScriptMapInfo) -> HandlerPlan:
@@ -306,14 +327,6 @@ def _refuse_unknown_handler(context: HttpContext, _: object) -> RequestNotificat
     context.response.set_status(500, "Internal Server Error", 21, 0x8007000D)
     context.response.set_error_description(
         "The handler has a bad module in its module list: it is not among the modules in use here."
-    )
-    return FINISH_REQUEST
-
-
-def _refuse_missing_module(context: HttpContext, _: object) -> RequestNotificationStatus:
-    context.response.set_status(500, "Internal Server Error", 21, 0x8007000D)
-    context.response.set_error_description(
-        f"Not in globalModules: {', '.join(context.calls.missing_modules)}."
     )
     return FINISH_REQUEST
 

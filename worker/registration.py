@@ -2,7 +2,7 @@
 
 `globalModules/add` names a Python module (`image`). It is imported once a worker, in list order,
 and its `register_module(server_version, registration_info, http_server)` says which notifications
-it wants. A module that cannot be loaded is fatal for the worker, as in IIS.
+it wants. A module that cannot be loaded stops nothing but the applications whose `modules` name it.
 
 Request modules come from a factory: one object a request and module, asked for when the module's
 first notification is due. ApplicationModuleFactory is the cheap kind for modules that keep nothing
@@ -14,11 +14,19 @@ place in a call list.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from was.errors import WasError
-from was.log import log
+from was.log import log, log_exception
 from was.worker.global_module import GlobalModule
+from was.worker.hresult import (
+    E_FAIL,
+    ERROR_ALREADY_EXISTS,
+    ERROR_INVALID_PARAMETER,
+    ERROR_MOD_NOT_FOUND,
+    ERROR_PROC_NOT_FOUND,
+    HResultError,
+    from_win32,
+)
 from was.worker.http_module import HttpModule
 from was.worker.module_images import import_image
 from was.worker.notifications import (
@@ -39,7 +47,6 @@ __all__ = [
     "GlobalModule",
     "HttpModule",
     "HttpModuleFactory",
-    "ModuleError",
     "ModuleRegistration",
     "ModuleRegistrationInfo",
     "global_method_of",
@@ -47,13 +54,6 @@ __all__ = [
 ]
 
 SERVER_VERSION = 10
-
-
-class ModuleError(WasError):
-    """A module of globalModules cannot be loaded, or misuses its registration.
-
-    You get this while the worker starts; the worker does not become ready.
-    """
 
 
 class HttpModuleFactory(Protocol):
@@ -93,6 +93,8 @@ class ModuleRegistration:
         self.name = name
         self.id = module_id
         self.is_ours = False  # whether it is one of the worker's own
+        self.failure = ""  # why it could not be loaded
+        self.hresult = 0
         self.factory: HttpModuleFactory | None = None
         self.mask = RequestNotification(0)
         self.post_mask = RequestNotification(0)
@@ -127,53 +129,123 @@ class ModuleRegistrationInfo:
     def set_request_notifications(
         self, factory: HttpModuleFactory, mask: int, post_mask: int
     ) -> None:
-        """Subscribe to request notifications, once."""
+        """Subscribe to request notifications, once.
+
+        Raises HResultError: ERROR_ALREADY_EXISTS the second time, ERROR_INVALID_PARAMETER for bits
+        that are no notification and for a factory that is none.
+        """
         registration = self._registration
         if registration.factory is not None:
-            raise ModuleError(f"{registration.name} has already set its request notifications")
+            raise HResultError(ERROR_ALREADY_EXISTS, "request notifications are set already")
+        checked = _bits(RequestNotification, mask), _bits(RequestNotification, post_mask)
+        if not callable(getattr(factory, "get_http_module", None)):
+            raise HResultError(ERROR_INVALID_PARAMETER, f"not a module factory: {factory!r:.80}")
+        registration.mask, registration.post_mask = checked
         registration.factory = factory
-        registration.mask = RequestNotification(mask)
-        registration.post_mask = RequestNotification(post_mask)
 
     def set_global_notifications(self, module: GlobalModule, mask: int) -> None:
-        """Subscribe to global notifications, once."""
+        """Subscribe to global notifications, once; errors as above."""
         registration = self._registration
         if registration.global_module is not None:
-            raise ModuleError(f"{registration.name} has already set its global notifications")
+            raise HResultError(ERROR_ALREADY_EXISTS, "global notifications are set already")
+        registration.global_mask = _bits(GlobalNotification, mask)
+        if not _is_global_module(module):
+            raise HResultError(ERROR_INVALID_PARAMETER, f"not a GlobalModule: {module!r:.80}")
         registration.global_module = module
-        registration.global_mask = GlobalNotification(mask)
 
-    def set_priority_for_request_notification(self, mask: int, priority: Priority) -> None:
-        """Choose the module's place within the events of `mask`."""
-        for bit in RequestNotification(mask):
-            self._registration.priorities[bit] = priority
+    def set_priority_for_request_notification(
+        self, mask: int, priority: Priority | str | int
+    ) -> None:
+        """Choose the module's place within the events of `mask`.
 
-    def set_priority_for_post_request_notification(self, mask: int, priority: Priority) -> None:
+        `priority` is a Priority, its number or its alias ("FIRST" … "LAST"). Raises HResultError:
+        ERROR_INVALID_PARAMETER for what is none, and for unknown bits.
+        """
+        for bit in _bits(RequestNotification, mask):
+            self._registration.priorities[bit] = _priority(priority)
+
+    def set_priority_for_post_request_notification(
+        self, mask: int, priority: Priority | str | int
+    ) -> None:
         """Choose the module's place within the post-events of `mask`."""
-        for bit in RequestNotification(mask):
-            self._registration.post_priorities[bit] = priority
+        for bit in _bits(RequestNotification, mask):
+            self._registration.post_priorities[bit] = _priority(priority)
 
-    def set_priority_for_global_notification(self, mask: int, priority: Priority) -> None:
+    def set_priority_for_global_notification(
+        self, mask: int, priority: Priority | str | int
+    ) -> None:
         """Choose the module's place within global notifications."""
-        for bit in GlobalNotification(mask):
-            self._registration.global_priorities[bit] = priority
+        for bit in _bits(GlobalNotification, mask):
+            self._registration.global_priorities[bit] = _priority(priority)
+
+
+Bits = TypeVar("Bits", RequestNotification, GlobalNotification)
+
+
+def _bits(kind: type[Bits], mask: int) -> Bits:
+    known = sum(kind)
+    if not _is_number(mask) or mask & ~known:
+        raise HResultError(ERROR_INVALID_PARAMETER, f"no such notifications: {mask!r:.80}")
+    return kind(mask)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def _is_global_module(value: object) -> bool:
+    return isinstance(value, GlobalModule)
+
+
+def _priority(value: Priority | str | int) -> Priority:
+    try:
+        return Priority[value.upper()] if isinstance(value, str) else Priority(value)
+    except (KeyError, ValueError):
+        raise HResultError(ERROR_INVALID_PARAMETER, f"no such priority: {value!r:.80}") from None
 
 
 def load_global_module(
     entry: GlobalModuleEntry, module_id: int, http_server: object
 ) -> ModuleRegistration:
-    """Import one module of globalModules and let it register. Raises ModuleError."""
+    """Import one module of globalModules and let it register; never raises.
+
+    Whatever goes wrong is told once, with the place of the entry, and kept as `failure`.
+    """
     registration = ModuleRegistration(entry.name, module_id)
     try:
         image = import_image(entry.image)
-        register = image.register_module
-        register(SERVER_VERSION, ModuleRegistrationInfo(registration), http_server)
-    except Exception as error:
-        raise ModuleError(
-            f"The module {entry.name} ({entry.image}) failed to load: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        result: object = image.register_module(
+            SERVER_VERSION, ModuleRegistrationInfo(registration), http_server
+        )
+        _check_result(result)
+    except BaseException as error:  # noqa: BLE001 sys.exit() in a module must not end the worker
+        registration = ModuleRegistration(entry.name, module_id)
+        registration.failure = f"{type(error).__name__}: {error}"
+        registration.hresult = _hresult_of(error)
+        log_exception(
+            "module_not_loaded",
+            error,
+            module=entry.name,
+            image=entry.image,
+            file=entry.file,
+            line=entry.line,
+        )
     return registration
+
+
+def _check_result(result: object) -> None:
+    if isinstance(result, int) and result & 0x80000000:
+        raise HResultError(result, "register_module has failed")
+
+
+def _hresult_of(error: BaseException) -> int:
+    if isinstance(error, HResultError):
+        return error.hresult
+    if isinstance(error, ImportError | FileNotFoundError):
+        return from_win32(ERROR_MOD_NOT_FOUND)
+    if isinstance(error, AttributeError):
+        return from_win32(ERROR_PROC_NOT_FOUND)
+    return E_FAIL
 
 
 _warned: set[tuple[type, str]] = set()

@@ -112,9 +112,9 @@ class WorkerServer:
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
     def load(self) -> None:
-        """Load modules and applications. Raises ConfigErrors and ModuleError only.
+        """Load modules and applications. Raises ConfigErrors only.
 
-        An application that fails answers 500 with its sub-status instead.
+        A module or an application that fails has its applications answer 500 instead.
         """
         loaded = self._load()
         for number, entry in enumerate(loaded.config.global_modules, start=1):

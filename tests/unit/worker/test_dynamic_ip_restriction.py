@@ -156,7 +156,9 @@ def test_without_proxy_mode_everybody_behind_a_proxy_is_one(make):
 def test_nothing_enabled_costs_nothing(make):
     """Without a limit there is no step."""
     calls = next(iter(make("")._applications)).calls
-    names = {step.registration.name for step in calls.head if step.registration}
+    names = {
+        step.registration.name for run in calls.head for step in run.steps if step.registration
+    }
     assert "DynamicIpRestrictionModule" not in names
 
 

@@ -22,7 +22,7 @@ from was.worker.notifications import (
     Priority,
     RequestNotification,
 )
-from was.worker.registration import GlobalModule, HttpModule, ModuleError
+from was.worker.registration import GlobalModule, HttpModule
 
 ALL = 0x20000FFF | 0x40000000 | 0x80000000
 LAST_TWO = ["on_log_request", "on_post_log_request", "on_end_request", "on_post_end_request"]
@@ -411,15 +411,6 @@ def test_an_unknown_application_is_503(tmp_path):
     exchange = ask(make_server(tmp_path), application="/new")
     assert exchange.status == 503
     assert exchange.headers()["retry-after"]
-
-
-def test_a_module_that_cannot_be_loaded_is_fatal(tmp_path):
-    """As in IIS: the worker does not start."""
-    with pytest.raises(ModuleError, match="failed to load"):
-        make_server(
-            tmp_path,
-            global_modules='<globalModules><add name="X" image="no.such.image" /></globalModules>',
-        )
 
 
 def test_a_broken_application_host_config_keeps_the_last_good_one(tmp_path):
