@@ -11,27 +11,27 @@ from collections.abc import Iterable
 
 from was.config.addresses import parse_address
 
-__all__ = ["InvalidForwardedError", "forwarded_addresses", "normal_address"]
+__all__ = ["InvalidForwardedError", "forwarded_addresses"]
+
+_MOST = 32
 
 
 class InvalidForwardedError(ValueError):
     """X-Forwarded-For holds what is no address: 400.10."""
 
 
-def normal_address(text: str) -> str:
-    """An address in its one spelling; the text itself where it is none (a Unix socket's peer)."""
-    try:
-        return str(parse_address(text))
-    except ValueError:
-        return text
-
-
 def forwarded_addresses(fields: Iterable[tuple[str, str]]) -> list[str]:
-    """The addresses of X-Forwarded-For, the farthest first. Raises InvalidForwardedError."""
+    """The addresses of X-Forwarded-For, the farthest first. Raises InvalidForwardedError.
+
+    So it does for more than 32: each may cost a look-up, and no request has come that far.
+    """
     found: list[str] = []
     for name, value in fields:
         if name.lower() == "x-forwarded-for":
-            found += [_address(part.strip()) for part in value.split(",") if part.strip()]
+            parts = value.split(",", _MOST)
+            if len(found) + len(parts) > _MOST:
+                raise InvalidForwardedError("more addresses than a request passes on its way")
+            found += [_address(part.strip()) for part in parts if part.strip()]
     return found
 
 

@@ -67,18 +67,25 @@ class SlowAnswers(Generic[K, V]):
         with self._changed:
             if self._asked >= self._most_waiting:
                 return False
-            self._asked += 1
             waiting = self._waiting.get(key)
-            if waiting is not None:
-                waiting.append(done)
-                return True
-            self._waiting[key] = [done]
-            self._work.append((key, work))
-            if self._idle:
+            if waiting is None:
+                if not self._has_thread():
+                    return False
+                waiting = self._waiting[key] = []
+                self._work.append((key, work))
                 self._changed.notify()
-            elif self._threads < self._most_threads:
-                self._threads += 1
+            waiting.append(done)
+            self._asked += 1
+        return True
+
+    def _has_thread(self) -> bool:
+        """Whether a thread will do the next work; one more is started where all are busy."""
+        if self._idle <= len(self._work) and self._threads < self._most_threads:
+            try:
                 threading.Thread(target=self._run, name="slow-answers", daemon=True).start()
+            except RuntimeError:  # the pool may have no more tasks
+                return self._threads > 0
+            self._threads += 1
         return True
 
     def forget(self) -> None:

@@ -97,6 +97,9 @@ def test_proxy_mode(site):
     assert outcome(ask_from(site, only, "10.0.0.2", fields=[(FORWARDED, "9.9.9.9")])) == "403.6"
     assert ask_from(site, only, "10.0.0.2", fields=[(FORWARDED, "10.0.0.5")]).status == 200
     assert outcome(ask_from(site, only, "10.0.0.2", fields=[(FORWARDED, "unknown")])) == "400.10"
+    many = [(FORWARDED, ", ".join(["10.0.0.5"] * 33))]
+    assert outcome(ask_from(site, only, "10.0.0.2", fields=many)) == "400.10"
+    assert ask_from(site, only, "10.0.0.2", fields=[(FORWARDED, many[0][1][10:])]).status == 200
 
 
 def test_without_proxy_mode_the_field_says_nothing(site):
