@@ -81,7 +81,7 @@ def test_what_is_not_to_be_kept():
 
 
 def test_work_that_raises(capfd):
-    """Who waits is told None, and the next question is answered; a `done` that raises is nobody's."""
+    """Who waits is told None, and the next is answered; a `done` that raises harms nobody."""
     answers = make()
     assert found(answers, "a", lambda: 1 // 0) is None
     told = queue.SimpleQueue()
