@@ -225,14 +225,14 @@ def test_entry_points_are_called_in_order_and_the_end_is_told(start_server):
 
 
 def test_the_headers_lay_structures_out_as_the_server_does(tmp_path):
-    """Every structure of httpext.h: size and offsets, in C and in ctypes."""
+    """Every structure of both headers: size and offsets, in C and in ctypes."""
     import ctypes
 
-    from was.worker.isapi import native_types
+    from was.worker.isapi import native_filter_types, native_types
 
     structures = {
         name: kind
-        for name, kind in vars(native_types).items()
+        for name, kind in {**vars(native_types), **vars(native_filter_types)}.items()
         if isinstance(kind, type) and issubclass(kind, ctypes.Structure)
     }
     lines = [
@@ -242,7 +242,11 @@ def test_the_headers_lay_structures_out_as_the_server_does(tmp_path):
     ]
     lines += [f'printf("{name} size %zu\\n", sizeof({name}));' for name in structures]
     source = tmp_path / "layout.c"
-    source.write_text('#include "httpext.h"\nint main(void) {' + "\n".join(lines) + "return 0;}\n")
+    source.write_text(
+        '#include "httpext.h"\n#include "httpfilt.h"\nint main(void) {'
+        + "\n".join(lines)
+        + "return 0;}\n"
+    )
     program = compile_extension(source, tmp_path / "layout", "-pie", "-fPIE")
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     found = {tuple(line.split()[:2]): int(line.split()[2]) for line in said.splitlines()}

@@ -30,11 +30,18 @@ from was.worker.isapi.note import CallNote
 from was.worker.isapi.session import Session
 from was.worker.isapi.version_info import VersionInfo
 
-__all__ = ["PythonExtension", "file_of_handle"]
+__all__ = ["PythonExtension", "file_of_handle", "import_file", "next_handle"]
 
 _numbers = itertools.count(1)
 _handles = itertools.count(0x10000000, 0x10000)
 _files: dict[int, str] = {}  # by handle
+
+
+def next_handle(path: str) -> int:
+    """A module handle for a file."""
+    handle = next(_handles)
+    _files[handle] = path
+    return handle
 
 
 def file_of_handle(handle: int) -> str | None:
@@ -48,13 +55,12 @@ class PythonExtension:
     def __init__(self, path: str) -> None:
         """Import it and ask its version. Raises ImageError."""
         self.path = path
-        self._handle = next(_handles)
-        _files[self._handle] = path
+        self._handle = next_handle(path)
         self._lock = threading.Lock()
         self._note = CallNote("HttpExtensionProc", path)
         import_names.install()
         with self._saying_why():
-            self._module = _import(self._source(), self._handle)
+            self._module = import_file(self._source(), self._handle)
             self._object = self._make(VersionInfo())
 
     def _source(self) -> str:
@@ -125,7 +131,7 @@ class PythonExtension:
             if self._object is current:
                 log("isapi_reloaded", library=self.path)
                 current.TerminateExtension(1)
-                self._module = _import(self._source(), self._handle, anew=True)
+                self._module = import_file(self._source(), self._handle, anew=True)
                 self._object = self._make(None)
             return self._object
 
@@ -138,7 +144,7 @@ class PythonExtension:
 _import_lock = threading.RLock()
 
 
-def _import(source: str, handle: int, *, anew: bool = False) -> ModuleType:
+def import_file(source: str, handle: int, *, anew: bool = False) -> ModuleType:
     """The module of a file, by its own name unless another file's module has that."""
     folder, name = os.path.split(source)
     name = name.removesuffix(".py")

@@ -1,0 +1,87 @@
+"""A filter that hears everything, writes the order down, and does what a query asks for."""
+
+from isapi import isapicon as c
+from isapi.simple import SimpleFilter
+
+NAMES = {
+    getattr(c, name): name.removeprefix("SF_NOTIFY_")
+    for name in vars(c)
+    if name.startswith("SF_NOTIFY_") and "ORDER" not in name and "PORT" not in name
+}
+
+
+class Filter(SimpleFilter):
+    """Every task of a filter"""
+
+    filter_flags = sum(n for n in NAMES if n != c.SF_NOTIFY_READ_RAW_DATA) | c.SF_NOTIFY_ORDER_HIGH
+    tag = "tasks"
+
+    def HttpFilterProc(self, fc):
+        name = NAMES[fc.NotificationType]
+        query = fc.GetServerVariable("QUERY_STRING", b"").decode()
+        print(f"{self.tag} {name} {query.partition('&')[0]}", flush=True)
+        task = getattr(self, name.lower(), None)
+        return task(fc, fc.GetData(), query) if task is not None else None
+
+    def preproc_headers(self, fc, headers, query):
+        if "count" in query:
+            fc.FilterContext = (fc.FilterContext or 0) + 1
+            fc.AddResponseHeaders(f"X-Count: {fc.FilterContext}\r\n")
+        if "url" in query:
+            headers.SetHeader("url", "/other.txt?moved")
+        if "own" in query:
+            fc.SendResponseHeader("299 Mine", "Content-Type: text/plain\r\n\r\n")
+            fc.WriteClient("a page of the filter's")
+            return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
+        if "fail" in query:
+            return c.SF_STATUS_REQ_ERROR
+        if "raise" in query:
+            raise ZeroDivisionError("on purpose")
+        return None
+
+    def url_map(self, fc, data, query):
+        if "map" in query and data.PhysicalPath.endswith(b"plain.txt"):
+            data.PhysicalPath = data.PhysicalPath.replace(b"plain", b"other")
+
+    def authentication(self, fc, data, query):
+        if "login" in query:
+            assert (data.User, data.Password) == (b"", b"")
+            data.User, data.Password = "mapped", "secret"
+
+    def auth_complete(self, fc, headers, query):
+        if "after" in query:
+            headers.SetHeader("X-User:", "someone")
+
+    def access_denied(self, fc, data, query):
+        if "page" in query:
+            fc.SendResponseHeader("401 Go away", "Content-Type: text/plain\r\n\r\n")
+            fc.WriteClient(b"reason %d" % data.Reason)
+            return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
+        return None
+
+    def send_response(self, fc, headers, query):
+        if "head" in query:
+            headers.SetHeader("X-Status:", headers.GetHeader("status"))
+            headers.SetHeader("Last-Modified:", "")
+
+    def send_raw_data(self, fc, data, query):
+        if "upper" in query and not data.InData.startswith(b"HTTP/"):
+            data.InData = data.InData.upper() + b"!"
+        if "raw" in query and data.InData.startswith(b"HTTP/"):
+            data.InData = data.InData.replace(b"200 OK", b"203 Changed")
+
+    def end_of_request(self, fc, data, query):
+        if "tail" in query:
+            fc.WriteClient(b"tail")
+
+    def log(self, fc, data, query):
+        if "log" in query:
+            data.Target = "/as/logged"
+            data.ClientUserName = "somebody"
+
+    def end_of_net_session(self, fc, data, query):
+        fc.FilterContext = None
+
+
+def __FilterFactory__():
+    return Filter()

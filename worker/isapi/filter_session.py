@@ -1,0 +1,268 @@
+"""FilterSession: one request as its filters see it, and what they keep of its connection.
+
+A filter that answers itself sends headers and body, then returns FINISHED: its answer takes the
+place of the pipeline's. While the response is being sent, what it writes goes behind the block that
+is being sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from was.errors import LocalProtocolError
+from was.ipc.scoreboard import RequestState
+from was.log import log_exception
+from was.worker.application_calls import RequestInterruptedError, call
+from was.worker.fields import LISTENER_FIELDS
+from was.worker.isapi import note
+from was.worker.isapi.constants import Win32
+from was.worker.isapi.errors import ServerFunctionError
+from was.worker.isapi.filter_flags import FilterStatus, Notify
+from was.worker.isapi.header_text import parse_header_block, parse_status
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+    from was.worker.isapi.note import CallNote
+
+__all__ = ["Connection", "Filter", "FilterSession", "end_connections"]
+
+_STARTED = int(RequestState.STARTED)
+_SENDING = Notify.SEND_RESPONSE | Notify.SEND_RAW_DATA | Notify.END_OF_REQUEST
+
+
+class Filter(Protocol):
+    """A loaded filter of either kind."""
+
+    path: str
+    flags: int
+    note: CallNote
+
+    def notify(self, session: FilterSession, event: int, shown: object) -> int:
+        """HttpFilterProc; an SF_STATUS_REQ_."""
+        ...
+
+    def end_connection(self, connection: Connection) -> None:
+        """END_OF_NET_SESSION, where there is no request any more."""
+        ...
+
+    def terminate(self) -> None:
+        """TerminateFilter."""
+        ...
+
+
+class Connection:
+    """What filters keep of a client's connection, in this worker."""
+
+    __slots__ = ("contexts", "memory", "number", "secure")
+
+    def __init__(self, number: int, secure: bool) -> None:
+        self.number = number
+        self.secure = secure
+        self.contexts: dict[Filter, Any] = {}
+        self.memory: list[object] = []
+
+    def forget(self, one: Filter) -> None:
+        """A filter keeps nothing of it any more."""
+        self.contexts.pop(one, None)
+
+
+MOST_CONNECTIONS = 20_000
+_lock = threading.Lock()
+_connections: dict[int, Connection] = {}
+
+
+def connection_of(context: HttpContext) -> Connection:
+    """What is kept of the request's connection. The longest known make way for too many."""
+    number = context.message.connection_id
+    oldest: Connection | None = None
+    with _lock:
+        found = _connections.get(number)
+        if found is None:
+            found = _connections[number] = Connection(number, context.message.secure)
+            if len(_connections) > MOST_CONNECTIONS:
+                oldest = _connections.pop(next(iter(_connections)))
+    if oldest is not None:
+        _tell(oldest)
+    return found
+
+
+def end_connection(number: int) -> None:
+    """A connection has ended: filters that kept something of it are told, once."""
+    with _lock:
+        connection = _connections.pop(number, None)
+    if connection is not None:
+        _tell(connection)
+
+
+def end_connections() -> None:
+    """The worker ends."""
+    for number in list(_connections):
+        end_connection(number)
+
+
+def _tell(connection: Connection) -> None:
+    for one in list(connection.contexts):
+        try:
+            one.end_connection(connection)
+        except BaseException as error:  # noqa: BLE001 foreign code
+            log_exception("module_failed", error, module=one.path)
+    connection.contexts.clear()
+    connection.memory.clear()
+
+
+class FilterSession:
+    """One request."""
+
+    def __init__(self, context: HttpContext) -> None:
+        self.context = context
+        self.connection = connection_of(context)
+        self.event = 0
+        self.current: Filter | None = None
+        self.is_answered = False  # a filter has sent headers of its own
+        self.is_sent = False  # SEND_RESPONSE and END_OF_REQUEST have been raised
+        self.is_final = False
+        self.has_raised_head = False
+        self._disabled: dict[Filter, int] = {}
+        self._fields: list[tuple[str, str]] = []
+        self._denial_fields: list[tuple[str, str]] = []
+        self._raw = b""
+
+    def cleanup_stored_context(self) -> None:
+        """The request is over, and so may be its connection."""
+        context = self.context
+        if context.exchange.gone or context.is_cut or context.response.needs_disconnect:
+            end_connection(self.connection.number)
+
+    # ── events ──────────────────────────────────────────────────────────────────────────────────
+
+    def raise_event(self, filters: tuple[Filter, ...], event: int, data: object) -> int:
+        """Tell the filters in order; NEXT_NOTIFICATION, or what one of them has ended it with."""
+        port = Notify.SECURE_PORT if self.context.message.secure else Notify.NONSECURE_PORT
+        both = Notify.SECURE_PORT | Notify.NONSECURE_PORT
+        for one in filters:
+            if one.flags & both and not one.flags & port:
+                continue
+            if self._disabled.get(one, 0) & event:
+                continue
+            status = self._notify(one, event, data)
+            if status == FilterStatus.HANDLED_NOTIFICATION:
+                return FilterStatus.NEXT_NOTIFICATION
+            if status in (FilterStatus.FINISHED, FilterStatus.FINISHED_KEEP_CONN):
+                return status
+            if status not in (FilterStatus.NEXT_NOTIFICATION, FilterStatus.READ_NEXT):
+                return FilterStatus.ERROR
+        return FilterStatus.NEXT_NOTIFICATION
+
+    def _notify(self, one: Filter, event: int, data: object) -> int:
+        """One call, marked and noted as code that is not ours."""
+        exchange, proof = self.context.exchange, self.context.proof
+        before = self.event, self.current
+        self.event, self.current = event, one
+        one.note.leave(exchange)
+        if not exchange.started:
+            exchange.words[exchange.row] = proof | _STARTED
+        try:
+            return call(proof, one.notify, self, event, data)
+        except RequestInterruptedError:
+            raise
+        except BaseException as error:  # noqa: BLE001 foreign code
+            log_exception(
+                "application_error",
+                error,
+                application=one.path,
+                request=self.context.request_id,
+                url=self.context.message.target,
+            )
+            return FilterStatus.ERROR
+        finally:
+            self.event, self.current = before
+            note.take_away(exchange)
+
+    # ── what filters may ask ────────────────────────────────────────────────────────────────────
+
+    @property
+    def filter_context(self) -> Any:
+        """What the running filter keeps of this connection."""
+        return self.connection.contexts.get(self.current) if self.current is not None else None
+
+    @filter_context.setter
+    def filter_context(self, value: Any) -> None:
+        if self.current is not None:
+            self.connection.contexts[self.current] = value
+
+    def variable(self, name: str) -> str:
+        """GetServerVariable; ServerFunctionError 1413 for an unknown name."""
+        value = self.context.get_server_variable(name.removeprefix("UNICODE_"))
+        if value is None:
+            raise ServerFunctionError(Win32.INVALID_INDEX, f"no server variable {name[:64]!r}")
+        return value
+
+    def add_headers(self, text: str) -> None:
+        """AddResponseHeaders: whatever the response will be, it has these fields too."""
+        self._fields += parse_header_block(text)[0]
+
+    def add_denial_headers(self, text: str) -> None:
+        """SF_REQ_ADD_HEADERS_ON_DENIAL: the same for a 401."""
+        self._denial_fields += parse_header_block(text)[0]
+
+    def send_headers(self, status: str, headers: str) -> None:
+        """SF_REQ_SEND_RESPONSE_HEADER: an answer of the filter's own."""
+        code, reason = parse_status(status)
+        fields, body = parse_header_block(headers)
+        response = self.context.response
+        if self.context.exchange.started:
+            raise ServerFunctionError(Win32.INVALID_PARAMETER, "the response has headers already")
+        response.clear()
+        response.set_status(code, reason, try_skip_custom_errors=True)
+        self._put(fields)
+        self.is_answered = True
+        if body:
+            response.chunks.append(body.encode("latin-1", "replace"))
+
+    def write_client(self, data: bytes) -> None:
+        """WriteClient: a body's bytes; a whole response where the filter sent no headers."""
+        if self.is_answered or self.event & _SENDING:
+            self.context.response.chunks.append(data)
+        else:
+            self._raw += data
+
+    def disable(self, mask: int) -> None:
+        """SF_REQ_DISABLE_NOTIFICATIONS: the running filter hears no more of these."""
+        if self.current is not None:
+            self._disabled[self.current] = self._disabled.get(self.current, 0) | mask
+
+    # ── the response ────────────────────────────────────────────────────────────────────────────
+
+    def conclude_answer(self, status: int) -> None:
+        """A filter has returned FINISHED: what it wrote is the response."""
+        response = self.context.response
+        if self._raw and not self.is_answered:
+            head, _, body = self._raw.partition(b"\r\n\r\n")
+            line, _, fields = head.decode("latin-1").partition("\r\n")
+            self._raw = b""
+            if not line.startswith("HTTP/"):
+                line, fields, body = "200 OK", "", head + body
+            self.send_headers(line, fields + "\r\n\r\n")
+            if body:
+                response.chunks.append(body)
+        if status == FilterStatus.FINISHED:
+            response.set_need_disconnect()
+
+    def put_added_fields(self) -> None:
+        """As the head of the response is about to be sent."""
+        fields, self._fields = self._fields, []
+        if self.context.response.status == 401:
+            fields = fields + self._denial_fields
+        self._put(fields)
+
+    def _put(self, fields: list[tuple[str, str]]) -> None:
+        response = self.context.response
+        for name, value in fields:
+            lower = name.lower()
+            if lower in LISTENER_FIELDS and lower != "content-length":
+                continue
+            try:
+                response.set_header(name, value, replace=lower == "content-length")
+            except LocalProtocolError as error:
+                raise ServerFunctionError(Win32.INVALID_PARAMETER, str(error)) from None

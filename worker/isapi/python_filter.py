@@ -1,0 +1,297 @@
+"""A filter in Python: pywin32's `fc` and `fv`, and the object that __FilterFactory__ makes."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+from was.log import log, log_exception
+from was.worker.application_calls import outside
+from was.worker.isapi import filter_data as data
+from was.worker.isapi import import_names
+from was.worker.isapi.constants import Win32
+from was.worker.isapi.errors import ImageError, ServerFunctionError
+from was.worker.isapi.face import FilterError
+from was.worker.isapi.filter_flags import FilterStatus, Notify
+from was.worker.isapi.filter_session import Connection, FilterSession
+from was.worker.isapi.image_files import module_name_of
+from was.worker.isapi.note import CallNote
+from was.worker.isapi.python_extension import import_file, next_handle
+from was.worker.isapi.server_names import to_bytes, to_text
+
+__all__ = ["REVISION", "PythonFilter"]
+
+REVISION = 0x00070000
+
+
+def _latin(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+class FilterVersion:
+    """`fv`."""
+
+    def __init__(self) -> None:
+        self.ServerFilterVersion = REVISION
+        self.FilterVersion = REVISION
+        self.Flags = 0
+        self.FilterDesc: str | bytes = b""
+
+
+class _Failing:
+    """Calls ours in the filter's name: unmarked, and failing as FilterError."""
+
+    def __init__(self, session: FilterSession) -> None:
+        self._session = session
+
+    def _call(self, name: str, function: Any, *arguments: object) -> Any:
+        try:
+            return outside(self._session.context.proof, function, *arguments)
+        except ServerFunctionError as error:
+            raise FilterError(error.number, str(error), name) from None
+
+
+class HeaderFunctions(_Failing):
+    """HTTP_FILTER_PREPROC_HEADERS, and what has its form."""
+
+    def __init__(self, session: FilterSession, headers: data.Headers) -> None:
+        super().__init__(session)
+        self._headers = headers
+        self.HttpStatus = headers.status
+
+    def GetHeader(self, name: str | bytes, *default: object) -> object:
+        """The value as bytes; `default` where there is none."""
+        try:
+            return self._call("GetHeader", self._headers.get, _latin(name)).encode("latin-1")
+        except FilterError:
+            if default:
+                return default[0]
+            raise
+
+    def SetHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Set a field; empty removes it."""
+        self._call("SetHeader", self._headers.set, _latin(name), _latin(value))
+
+    def AddHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Add a field."""
+        self._call("AddHeader", self._headers.add, _latin(name), _latin(value))
+
+
+class _Bytes:
+    """An attribute of ours, a str, as the bytes a filter reads and sets."""
+
+    def __init__(self, name: str, *, is_path: bool = False) -> None:
+        self._name = name
+        self._is_path = is_path
+
+    def __get__(self, owner: Any, kind: type | None = None) -> bytes:
+        value = getattr(owner.data, self._name)
+        return os.fsencode(value) if self._is_path else value.encode("latin-1", "replace")
+
+    def __set__(self, owner: Any, value: str | bytes) -> None:
+        if isinstance(value, bytes):
+            value = os.fsdecode(value) if self._is_path else value.decode("latin-1")
+        setattr(owner.data, self._name, value)
+
+
+class _Number:
+    """A number of ours."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, kind: type | None = None) -> int:
+        return int(getattr(owner.data, self._name))
+
+    def __set__(self, owner: Any, value: int) -> None:
+        setattr(owner.data, self._name, int(value))
+
+
+class _Shown:
+    def __init__(self, shown: Any) -> None:
+        self.data = shown
+
+
+class UrlMapData(_Shown):
+    """HTTP_FILTER_URL_MAP: PhysicalPath can be set."""
+
+    URL = _Bytes("url", is_path=True)
+    PhysicalPath = _Bytes("path", is_path=True)
+
+
+class AuthentData(_Shown):
+    """HTTP_FILTER_AUTHENT: both can be set."""
+
+    User = _Bytes("user")
+    Password = _Bytes("password")
+
+
+class DeniedData(_Shown):
+    """HTTP_FILTER_ACCESS_DENIED."""
+
+    URL = _Bytes("url", is_path=True)
+    PhysicalPath = _Bytes("path", is_path=True)
+    Reason = _Number("reason")
+
+
+class LogData(_Shown):
+    """HTTP_FILTER_LOG: what is set is what is logged."""
+
+    ClientHostName = _Bytes("client")
+    ClientUserName = _Bytes("user")
+    ServerName = _Bytes("server")
+    Operation = _Bytes("operation")
+    Target = _Bytes("target")
+    Parameters = _Bytes("parameters")
+    HttpStatus = _Number("status")
+    Win32Status = _Number("win32")
+
+
+class RawDataBlock:
+    """HTTP_FILTER_RAW_DATA: InData can be set."""
+
+    def __init__(self, shown: data.RawData) -> None:
+        self._shown = shown
+
+    @property
+    def InData(self) -> bytes:
+        """The block."""
+        return self._shown.data
+
+    @InData.setter
+    def InData(self, value: str | bytes) -> None:
+        self._shown.data = value.encode() if isinstance(value, str) else bytes(value)
+
+
+_KINDS: dict[type, type[_Shown]] = {
+    data.UrlMap: UrlMapData,
+    data.Authentication: AuthentData,
+    data.AccessDenied: DeniedData,
+    data.LogFields: LogData,
+}
+
+
+class FilterContext(_Failing):
+    """`fc`: one event of one request."""
+
+    Revision = REVISION
+
+    def __init__(self, session: FilterSession, event: int, shown: object) -> None:
+        super().__init__(session)
+        self._shown = shown
+        self.NotificationType = int(event)
+        self.fIsSecurePort = session.context.message.secure
+
+    @property
+    def FilterContext(self) -> Any:
+        """Any object; kept for the connection."""
+        return self._session.filter_context
+
+    @FilterContext.setter
+    def FilterContext(self, value: Any) -> None:
+        self._session.filter_context = value
+
+    def GetData(self) -> Any:
+        """What the event shows; None where that is nothing."""
+        shown = self._shown
+        if isinstance(shown, data.Headers):
+            return HeaderFunctions(self._session, shown)
+        if isinstance(shown, data.RawData):
+            return RawDataBlock(shown)
+        kind = _KINDS.get(type(shown))
+        return None if kind is None else kind(shown)
+
+    def GetServerVariable(self, name: str, *default: object) -> object:
+        """The value as bytes, as str for UNICODE_ names; `default` where the name is unknown."""
+        try:
+            value = self._call("GetServerVariable", self._session.variable, name)
+        except FilterError:
+            if default:
+                return default[0]
+            raise
+        if name.startswith("UNICODE_"):
+            return to_text(name.removeprefix("UNICODE_"), value)
+        return to_bytes(name, value)
+
+    def WriteClient(self, content: str | bytes, reserved: int = 0) -> None:
+        """Send bytes to the client."""
+        del reserved
+        raw = content.encode() if isinstance(content, str) else bytes(content)
+        self._call("WriteClient", self._session.write_client, raw)
+
+    def write(self, content: str | bytes) -> None:
+        """WriteClient."""
+        self.WriteClient(content)
+
+    def AddResponseHeaders(self, content: str | bytes, reserved: int = 0) -> None:
+        """Fields for whatever the response will be."""
+        del reserved
+        self._call("AddResponseHeaders", self._session.add_headers, _latin(content))
+
+    def SendResponseHeader(self, status: str | bytes, header: str | bytes) -> None:
+        """Begin an answer of the filter's own; return SF_STATUS_REQ_FINISHED after it."""
+        self._call("SendResponseHeader", self._session.send_headers, _latin(status), _latin(header))
+
+    def AddHeadersOnDenial(self, content: str | bytes) -> None:
+        """Fields for the response should it be a 401. Ours: pywin32 has no name for it."""
+        self._call("AddHeadersOnDenial", self._session.add_denial_headers, _latin(content))
+
+    def DisableNotifications(self, flags: int) -> None:
+        """This filter hears no more of these events of this request."""
+        self._call("DisableNotifications", self._session.disable, int(flags))
+
+
+class PythonFilter:
+    """One module with a __FilterFactory__."""
+
+    def __init__(self, path: str) -> None:
+        """Import it and ask its version. Raises ImageError."""
+        self.path = path
+        self.note = CallNote("HttpFilterProc", path)
+        import_names.install()
+        folder, name = os.path.dirname(path), module_name_of(path)
+        source = os.path.join(folder, f"{name}.py")
+        if not os.path.exists(source):
+            raise ImageError(path, Win32.MOD_NOT_FOUND, f"there is no {name}.py beside it")
+        try:
+            module = import_file(source, next_handle(path))
+            self._object, version = _make(path, module)
+        except ImageError:
+            raise
+        except BaseException as error:
+            log_exception("application_failed", error, application=path)
+            reason = f"{type(error).__name__}: {error}"
+            text = "".join(traceback.format_exception(error))
+            raise ImageError(path, Win32.DLL_INIT_FAILED, reason, text) from error
+        # The loader of pywin32 asks for it as well, to let go of FilterContext.
+        self.flags: int = int(version.Flags) | int(Notify.END_OF_NET_SESSION)
+        log("isapi_loaded", library=path, description=_latin(version.FilterDesc))
+
+    def notify(self, session: FilterSession, event: int, shown: object) -> int:
+        """HttpFilterProc; None is "go on"."""
+        status = self._object.HttpFilterProc(FilterContext(session, event, shown))
+        if status is None:
+            return FilterStatus.NEXT_NOTIFICATION
+        if not isinstance(status, int):
+            raise TypeError(f"HttpFilterProc returned {status!r}, which is not an SF_STATUS_")
+        return status
+
+    def end_connection(self, connection: Connection) -> None:
+        """Let go of FilterContext."""
+        connection.forget(self)
+
+    def terminate(self) -> None:
+        """TerminateFilter."""
+        self._object.TerminateFilter(0)
+
+
+def _make(path: str, module: Any) -> tuple[Any, FilterVersion]:
+    factory = getattr(module, "__FilterFactory__", None)
+    if factory is None:
+        raise ImageError(path, Win32.PROC_NOT_FOUND, "the module has no __FilterFactory__")
+    made, version = factory(), FilterVersion()
+    answer = made.GetFilterVersion(version)
+    if answer is not None and not (isinstance(answer, int) and answer):
+        raise ImageError(path, Win32.DLL_INIT_FAILED, f"GetFilterVersion answered {answer!r}")
+    return made, version
