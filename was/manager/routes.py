@@ -152,6 +152,7 @@ def _log_settings(log: LogFile) -> LogSettings:
         truncate_size=log.truncate_size,
         local_time_rollover=log.local_time_rollover,
         fields=sum(_LOG_BITS[flag] for flag in log.log_ext_file_flags),
+        custom_columns=[field.log_field_name for field in log.custom_fields],
     )
 
 
