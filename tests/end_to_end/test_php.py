@@ -1,22 +1,17 @@
 """PHP through php-cgi, whose processes are ours, and through php-fpm, whose are not."""
 
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, place_application
-from harness.server import wait_for
+from support.php import PHP_ARGUMENTS as ARGUMENTS
+from support.php import PHP_CGI, php_fpm
 from support.running import APPS, Running, run_server
 from support.wire import Wire, get, post
 
-# The opcode cache would have its lock in /tmp, which a pool does not share.
-ARGUMENTS = "-d opcache.lockfile_path=${TMPDIR}"
-PHP_CGI = f"/usr/bin/php-cgi|{ARGUMENTS}"
 SECTION = (
     f'<fastCgi><application fullPath="/usr/bin/php-cgi" arguments="{ARGUMENTS}" /></fastCgi>'
     '<defaultDocument><files><add value="index.php" /></files></defaultDocument>'
@@ -49,34 +44,12 @@ def _place(home: Path) -> None:
         shutil.copy(file, folder / file.name)
 
 
-@contextmanager
-def _php_fpm() -> Iterator[str]:
-    """php-fpm as a service of the machine would be; the path of its socket."""
-    (program,) = Path("/usr/sbin").glob("php-fpm*")
-    with tempfile.TemporaryDirectory(prefix="fpm-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        file = folder / "fpm.conf"
-        file.write_text(
-            f"[global]\nerror_log = {folder}/log\ndaemonize = no\n"
-            f"[shop]\nlisten = {folder}/socket\nlisten.mode = 0666\n"
-            "user = nobody\ngroup = nogroup\npm = static\npm.max_children = 2\n"
-        )
-        process = subprocess.Popen([program, "-y", file, "-n"])
-        try:
-            wait_for("php-fpm", (folder / "socket").exists)
-            yield f"unix:{folder}/socket"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
 @pytest.fixture(scope="module", params=["php-cgi", "php-fpm"])
 def php(request) -> Iterator[Running]:
     """PHP's two ways in turn."""
     with ExitStack() as stack:
         is_ours = request.param == "php-cgi"
-        processor = PHP_CGI if is_ours else stack.enter_context(_php_fpm())
+        processor = PHP_CGI if is_ours else stack.enter_context(php_fpm())
         yield stack.enter_context(run_server(_config(processor), _place))
 
 
