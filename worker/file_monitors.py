@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from was.file_watch import OVERFLOW, FolderWatch
 from was.worker.hresult import (
+    E_FAIL,
     ERROR_INVALID_PARAMETER,
     ERROR_NOT_SUPPORTED,
     ERROR_PATH_NOT_FOUND,
@@ -53,6 +53,8 @@ class FileMonitors:
         self._watch: FolderWatch | None = None
         # By the folder that is watched for it.
         self._monitors: dict[str, list[FileMonitor]] = {}
+        self._lost: set[str] = set()  # folders that went, and are watched when they come again
+        self._is_closed = False
 
     @property
     def fd(self) -> int:
@@ -71,6 +73,8 @@ class FileMonitors:
         path = os.path.normpath(path)
         monitor = FileMonitor(path, self._drop)
         with self._lock:
+            if self._is_closed:
+                raise HResultError(E_FAIL, "the worker ends")
             is_first = self._watch is None
             try:
                 if self._watch is None:
@@ -103,6 +107,9 @@ class FileMonitors:
             changes = sorted(self._watch.changes())
             if any(change.folder == OVERFLOW for change in changes):
                 return [(m.path, m) for monitors in self._monitors.values() for m in monitors]
+            for folder in sorted(self._lost):
+                if self._watch_again(folder):
+                    found += ((m.path, m) for m in self._monitors.get(folder, ()))
             for change in changes:
                 path = os.path.join(change.folder, change.name) if change.name else change.folder
                 found += (
@@ -114,15 +121,23 @@ class FileMonitors:
                     self._watch_again(change.folder)
         return found
 
-    def _watch_again(self, folder: str) -> None:
-        """The folder went; another may be there under its name already."""
-        if self._watch is not None and folder in self._monitors:
-            with suppress(OSError):
-                self._watch.add(folder)
+    def _watch_again(self, folder: str) -> bool:
+        """The folder went; whether another one is there under its name."""
+        if self._watch is None or folder not in self._monitors:
+            self._lost.discard(folder)
+            return False
+        try:
+            self._watch.add(folder)
+        except OSError:
+            self._lost.add(folder)
+            return False
+        self._lost.discard(folder)
+        return True
 
     def close(self) -> None:
         """The worker ends: every monitor does."""
         with self._lock:
+            self._is_closed = True
             monitors = [m for of_folder in self._monitors.values() for m in of_folder]
         for monitor in monitors:
             monitor.dereference_file_monitor()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from was.worker.hresult import ERROR_INVALID_PARAMETER, HResultError
 from was.worker.warm_up import WarmUpExchange, request_for
 
 if TYPE_CHECKING:
@@ -34,14 +35,21 @@ class Preload:
         return context
 
     def execute(self, context: HttpContext) -> int:
-        """Run it through the pipeline; its status, 0 if it was cut. Once: ValueError.
+        """Run it through the pipeline; its status, 0 if it was cut.
 
-        Settings and modules are those of the URL that the context has by now.
+        Settings and modules are those of the URL that the context has by now. HResultError:
+        ERROR_INVALID_PARAMETER for what is no context of create_context(), or was run.
         """
         exchange = self._exchanges.pop(context, None)
         if exchange is None:
-            raise ValueError("not a context of create_context(), or run before")
+            raise HResultError(ERROR_INVALID_PARAMETER, "no context of ours that was not run")
         context.calls = context.application.paths.at(context.path)
         self._run(context)
         exchange.ended.wait()  # it may be answered on another thread
         return exchange.status
+
+    def close(self) -> None:
+        """The event is over: contexts that were not run end."""
+        exchanges, self._exchanges = self._exchanges, {}
+        for context in exchanges:
+            context.dispose()

@@ -167,6 +167,7 @@ class WorkerServer:
                 application, preload.create, preload.execute, self.is_replacement
             )
             self._events.raise_event(GL.APPLICATION_PRELOAD, provider)
+            preload.close()
 
     def _load(self) -> LoadedServer:
         with suppress(OSError):

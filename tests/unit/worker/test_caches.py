@@ -1,7 +1,9 @@
 """The caches FILE, URI and TOKEN: what is kept, how long, and that what goes is told once."""
 
 import os
+import random
 import sys
+import threading
 import types
 
 import pytest
@@ -174,6 +176,37 @@ def test_a_second_add_replaces_the_first():
     cache = ObjectCache(FILE_CACHE, 2)
     first, second = put(cache, FileKey("/1")), put(cache, FileKey("/1"))
     assert (first.ended, second.ended, len(cache)) == (1, 0, 1)
+
+
+def test_counts_hold_whoever_comes_when():
+    """Threads that add, retrieve, drop and flush at once: at the end nobody holds anything, and
+    every record has ended exactly once."""
+    cache = ObjectCache(FILE_CACHE, 3)
+    keys = [FileKey(f"/{n}") for n in range(5)]
+    records = []
+
+    def work(seed):
+        chance = random.Random(seed)
+        for _ in range(300):
+            key = chance.choice(keys)
+            match chance.randrange(5):
+                case 0 | 1:
+                    records.append(put(cache, key))
+                case 2 | 3:
+                    _, found = operate(cache, CacheOperation.RETRIEVE, key)
+                    if found is not None:
+                        assert found.ended == 0
+                        found.dereference_cache_data()
+                case _:
+                    operate(cache, CacheOperation.FLUSH_PREFIX, key)
+
+    threads = [threading.Thread(target=work, args=[seed]) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cache.flush()
+    assert {record.ended for record in records} == {1}
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """IHttpServer as a module has it: events, caches, fragments, monitors, its own replacement."""
 
+import dataclasses
 import queue
 import socket
 import sys
@@ -19,7 +20,7 @@ from was.worker.registration import GlobalModule
 GL = GlobalNotification
 FILE_NOT_FOUND, PATH_NOT_FOUND = 0x80070002, 0x80070003
 INVALID_PARAMETER, NOT_SUPPORTED = 0x80070057, 0x80070032
-E_NOTIMPL, E_INVALIDARG = 0x80004001, 0x80070057
+E_NOTIMPL, E_INVALIDARG, E_FAIL = 0x80004001, 0x80070057, 0x80004005
 NOT_FOUND, ALREADY_EXISTS, INVALID_HANDLE = 0x80070490, 0x800700B7, 0x80070006
 
 
@@ -221,6 +222,38 @@ def test_a_worker_waits_for_applications_that_warm_up(serve):
     assert not application.query_is_warming_up()
 
 
+def test_preload_requests(serve, tmp_path):
+    """A module makes requests of an application with preloadEnabled: any URL, any user, each once;
+    a context that it does not run ends with the event."""
+    from was.worker.user import HttpUser
+
+    found = []
+    stored = Stored()
+
+    def preload(provider):
+        context = provider.create_context()
+        context.request.set_url("/a.txt")
+        found.append(provider.execute_request(context, HttpUser("me")))
+        found.append(error_of(provider.execute_request, context))
+        missing = provider.create_context()
+        missing.request.set_url("/none.txt")
+        found.append(provider.execute_request(missing))
+        unused = provider.create_context()
+        unused.module_context_container.set_module_context(stored, 1)
+        found.append(provider.is_process_recycled())
+
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a.txt").write_text("file")
+    server, _ = serve(Listening(application_preload=preload))
+    (application,) = server._applications
+    server.warm_up()
+    assert found == []
+    application.config = dataclasses.replace(application.config, preload_enabled=True)
+    server.warm_up()
+    assert found == [200, INVALID_PARAMETER, 404, False]
+    assert stored.ended == 1
+
+
 def test_fragments(serve):
     """By name, replaced by the same name, with IIS's errors for unknown ones."""
     _, http = serve(Listening())
@@ -399,6 +432,29 @@ def test_a_monitor_needs_a_folder(serve, tmp_path):
     assert error_of(monitor, "relative") == INVALID_PARAMETER
     assert error_of(monitor, str(tmp_path / "none" / "file")) == PATH_NOT_FOUND
     assert http.monitors.fd == -1 or http.monitors.changes() == []
+
+
+def test_a_monitored_folder_that_comes_later(serve, tmp_path):
+    """A folder that goes and stays away for a while is watched when it is there again."""
+    changed = []
+    server, http = serve(Listening(file_change=lambda p: changed.append(p.file_name)))
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    file = folder / "file"
+    http.register_file_change_monitor(str(file))
+    folder.rmdir()
+    http.tell_file_changes()
+    http.tell_file_changes()
+    assert changed == [str(folder)]
+    changed.clear()
+    folder.mkdir()
+    http.tell_file_changes()
+    assert changed == [str(file)]  # it may have come meanwhile
+    file.write_text("x")
+    http.tell_file_changes()
+    assert changed[1:] == [str(file)]
+    server.stop()
+    assert error_of(http.register_file_change_monitor, str(file)) == E_FAIL
 
 
 def test_a_monitored_folder_that_goes(serve, tmp_path):
