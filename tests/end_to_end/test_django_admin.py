@@ -1,0 +1,121 @@
+"""Django's admin, as its users work with it: migrated, collected, logged in, uploaded to."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.home import (
+    Application,
+    Pool,
+    Site,
+    application_host_config,
+    place_application,
+    wsgi_handler,
+)
+from support.running import APPS, run_server
+from support.wire import Answer, Wire, get
+
+FORM = "application/x-www-form-urlencoded"
+STATIC = '<add name="static" path="static/*" verb="GET,HEAD" modules="StaticFileModule" />'
+
+
+def _prepare(home: Path) -> None:
+    """What a person does before the first start."""
+    folder = place_application(home / "sites" / "shop", *(APPS / "django_admin").iterdir())
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "DJANGO_SUPERUSER_PASSWORD": "secret",
+        "PYTHONPATH": str(folder),
+    }
+    for arguments in (
+        ("migrate", "--run-syncdb"),
+        ("collectstatic", "--noinput"),
+        ("createsuperuser", "--noinput", "--username", "anna", "--email", "a@localhost"),
+    ):
+        command = [sys.executable, "-m", "django", *arguments]
+        subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True)
+    (folder / "data" / "db.sqlite3").chmod(0o666)
+
+
+@pytest.fixture(scope="module")
+def running():
+    folder = Path("{home}") / "sites" / "shop"
+    application = Application(
+        "/shop", folder, "shop", (STATIC, wsgi_handler("site_wsgi:application"))
+    )
+    root = Application("/", folder / "data", "root")
+    config = application_host_config(
+        [Pool("shop"), Pool("root")], [Site("Site", (root, application))]
+    )
+    with run_server(config, _prepare) as running:
+        yield running
+
+
+class Browser:
+    """Keeps cookies, and posts forms with the token of the page."""
+
+    def __init__(self, port: int) -> None:
+        self._wire = Wire(port)
+        self._cookies: dict[str, str] = {}
+
+    def ask(self, target: str, method: str = "GET", body: bytes | None = None, kind: str = FORM):
+        fields = {"Cookie": "; ".join(f"{n}={v}" for n, v in self._cookies.items())}
+        if body is not None:
+            fields["Content-Type"] = kind
+        answer = self._wire.request(target, method, body, fields)
+        for cookie in answer.all("set-cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return answer
+
+    def token(self, page: Answer) -> str:
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert found is not None
+        return found[1]
+
+    def close(self) -> None:
+        self._wire.socket.close()
+
+
+@pytest.fixture
+def browser(running):
+    browser = Browser(running.port())
+    yield browser
+    browser.close()
+
+
+def test_the_admin_below_a_path_of_the_site(running, browser):
+    """Login, a list, an upload in a form of several parts, and its file as it was sent."""
+    answer = browser.ask("/shop/admin/")
+    assert answer.field("location") == "/shop/admin/login/?next=/shop/admin/"
+    login = browser.ask("/shop/admin/login/?next=/shop/admin/")
+    style = re.search(r'href="(/shop/static/admin/css/base[^"]*\.css)"', login.text)
+    assert style is not None
+    assert get(running.port(), style[1]).field("content-type") == "text/css"
+    form = f"csrfmiddlewaretoken={browser.token(login)}&username=anna&password=secret"
+    done = browser.ask("/shop/admin/login/?next=/shop/admin/", "POST", form.encode())
+    assert (done.status, done.field("location")) == (302, "/shop/admin/")
+    assert "Documents" in browser.ask("/shop/admin/").text
+
+    page = browser.ask("/shop/admin/shelf/document/add/")
+    content = os.urandom(3_000_000)
+    edge = "=-=-edge"
+    parts = [
+        f'--{edge}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value
+        for name, more, value in (
+            ("csrfmiddlewaretoken", "", browser.token(page).encode()),
+            ("title", "", "Größe".encode()),
+            ("file", '; filename="a.bin"', content),
+        )
+    ]
+    body = b"\r\n".join([*parts, f"--{edge}--\r\n".encode()])
+    kind = f"multipart/form-data; boundary={edge}"
+    added = browser.ask("/shop/admin/shelf/document/add/", "POST", body, kind)
+    assert (added.status, added.field("location")) == (302, "/shop/admin/shelf/document/")
+    assert "Größe" in browser.ask("/shop/admin/shelf/document/").text
+    (kept,) = (running.folder("shop") / "data" / "media" / "files").iterdir()
+    assert kept.read_bytes() == content
