@@ -1,5 +1,5 @@
 """All measurements, or those named: throughput, memory, idle, kill, recycle, pools, configuration,
-pipeline.
+pipeline, rewriting.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -16,10 +16,21 @@ import memory
 import pipeline
 import pools
 import recycle
+import rewriting
 import throughput
 from harness.table import Report
 
-NAMES = ("throughput", "memory", "idle", "kill", "recycle", "pools", "configuration", "pipeline")
+NAMES = (
+    "throughput",
+    "memory",
+    "idle",
+    "kill",
+    "recycle",
+    "pools",
+    "configuration",
+    "pipeline",
+    "rewriting",
+)
 
 
 def main() -> int:
@@ -46,6 +57,8 @@ def main() -> int:
                 configuration.run(report)
             case "pipeline":
                 pipeline.run(report)
+            case "rewriting":
+                rewriting.run(report)
             case "pools":
                 pools.run(report)
             case _:

@@ -55,7 +55,7 @@ CONFIGURATION = """<configuration>
     <globalModules>{images}</globalModules>
     <modules>{clear}{modules}</modules>
     <handlers><clear /><add name="h" path="*" verb="*" modules="Answer" requireAccess="None" />
-    </handlers>
+    </handlers>{sections}
   </system.webServer>
 </configuration>"""
 
@@ -118,8 +118,8 @@ def _image(name: str, register: Callable[[int, ModuleRegistrationInfo, object], 
     return name
 
 
-def make_server(*, is_bare: bool, passing: int) -> WorkerServer:
-    """A server whose only site is answered by Answer."""
+def make_server(*, is_bare: bool, passing: int, sections: str = "") -> WorkerServer:
+    """A server whose only site is answered by Answer; `sections` are further ones of it."""
     names = [f"Passing{number}" for number in range(passing)]
     image = _image("bench_passing", _register_passing)
     images = "".join(f'<add name="{name}" image="{image}" />' for name in names)
@@ -127,6 +127,7 @@ def make_server(*, is_bare: bool, passing: int) -> WorkerServer:
     text = CONFIGURATION.format(
         images=images,
         clear="<clear />" if is_bare else "",
+        sections=sections,
         modules="".join(f'<add name="{name}" />' for name in [*names, "Answer"]),
     )
     nowhere = Path("/nonexistent")
@@ -166,7 +167,7 @@ REQUEST = Request(
 )
 
 
-def _batch(server: WorkerServer) -> float:
+def batch(server: WorkerServer) -> float:
     """Microseconds of CPU time a request."""
     exchanges = [WarmUpExchange(REQUEST) for _ in range(BATCH)]
     begin = time.thread_time_ns()
@@ -200,10 +201,10 @@ def measure() -> dict[str, float]:
     count = PASSING * (2 * len(DETERMINISTIC) - 1 + 1)
     times: dict[str, list[float]] = {name: [] for name in [*servers, "calls"]}
     for server in servers.values():
-        _batch(server)
+        batch(server)
     for _ in range(BATCHES):
         for name, server in servers.items():
-            times[name].append(_batch(server))
+            times[name].append(batch(server))
         times["calls"].append(_bare_calls(count))
     median = {name: statistics.median(values) for name, values in times.items()}
     return {

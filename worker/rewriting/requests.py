@@ -22,19 +22,26 @@ class RuleRequest:
         self.query = context.query
         self.logs_rewritten = False
         self.is_rewritten = False
+        self._known: dict[str, str] = {}  # variables asked for since the last change
 
     def variable(self, name: str) -> str:
         """A server variable, as it is after the rules so far."""
-        reader = _READERS.get(name)
-        if reader is not None:
-            return reader(self, self._context)
-        return self._context.get_server_variable(name) or ""
+        known = self._known.get(name)
+        if known is None:
+            reader = _READERS.get(name)
+            if reader is not None:
+                known = reader(self, self._context)
+            else:
+                known = self._context.get_server_variable(name) or ""
+            self._known[name] = known
+        return known
 
     def set_variable(self, name: str, value: str, replace: bool) -> None:
         """Set a server variable or a request header."""
         context = self._context
         if not replace and self.variable(name):
             return
+        self._known.clear()
         if name.startswith("HTTP_"):
             # A header may be named in any letter case; a line break would begin another one.
             header = name[5:].replace("_", "-").title()
@@ -49,6 +56,7 @@ class RuleRequest:
 
     def rewrite(self, path: str, query: str) -> None:
         """Be for another URL."""
+        self._known.clear()
         self.path, self.query, self.is_rewritten = path, query, True
 
     def physical_path(self) -> str:

@@ -66,7 +66,10 @@ class RuleResponse:
     def values(self, name: str) -> list[str]:
         """The values of a header, one for each line of it."""
         header = _header(name)
-        return [v for k, v in self._context.response.fields if k.lower() == header]
+        found = [v for k, v in self._context.response.fields if k.lower() == header]
+        if not found and header == "server":  # which the listener adds
+            found.append(self._context.get_server_variable("SERVER_SOFTWARE") or "")
+        return found
 
     def set_values(self, name: str, values: list[str]) -> None:
         """Replace them. Raises RewriteError for what no response may say."""
@@ -76,7 +79,8 @@ class RuleResponse:
         response, header = self._context.response, _header(name)
         response.delete_header(header)
         try:
-            for value in values:
+            # An empty Server is how the listener is told to send none.
+            for value in values or ([""] if header == "server" else []):
                 response.set_header(header.title(), value, replace=False)
         except LocalProtocolError as error:
             raise RewriteError(f"A header cannot be set: {error}") from None

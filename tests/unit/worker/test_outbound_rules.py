@@ -129,6 +129,7 @@ def test_headers(site):
              "https://{HTTP_HOST}/{R:1}", name="1")
         + rule('serverVariable="RESPONSE_X_Custom" pattern=".*"', "new", name="2")
         + rule('serverVariable="RESPONSE_X-Old" pattern=".+"', "", name="3")
+        + rule('serverVariable="RESPONSE_Server" pattern=".+"', "", name="6")
         + rule('serverVariable="RESPONSE_Set-Cookie" pattern=".+"', "{R:0}; Secure", name="4")
         + rule('serverVariable="RESPONSE_ETag" pattern=".*"', "no", name="5",
                action='replace="false"')
@@ -139,6 +140,7 @@ def test_headers(site):
     assert head["x-custom"] == "new"
     assert "x-old" not in head
     assert head["etag"] == '"e"'
+    assert head["server"] == ""  # none at all, when the listener has sent it
     assert answer.block.count(b"; Secure") == 2
 
 
