@@ -109,6 +109,7 @@ EVENTS: dict[str, str] = {
     "leadership_error": "error",
     "limit_lowered": "warning",
     "compression_elsewhere": "info",
+    "footer_unreadable": "warning",
     "compression_failed": "warning",
 }
 

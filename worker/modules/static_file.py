@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from was.config.model import CacheControlMode
+from was.worker.document_footer import footer_of, tag_of
 from was.worker.fields import encode_fields
 from was.worker.http_dates import format_date
 from was.worker.notifications import (
@@ -59,6 +60,7 @@ class StaticFile(HttpModule):
         self._types = settings.mime_map
         self._sets_etag = settings.set_etag
         self._cache_fields = _cache_fields(settings)
+        self._footer = footer_of(settings)
         self._real_roots: dict[str, str] = {}
 
     def on_execute_request_handler(
@@ -131,6 +133,8 @@ class StaticFile(HttpModule):
         self, context: HttpContext, fd: int, status: os.stat_result, media_type: str
     ) -> bool:
         """Fill the response; True if it keeps the descriptor."""
+        if self._footer is not None and media_type.startswith("text/html"):
+            return self._answer_with_footer(context, fd, status, media_type, self._footer.read())
         context.served_file = (context.physical_path, status, media_type)
         response = context.response
         size = status.st_size
@@ -160,6 +164,37 @@ class StaticFile(HttpModule):
             response.content_length = size
             return False
         return _add_region(context, fd, 0, size)
+
+    def _answer_with_footer(
+        self,
+        context: HttpContext,
+        fd: int,
+        status: os.stat_result,
+        media_type: str,
+        footer: bytes,
+    ) -> bool:
+        """A page and its footer, whole: no part of a file, and no date that would be both's."""
+        response = context.response
+        etag = f'"{status.st_mtime_ns:x}:{status.st_size:x}:{tag_of(footer)}"'
+        fields = [("Content-Type", media_type), ("Accept-Ranges", "none"), *self._cache_fields]
+        if self._sets_etag:
+            fields.append(("ETag", etag))
+        conditions = _conditions(context.fields)
+        matches = {n: v for n, v in conditions.items() if n in ("if-match", "if-none-match")}
+        outcome = evaluate_conditions(matches, etag if self._sets_etag else "", 0)
+        if outcome:
+            response.set_status(outcome)
+            if outcome == 304:
+                fields = fields[1:]
+                response.set_encoded_fields(fields, encode_fields(fields))
+            return False
+        response.set_encoded_fields(fields, encode_fields(fields))
+        if context.method == "HEAD":
+            response.content_length = status.st_size + len(footer)
+            return False
+        is_kept = _add_region(context, fd, 0, status.st_size)
+        response.chunks.append(footer)
+        return is_kept
 
 
 def _answer_ranges(

@@ -1,6 +1,7 @@
 """StaticFile, DefaultDocument, DirectoryListing, RequestFiltering, CustomError, ProtocolSupport."""
 
 import os
+from datetime import datetime
 
 import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
@@ -224,6 +225,41 @@ def test_client_cache(site, tmp_path):
     assert "etag" not in headers
 
 
+def test_a_date_on_which_it_expires(site, tmp_path):
+    """clientCache: httpExpires, as it is written."""
+    date = "Wed, 01 Jan 2031 12:00:00 GMT"
+    text = f'cacheControlMode="UseExpires" httpExpires="{date}"'
+    form = f"<staticContent><clientCache {text} /></staticContent>"
+    assert get(tmp_path, "/a.txt", form).headers()["expires"] == date
+
+
+def test_a_footer_of_pages(site, tmp_path, capfd):
+    """A text or a file, behind HTML files only; whole answers, with a tag that knows the footer."""
+    (site / "page.html").write_text("<p>page")
+    (site / "large.html").write_text("x" * 70000)
+    (tmp_path / "footer.txt").write_text("<p>end")
+    form = '<staticContent enableDocFooter="{}" isDocFooterFileName="{}" defaultDocFooter="{}" />'
+    server = make_server(tmp_path, form.format("true", "false", "&lt;hr&gt;"))
+    page = ask(server, path="/page.html", fields=[("Range", "bytes=0-1")])
+    assert (page.status, page.body, page.length) == (200, b"<p>page<hr>", 11)
+    assert page.headers()["accept-ranges"] == "none"
+    head = ask(server, path="/page.html", method="HEAD")
+    assert (head.length, head.body) == (11, b"")
+    etag = page.headers()["etag"]
+    assert ask(server, path="/page.html", fields=[("If-None-Match", etag)]).status == 304
+    assert ask(server, path="/large.html").body == b"x" * 70000 + b"<hr>"
+    assert ask(server, path="/a.txt").body == b"0123456789"
+    other = make_server(tmp_path, form.format("true", "true", tmp_path / "footer.txt"))
+    page = ask(other, path="/page.html", fields=[("If-None-Match", etag)])
+    assert page.body == b"<p>page<p>end"
+    off = make_server(tmp_path, form.format("false", "false", "x"))
+    assert ask(off, path="/page.html").body == b"<p>page"
+    missing = make_server(tmp_path, form.format("true", "true", tmp_path / "none.txt"))
+    capfd.readouterr()
+    assert [ask(missing, path="/page.html").body for _ in range(2)] == [b"<p>page"] * 2
+    assert capfd.readouterr().err.count("footer_unreadable") == 1
+
+
 def test_a_folder_without_its_slash_is_redirected(site, tmp_path):
     """Courtesy redirect, with the query, escaped, never to another host."""
     assert get(tmp_path, "/dir", query="q=1").headers()["location"] == "/dir/?q=1"
@@ -243,6 +279,35 @@ def test_default_documents_in_order(site, tmp_path):
     assert exchange.headers()["content-type"] == "text/html"
     off = '<defaultDocument enabled="false" />'
     assert outcome(get(tmp_path, "/dir/", off)) == "403.14"
+
+
+@pytest.mark.parametrize(
+    ("flags", "columns"),
+    [
+        ("None", "{name}"),
+        ("Extension", "{name}.txt"),
+        ("Size, Extension", "{size} {name}.txt"),
+        ("Date", "{date} {name}"),
+        ("Time, Date", "{date} {time} {name}"),
+        ("Date, LongDate, Size", "{long} {size} {name}"),
+        ("Date, Time, Size, Extension", "{date} {time} {size} {name}.txt"),
+    ],
+)
+def test_columns_of_a_listing(site, tmp_path, flags, columns):
+    """showFlags, whatever their order; LongDate in place of Date."""
+    file = site / "dir" / "b & c.txt"
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    moment = datetime.fromtimestamp(1_000_000_000)
+    expected = columns.format(
+        name='<A HREF="/dir/b%20&amp;%20c.txt">b &amp; c',
+        size="1".rjust(11),
+        date=f"{moment.month}/{moment.day}/{moment.year}".rjust(10),
+        time=moment.strftime("%I:%M %p").lstrip("0").rjust(8),
+        long=moment.strftime("%A, %d %B %Y"),
+    )
+    settings = f'<directoryBrowse enabled="true" showFlags="{flags}" />'
+    lines = get(tmp_path, "/dir/", settings).body.decode().splitlines()
+    assert [line for line in lines if "c.txt" in line] == [expected + "</A><br>"]
 
 
 def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
