@@ -12,12 +12,19 @@ from support.running import run_server
 from support.wire import Answer, CutShortError, Wire
 
 from was.config.password_hash import digest_hash, hash_password
+from was.worker.host_names import look_up
 
 WHO = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{environ.get('REMOTE_USER')} {environ.get('AUTH_TYPE')}".encode()]
 """
 DIGEST = digest_hash("eve", "Digest", "secret", "md5")
+CGI = '<add name="cgi" path="*.cgi" verb="*" modules="CgiModule" />'
+WHO_CGI = """#!/bin/sh
+echo 'Content-Type: text/plain'
+echo
+echo "$REMOTE_USER $AUTH_TYPE ${HTTP_AUTHORIZATION-hidden} ${AUTH_PASSWORD-hidden}"
+"""
 HASH = hash_password("secret")
 USERS = f"""<authentication>
   <basicAuthentication enabled="true" realm="test" />
@@ -42,6 +49,10 @@ DIGESTS = (
     '<authentication><anonymousAuthentication enabled="false" />'
     '<digestAuthentication enabled="true" /></authentication>'
 )
+NAMED = (
+    '<ipSecurity enableReverseDns="true" allowUnlisted="false">'
+    '<add domainName="localhost" allowed="true" /></ipSecurity>'
+)
 RATE = (
     '<dynamicIpSecurity><denyByRequestRate enabled="true" maxRequests="3" '
     'requestIntervalInMilliseconds="600000" /></dynamicIpSecurity>'
@@ -60,6 +71,7 @@ LOCATIONS = [
     DETOURS,
     _location("Site/documents/secret.html", ONLY_ANA),
     _location("Site/busy", RATE),
+    _location("Site/named", NAMED),
     _location("Site/digest", DIGESTS),
     _location("Site", USERS),
     _location("Site/members", ONLY_ANA),
@@ -73,13 +85,27 @@ LOCATIONS = [
 
 def _prepare(home: Path) -> None:
     root = home / "sites" / "files"
-    for folder in ("", "members", "closed", "far", "cut", "who", "busy", "digest", "documents"):
+    for folder in (
+        "",
+        "members",
+        "closed",
+        "far",
+        "cut",
+        "who",
+        "busy",
+        "digest",
+        "documents",
+        "named",
+    ):
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "index.html").write_text(f"<h1>{folder}</h1>")
     (root / "one.txt").write_text("one")
     (root / "documents" / "secret.html").write_text("secret")
     (home / "sites" / "who").mkdir()
     (home / "sites" / "who" / "who.py").write_text(WHO)
+    (home / "sites" / "cgi").mkdir()
+    (home / "sites" / "cgi" / "who.cgi").write_text(WHO_CGI)
+    (home / "sites" / "cgi" / "who.cgi").chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +114,7 @@ def site():
     applications = (
         Application("/", folder / "files", "Pool"),
         Application("/who", folder / "who", "Pool", (wsgi_handler("who:application"),)),
+        Application("/cgi", folder / "cgi", "Pool", (CGI,)),
     )
     config = application_host_config(
         [Pool("Pool")], [Site("Site", applications)], "\n".join(LOCATIONS)
@@ -121,6 +148,8 @@ def test_who(site):
     assert ask(site, "/who", fields=basic("ANA")).text == "Ana Basic"
     assert ask(site, "/who/staff", fields=basic("ana")).text == "Ana Basic"
     assert ask(site, "/who/staff/x", fields=basic("bob")).status == 401
+    told = ask(site, "/cgi/who.cgi", fields=basic("Ana"))
+    assert told.text == "Ana Basic hidden hidden\n"
 
 
 def test_no_anonymous_user(site):
@@ -135,6 +164,12 @@ def test_addresses(site):
     assert ask(site, "/far/", fields={"X-Forwarded-For": "8.8.8.8"}).status == 403
     with contextlib.suppress(CutShortError):
         pytest.fail(f"answered {ask(site, '/cut/').status}")
+
+
+def test_names_of_addresses(site):
+    """A worker finds out what the machine calls its own address, in its sandbox too."""
+    is_named = "localhost" in look_up("127.0.0.1")
+    assert ask(site, "/named/").status == (200 if is_named else 403)
 
 
 AROUND = """
