@@ -35,6 +35,7 @@ from was.worker.notifications import FINISH_REQUEST, RequestNotification, Reques
 from was.worker.pipeline import run_head
 from was.worker.response import FileRegion, HttpResponse
 from was.worker.url_text import quote_path
+from was.worker.user import ANONYMOUS
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
@@ -317,7 +318,8 @@ def _prepare(child: HttpContext, user: HttpUser | None) -> tuple[Run, ...]:
     child.application = application
     child.calls = application.paths.at(child.path)
     head = child.calls.head
-    if user is None:
+    # Whom nobody knows yet may have to say who he is for the child, if not for its parent.
+    if user is None or user is ANONYMOUS:
         return head
     child.user = user
     authenticate = RequestNotification.AUTHENTICATE_REQUEST

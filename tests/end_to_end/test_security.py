@@ -70,6 +70,7 @@ DETOURS = """<location path="Site"><system.webServer>
 LOCATIONS = [
     DETOURS,
     _location("Site/documents/secret.html", ONLY_ANA),
+    _location("Site/known/secret.html", NO_ANONYMOUS),
     _location("Site/busy", RATE),
     _location("Site/named", NAMED),
     _location("Site/digest", DIGESTS),
@@ -83,24 +84,17 @@ LOCATIONS = [
 ]
 
 
+FOLDERS = ". members closed far cut who busy digest documents known named"
+
+
 def _prepare(home: Path) -> None:
     root = home / "sites" / "files"
-    for folder in (
-        "",
-        "members",
-        "closed",
-        "far",
-        "cut",
-        "who",
-        "busy",
-        "digest",
-        "documents",
-        "named",
-    ):
+    for folder in FOLDERS.split():
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "index.html").write_text(f"<h1>{folder}</h1>")
     (root / "one.txt").write_text("one")
-    (root / "documents" / "secret.html").write_text("secret")
+    for folder in ("documents", "known"):
+        (root / folder / "secret.html").write_text("secret")
     (home / "sites" / "who").mkdir()
     (home / "sites" / "who" / "who.py").write_text(WHO)
     (home / "sites" / "cgi").mkdir()
@@ -195,6 +189,8 @@ def test_ways_for_who_may(site):
     ana = basic("ana")
     assert [ask(site, "/documents/", method=m).status for m in ("GET", "HEAD")] == [401] * 2
     assert ask(site, "/documents/", fields=ana).text == "secret"
+    assert ask(site, "/known/").status == 401
+    assert ask(site, "/known/", fields=ana).text == "secret"
     assert ask(site, "/to-members", fields=ana).text == "<h1>members</h1>"
     assert ask(site, "/to-staff", fields=ana).text == "Ana Basic"
     assert ask(site, "/to-far", fields=ana).status == 403

@@ -102,19 +102,29 @@ class BasicAuthenticator(HttpModule):
         self, context: HttpContext, provider: HttpResponse
     ) -> RequestNotificationStatus:
         """Say with every 401 that this scheme may be used."""
+        if context.response.status == 401 and provider.headers_being_sent:
+            self._offer(context)
+        return CONTINUE
+
+    def on_end_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """The same for a child request, which raises no SEND_RESPONSE: its parent may not know."""
+        if context.response.status == 401 and context.parent_context is not None:
+            self._offer(context)
+        return CONTINUE
+
+    def _offer(self, context: HttpContext) -> None:
         response = context.response
-        if response.status != 401 or not provider.headers_being_sent:
-            return CONTINUE
         for name, value in response.fields:
             if name.lower() == "www-authenticate" and value[:5].lower() == "basic":
-                return CONTINUE
+                return
         accounts = self._accounts_of
         host = context.get_server_variable("SERVER_NAME") or ""
         realm = accounts.quoted(accounts.realm_of(self._realm, host))
         response.set_header(
             "WWW-Authenticate", f'Basic realm={realm}, charset="UTF-8"', replace=False
         )
-        return CONTINUE
 
     def _full_name(self, name: str) -> str:
         if self._domain and "\\" not in name and "@" not in name:
@@ -164,9 +174,11 @@ def _make(application: HttpApplication) -> HttpModule:
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to AUTHENTICATE_REQUEST and SEND_RESPONSE."""
+    """Subscribe to AUTHENTICATE_REQUEST, and to SEND_RESPONSE and END_REQUEST for 401."""
     registration_info.set_request_notifications(
         ApplicationModuleFactory(_make),
-        RequestNotification.AUTHENTICATE_REQUEST | RequestNotification.SEND_RESPONSE,
+        RequestNotification.AUTHENTICATE_REQUEST
+        | RequestNotification.SEND_RESPONSE
+        | RequestNotification.END_REQUEST,
         0,
     )

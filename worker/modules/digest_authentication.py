@@ -74,10 +74,11 @@ class DigestAuthenticator(HttpModule):
         user = self._accounts.find(_text(answer.user))
         ha1 = self._hash_of(user, answer.algorithm)
         # Also for nobody, so that the time taken does not tell.
-        is_right = answer.matches(ha1 or "-", context.message.method)
+        asked = context.root_context.message
+        is_right = answer.matches(ha1 or "-", asked.method)
         if user is None or not ha1 or not is_right:
             return _refuse(context, 401, 1, _LOGON_FAILURE)
-        if not _is_about(answer.uri, context.message.target):
+        if not _is_about(answer.uri, asked.target):
             return _refuse(context, 400, 0, 0x80070057)
         if self._nonces.take(answer.nonce, answer.count) is self._digest.Freshness.STALE:
             self._challenge(context, is_stale=True)
@@ -91,14 +92,23 @@ class DigestAuthenticator(HttpModule):
         self, context: HttpContext, provider: HttpResponse
     ) -> RequestNotificationStatus:
         """Say with every 401 that this scheme may be used."""
-        response = context.response
-        if response.status != 401 or not provider.headers_being_sent:
-            return CONTINUE
-        for name, value in response.fields:
-            if name.lower() == "www-authenticate" and value[:6].lower() == "digest":
-                return CONTINUE
-        self._challenge(context, is_stale=False)
+        if context.response.status == 401 and provider.headers_being_sent:
+            self._offer(context)
         return CONTINUE
+
+    def on_end_request(
+        self, context: HttpContext, provider: HttpContext
+    ) -> RequestNotificationStatus:
+        """The same for a child request, which raises no SEND_RESPONSE: its parent may not know."""
+        if context.response.status == 401 and context.parent_context is not None:
+            self._offer(context)
+        return CONTINUE
+
+    def _offer(self, context: HttpContext) -> None:
+        for name, value in context.response.fields:
+            if name.lower() == "www-authenticate" and value[:6].lower() == "digest":
+                return
+        self._challenge(context, is_stale=False)
 
     def _hash_of(self, user: User | None, algorithm: str) -> str:
         if user is None or user.digest_realm != self._realm:
@@ -176,9 +186,11 @@ def _make(application: HttpApplication) -> HttpModule:
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to AUTHENTICATE_REQUEST and SEND_RESPONSE."""
+    """Subscribe to AUTHENTICATE_REQUEST, and to SEND_RESPONSE and END_REQUEST for 401."""
     registration_info.set_request_notifications(
         ApplicationModuleFactory(_make),
-        RequestNotification.AUTHENTICATE_REQUEST | RequestNotification.SEND_RESPONSE,
+        RequestNotification.AUTHENTICATE_REQUEST
+        | RequestNotification.SEND_RESPONSE
+        | RequestNotification.END_REQUEST,
         0,
     )

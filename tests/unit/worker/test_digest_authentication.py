@@ -1,7 +1,7 @@
 """DigestAuthenticationModule and the arithmetic below it (RFC 7616)."""
 
 import pytest
-from fake_exchange import WSGI, ask, make_server
+from fake_exchange import WSGI, ask, make_server, write_home
 from hypothesis import given
 from hypothesis import strategies as st
 from support.credentials import digest, parameters
@@ -10,6 +10,7 @@ from waiting import ask_and_wait, basic, challenges, outcome
 from was.config.password_hash import digest_hash, hash_password
 from was.worker.digest import Freshness, Nonces, parse_response
 from was.worker.modules import digest_authentication
+from was.worker.server import WorkerServer
 
 APP = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -251,3 +252,22 @@ def test_the_example_of_the_rfc():
         ha1 = digest_hash("Mufasa", "http-auth@example.org", "Circle of Life", name)
         assert parsed.matches(ha1, "GET")
         assert not parsed.matches(ha1, "HEAD")
+
+
+WANTS_A_USER = """<location path="main/index.html"><system.webServer><security><authentication>
+  <anonymousAuthentication enabled="false" /><digestAuthentication enabled="true" />
+  </authentication></security></system.webServer></location></configuration>"""
+
+
+def test_a_document_that_asks_for_a_user(tmp_path):
+    """A default document may want a user where its folder does not; the answer is about the URL."""
+    users = f"<security><authentication><users>{user('Ana')}</users></authentication></security>"
+    file = write_home(tmp_path, users)
+    file.write_text(file.read_text().replace("</configuration>", WANTS_A_USER))
+    (tmp_path / "site" / "index.html").write_text("inside")
+    server = WorkerServer(config_file=file, home=tmp_path, pool="pool", worker_id=1, threads=4)
+    server.load()
+    refused = ask(server, path="/")
+    assert outcome(refused) == "401.2"
+    fields = answer(challenges(refused)[0], uri="/")
+    assert ask(server, path="/", fields=fields).body == b"inside"
