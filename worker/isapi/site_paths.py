@@ -18,7 +18,8 @@ def normalize(url: str) -> str:
     """NORMALIZE_URL: decoded, without a query, dot segments and doubled slashes."""
     from urllib.parse import unquote_to_bytes
 
-    path = unquote_to_bytes(url.partition("?")[0]).decode("utf-8", "surrogateescape")
+    raw = url.partition("?")[0].encode("utf-8", "surrogateescape")
+    path = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
     path = path.replace("\\", "/")
     ends = "/" if path.endswith(("/", "/.", "/..")) and path.strip("/.") else ""
     return posixpath.normpath("/" + path.lstrip("/")) + ends if path else "/"
