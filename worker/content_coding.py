@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from was.config.model import CompressionType
 
-__all__ = ["Chooser", "TypeTable", "parse_accept_encoding", "weakened", "with_vary"]
+__all__ = ["Chooser", "TypeTable", "coded_fields", "parse_accept_encoding", "weakened", "with_vary"]
 
 T = TypeVar("T")
 
@@ -113,6 +113,23 @@ def _squeezed(content_type: str) -> str:
 def weakened(etag: str) -> str:
     """The validator of coded content: the same for all codings, so no longer for equal bytes."""
     return etag if etag.startswith("W/") else "W/" + etag
+
+
+def coded_fields(
+    fields: Iterable[tuple[str, str]], coding: str, replacing: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The fields of a response once its body is coded; those of `replacing` in place of others."""
+    gone = {name.lower() for name, _ in replacing}
+    found: list[tuple[str, str]] = []
+    for field in fields:
+        lower = field[0].lower()
+        if lower == "etag":
+            found.append((field[0], weakened(field[1])))
+        elif lower not in gone:
+            found.append(field)
+    found.append(("Content-Encoding", coding))
+    found += replacing
+    return found
 
 
 def with_vary(values: Iterable[str], name: str) -> str:

@@ -181,6 +181,11 @@ class HttpResponse(msgspec.Struct, eq=False):
         self._fields = fields
         self._block = block
 
+    def replace_fields(self, fields: list[tuple[str, str]]) -> None:
+        """Have these fields in place of all there are; the listener's among them are not sent."""
+        self._fields = fields
+        self._block = None
+
     def add_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
         """Add fields that were checked and encoded before."""
         self._fields = self._fields + fields

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.worker.body_encoding import encode_body, encode_piece
-from was.worker.content_coding import Chooser, TypeTable, weakened, with_vary
+from was.worker.content_coding import Chooser, TypeTable, coded_fields, with_vary
 from was.worker.cpu_gate import CpuGate
 from was.worker.encoders import codings
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from was.worker.encoders import Coding, Encoder
     from was.worker.response import HttpResponse
 
+_VARY = [("Vary", "Accept-Encoding")]
+_VARY_BLOCK = b"Vary: Accept-Encoding\r\n"
 # What has no body, and parts, whose coded form would be a part of something else.
 _NEVER = frozenset({204, 205, 206})
 
@@ -110,8 +112,9 @@ class DynamicCompression(HttpModule):
                 return None
         if not self._types.is_compressed(media_type):
             return None
-        vary = with_vary(varies, "Accept-Encoding")
-        if varies != [vary]:
+        if not varies:
+            response.add_encoded_fields(_VARY, _VARY_BLOCK)
+        elif (vary := with_vary(varies, "Accept-Encoding")) != varies[0]:
             response.set_header("Vary", vary)
         if context.method == "HEAD" or context.message.version < self._lowest_version:
             return None
@@ -148,12 +151,7 @@ class DynamicCompression(HttpModule):
         response.chunks += body
 
     def _set_fields(self, response: HttpResponse, coding: Coding) -> None:
-        response.set_header("Content-Encoding", coding.name)
-        etag = response.get_header("ETag")
-        if etag is not None:
-            response.set_header("ETag", weakened(etag))
-        for name, value in self._cache_fields:
-            response.set_header(name, value)
+        response.replace_fields(coded_fields(response.fields, coding.name, self._cache_fields))
 
 
 class DynamicCompressionBeforeCache(DynamicCompression):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from was.config.semantics import is_windows_path
 from was.worker.child_requests import ExecuteFlag
 from was.worker.compressed_files import CompressedFiles
-from was.worker.content_coding import Chooser, TypeTable, weakened
+from was.worker.content_coding import Chooser, TypeTable, coded_fields
 from was.worker.cpu_gate import CpuGate
 from was.worker.encoders import codings
 from was.worker.hit_frequency import HitFrequency
@@ -144,12 +144,7 @@ class StaticCompression(HttpModule):
             os.close(fd)
         else:
             response.chunks.append(FileRegion(fd, 0, size))
-        response.set_header("Content-Encoding", coding.name)
-        etag = response.get_header("ETag")
-        if etag is not None:
-            response.set_header("ETag", weakened(etag))
-        for name, value in self._cache_fields:
-            response.set_header(name, value)
+        response.replace_fields(coded_fields(response.fields, coding.name, self._cache_fields))
 
 
 def _is_part(context: HttpContext) -> bool:

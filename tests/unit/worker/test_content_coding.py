@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from was.config.model import CompressionScheme, CompressionType
-from was.worker.content_coding import Chooser, TypeTable, weakened, with_vary
+from was.worker.content_coding import Chooser, TypeTable, coded_fields, weakened, with_vary
 from was.worker.cpu_gate import SAMPLE_S, CpuGate
 from was.worker.encoders import codings
 from was.worker.hit_frequency import HitFrequency
@@ -79,6 +79,17 @@ def test_validators_and_vary():
     assert with_vary(["Cookie, accept-encoding"], "Accept-Encoding") == "Cookie, accept-encoding"
     assert with_vary(["A", "B"], "Accept-Encoding") == "A, B, Accept-Encoding"
     assert with_vary(["*"], "Accept-Encoding") == "*"
+
+
+def test_the_fields_of_a_coded_body():
+    """Its coding, the weakened validator, and the fields that take the place of others."""
+    fields = [("ETag", '"x"'), ("cache-control", "no-cache"), ("A", "b")]
+    assert coded_fields(fields, "br", [("Cache-Control", "max-age=1")]) == [
+        ("ETag", 'W/"x"'),
+        ("A", "b"),
+        ("Content-Encoding", "br"),
+        ("Cache-Control", "max-age=1"),
+    ]
 
 
 def decoded(name, data):
