@@ -11,10 +11,12 @@ from was.worker.admin_manager import AdminManager
 from was.worker.application import HttpApplication, HttpSite
 from was.worker.cache_data import CacheSpecificData
 from was.worker.cache_keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
+from was.worker.cache_policy import CachePolicyType, HttpCachePolicy
 from was.worker.child_requests import CloneFlag, ExecuteFlag
-from was.worker.completion import AsyncCompletion
+from was.worker.completion import AsyncCompletion, Operation
 from was.worker.connection import HttpConnection
 from was.worker.context import HttpContext
+from was.worker.context_events import ExecutionStats, NextNotification
 from was.worker.file_info import FileInfo
 from was.worker.file_monitors import FileMonitor
 from was.worker.global_providers import (
@@ -60,6 +62,7 @@ from was.worker.registration import (
 from was.worker.request import HttpRequest, ReadEntityProvider
 from was.worker.resolved_modules import ResolveModulesProvider
 from was.worker.response import FileRegion, HttpResponse
+from was.worker.response_more import ResponseStatus
 from was.worker.stored_contexts import (
     DispensedModuleContextContainer,
     ModuleContextContainer,
@@ -90,6 +93,7 @@ __all__ = [
     "AsyncCompletion",
     "CacheKey",
     "CacheOperation",
+    "CachePolicyType",
     "CacheProvider",
     "CacheSpecificData",
     "CloneFlag",
@@ -98,6 +102,7 @@ __all__ = [
     "DispensedModuleContextContainer",
     "EventProvider",
     "ExecuteFlag",
+    "ExecutionStats",
     "FileChangeProvider",
     "FileInfo",
     "FileKey",
@@ -108,6 +113,7 @@ __all__ = [
     "GlobalNotificationStatus",
     "HResultError",
     "HttpApplication",
+    "HttpCachePolicy",
     "HttpConnection",
     "HttpContext",
     "HttpModule",
@@ -123,6 +129,8 @@ __all__ = [
     "ModuleContextContainer",
     "ModuleRegistrationInfo",
     "NamedContextContainer",
+    "NextNotification",
+    "Operation",
     "PerfCounterInfo",
     "PreBeginRequestProvider",
     "Priority",
@@ -130,6 +138,7 @@ __all__ = [
     "RequestNotification",
     "RequestNotificationStatus",
     "ResolveModulesProvider",
+    "ResponseStatus",
     "RscaQueryProvider",
     "ScriptMapInfo",
     "StopListeningProvider",

@@ -128,6 +128,20 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
         if self.parent is not None:
             self.parent.exchange.ring_on_arrival(ring)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether `read` would answer at once."""
+        return not self.has_entity or self._living().exchange.is_readable
+
+    @property
+    def writable_bytes(self) -> int:
+        """So many bytes can be written without waiting."""
+        return self._living().exchange.writable_bytes
+
+    def cancel(self) -> None:
+        """Give the root's client up."""
+        self._living().exchange.cancel()
+
     def wait_for(self, event: threading.Event) -> None:
         """Block until the event is set."""
         self._living().exchange.wait_for(event)

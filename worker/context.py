@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from threading import Event
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,12 +16,13 @@ import msgspec
 from was.ipc.messages import request_id_text
 from was.worker.completion import AsyncCompletion
 from was.worker.connection import HttpConnection, is_local_request
+from was.worker.context_children import ContextChildren
+from was.worker.context_events import ContextEvents
 from was.worker.held_objects import HeldObjects
-from was.worker.hresult import ERROR_NOT_FOUND, ERROR_NOT_SUPPORTED, HResultError
+from was.worker.hresult import ERROR_NOT_FOUND, HResultError
 from was.worker.http_module import HttpModule
 from was.worker.nested_events import raise_within
 from was.worker.notifications import CONTINUE, RequestNotificationStatus
-from was.worker.objects import mute
 from was.worker.providers import MapPathProvider
 from was.worker.request import HttpRequest
 from was.worker.response import HttpResponse, win32_of
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpContext"]
 
 
-class HttpContext(msgspec.Struct, eq=False):
+class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
     """One request, from GL_PRE_BEGIN_REQUEST to the disposal of its modules.
 
     A Struct because one is made for every request, and this way it is made in C.
@@ -93,6 +93,10 @@ class HttpContext(msgspec.Struct, eq=False):
     child: ChildExchange | None = None  # of a child request; None for a root
     children: list[HttpContext] | None = None  # cloned and not released
     _held: HeldObjects | None = None
+    original: HttpUser | None = None  # the user before a module replaced it
+    changes: list[tuple[str, str | None]] | None = None  # of server variables, in order
+    operations: int = 0  # reads and writes that are under way
+    is_full_duplex: bool = False
     trace: TraceContext | None = None  # once somebody has asked for it
 
     @classmethod
@@ -171,6 +175,8 @@ class HttpContext(msgspec.Struct, eq=False):
 
     def set_user(self, user: HttpUser | None) -> None:
         """Say who makes the request (IAuthenticationProvider)."""
+        if self.user is not None and self.original is None:
+            self.original = self.user
         self.user = user
 
     def set_error_status(self, hresult: int) -> None:
@@ -265,9 +271,10 @@ class HttpContext(msgspec.Struct, eq=False):
 
     def set_server_variable(self, name: str, value: str | None) -> None:
         """Set a server variable for all later readers; None removes it."""
-        if self.variables is None:
-            self.variables = {}
+        if self.variables is None or self.changes is None:
+            self.variables, self.changes = self.variables or {}, self.changes or []
         self.variables[name] = value
+        self.changes.append((name, value))
 
     @property
     def module_context_container(self) -> ModuleContextContainer:
@@ -313,91 +320,6 @@ class HttpContext(msgspec.Struct, eq=False):
         if self.trace is None:
             self.trace = TraceContext(self.application.server.tracing, self)
         return self.trace
-
-    # ── modules ─────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def current_module(self) -> int:
-        """The id of the running module, as the scoreboard has it."""
-        return self.exchange.words[self.exchange.row + 1] & 0xFFFF
-
-    def disable_notifications(self, mask: int, post_mask: int) -> None:
-        """No more of these deterministic events for the running module, in this request.
-
-        For modules with an object a request; others can look at the context and go on.
-        """
-        mute(self, mask, post_mask)
-
-    def indicate_completion(self, status: RequestNotificationStatus) -> None:
-        """Go on, on this thread, with `status` as the outcome of the pending notification."""
-        self.calls.complete(self, status)
-
-    def post_completion(self, completion_bytes: int, completion_status: int = 0) -> None:
-        """Call the pending module's on_async_completion on a thread of the worker."""
-        self.calls.complete(self, AsyncCompletion(completion_bytes, completion_status))
-
-    # ── child requests ──────────────────────────────────────────────────────────────────────────
-
-    @property
-    def parent_context(self) -> HttpContext | None:
-        """The request that this one was cloned from; None for a root, and once that has ended."""
-        return self.child.parent if self.child is not None else None
-
-    @property
-    def root_context(self) -> HttpContext:
-        """The request that a client has sent: itself where it is that."""
-        parent = self.parent_context
-        return self if parent is None else parent.root_context
-
-    @property
-    def depth(self) -> int:
-        """How many child requests lie between this one and the root."""
-        parent = self.parent_context
-        return 0 if parent is None else parent.depth + 1
-
-    @property
-    def execute_flags(self) -> int:
-        """The flags that a child was run with; 0 for a root."""
-        return self.child.flags if self.child is not None else 0
-
-    def clone_context(self, flags: int) -> HttpContext:
-        """A child request, to be changed through its `request` and run by `execute_request`."""
-        from was.worker.child_requests import clone
-
-        return clone(self, flags)
-
-    def execute_request(
-        self, is_async: bool, child: HttpContext, flags: int = 0, user: HttpUser | None = None
-    ) -> bool:
-        """Run a child through the pipeline; its answer becomes part of this request's.
-
-        True: it ends later. Answer PENDING then, and on_async_completion will be called. False:
-        it has ended. `user` is who the child is made by: authentication is skipped. Raises
-        HResultError: ERROR_NOT_SUPPORTED if not `is_async` or for a child of another context,
-        ERROR_INVALID_PARAMETER for one that was run, ERROR_STACK_OVERFLOW below ten levels.
-        """
-        from was.worker.child_requests import execute
-
-        if not is_async:
-            raise HResultError(ERROR_NOT_SUPPORTED, "execute_request is asynchronous")
-        return execute(self, child, flags, user)
-
-    def run_child(self, child: HttpContext, flags: int = 0, user: HttpUser | None = None) -> None:
-        """The same where PENDING cannot be answered: blocks this thread until the child ends."""
-        from was.worker.child_requests import execute
-
-        ended = Event()
-        if execute(self, child, flags, user, ended.set):
-            self.exchange.wait_for(ended)
-
-    def release_cloned_context(self) -> None:
-        """The parent is done with this child. ERROR_INVALID_PARAMETER after the parent's end.
-
-        What is not released is with the parent's end.
-        """
-        from was.worker.child_requests import release
-
-        release(self)
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 

@@ -40,6 +40,12 @@ class Step(NamedTuple):
     is_post: bool
     registration: ModuleRegistration | None
 
+    @property
+    def hint(self) -> int:
+        """How the scoreboard says that it runs."""
+        number = self.registration.id if self.registration is not None else 0
+        return hint_of(self.notification, number, self.is_post)
+
 
 class Run(NamedTuple):
     """What the pipeline calls: the steps of modules that follow one another, or a single one."""
@@ -50,7 +56,7 @@ class Run(NamedTuple):
     def step_at(self, hint: int) -> Step:
         """The step that the scoreboard's word speaks of; the first if it speaks of none."""
         for step in self.steps:
-            if step.registration is not None and hint == _hint(step):
+            if hint == step.hint:
                 return step
         return self.steps[0]
 
@@ -72,16 +78,11 @@ def single(step: Step) -> Run:
     return Run(step.call, (step,))
 
 
-def _hint(step: Step) -> int:
-    assert step.registration is not None
-    return hint_of(step.notification, step.registration.id, step.is_post)
-
-
 def tell(context: HttpContext, step: Step) -> None:
     """Tell the scoreboard that a step's module runs (again)."""
     if step.registration is not None:
         exchange = context.exchange
-        exchange.words[exchange.row + 1] = _hint(step)
+        exchange.words[exchange.row + 1] = step.hint
 
 
 def make_runs(
@@ -130,7 +131,7 @@ def _compile(steps: tuple[Step, ...], slots: Mapping[int, int], is_nested: bool)
         assert step.registration is not None
         method = (POST_METHODS if step.is_post else METHODS)[step.notification]
         lines += [
-            f"    words[at] = {_hint(step)}",
+            f"    words[at] = {step.hint}",
             f"    status = objects[{slots[step.registration.id]}].{method}(context, provider)",
             "    if status:",
             "        return status",

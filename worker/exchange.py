@@ -350,6 +350,16 @@ class Exchange(msgspec.Struct, eq=False):
     def _post(self, item: Response | ResponseChunk | BodyPull | EarlyHints) -> None:
         outside(self.proof, self._client.post, self.channel, item)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether `read` would answer at once."""
+        return bool(self._rest or self._is_body_complete or self._chunks or self.gone)
+
+    @property
+    def writable_bytes(self) -> int:
+        """So many bytes can be written without waiting."""
+        return self._window
+
     def wait_for(self, event: threading.Event) -> None:
         """Block until an event is set that another thread of the worker sets."""
         outside(self.proof, self._wait_for, event)

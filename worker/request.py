@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.async_io import begin
+from was.worker.completion import Operation, Routine
+from was.worker.exchange import ClientGoneError
+from was.worker.header_ids import request_field
+from was.worker.hresult import (
+    ERROR_CONNECTION_INVALID,
+    ERROR_HANDLE_EOF,
+    ERROR_NOT_FOUND,
+    ERROR_NOT_SUPPORTED,
+    HResultError,
+)
 from was.worker.nested_events import raise_within
 from was.worker.url_text import read_url
 
 if TYPE_CHECKING:
+    from was.ipc.messages import Request
     from was.worker.context import HttpContext
 
 __all__ = ["EntityTooLargeError", "HttpRequest", "ReadEntityProvider"]
@@ -36,13 +48,25 @@ class ReadEntityProvider:
 class HttpRequest:
     """Method, URL, fields and body. Changes are seen by later modules, the handler and the log."""
 
-    __slots__ = ("_context", "_filtered", "_inserted", "_left_bytes", "_url_changed")
+    __slots__ = (
+        "_context",
+        "_filtered",
+        "_forwarded",
+        "_inserted",
+        "_is_at_end",
+        "_left_bytes",
+        "_taken",
+        "_url_changed",
+    )
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._inserted: list[bytes] = []
         self._filtered = b""  # what a filter made of a block beyond what was asked for
         self._url_changed = False
+        self._forwarded: str | None = None
+        self._taken = 0
+        self._is_at_end = False
         self._left_bytes = -1  # of what may still come; -1: as much as there is
 
     @property
@@ -72,6 +96,9 @@ class HttpRequest:
         query there is.
         """
         path, query = read_url(url)
+        scheme, _, rest = url.partition("://")
+        host = rest.partition("/")[0] if "/" not in scheme else ""
+        self._forwarded = url if host and host != self.get_header("Host") else None
         self._context.set_path(path)
         if reset_query_string:
             self._context.query = query
@@ -99,25 +126,51 @@ class HttpRequest:
         message = self._context.message
         return message.local_addr, message.local_port
 
+    @property
+    def raw_http_request(self) -> Request:
+        """HTTP_REQUEST: what the listener has sent, which modules cannot change."""
+        return self._context.message
+
+    @property
+    def forwarded_url(self) -> str | None:
+        """The URL of set_url if it named another host, None else."""
+        return self._forwarded
+
+    def get_client_certificate(self) -> bytes:
+        """HResultError: ERROR_NOT_FOUND, since the listener asks clients for no certificate."""
+        raise HResultError(ERROR_NOT_FOUND, "the client has shown no certificate")
+
+    def negotiate_client_certificate(self, is_async: bool = False) -> bool:
+        """HResultError: ERROR_NOT_SUPPORTED: TLS 1.3 has no renegotiation."""
+        raise HResultError(ERROR_NOT_SUPPORTED, "a certificate cannot be asked for later")
+
+    def get_channel_binding_token(self) -> bytes:
+        """HResultError: ERROR_NOT_FOUND where the connection has none."""
+        raise HResultError(ERROR_NOT_FOUND, "the connection has no channel binding")
+
     # ── fields ──────────────────────────────────────────────────────────────────────────────────
 
-    def get_header(self, name: str) -> str | None:
-        """The value of a field, several of one name joined by commas; None if absent."""
-        lower = name.lower()
+    def get_header(self, name: str | int) -> str | None:
+        """The value of a field, several of one name joined by commas; None if absent.
+
+        Here and below `name` may be an HTTP_HEADER_ID.
+        """
+        lower = request_field(name).lower()
         values = [value for key, value in self._context.fields if key.lower() == lower]
         if not values:
             return None
         return ("; " if lower == "cookie" else ", ").join(values)
 
-    def set_header(self, name: str, value: str, replace: bool = True) -> None:
+    def set_header(self, name: str | int, value: str, replace: bool = True) -> None:
         """Set a field, or add to it."""
+        name = request_field(name)
         if replace:
             self.delete_header(name)
         self._context.fields = [*self._context.fields, (name, value)]
 
-    def delete_header(self, name: str) -> None:
+    def delete_header(self, name: str | int) -> None:
         """Remove a field."""
-        lower = name.lower()
+        lower = request_field(name).lower()
         self._context.fields = [f for f in self._context.fields if f[0].lower() != lower]
 
     # ── body ────────────────────────────────────────────────────────────────────────────────────
@@ -143,10 +196,50 @@ class HttpRequest:
         self._filtered = data[size:]
         return data[:size]
 
+    def read_entity_body_into(
+        self, buffer: bytearray, is_async: bool = False, routine: Routine | None = None
+    ) -> tuple[int, bool]:
+        """Read into `buffer`: how many bytes, and whether a completion follows instead.
+
+        True only if `is_async` and nothing has come yet: answer PENDING and leave the buffer alone
+        until on_async_completion, or `routine`, is called. Raises HResultError: ERROR_HANDLE_EOF
+        at the end of the body (a completion has no bytes then), ERROR_CONNECTION_INVALID when the
+        client has gone.
+        """
+        context = self._context
+
+        def work() -> int:
+            data = self.read_entity_body(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+
+        is_ready = self._filtered or self._inserted or context.exchange.is_readable
+        if is_async and not is_ready:
+            begin(context, Operation.READ, work, routine)
+            return 0, True
+        try:
+            count = work()
+        except ClientGoneError as error:
+            raise HResultError(ERROR_CONNECTION_INVALID, "the client has gone") from error
+        if not count:
+            raise HResultError(ERROR_HANDLE_EOF, "the end of the body")
+        return count, False
+
+    @property
+    def remaining_entity_bytes(self) -> int:
+        """How much of the body is unread; 0xFFFFFFFF where the client has not said."""
+        kept = len(self._filtered) + sum(map(len, self._inserted))
+        length = self._context.message.body_length
+        if length < 0:
+            return kept if self._is_at_end else 0xFFFFFFFF
+        return kept + max(0, length - self._taken)
+
     def _take(self, size: int) -> bytes:
         if self._inserted:
             return self._inserted.pop(0)
         data = self._context.exchange.read(size)
+        self._taken += len(data)
+        self._is_at_end = not data
         if self._left_bytes >= 0:
             self._left_bytes -= len(data)
             if self._left_bytes < 0:

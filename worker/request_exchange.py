@@ -55,6 +55,20 @@ class RequestExchange(Protocol):
         """
         ...
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether `read` would answer at once."""
+        ...
+
+    @property
+    def writable_bytes(self) -> int:
+        """So many bytes can be written without waiting."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more: reads and writes fail."""
+        ...
+
     def wait_for(self, event: Event) -> None:
         """Block until the event is set."""
         ...

@@ -17,6 +17,8 @@ from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.cache_policy import HttpCachePolicy
 from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields
+from was.worker.header_ids import response_field
+from was.worker.response_more import ResponseMore
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -74,7 +76,7 @@ class ErrorDetail:
         self.notification = ""
 
 
-class HttpResponse(msgspec.Struct, eq=False):
+class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
     """The response of one request. A Struct: one is made for every request, and this way in C."""
 
     _context: HttpContext | None = None
@@ -92,12 +94,15 @@ class HttpResponse(msgspec.Struct, eq=False):
     ready_to_log_data: bool = False
     flags: int = 0
     _cache_policy: HttpCachePolicy | None = None
+    kernel_cache_disabled: int = 0  # the reason
+    headers_suppressed: bool = False
 
     def attach(self, context: HttpContext) -> None:
         """Belong to a request; the two point to each other until `detach`."""
         self._context = context
 
-    def _owner(self) -> HttpContext:
+    def owner(self) -> HttpContext:
+        """The request that it answers. LookupError once that is over."""
         if self._context is None:
             raise LookupError("the request is over")
         return self._context
@@ -143,14 +148,18 @@ class HttpResponse(msgspec.Struct, eq=False):
         """All fields in order, as they will be sent."""
         return tuple(self._fields)
 
-    def get_header(self, name: str) -> str | None:
-        """The value of a field, several of one name joined by commas; None if absent."""
-        lower = name.lower()
+    def get_header(self, name: str | int) -> str | None:
+        """The value of a field, several of one name joined by commas; None if absent.
+
+        Here and below `name` may be an HTTP_HEADER_ID.
+        """
+        lower = response_field(name).lower()
         values = [value for key, value in self._fields if key.lower() == lower]
         return ", ".join(values) if values else None
 
-    def set_header(self, name: str, value: str, replace: bool = True) -> None:
+    def set_header(self, name: str | int, value: str, replace: bool = True) -> None:
         """Set a field, in place of those of its name, or beside them."""
+        name = response_field(name)
         lower = name.lower()
         if lower == "content-length":
             if not (value.isascii() and value.isdigit()):
@@ -165,9 +174,9 @@ class HttpResponse(msgspec.Struct, eq=False):
         self._fields.append((name, value))
         self._block = None
 
-    def delete_header(self, name: str) -> None:
+    def delete_header(self, name: str | int) -> None:
         """Remove the fields of a name, if there are any."""
-        lower = name.lower()
+        lower = response_field(name).lower()
         if lower == "content-length":
             self.content_length = -1
         self._fields = [field for field in self._fields if field[0].lower() != lower]
@@ -193,6 +202,8 @@ class HttpResponse(msgspec.Struct, eq=False):
 
     def block(self) -> bytes:
         """The encoded fields."""
+        if self.headers_suppressed:
+            return b""
         block = self._block
         if block is None:
             block = self._block = encode_fields(
@@ -205,10 +216,14 @@ class HttpResponse(msgspec.Struct, eq=False):
     def write_entity_chunks(self, chunks: list[bytes | FileRegion], more_data: bool = True) -> None:
         """Add to the body. Sends what there is without buffering, or past the handler's limit."""
         self.chunks += chunks
-        plan = self._owner().plan
-        limit = plan.response_buffer_limit if plan is not None else 4194304
-        if more_data and (not self.is_buffering or self.buffered_bytes() > limit):
+        if self.must_flush(more_data):
             self.flush()
+
+    def must_flush(self, more_data: bool) -> bool:
+        """Whether what is written is more than may be kept until the end."""
+        plan = self.owner().plan
+        limit = plan.response_buffer_limit if plan is not None else 4194304
+        return more_data and (not self.is_buffering or self.buffered_bytes() > limit)
 
     def set_body(self, data: bytes) -> None:
         """Make `data` the whole body."""
@@ -239,7 +254,7 @@ class HttpResponse(msgspec.Struct, eq=False):
 
     def flush(self) -> None:
         """Raise RQ_SEND_RESPONSE and send what there is; more will follow."""
-        sending.flush(self._owner())
+        sending.flush(self.owner())
 
     @property
     def cache_policy(self) -> HttpCachePolicy:
@@ -254,7 +269,7 @@ class HttpResponse(msgspec.Struct, eq=False):
     @property
     def headers_sent(self) -> bool:
         """Whether status and fields have gone: changing them has no effect any more."""
-        return self._owner().exchange.started
+        return self.owner().exchange.started
 
     def clear(self) -> None:
         """Back to an empty 200."""
@@ -277,14 +292,28 @@ class HttpResponse(msgspec.Struct, eq=False):
 
     def reset_connection(self) -> None:
         """Give the response up: the connection is cut when the request ends, without an answer."""
-        context = self._owner()
+        context = self.owner()
         context.is_cut = context.is_reset = True
 
-    def redirect(self, url: str, status: int = 302) -> None:
-        """Answer with a Location and a small body that says so; follow with FINISH_REQUEST."""
+    def redirect(
+        self,
+        url: str,
+        status: int = 302,
+        *,
+        reset_status_code: bool = True,
+        include_parameters: bool = False,
+    ) -> None:
+        """Answer with a Location and a small body that says so; follow with FINISH_REQUEST.
+
+        `reset_status_code=False` leaves the status alone; `include_parameters` adds the query.
+        """
         from html import escape
 
-        self.set_status(status)
+        if reset_status_code:
+            self.set_status(status)
+        query = self.owner().query if include_parameters else ""
+        if query:
+            url += ("&" if "?" in url else "?") + query
         self.set_header("Location", url)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_body(

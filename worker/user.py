@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from was.worker.tokens import Token
+
 __all__ = ["ANONYMOUS", "HttpUser"]
 
 
@@ -30,6 +35,23 @@ class HttpUser:
     def is_in_role(self, role: str) -> bool:
         """Whether the user has the role; the anonymous user has only the empty one."""
         return not role
+
+    @property
+    def impersonation_token(self) -> Token | None:
+        """Who the user is on this machine; None if he has no account that is known of."""
+        return None
+
+    @property
+    def primary_token(self) -> Token | None:
+        """The same: there is one kind of token here."""
+        return self.impersonation_token
+
+    def reference_user(self) -> HttpUser:
+        """The object itself: it lives as long as somebody holds it."""
+        return self
+
+    def dereference_user(self) -> None:
+        """Nothing is counted."""
 
     def get_user_variable(self, name: str) -> object:
         """A further fact about the user, None if unknown."""

@@ -111,6 +111,13 @@ class WarmUpExchange:
         """The request has no body."""
         return b""
 
+    is_readable = True
+    writable_bytes = 1 << 62
+
+    def cancel(self) -> None:
+        """What is written from now on is of no use."""
+        self.gone = True
+
     def wait_for(self, event: threading.Event) -> None:
         """Block until the event is set."""
         event.wait()

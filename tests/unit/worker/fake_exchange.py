@@ -83,6 +83,12 @@ class FakeExchange:
     def ring_on_arrival(self, ring) -> None:
         pass
 
+    is_readable = True
+    writable_bytes = 1 << 62
+
+    def cancel(self) -> None:
+        self.gone = True
+
     def wait_for(self, event) -> None:
         assert event.wait(10)
 
