@@ -401,9 +401,9 @@ def test_many_threads_complete_one_event(serve):
     assert exchange.body == b"hello"
 
 
-def test_without_subscribers_the_lists_are_empty(serve):
+def test_without_subscribers_the_lists_are_empty(tmp_path):
     """An event that nobody has subscribed to has no call."""
-    server = serve({}, handlers="<modules><clear /></modules>")
+    server = make_server(tmp_path, "<modules><clear /></modules><handlers><clear /></handlers>")
     calls = server._applications.find(1, "/").calls
     steps = [step for run in (*calls.head, *calls.closing) for step in run.steps]
     assert [step for step in steps if step.registration is not None] == []
