@@ -5,7 +5,14 @@ import zlib
 from pathlib import Path
 
 import pytest
-from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.home import (
+    Application,
+    Pool,
+    Site,
+    application_host_config,
+    asgi_handler,
+    wsgi_handler,
+)
 from harness.server import wait_for
 from support.running import APPS, place_application, run_server
 from support.wire import Wire, get
@@ -15,6 +22,11 @@ DYNAMIC = """<urlCompression doDynamicCompression="true" />
 <httpCompression dynamicCompressionDisableCpuUsage="100" />"""
 CACHED = """<caching><profiles>
   <add extension="*" policy="CacheForTimePeriod" duration="01:00:00" /></profiles></caching>"""
+CGI = '<add name="text" path="*.cgi" verb="*" modules="CgiModule" resourceType="File" />'
+SCRIPT = """#!/bin/sh
+printf 'Content-Type: text/html\\n\\n'
+seq 1 30000
+"""
 FIELDS = """<logFile><customFields>
   <add logFieldName="coding" sourceName="Content-Encoding" sourceType="ResponseHeader" />
   <add logFieldName="trace id" sourceName="X-Trace" sourceType="RequestHeader" />
@@ -27,6 +39,11 @@ def _prepare(home: Path) -> None:
     files.mkdir(parents=True)
     (files / "big.txt").write_bytes(TEXT)
     place_application(home / "sites" / "app", APPS / "streams.py")
+    place_application(home / "sites" / "async", APPS / "asgi_text.py")
+    script = home / "sites" / "cgi" / "text.cgi"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
     for folder in ("cached", "held"):
         place_application(home / "sites" / folder, APPS / "gates.py")
 
@@ -39,6 +56,8 @@ def server():
     applications = (
         application("/", "files"),
         application("/app", "app", wsgi_handler("streams:application"), sections=DYNAMIC),
+        application("/async", "async", asgi_handler("asgi_text:application"), sections=DYNAMIC),
+        application("/cgi", "cgi", CGI, sections=DYNAMIC),
         application("/held", "held", wsgi_handler("gates:application"), sections=DYNAMIC),
         application("/cached", "cached", wsgi_handler("gates:application"), sections=CACHED),
     )
@@ -72,6 +91,17 @@ def test_what_an_application_sends(server):
     assert blocks.field("content-encoding") == "gzip"
     assert blocks.field("transfer-encoding") == "chunked"
     assert gzip.decompress(blocks.body) == b"".join(b"block %d\n" % n for n in range(500))
+
+
+@pytest.mark.parametrize("path", ["/async/whole", "/async/pieces", "/cgi/text.cgi"])
+def test_applications_of_other_kinds(server, path):
+    """ASGI in one message or many, and CGI, which has more to say than is kept in memory."""
+    plain = get(server.port(), path)
+    answer = get(server.port(), path, Accept_Encoding="gzip")
+    assert plain.field("content-encoding") == ""
+    assert answer.field("content-encoding") == "gzip"
+    assert gzip.decompress(answer.body) == plain.body
+    assert len(answer.body) < len(plain.body)
 
 
 def test_a_block_reaches_the_client_before_the_next_one_is_made(server):
