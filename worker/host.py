@@ -20,8 +20,6 @@ from pathlib import Path
 
 from was import faults
 from was.config.model import RecycleReason
-from was.errors import IllFormedMessageError
-from was.ipc import codec
 from was.ipc.channel import Context
 from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import (
@@ -39,7 +37,6 @@ from was.ipc.messages import (
     StopWorker,
     SuspendPrepared,
     WorkerAnswer,
-    WorkerHello,
     WorkerOverdue,
     WorkerReady,
     WorkerStartFailed,
@@ -48,6 +45,7 @@ from was.ipc.messages import (
 from was.ipc.scoreboard import ScoreboardWriter
 from was.log import log, log_exception
 from was.worker.exchange import Exchange
+from was.worker.manager_link import ManagerLink
 from was.worker.module_files import ModuleFiles
 from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import Channel, QueueClient, hello
@@ -78,9 +76,6 @@ class WorkerHost:
     def __init__(
         self, control: ControlSocket, control_path: str, welcome: WorkerWelcome, scoreboard_fd: int
     ) -> None:
-        self._control: ControlSocket | None = control
-        self._control_path = control_path
-        self._life_line: ControlSocket | None = None
         self._welcome = welcome
         self._state = State.STARTING
         self._events: deque[Callable[[], None]] = deque()
@@ -88,10 +83,8 @@ class WorkerHost:
         self._is_drained = False
         self._is_bye_wanted = True
         self._exit_code = 0
-        self._manager_lost_at = 0.0
         self._scoreboard = ScoreboardWriter(scoreboard_fd)
         os.close(scoreboard_fd)
-        os.register_at_fork(after_in_child=self._forget_in_child)
         self._server = WorkerServer(
             config_file=Path(welcome.config_file),
             home=Path(welcome.home),
@@ -104,6 +97,13 @@ class WorkerHost:
         self._server.is_replacement = welcome.is_replacement
         self._server.http.is_command_line_launch = welcome.is_command_line
         self._server.http.wake = lambda: self._later(lambda: None)
+        self._link = ManagerLink(
+            control,
+            control_path,
+            welcome.worker_id,
+            self._server.http.suspension.resume,  # a manager's end wakes whom it had stopped
+        )
+        os.register_at_fork(after_in_child=self._forget_in_child)
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._client: QueueClient | None = None
@@ -114,10 +114,7 @@ class WorkerHost:
 
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
-        if self._control is not None:
-            self._control.close()
-        if self._life_line is not None:
-            self._life_line.close()
+        self._link.forget()
         os.close(self._event_fd)
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────
@@ -131,7 +128,7 @@ class WorkerHost:
             self._server.warm_up()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
-            self._send(
+            self._link.send(
                 WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}")
             )
             return 71
@@ -164,10 +161,10 @@ class WorkerHost:
         self._server.ask_for_recycle = self._ask_for_recycle
         if self._server.reload_on_change:
             self._files = ModuleFiles(self._server.application_folders)
-        self._hold_life_line()
+        self._link.hold_life_line()
         self._state = State.RUNNING
         faults.reach("worker.loaded")
-        self._send(WorkerReady(self._welcome.worker_id))
+        self._link.send(WorkerReady(self._welcome.worker_id))
         self._serve()
         return self._exit_code
 
@@ -191,7 +188,7 @@ class WorkerHost:
     def _serve(self) -> None:
         while self._state is not State.STOPPED:
             look_in_s = self._overdue.look()
-            self._wait(look_in_s or (1.0 if self._control is not None else RECONNECT_S))
+            self._wait(look_in_s or (1.0 if self._link.is_there else RECONNECT_S))
             self._server.look(time.monotonic())
             while self._events:
                 self._events.popleft()()
@@ -201,7 +198,7 @@ class WorkerHost:
             elif self._state is State.RUNNING:
                 self._look_at_web_configs()
             self._server.http.tell_file_changes()
-            if self._control is None:
+            if not self._link.is_there:
                 self._look_for_manager()
             elif self._files is not None and self._state is State.RUNNING:
                 self._look_at_files(self._files)
@@ -209,8 +206,8 @@ class WorkerHost:
     def _wait(self, timeout_s: float) -> None:
         poll = select.poll()
         poll.register(self._event_fd, select.POLLIN)
-        if self._control is not None:
-            poll.register(self._control.sock.fileno(), select.POLLIN)
+        if self._link.is_there:
+            poll.register(self._link.fd, select.POLLIN)
         files_fd = -1 if self._web_configs is None else self._web_configs.fd
         if files_fd >= 0 and self._state is State.RUNNING:
             poll.register(files_fd, select.POLLIN)
@@ -225,36 +222,20 @@ class WorkerHost:
                 self._read_control()
 
     def _read_control(self) -> None:
-        assert self._control is not None
-        try:
-            message = self._control.recv()
-        except OSError:
-            message = None
-        if message is None:
-            self._manager_lost()
-            return
-        content, descriptors = message
-        try:
-            command = codec.decode_manager_to_worker(content)
-        except IllFormedMessageError as error:
-            log("worker_faulty", detail=f"from the manager: {error}")
-            return
-        finally:
-            for fd in descriptors:
-                os.close(fd)
+        command = self._link.receive()
         match command:
             case Ping():
                 self._server.http.health.check()
-                self._send(Pong(command.nonce))
+                self._link.send(Pong(command.nonce))
             case PrepareSuspend():
                 self._server.http.suspension.prepare()
-                self._send(SuspendPrepared(self._welcome.worker_id, command.nonce))
+                self._link.send(SuspendPrepared(self._welcome.worker_id, command.nonce))
             case ResumeWorker():
                 self._server.http.suspension.resume()
             case QueryWorker():
                 data, hresult = self._server.http.query(command.function, command.parameters)
                 worker_id = self._welcome.worker_id
-                self._send(WorkerAnswer(worker_id, command.query_id, hresult, data))
+                self._link.send(WorkerAnswer(worker_id, command.query_id, hresult, data))
             case SetEndpoints():
                 self._set_endpoints(command.endpoints)
             case ConfigurationChanged():
@@ -265,59 +246,26 @@ class WorkerHost:
                 self._stop_listening(command.drain)
             case DumpStacks():
                 faulthandler.dump_traceback(2, all_threads=True)
-            case WorkerWelcome():
+            case WorkerWelcome() | None:
                 pass  # a new manager greets a worker that it took over: nothing is new to us
 
-    def _send(self, notice: object) -> None:
-        if self._control is None:
-            return
-        try:
-            self._control.send(codec.encode(notice))
-        except OSError:
-            self._manager_lost()
-
     # ── without a manager ───────────────────────────────────────────────────────────────────────
-
-    def _manager_lost(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-            self._manager_lost_at = time.monotonic()
-            self._server.http.suspension.resume()  # its end wakes whom it had stopped
-
-    def _hold_life_line(self) -> None:
-        """The manager may suspend us, and be killed then: its end must wake us.
-
-        A connection of its own, since on the other one a ping would wake whoever is stopped.
-        """
-        if self._life_line is not None:
-            self._life_line.close()
-            self._life_line = None
-        with suppress(OSError):
-            self._life_line = ControlSocket.connect(self._control_path, timeout_s=1.0)
-            self._life_line.continue_at_end()
 
     def _look_for_manager(self) -> None:
         """Reconnect to the manager that comes next; without one, serve on a while, then drain.
 
         The listener ends at the same limit, and first: what waits there needs workers.
         """
-        try:
-            control = ControlSocket.connect(self._control_path, timeout_s=1.0)
-            say_hello(control, self._welcome.worker_id)  # it may be killed at this very moment
-        except OSError:
+        if not self._link.reconnect():
             limit_s = self._server.managerless_limit_s / self._welcome.time_scale
-            is_over = 0 < limit_s < time.monotonic() - self._manager_lost_at
+            is_over = 0 < limit_s < time.monotonic() - self._link.lost_at
             if is_over and self._state is State.RUNNING and not self._has_listener():
                 self._is_bye_wanted = False  # there is nobody to hear it
                 self._stop_listening(True)
-            return
-        self._control = control
-        self._hold_life_line()
-        if self._state is State.RUNNING:
-            self._send(WorkerReady(self._welcome.worker_id))
+        elif self._state is State.RUNNING:
+            self._link.send(WorkerReady(self._welcome.worker_id))
             if self._to_ask is not None:
-                self._send(self._to_ask)
+                self._link.send(self._to_ask)
 
     def _has_listener(self) -> bool:
         return self._client is not None and any(c.is_there() for c in self._client.channels)
@@ -350,7 +298,7 @@ class WorkerHost:
     def _ask(self, request: RecycleRequested | WorkerOverdue) -> None:
         """Of a manager that is not there the next one is asked."""
         self._to_ask = self._to_ask or request
-        self._send(request)
+        self._link.send(request)
 
     def _tell_overdue(self, request: Request, is_responding: bool) -> None:
         self._ask(
@@ -395,8 +343,8 @@ class WorkerHost:
 
     def _asked_to_go(self) -> None:
         """SIGTERM: drain and be replaced. The manager arranges both; without one, just drain."""
-        if self._control is not None:
-            self._send(RecycleRequested(self._welcome.worker_id, "signal"))
+        if self._link.is_there:
+            self._link.send(RecycleRequested(self._welcome.worker_id, "signal"))
         else:
             self._stop_listening(True)
 
@@ -437,12 +385,3 @@ class WorkerHost:
             and time.monotonic() < deadline
         ):
             self._wait(0.1)
-
-
-def say_hello(control: ControlSocket, worker_id: int) -> None:
-    """The worker's first message, with a pidfd of itself beside it."""
-    pidfd = os.pidfd_open(os.getpid())
-    try:
-        control.send(codec.encode(WorkerHello(worker_id, os.getpid())), [pidfd])
-    finally:
-        os.close(pidfd)

@@ -19,7 +19,8 @@ from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import Fork, WorkerWelcome
 from was.ipc.stacks import write_stacks_to
 from was.log import log, log_exception, set_process
-from was.worker.host import WorkerHost, say_hello
+from was.worker.host import WorkerHost
+from was.worker.manager_link import say_hello
 
 __all__ = ["run"]
 
