@@ -24,6 +24,7 @@ __all__ = [
     "Variable",
     "names_in",
     "parse_template",
+    "variables_in",
 ]
 
 FUNCTIONS = frozenset({"tolower", "urlencode", "urldecode", "htmlencode"})
@@ -111,4 +112,15 @@ def names_in(template: Template) -> set[str]:
     for part in template:
         if isinstance(part, Call):
             found |= {part.name} | names_in(part.argument)
+    return found
+
+
+def variables_in(template: Template) -> set[str]:
+    """The names of all variables that are referred to, in capital letters."""
+    found: set[str] = set()
+    for part in template:
+        if isinstance(part, Variable):
+            found.add(part.name)
+        elif isinstance(part, Call):
+            found |= variables_in(part.argument)
     return found

@@ -19,6 +19,7 @@ from was.worker.notifications import (
     GL_HANDLED,
     GlobalNotification,
     GlobalNotificationStatus,
+    Priority,
     RequestNotification,
     RequestNotificationStatus,
 )
@@ -120,9 +121,17 @@ class OutboundRewrite(HttpModule):
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """Run the rules before the response may be kept."""
-        if self._is_before_cache and not context.exchange.started and context.child is None:
+        if context.exchange.started or context.child is not None:
+            return CONTINUE
+        if context.served_file is not None and self._is_about_body(context):
+            # What rules look into is compressed after them, if at all.
+            context.served_file = None
+        if self._is_before_cache:
             self._run(context, BEFORE_CACHE_FAILED, is_end=True)
         return CONTINUE
+
+    def _is_about_body(self, context: HttpContext) -> bool:
+        return RuleResponse(context, self._outbound).is_about_body()
 
     def on_send_response(
         self, context: HttpContext, provider: HttpResponse
@@ -218,6 +227,8 @@ def register_module(
         rq.BEGIN_REQUEST | rq.RELEASE_REQUEST_STATE | rq.SEND_RESPONSE,
         0,
     )
+    # Before StaticCompressionModule, which cannot know that a file is to be rewritten.
+    registration_info.set_priority_for_request_notification(rq.RELEASE_REQUEST_STATE, Priority.HIGH)
     registration_info.set_global_notifications(
         GlobalRewrite(http_server), GlobalNotification.PRE_BEGIN_REQUEST
     )

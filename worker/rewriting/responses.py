@@ -87,6 +87,11 @@ class RuleResponse:
 
     # ── what is done ────────────────────────────────────────────────────────────────────────────
 
+    def is_about_body(self) -> bool:
+        """Whether rules will look into the body, as far as status and headers tell."""
+        _, about_body = self._rules.rules_for(self)
+        return bool(about_body) and self._has_text()
+
     def begin(self) -> None:
         """Status and headers are known: run the rules about headers. Raises RewriteError."""
         response = self._context.response

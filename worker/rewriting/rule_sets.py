@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from was.config.patterns import InvalidPatternError
-from was.config.templates import InvalidTemplateError
+from was.config.templates import InvalidTemplateError, parse_template, variables_in
 from was.ipc.scoreboard import RequestState
 from was.worker.moving import NotOurPoolError
 from was.worker.rewriting.expressions import Maps, RewriteError, RewriteMap
@@ -24,6 +24,15 @@ __all__ = ["FAULTS", "REWRITE", "STARTED", "Fate", "InboundRules", "refuse", "re
 REWRITE = "system.webServer/rewrite/"
 STARTED = int(RequestState.STARTED)
 FAULTS = (RewriteError, InvalidPatternError, InvalidTemplateError)
+# Those that say no more than the URL and the process do.
+_OF_THE_URL = frozenset(
+    {
+        *("APPL_MD_PATH", "APPL_PHYSICAL_PATH", "APP_POOL_ID", "CACHE_URL", "DOCUMENT_ROOT"),
+        *("GATEWAY_INTERFACE", "HTTP_HOST", "HTTP_URL", "PATH_INFO", "PATH_TRANSLATED"),
+        *("QUERY_STRING", "REQUEST_FILENAME", "REQUEST_URI", "SCRIPT_FILENAME", "SCRIPT_NAME"),
+        *("SCRIPT_TRANSLATED", "SERVER_SOFTWARE", "UNENCODED_URL", "URL"),
+    }
+)
 _INVALID_DATA = 0x8007000D
 _ACCESS_DENIED = 0x80070005
 
@@ -48,6 +57,7 @@ class InboundRules:
         sub_status: int,
     ) -> None:
         """`sub_status` is that of a 500 where a rule cannot be carried out."""
+        views = list(views)
         self._sub_status = sub_status
         self._fault = ""
         rules: list[InboundRule] = []
@@ -59,6 +69,8 @@ class InboundRules:
                 self._fault = f"{view.file}:{view.line}: rule {view['name']}: {error}"
                 break
         self._rules = tuple(rules)
+        # What decides about a request beside its URL, by which a cache knows it.
+        self._varying = () if self._fault else tuple(sorted(_variables(views) - _OF_THE_URL))
 
     def run(self, context: HttpContext) -> Fate:
         """Run the rules; the request counts as started meanwhile."""
@@ -75,6 +87,8 @@ class InboundRules:
                 _end(context, ending)
                 return Fate.ANSWERED
             request.commit()
+            if request.is_rewritten or self._varying:
+                self._vary(context, request)
         except RewriteError as error:
             refuse(context, str(error), self._sub_status)
             return Fate.ANSWERED
@@ -84,6 +98,26 @@ class InboundRules:
         finally:
             words[row] = before
         return Fate.MOVED if request.is_rewritten else Fate.GOES_ON
+
+    def _vary(self, context: HttpContext, request: RuleRequest) -> None:
+        """The output cache keeps one response for each URL asked for, and each value used."""
+        policy = context.response.cache_policy
+        values = [request.variable(name) for name in self._varying]
+        policy.set_vary_by_value("\n".join([policy.vary_by_value or "", *values]))
+        if request.is_rewritten:
+            policy.append_vary_by_header("X-Original-URL")
+
+
+def _variables(views: Iterable[SectionView]) -> set[str]:
+    """The variables that rules use, in conditions and in what they compose."""
+    found: set[str] = set()
+    for view in views:
+        texts = [str(view.elements["action"]["url"])]
+        texts += [str(item["input"]) for item in view.elements["conditions"].items]
+        texts += [str(item["value"]) for item in view.elements["serverVariables"].items]
+        for text in texts:
+            found |= variables_in(parse_template(text))
+    return found
 
 
 def refuse(context: HttpContext, text: str, sub_status: int) -> None:

@@ -479,3 +479,36 @@ def test_without_global_rules_nothing_is_raised(tmp_path):
     server.configuration_changed()
     assert not server._has_pre_begin
     assert served.seen("/a") == "|/a|"
+
+
+# ── the output cache ────────────────────────────────────────────────────────────────────────────
+
+CACHING = (
+    '<caching><profiles><add extension=".x" policy="CacheForTimePeriod" duration="00:10:00" />'
+    "</profiles></caching>"
+)
+
+
+def test_a_cached_answer_is_that_of_its_own_url(site):
+    """Two URLs, or two queries, that are rewritten to one path keep an answer each."""
+    rules = rule("^(a|b)$", 'type="Rewrite" url="page.x?p={R:1}"')
+    served = site(rules, handlers=ECHO_HANDLER + CACHING)
+    for _ in range(2):
+        assert served.seen("/a") == "|/page.x|p=a"
+        assert served.seen("/b") == "|/page.x|p=b"
+        assert served.seen("/a", "q=1") == "|/page.x|p=a&q=1"
+
+
+def test_a_cached_answer_is_that_of_the_values_used(site):
+    """Where rules look at a header, a kept answer is for those with the same value."""
+    rules = (
+        '<rule name="r"><match url="page.x" /><conditions>'
+        '<add input="{HTTP_X_B}" pattern="(.+)" /></conditions><serverVariables>'
+        '<set name="HTTP_X_A" value="{C:1}" /></serverVariables></rule>'
+    )
+    more = '<allowedServerVariables><add name="HTTP_X_A" /></allowedServerVariables>'
+    served = site(rules, more=more, handlers=ECHO_HANDLER + CACHING)
+    for _ in range(2):
+        for value in ("one", "two"):
+            fields = [("Host", "h"), ("X-B", value)]
+            assert served.ask("/page.x", fields=fields).body == f"|/page.x||{value}|".encode()

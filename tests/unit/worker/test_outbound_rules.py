@@ -1,5 +1,6 @@
 """Outbound rules: headers and bodies of responses, through a whole worker."""
 
+import gzip
 import time
 
 import pytest
@@ -144,6 +145,12 @@ def test_headers(site):
     assert answer.block.count(b"; Secure") == 2
 
 
+PRE_CONDITION = (
+    '<preConditions><preCondition name="Htm"><add input="{RESPONSE_CONTENT_TYPE}" '
+    'pattern="^text/html" /></preCondition></preConditions>'
+)
+
+
 def test_pre_conditions_and_conditions(site):
     """A rule is for the responses that its pre-condition admits, and places its conditions do."""
     named = (
@@ -220,6 +227,23 @@ def test_static_files(site):
         assert "accept-ranges" not in answer.headers()
         ranged = served.ask(f"/{name}", fields=[("Host", "h"), ("Range", "bytes=0-3")])
         assert (ranged.status, ranged.body) == (206, b"AAAA")
+
+
+def test_compressed_files(site):
+    """A file that rules look into is compressed after them; others as files are."""
+    text = b"<p>" + b"AA" * 5000
+    served = site(outbound(rule('pattern="AA"', "B", preCondition="Htm"), PRE_CONDITION))
+    root = served.server.application_folders[0]
+    for name in ("a.htm", "a.txt"):
+        with open(f"{root}/{name}", "wb") as file:
+            file.write(text)
+    fields = [("Host", "h"), ("Accept-Encoding", "gzip")]
+    for _ in range(3):  # frequentHitThreshold
+        for name, body in (("a.htm", text.replace(b"AA", b"B")), ("a.txt", text)):
+            answer = served.ask(f"/{name}", fields=fields)
+            packed = answer.headers().get("content-encoding") == "gzip"
+            assert answer.status == 200
+            assert (gzip.decompress(answer.body) if packed else answer.body) == body
 
 
 def test_inbound_and_outbound(site):
