@@ -138,6 +138,8 @@ class RequestThreads:
     def posted(self) -> None:
         """Something was posted: a sleeping leader must send it."""
         if self._is_sleeping:
+            # It will look at everything that was posted until it sleeps again: one ring will do.
+            self._is_sleeping = False
             self._ring()
 
     def posted_partial(self) -> None:

@@ -1,5 +1,5 @@
-"""All measurements, or those named: throughput, memory, idle, kill, recycle, pools, configuration,
-pipeline, rewriting.
+"""All measurements, or those named: throughput, asgi, memory, idle, kill, recycle, pools,
+configuration, pipeline, rewriting.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import asgi
 import configuration
 import idle
 import kill
@@ -22,6 +23,7 @@ from harness.table import Report
 
 NAMES = (
     "throughput",
+    "asgi",
     "memory",
     "idle",
     "kill",
@@ -47,6 +49,8 @@ def main() -> int:
         match name:
             case "throughput":
                 throughput.run(report, venv=options.venv)
+            case "asgi":
+                asgi.run(report, venv=options.venv)
             case "memory":
                 memory.run(report)
             case "idle":

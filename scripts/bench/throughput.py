@@ -53,19 +53,19 @@ def run(report: Report, *, rounds: int = 3, seconds: int = 5, venv: Path | None 
     with ExitStack() as stack:
         if venv is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="was-bench-venv-"))
-            venv = _make_venv(Path(folder))
+            venv = make_venv(Path(folder))
         contenders = [
             stack.enter_context(_ours()),
             stack.enter_context(_gunicorn(venv)),
             stack.enter_context(_uvicorn(venv)),
         ]
         for contender in contenders:
-            _measure(contender, 1)
+            measure(contender, 1)
             contender.rates.clear()
             contender.cpu_us.clear()
         for _ in range(rounds):
             for contender in contenders:
-                _measure(contender, seconds)
+                measure(contender, seconds)
     _tell(report, contenders)
 
 
@@ -85,16 +85,17 @@ def _tell(report: Report, contenders: list[Contender]) -> None:
             ]
         )
     report.table(["", "requests/s", "was is", "CPU us/request", "rounds"], rows)
-    for rival, bar in (("gunicorn gthread", GUNICORN_BAR), ("uvicorn", UVICORN_BAR)):
-        ratio = ours / medians[rival]
-        report.bar(f"{ratio:.2f} of {rival} (at least {bar:g})", ratio >= bar)
+    for name, bar in (("gunicorn gthread", GUNICORN_BAR), ("uvicorn", UVICORN_BAR)):
+        ratio = ours / medians[name]
+        report.bar(f"{ratio:.2f} of {name} (at least {bar:g})", ratio >= bar)
     for role, us in contenders[0].cpu_us.items():
         cost = statistics.median(us)
         text = f"{role}: {cost:.1f} CPU us/request (goal {CPU_GOAL_US:g})"
         report.bar(text, cost <= CPU_GOAL_US, goal_only=True)
 
 
-def _measure(contender: Contender, seconds: int) -> None:
+def measure(contender: Contender, seconds: int) -> None:
+    """One round of wrk."""
     before = {role: _cpu(pids) for role, pids in contender.pids.items()}
     done = subprocess.run(
         ["wrk", "-t1", "-c64", f"-d{seconds}s", f"http://127.0.0.1:{contender.port}/"],
@@ -130,23 +131,29 @@ def _ours() -> Generator[Contender, None, None]:
 @contextmanager
 def _gunicorn(venv: Path) -> Generator[Contender, None, None]:
     arguments = ["-k", "gthread", "-w", "2", "--threads", "32", "--log-level", "error"]
-    with _rival("gunicorn gthread", [str(venv / "bin" / "gunicorn"), *arguments], "-b") as rival:
-        yield rival
+    with rival(
+        "gunicorn gthread", [str(venv / "bin" / "gunicorn"), *arguments], "-b", "hello:application"
+    ) as it:
+        yield it
 
 
 @contextmanager
 def _uvicorn(venv: Path) -> Generator[Contender, None, None]:
     arguments = ["--workers", "2", "--no-access-log", "--log-level", "error"]
     arguments += ["--loop", "uvloop", "--http", "httptools"]
-    with _rival("uvicorn", [str(venv / "bin" / "uvicorn"), *arguments], "--port") as rival:
-        yield rival
+    with rival(
+        "uvicorn", [str(venv / "bin" / "uvicorn"), *arguments], "--port", "hello:asgi"
+    ) as it:
+        yield it
 
 
 @contextmanager
-def _rival(name: str, command: list[str], address_option: str) -> Generator[Contender, None, None]:
+def rival(
+    name: str, command: list[str], address_option: str, target: str
+) -> Generator[Contender, None, None]:
+    """Another server, on a port of its own."""
     port = _free_port()
     address = f"127.0.0.1:{port}" if address_option == "-b" else str(port)
-    target = "hello:application" if address_option == "-b" else "hello:asgi"
     process = subprocess.Popen([*command, address_option, address, target], cwd=APPS)
     try:
         _wait_for_port(process, name, port)
@@ -180,7 +187,8 @@ def _wait_for_port(process: subprocess.Popen[bytes], name: str, port: int) -> No
     raise SystemExit(f"{name} did not start")
 
 
-def _make_venv(folder: Path) -> Path:
+def make_venv(folder: Path) -> Path:
+    """A throw-away environment with the servers to compare with."""
     venv = folder / "venv"
     print(f"making a throw-away environment with {', '.join(RIVALS)} …", flush=True)
     subprocess.run(["python3", "-m", "venv", str(venv)], check=True, timeout=120)

@@ -22,7 +22,7 @@ _DROPPED = frozenset(
     {"transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade", "date", "trailer"}
 )
 
-_Field = tuple[tuple[str, str], bytes]
+_Field = tuple[tuple[str, str], bytes | int]  # an int is that of Content-Length
 _cache: dict[tuple[bytes, bytes], _Field] = {}
 
 
@@ -48,9 +48,11 @@ def encode(headers: Iterable[Iterable[Any]]) -> EncodedFields:
             if known is None:
                 known = _encode_one(name, value, found)
             pair, line = known
-            if line:
+            if type(line) is int:
+                found.content_length = line
+            elif line:
                 found.pairs.append(pair)
-                block += line
+                block += line  # type: ignore[operator]
     except (TypeError, ValueError) as error:
         raise LocalProtocolError(
             f"headers must be an iterable of pairs of bytes: {error}"
@@ -67,16 +69,19 @@ def _encode_one(name: object, value: object, found: EncodedFields) -> _Field:
     if lower == "content-length":
         if not (value.isascii() and value.isdigit()):
             raise LocalProtocolError(f"not a Content-Length: {value!r}")
-        found.content_length = int(value)
-        return pair, b""
+        return _keep(name, value, (pair, int(value)))
     if lower == "connection":
         found.must_close = found.must_close or "close" in pair[1].lower()
         return pair, b""
     if lower in _DROPPED:
         return pair, b""
     known = pair, encode_field(pair)
-    if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
+    return known if lower in _VARYING else _keep(name, value, known)
+
+
+def _keep(name: bytes, value: bytes, field: _Field) -> _Field:
+    if len(value) <= _CACHED_VALUE_LIMIT:
         if len(_cache) >= _CACHE_LIMIT:
             _cache.clear()
-        _cache[name, value] = known
-    return known
+        _cache[name, value] = field
+    return field

@@ -6,12 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from was.log import log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.asgi.lifespan import Lifespan
 from was.worker.asgi.loop import LoopThread
+
+if TYPE_CHECKING:
+    from was.worker.asgi.run import RequestRun
 
 __all__ = ["HostedApplication"]
 
@@ -29,8 +32,8 @@ class HostedApplication:
         self.reference = reference
         self.application: Callable[..., Any] | None = None  # once it has started
         self.state: dict[str, Any] | None = None
-        # Tasks that call it, those included whose response has ended.
-        self.running: set[asyncio.Task[Any]] = set()
+        # Those that call it, those included whose response has ended.
+        self.running: set[RequestRun] = set()
         self._loader = loader
         self._loop = loop
         self._lock = threading.Lock()
@@ -72,7 +75,8 @@ class HostedApplication:
     async def _stop(self, lifespan: Lifespan) -> None:
         """After what it still does for requests that have been answered."""
         if self.running:
-            await asyncio.wait(self.running, timeout=BACKGROUND_S)
-            for task in self.running:
+            tasks = [run.task for run in self.running if run.task is not None]
+            _, left = await asyncio.wait(tasks, timeout=BACKGROUND_S)
+            for task in left:
                 task.cancel("the worker ends")
         await lifespan.stop()

@@ -25,12 +25,11 @@ from was.worker.exchange import ClientGoneError
 from was.worker.response import REASONS, FileRegion
 
 if TYPE_CHECKING:
-    from was.worker.asgi.hosted import HostedApplication
-    from was.worker.asgi.loop import LoopThread
-    from was.worker.asgi.plain_exchange import AsyncExchange
-    from was.worker.context import HttpContext
+    pass
 
 __all__ = ["HttpRun"]
+
+_COMPLETE = State.COMPLETE
 
 
 class HttpRun(RequestRun):
@@ -38,21 +37,10 @@ class HttpRun(RequestRun):
 
     __slots__ = ("_cycle", "_has_body_ended")
 
-    def __init__(
-        self,
-        context: HttpContext,
-        exchange: AsyncExchange,
-        hosted: HostedApplication,
-        loop: LoopThread,
-        *,
-        can_end_here: bool,
-    ) -> None:
-        super().__init__(context, exchange, hosted, loop, can_end_here=can_end_here)
-        self._cycle = HttpCycle()
-        self._has_body_ended = False
-
     def scope(self) -> dict[str, Any]:
         """Of type http."""
+        self._cycle = HttpCycle()
+        self._has_body_ended = False
         return http_scope(self.context, self.hosted.state)
 
     def check_whole(self) -> None:
@@ -110,9 +98,10 @@ class HttpRun(RequestRun):
         if action == HELD:
             return
         if action == BODY:
-            if cycle.state is State.COMPLETE and len(cycle.data) <= BLOCK_BYTES:
+            if cycle.state is _COMPLETE and len(cycle.data) <= BLOCK_BYTES:
                 if not exchange.started:
-                    self._check_length()
+                    if cycle.missing:
+                        self._check_length()
                     outside(self.context.proof, self._send_whole)
                     return
                 await self.wait(exchange.is_writable)

@@ -13,7 +13,7 @@ stays as it was. What is to be done is what `take` returns, with the details in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import IntEnum
 from typing import Any, Final
 
 from was.errors import LocalProtocolError
@@ -22,7 +22,7 @@ from was.worker.asgi.fields import EncodedFields, encode
 __all__ = ["BODY", "FILE", "HELD", "HINT", "TABLE", "TRAILERS", "HttpCycle", "State"]
 
 
-class State(Enum):
+class State(IntEnum):
     """What an application has said so far."""
 
     EXPECT_START = 1
@@ -30,6 +30,11 @@ class State(Enum):
     EXPECT_TRAILERS = 3
     COMPLETE = 4
 
+
+# Looking a member up on its class is slow where it is done for every request.
+_EXPECT_START = State.EXPECT_START
+_EXPECT_BODY = State.EXPECT_BODY
+_COMPLETE = State.COMPLETE
 
 # What is to be done about a message.
 HELD: Final = 0  # the start waits for the first of the body
@@ -61,11 +66,11 @@ class HttpCycle:
     """One request's side of the application."""
 
     __slots__ = (
-        "_left",
         "_wants_trailers",
         "data",
         "fields",
         "has_length",
+        "missing",
         "more",
         "path",
         "state",
@@ -74,7 +79,7 @@ class HttpCycle:
     )
 
     def __init__(self) -> None:
-        self.state = State.EXPECT_START
+        self.state = _EXPECT_START
         self.status = 0
         self.fields = _NONE
         self.has_length = False
@@ -82,7 +87,7 @@ class HttpCycle:
         self.more = False  # whether the body goes on after it
         self.path = ""  # of a pathsend
         self.trailers = b""
-        self._left = 0
+        self.missing = 0  # bytes of a promised Content-Length that have not come
         self._wants_trailers = False
 
     def take(self, message: Mapping[str, Any]) -> int:
@@ -115,19 +120,19 @@ class HttpCycle:
         fields = encode(message.get("headers") or ())
         self.status = status
         self.fields = fields
-        self._left = fields.content_length
+        self.missing = max(0, fields.content_length)
         self.has_length = fields.content_length >= 0
         self._wants_trailers = bool(message.get("trailers", False))
-        self.state = State.EXPECT_BODY
+        self.state = _EXPECT_BODY
 
     def _take_body(self, message: Mapping[str, Any]) -> None:
         data = message.get("body", b"")
         if type(data) is not bytes:
             data = _bytes_of(data)
         if self.has_length:
-            if len(data) > self._left:
+            if len(data) > self.missing:
                 raise LocalProtocolError("more body than Content-Length promised")
-            self._left -= len(data)
+            self.missing -= len(data)
         self.data = data
         self.more = bool(message.get("more_body", False))
         if not self.more:
@@ -142,17 +147,12 @@ class HttpCycle:
         self._end_body()
 
     def _end_body(self) -> None:
-        self.state = State.EXPECT_TRAILERS if self._wants_trailers else State.COMPLETE
+        self.state = State.EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
 
     def _take_trailers(self, message: Mapping[str, Any]) -> None:
         self.trailers += encode(message.get("headers") or ()).block
         if not message.get("more_trailers", False):
             self.state = State.COMPLETE
-
-    @property
-    def missing(self) -> int:
-        """Bytes of a promised Content-Length that have not come."""
-        return max(0, self._left) if self.has_length else 0
 
 
 def _bytes_of(data: object) -> bytes:

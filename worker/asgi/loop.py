@@ -12,17 +12,20 @@ loop from going on; should it hit the loop itself, the loop is run again.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
 from was.worker.application_calls import RequestInterruptedError, inject
 from was.worker.asgi.sockets import OpenSockets
+
+if TYPE_CHECKING:
+    from was.worker.asgi.run import RequestRun
 
 __all__ = ["LoopThread"]
 
@@ -45,9 +48,11 @@ class LoopThread:
         self._is_urgent = False
         self._has_asked = False
         self._active = 0
-        self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._requests: deque[RequestRun] = deque()
+        self._waiting: deque[RequestRun] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.loop = _new_loop()
+        self._create_task = self.loop.create_task
         self.sockets = OpenSockets()
         self._thread = threading.Thread(target=self._main, name="event-loop", daemon=True)
         self._thread.start()
@@ -58,10 +63,19 @@ class LoopThread:
         """Have the loop's thread call it, soon and in order."""
         self._calls.append(call)
         if not self._is_rung:
-            # Set before the loop is told; cleared by it before it looks at the calls.
-            self._is_rung = True
-            self._rung_at = time.monotonic()
-            self.loop.call_soon_threadsafe(self._take_calls)
+            self._ring()
+
+    def submit_request(self, run: RequestRun) -> None:
+        """Have it run as soon as there is room."""
+        self._requests.append(run)
+        if not self._is_rung:
+            self._ring()
+
+    def _ring(self) -> None:
+        # Set before the loop is told; cleared by it before it looks at the calls.
+        self._is_rung = True
+        self._rung_at = time.monotonic()
+        self.loop.call_soon_threadsafe(self._take_calls)
 
     def cancel(self, call: Callable[[], None]) -> None:
         """The same for what cancels an overdue request: a loop that does not take it is blocked."""
@@ -118,6 +132,9 @@ class LoopThread:
 
     def _take_calls(self) -> None:
         self._is_rung = self._is_urgent = False
+        requests = self._requests
+        while requests:
+            self._start_request(requests.popleft())
         calls = self._calls
         while calls:
             try:
@@ -125,24 +142,23 @@ class LoopThread:
             except Exception as error:  # noqa: BLE001 the others are called all the same
                 log_exception("unexpected_error", error, during="event loop")
 
-    def start_request(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a request, now or when there is room."""
-        if self._active < self._limit:
-            self._active += 1
-            self.start(make()).add_done_callback(self._request_over)
-        else:
-            self._waiting.append(make)
+    def _start_request(self, run: RequestRun) -> None:
+        """Run a request, now or when there is room; it says `request_over` at its end."""
+        if self._active >= self._limit:
+            self._waiting.append(run)
+            return
+        self._active += 1
+        run.task = self._create_task(run.run(), context=Context())
 
-    def _request_over(self, _: object) -> None:
+    def request_over(self) -> None:
+        """A request's task is about to end: there is room for another."""
+        self._active -= 1
         if self._waiting:
-            make = self._waiting.popleft()
-            self.start(make()).add_done_callback(self._request_over)
-        else:
-            self._active -= 1
+            self._start_request(self._waiting.popleft())
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task that is kept until it ends."""
-        task = self.loop.create_task(coroutine, context=contextvars.Context())
+        task = self.loop.create_task(coroutine, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

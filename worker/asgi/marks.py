@@ -1,4 +1,4 @@
-"""A coroutine of an application, each step of which is marked as a call of the application.
+"""A call of an application on the loop, each step of which is marked as the application's.
 
 The marks are those of was.worker.application_calls: a request past its time limit is interrupted
 while, and only while, its own code runs on the loop. Between the steps it is cancelled instead.
@@ -6,26 +6,36 @@ while, and only while, its own code runs on the loop. Between the steps it is ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from threading import get_ident
 from types import coroutine as as_awaitable
-from typing import Any
+from typing import Any, cast
 
+from was.errors import LocalProtocolError
 from was.worker.application_calls import RequestInterruptedError, inside, settle
 
 __all__ = ["marked"]
 
 
 @as_awaitable
-def marked(proof: int, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-    """Drive a coroutine to its end. Raises what it raises, or RequestInterruptedError."""
+def marked(
+    proof: int,
+    application: Callable[..., Any],
+    scope: dict[str, Any],
+    receive: Callable[[], Any],
+    send: Callable[..., Any],
+) -> Generator[Any, Any, None]:
+    """Call the application and drive it to its end. Raises what it raises."""
     ident = get_ident()
-    step: Callable[[Any], Any] = coroutine.send
+    coroutine: Coroutine[Any, Any, None] | None = None
+    error: BaseException | None = None
     argument: Any = None
     while True:
         inside[proof] = ident
         try:
-            future = step(argument)
+            if coroutine is None:
+                coroutine = _begin(application, scope, receive, send)
+            future = coroutine.send(argument) if error is None else coroutine.throw(error)
         except StopIteration:
             if inside.pop(proof, None) is None:
                 settle(proof)
@@ -37,11 +47,31 @@ def marked(proof: int, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, A
         if inside.pop(proof, None) is None:
             try:
                 settle(proof)
-            except RequestInterruptedError as error:
-                step, argument = coroutine.throw, error
+            except RequestInterruptedError as interruption:
+                error = interruption
                 continue
         try:
             argument = yield future
-            step = coroutine.send
-        except BaseException as error:  # noqa: BLE001 the application's to handle
-            step, argument = coroutine.throw, error
+            error = None
+        except BaseException as raised:  # noqa: BLE001 the application's to handle
+            error = raised
+
+
+def _begin(
+    application: Callable[..., Any],
+    scope: dict[str, Any],
+    receive: Callable[[], Any],
+    send: Callable[..., Any],
+) -> Coroutine[Any, Any, None]:
+    result = cast("Coroutine[Any, Any, None]", application(scope, receive, send))
+    return result if hasattr(result, "send") else _awaited(result)
+
+
+async def _awaited(result: Awaitable[None]) -> None:
+    """What an application returned that is no coroutine."""
+    if not hasattr(result, "__await__"):
+        raise LocalProtocolError(
+            f"an ASGI application must be awaitable, this returned {type(result).__name__}:"
+            " is it a WSGI one?"
+        )
+    await result

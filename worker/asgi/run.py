@@ -7,7 +7,7 @@ from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from was import faults
-from was.errors import LocalProtocolError, WasError
+from was.errors import WasError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, forget
@@ -97,11 +97,9 @@ class RequestRun:
         """Call the application; end the request if it has not."""
         context, exchange, hosted = self.context, self.exchange, self.hosted
         proof = context.proof
-        self.task = task = asyncio.current_task()
-        assert task is not None
         exchange.never_waits = True
         exchange.ring_on_arrival(self._news)
-        hosted.running.add(task)
+        hosted.running.add(self)
         try:
             if exchange.gone:
                 raise ClientDisconnectedError("the client has gone")  # noqa: TRY301 one way out
@@ -110,13 +108,14 @@ class RequestRun:
             exchange.words[exchange.row] = proof | _STARTED
             faults.reach("worker.begun")
             assert hosted.application is not None
-            await marked(proof, _call(hosted.application, scope, self.receive, self.send))
+            await marked(proof, hosted.application, scope, self.receive, self.send)
             if not self.is_over:
                 self.check_whole()
         except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
             self.failed(error)
         finally:
-            hosted.running.discard(task)
+            hosted.running.discard(self)
+            self.loop.request_over()
             if not self.is_over:
                 self.returned()
 
@@ -185,18 +184,3 @@ class RequestRun:
             waiter = self.loop.loop.create_future()
             self.waiters.append(waiter)
             await waiter
-
-
-async def _call(
-    application: Callable[..., Any],
-    scope: dict[str, Any],
-    receive: Callable[[], Any],
-    send: Callable[[MutableMapping[str, Any]], Any],
-) -> None:
-    result = application(scope, receive, send)
-    if not hasattr(result, "__await__"):
-        raise LocalProtocolError(
-            f"an ASGI application must be awaitable, this returned {type(result).__name__}:"
-            " is it a WSGI one?"
-        )
-    await result

@@ -64,7 +64,7 @@ def was_extension(context: HttpContext) -> dict[str, Any]:
     """scope["extensions"]["was"]: what the server knows of the request."""
     user = context.user
     return {
-        "request_id": context.request_id,
+        "request_id": f"{context.message.id:016x}",
         "attempt": context.message.attempt,
         "app_pool": context.application.pool,
         "remote_user": user.remote_user_name if user is not None else "",
@@ -76,6 +76,8 @@ def was_extension(context: HttpContext) -> dict[str, Any]:
 def request_path(context: HttpContext) -> tuple[str, bytes]:
     """The decoded path, and as the client wrote it unless a module has changed it."""
     path = context.path
+    if path == context.message.path == context.message.target:
+        return path, path.encode("ascii", "replace")
     if not path.isascii():
         path = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if context.path == context.message.path:
@@ -88,9 +90,10 @@ def request_path(context: HttpContext) -> tuple[str, bytes]:
 
 def wants_trailers(context: HttpContext) -> bool:
     """Whether the client has said "TE: trailers"."""
-    return any(
-        name.lower() == "te" and "trailers" in value.lower() for name, value in context.fields
-    )
+    for name, value in context.fields:
+        if len(name) == 2 and name.lower() == "te":
+            return "trailers" in value.lower()
+    return False
 
 
 def _headers(context: HttpContext) -> list[tuple[bytes, bytes]]:

@@ -182,7 +182,7 @@ class AsgiHandler(HttpModule):
         if run is None:
             return FINISH_REQUEST
         run.exchange.park()
-        self._loop.submit(lambda: self._loop.start_request(run.run))
+        self._loop.submit_request(run)
         return PENDING
 
     def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:

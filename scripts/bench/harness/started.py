@@ -13,6 +13,7 @@ from harness.home import (
     Pool,
     Site,
     application_host_config,
+    asgi_handler,
     make_home,
     place_application,
     wsgi_handler,
@@ -41,12 +42,16 @@ LARGE_BODIES = (
 )
 
 
-def wsgi_home(pool: Pool, application: str) -> Callable[[Path], None]:
-    """Makes a home whose site `Bench` runs apps/APPLICATION.py in the pool."""
+def wsgi_home(pool: Pool, application: str, processor: str = "") -> Callable[[Path], None]:
+    """Makes a home whose site `Bench` runs apps/APPLICATION.py in the pool.
+
+    `processor` names something else than its `application`; one called `asgi` is an ASGI one.
+    """
 
     def prepare(home: Path) -> None:
         folder = place_application(home / "sites" / application, APPS / f"{application}.py")
-        handler = wsgi_handler(f"{application}:application")
+        what = processor or f"{application}:application"
+        handler = asgi_handler(what) if what.endswith(":asgi") else wsgi_handler(what)
         site = Site("Bench", (Application("/", folder, pool.name, (handler,), LARGE_BODIES),))
         make_home(home, application_host_config([pool], [site]))
 
