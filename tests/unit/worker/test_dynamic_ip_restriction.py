@@ -183,6 +183,16 @@ def test_the_estimate_of_a_rate(steps):
         assert running <= estimate <= both
 
 
+def test_what_counts_of_the_interval_before():
+    """So much of it as still lies within one length of now."""
+    rates = Rates(1.0)
+    for _ in range(8):
+        rates.count("a", 0.9)
+    assert rates.count("a", 1.25) == 1 + 8 * 0.75
+    assert rates.count("a", 1.5) == 2 + 8 * 0.5
+    assert rates.count("a", 3.0) == 1
+
+
 def test_bounds():
     """Beyond so many addresses the one that has not come for longest is forgotten."""
     rates = Rates(1.0, most=2)
