@@ -103,7 +103,12 @@ class Rewrite(HttpModule):
     def on_begin_request(
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
-        """Run the rules."""
+        """Run the rules; for what a client has asked for, not for child requests.
+
+        A rule that sends /index.html to / would go round for ever with default documents.
+        """
+        if context.child is not None:
+            return CONTINUE
         fate = self._rules.run(context)
         if fate is Fate.MOVED:
             raise RequestMovedError

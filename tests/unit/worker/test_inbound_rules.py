@@ -406,6 +406,16 @@ def test_no_relative_location_names_a_server(url, folder):
     assert location_of(url, folder, "", False)[:2] not in ("//", "/\\")
 
 
+def test_a_default_document_is_not_rewritten(site):
+    """The rule that hides the document's name does not send its folder round in a circle."""
+    rules = rule(r"(.*?)/?index\.html$", 'type="Redirect" url="{R:1}/"')
+    served = site(rules, handlers="", files=["index.html", "sub/index.html"])
+    assert served.ask("/").body == b"index.html"
+    assert served.location("/index.html") == "/"
+    assert served.location("/sub/index.html") == "/sub/"
+    assert served.ask("/sub/").body == b"sub/index.html"
+
+
 # ── global rules ────────────────────────────────────────────────────────────────────────────────
 
 
