@@ -7,6 +7,9 @@ import zlib
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
+from was.worker.cpu_gate import CpuGate
+from was.worker.encoders import Coding
+
 TEXT = b"".join(b"line %d\n" % number for number in range(2000))
 GZIP = [("Accept-Encoding", "gzip, deflate, br")]
 
@@ -331,6 +334,65 @@ def test_beyond_the_buffer_limit_the_coded_body_is_kept_in_a_file(app, tmp_path)
     assert gzip.decompress(streamed.body) == TEXT
     assert len(os.listdir("/proc/self/fd")) == before
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("before", "encodings"), [("true", 1), ("false", 2)])
+def test_before_or_after_the_output_cache(app, monkeypatch, before, encodings):
+    """dynamicCompressionBeforeCache: the cache keeps the coded form, or each answer is coded; who
+    does not take the coding gets the content as it is."""
+    made = []
+    encoder = Coding.encoder
+    monkeypatch.setattr(Coding, "encoder", lambda self: made.append(self) or encoder(self))
+    caching = """<caching><profiles><add extension="*" policy="CacheForTimePeriod" /></profiles>
+      </caching>"""
+    server = app(dynamic(url=f'dynamicCompressionBeforeCache="{before}"') + caching)
+    for _ in range(2):
+        exchange = ask(server, path="/", fields=GZIP)
+        assert gzip.decompress(exchange.body) == TEXT
+        assert exchange.headers()["vary"] == "Accept-Encoding"
+        assert ask(server, path="/", fields=[]).body == TEXT
+    assert len(made) == encodings
+
+
+def test_busy_processors_compress_nothing_more(app, tmp_path, monkeypatch):
+    """Neither answers nor files; what is in the disk cache is sent all the same."""
+    both = dynamic('staticCompressionIgnoreHitFrequency="true"')
+    handler = WSGI.format("compressed_app:application").replace('path="*"', 'path="/"')
+    server = make_server(tmp_path, handler + both)
+    (tmp_path / "site" / "files").mkdir()
+    (tmp_path / "site" / "files" / "a.txt").write_bytes(TEXT)
+    ask(server, path="/files/a.txt", fields=GZIP)
+    monkeypatch.setattr(CpuGate, "is_open", lambda self: False)
+    assert ask(server, path="/", fields=GZIP).body == TEXT
+    (tmp_path / "site" / "files" / "b.txt").write_bytes(TEXT)
+    assert ask(server, path="/files/b.txt", fields=GZIP).body == TEXT
+    assert gzip.decompress(ask(server, path="/files/a.txt", fields=GZIP).body) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("inner", "coding"),
+    [
+        ('<scheme name="br" />', "br"),
+        ('<scheme name="br" doDynamicCompression="false" />', "gzip"),
+        ('<clear /><scheme name="br" /><scheme name="gzip" />', "br"),
+        ('<clear /><scheme name="zstd" />', "zstd"),
+        ('<clear /><scheme name="deflate" />', "deflate"),
+    ],
+)
+def test_schemes_of_applications(app, inner, coding):
+    """Those that the configuration has and the client takes."""
+    accepted = [("Accept-Encoding", "gzip;q=0.5, br, zstd;q=0.9, deflate;q=0.1")]
+    exchange = ask(app(dynamic(inner=inner)), path="/", fields=accepted)
+    assert exchange.headers()["content-encoding"] == coding
+
+
+def test_levels(app):
+    """dynamicCompressionLevel: from fast to small."""
+    sizes = []
+    for level in (0, 10):
+        inner = f'<clear /><scheme name="gzip" dynamicCompressionLevel="{level}" />'
+        sizes.append(len(ask(app(dynamic(inner=inner)), path="/", fields=GZIP).body))
+    assert sizes[0] > sizes[1]
 
 
 def test_a_client_that_leaves_costs_nothing_more(app):
