@@ -128,9 +128,15 @@ class OutboundRewrite(HttpModule):
         """Run the rules before the response may be kept."""
         if context.exchange.started or context.child is not None:
             return CONTINUE
-        if context.served_file is not None and self._is_about_body(context):
+        is_head = context.message.method == "HEAD"
+        if (is_head or context.served_file is not None) and self._is_about_body(context):
             # What rules look into is compressed after them, if at all.
             context.served_file = None
+            if is_head:
+                # Nobody knows how long the body would be after them.
+                context.response.discard_body()
+                context.response.flush()
+                return CONTINUE
         if self._is_before_cache:
             self._run(context, BEFORE_CACHE_FAILED, is_end=True)
         return CONTINUE

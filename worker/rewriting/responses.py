@@ -97,7 +97,7 @@ class RuleResponse:
         response = self._context.response
         about_headers, about_body = self._rules.rules_for(self)
         rewrite_headers(about_headers, self)
-        if about_body and self._has_text():
+        if about_body and self._has_text() and self._context.message.method != "HEAD":
             encoding = (response.get_header("Content-Encoding") or "identity").lower()
             if encoding != "identity":
                 raise RewriteError(
@@ -110,8 +110,6 @@ class RuleResponse:
     def _has_text(self) -> bool:
         response = self._context.response
         if response.status < 200 or response.status in _WITHOUT_BODY:
-            return False
-        if self._context.message.method == "HEAD":
             return False
         return _TEXT.match(response.get_header("Content-Type") or "") is not None
 

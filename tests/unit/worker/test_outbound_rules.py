@@ -229,6 +229,16 @@ def test_static_files(site):
         assert (ranged.status, ranged.body) == (206, b"AAAA")
 
 
+def test_head(site):
+    """HEAD does not promise a length that GET would not have; headers are rewritten."""
+    rules = rule('pattern="a"', "b") + rule(
+        'serverVariable="RESPONSE_X" pattern=".*"', "y", name="2"
+    )
+    answer = site(outbound(rules)).ask("/app", method="HEAD")
+    assert (answer.status, answer.length, answer.body) == (200, -1, b"")
+    assert answer.headers()["x"] == "y"
+
+
 def test_compressed_files(site):
     """A file that rules look into is compressed after them; others as files are."""
     text = b"<p>" + b"AA" * 5000
