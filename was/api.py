@@ -79,12 +79,14 @@ from was.worker.trace import (
 )
 from was.worker.url_info import UrlInfo
 from was.worker.user import HttpUser
+from was.worker.web_socket import IIS_WEBSOCKET, Fragment, WebSocketContext
 
 __all__ = [
     "CONTINUE",
     "FINISH_REQUEST",
     "GL_CONTINUE",
     "GL_HANDLED",
+    "IIS_WEBSOCKET",
     "PENDING",
     "AdminManager",
     "ApplicationModuleFactory",
@@ -108,6 +110,7 @@ __all__ = [
     "FileKey",
     "FileMonitor",
     "FileRegion",
+    "Fragment",
     "GlobalModule",
     "GlobalNotification",
     "GlobalNotificationStatus",
@@ -155,5 +158,6 @@ __all__ = [
     "TraceEventProvider",
     "UriKey",
     "UrlInfo",
+    "WebSocketContext",
     "WorkerProcessSettings",
 ]

@@ -134,6 +134,15 @@ class Frames:
         event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         self.out.append(self._connection.send(event))
 
+    def send_fragment(self, data: str | bytes, is_final: bool) -> None:
+        """The same for a part of a message; `is_final` ends it."""
+        if self.state != OPEN:
+            return
+        if isinstance(data, str):
+            self.out.append(self._connection.send(TextMessage(data, message_finished=is_final)))
+        else:
+            self.out.append(self._connection.send(BytesMessage(data, message_finished=is_final)))
+
     def ping(self) -> None:
         """Ask the client for a pong."""
         if self.state == OPEN:

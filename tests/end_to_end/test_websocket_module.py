@@ -1,0 +1,54 @@
+"""IWebSocketContext: a native module as a WebSocket handler, through WebSocketModule."""
+
+import pytest
+from support.running import place, run_server, simple_config
+from support.wire import Wire
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+EXTRA = (
+    "<system.webServer><globalModules>"
+    '<add name="Echo" image="{home}/sites/app/echo_module.py" /></globalModules>'
+    '<modules><add name="WebSocketModule" /><add name="Echo" /></modules></system.webServer>'
+)
+
+
+@pytest.fixture(scope="module")
+def running():
+    config = simple_config("none:none", extra=EXTRA)
+    config = config.replace('modules="WsgiModule" scriptProcessor="none:none"', 'modules="Echo"')
+    with run_server(config, place("echo_module.py")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("compression", ["deflate", None])
+def test_fragments_are_read_and_written(running, compression):
+    """As long as was asked for; the last one of a message says so; text stays text."""
+    with connect(f"ws://127.0.0.1:{running.port()}/", compression=compression) as client:
+        client.send("0123456789")
+        assert client.recv(10) == "0123456789"
+        client.send(b"x" * 1000)
+        assert client.recv(10) == b"x" * 1000
+        client.send("stop")
+        with pytest.raises(ConnectionClosed) as caught:
+            client.recv(10)
+        assert caught.value.rcvd.code == 4001
+
+
+def test_completions_come_on_another_thread(running):
+    """The notification is PENDING meanwhile."""
+    with connect(f"ws://127.0.0.1:{running.port()}/?later") as client:
+        client.send("hi")
+        assert client.recv(10) == "later: hi"
+
+
+def test_a_bad_handshake_is_400(running):
+    """A key that is none."""
+    fields = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "short",
+    }
+    with Wire(running.port()) as wire:
+        assert wire.request("/", fields=fields).status == 400
