@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from was.errors import LocalProtocolError, RemoteProtocolError
@@ -89,6 +90,7 @@ class ClientConnection(asyncio.Protocol):
         "_upgraded",
         "_waits_for_room",
         "_wants_empty",
+        "_watchers",
         "_win32",
         "deadline",
         "deadline_reason",
@@ -127,6 +129,8 @@ class ClientConnection(asyncio.Protocol):
         self._substatus = 0
         self._upgraded: Upgraded | None = None
         self._win32 = 0
+        # Workers that want to hear of the connection's end.
+        self._watchers: dict[int, Callable[[bool], None]] | None = None
         self.deadline = 0.0
         self.deadline_reason = ""
         self.id = 0
@@ -159,6 +163,11 @@ class ClientConnection(asyncio.Protocol):
         service = self._service
         service.connections.discard(self)
         request = self.request
+        if self._watchers is not None:
+            by_client = self._is_eof or request is not None or exc is not None
+            for tell in self._watchers.values():
+                tell(by_client)
+            self._watchers = None
         if request is not None:
             self.request = None
             self._client_gone(request)
@@ -170,6 +179,12 @@ class ClientConnection(asyncio.Protocol):
             self._site = None
         self._buffer = b""
         self._forget_body()
+
+    def watch(self, worker_id: int, tell: Callable[[bool], None]) -> None:
+        """Tell a worker of the connection's end: True if it is the client that goes."""
+        if self._watchers is None:
+            self._watchers = {}
+        self._watchers[worker_id] = tell
 
     def _client_gone(self, request: ClientRequest) -> None:
         """The client left while a request of it was not over."""

@@ -21,6 +21,7 @@ from was.ipc.messages import (
     AcknowledgeBye,
     BodyPull,
     Bye,
+    ConnectionClosed,
     EarlyHints,
     GivenBack,
     Hello,
@@ -28,6 +29,7 @@ from was.ipc.messages import (
     Response,
     ResponseChunk,
     ToListenerItem,
+    WatchConnection,
 )
 from was.listener.fate import has_started
 from was.listener.incarnation import Incarnation
@@ -107,6 +109,8 @@ class WorkerMessages:
                 request = self._owned(worker, item.id, item.attempt)
                 if request.connection is not None:
                     request.connection.on_hints(request, item)
+            case WatchConnection():
+                self._on_watch(worker, item)
             case Hello():
                 self._on_hello(worker, item, source)
             case Bye():
@@ -199,6 +203,20 @@ class WorkerMessages:
             return
         request.quiet_since = self._pool.service.time()
         connection.on_chunk(request, item, fd)
+
+    def _on_watch(self, worker: Incarnation, item: WatchConnection) -> None:
+        """The end of a request's connection is to be told; a request that is over has none."""
+        request = worker.outstanding.get(item.id)
+        connection = None if request is None else request.connection
+        outbox = self._pool.outbox
+
+        def tell(by_client: bool) -> None:
+            outbox.post(worker, ConnectionClosed(item.connection_id, by_client))
+
+        if connection is None or connection.id != item.connection_id:
+            tell(True)
+        else:
+            connection.watch(worker.worker_id, tell)
 
     def _on_parked(self, worker: Incarnation, item: Parked) -> None:
         """Credit for as many others, while there are rows; it ends with the parked request."""

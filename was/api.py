@@ -15,6 +15,7 @@ from was.worker.cache_policy import CachePolicyType, HttpCachePolicy
 from was.worker.child_requests import CloneFlag, ExecuteFlag
 from was.worker.completion import AsyncCompletion, Operation
 from was.worker.connection import HttpConnection
+from was.worker.connection_contexts import ConnectionModuleContextContainer, ConnectionStoredContext
 from was.worker.context import HttpContext
 from was.worker.context_events import ExecutionStats, NextNotification
 from was.worker.file_info import FileInfo
@@ -100,6 +101,8 @@ __all__ = [
     "CacheSpecificData",
     "CloneFlag",
     "ConfigurationChangeProvider",
+    "ConnectionModuleContextContainer",
+    "ConnectionStoredContext",
     "CustomNotificationProvider",
     "DispensedModuleContextContainer",
     "EventProvider",

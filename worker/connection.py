@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
+    from was.worker.connection_contexts import (
+        ConnectionContexts,
+        ConnectionModuleContextContainer,
+    )
     from was.worker.request_exchange import RequestExchange
 
 __all__ = ["HttpConnection", "is_local_request"]
@@ -16,15 +20,25 @@ _FORWARDING = frozenset({"forwarded", "via"})
 class HttpConnection:
     """The client's connection, as far as one of its requests shows it."""
 
-    __slots__ = ("_exchange",)
+    __slots__ = ("_contexts", "_exchange")
 
-    def __init__(self, exchange: RequestExchange) -> None:
+    def __init__(self, exchange: RequestExchange, contexts: ConnectionContexts) -> None:
         self._exchange = exchange
+        self._contexts = contexts
 
     @property
     def id(self) -> int:
         """The listener's number of the connection."""
         return self._exchange.request.connection_id
+
+    @property
+    def module_context_container(self) -> ConnectionModuleContextContainer:
+        """What modules have attached to the connection; it lasts as long as that.
+
+        HResultError, ERROR_CONNECTION_INVALID: for requests that no client has sent, and after a
+        request's end.
+        """
+        return self._contexts.of(self._exchange.request)
 
     def is_connected(self) -> bool:
         """False once the worker has been told that the client is gone."""

@@ -144,7 +144,7 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
     def connection(self) -> HttpConnection:
         """The client's connection."""
         if self._connection is None:
-            self._connection = HttpConnection(self.exchange)
+            self._connection = HttpConnection(self.exchange, self.application.server.connections)
         return self._connection
 
     @property

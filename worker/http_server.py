@@ -15,6 +15,7 @@ from was.config.security_settings import USERS, User, Users
 from was.config.typed import Typer
 from was.worker.admin_manager import AdminManager
 from was.worker.cache_keys import CacheOperation, FileKey, UriKey
+from was.worker.connection_contexts import ConnectionContexts
 from was.worker.descriptor_callbacks import DescriptorCallbacks
 from was.worker.file_info import FileInfo, open_file
 from was.worker.file_monitors import FileMonitor, FileMonitors
@@ -96,6 +97,7 @@ class HttpServer:
         self.trace_context = TraceContext(self.tracing)
         self.admin_manager = AdminManager(lambda: self.loaded())
         self._fragments = FragmentCache()
+        self.connections = ConnectionContexts(run)
         self._descriptors = DescriptorCallbacks(run)
         self._logon = Logon(self._users, self.do_cache_operation)
         self._blocked_threads = 0
@@ -341,6 +343,7 @@ class HttpServer:
         """The worker ends: monitors do, and nothing is raised any more."""
         self._is_closed = True
         self._descriptors.close()
+        self.connections.close()
         self.monitors.close()
         self._fragments.clear()
         self.events.close()

@@ -25,6 +25,7 @@ from was.ipc.messages import (
     BodyChunk,
     Bye,
     CancelRequest,
+    ConnectionClosed,
     GivenBack,
     Hello,
     Parked,
@@ -36,6 +37,8 @@ from was.ipc.messages import (
     StopListening,
     ToListener,
     ToListenerItem,
+    ToWorkerItem,
+    WatchConnection,
 )
 from was.ipc.scoreboard import (
     FINISHED_WORD,
@@ -46,6 +49,7 @@ from was.ipc.scoreboard import (
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:
+    from was.worker.connection_contexts import ConnectionContexts
     from was.worker.threads import RequestThreads
 
 __all__ = ["Channel", "QueueClient"]
@@ -139,6 +143,7 @@ class QueueClient:
         self._on_left_alone = on_left_alone
         self._to_park: deque[Exchange] = deque()
         self._slots = slots
+        self.connections: ConnectionContexts | None = None
         self._is_stopping = False
         self._is_drained_told = False
 
@@ -190,6 +195,24 @@ class QueueClient:
                 exchange.cancel()
                 self._on_left_alone(exchange)
         channel.close(linger=False)
+        if self.connections is not None:
+            self.connections.listener_gone(channel.epoch)
+
+    def serve_contexts_of_connections(self, connections: ConnectionContexts) -> None:
+        """Before the first thread starts: tell `connections` of what it watches."""
+        self.connections = connections
+        connections.epoch_of = self._epoch_of
+        connections.watch = self._watch
+
+    def _epoch_of(self, request: Request) -> int | None:
+        exchange = self._exchanges.get(request.id)
+        return None if exchange is None else exchange.channel.epoch
+
+    def _watch(self, request: Request) -> None:
+        exchange = self._exchanges.get(request.id)
+        if exchange is not None:
+            item = WatchConnection(request.id, request.attempt, request.connection_id)
+            self.post(exchange.channel, item)
 
     def receive(self) -> bool:
         """Take in what has arrived, at most one batch a channel; whether there was any."""
@@ -223,7 +246,7 @@ class QueueClient:
     def _apply(
         self,
         channel: Channel,
-        item: Request | BodyChunk | ResponseWindow | CancelRequest | StopListening | AcknowledgeBye,
+        item: ToWorkerItem,
     ) -> None:
         match item:
             case BodyChunk():
@@ -238,6 +261,11 @@ class QueueClient:
                     exchange.cancel()
                     if item.overdue:
                         self._on_overdue(exchange)
+            case ConnectionClosed():
+                if self.connections is not None:
+                    self.connections.closed(
+                        channel.epoch, item.connection_id, by_client=item.by_client
+                    )
             case StopListening():
                 self._stop_listening(item.drain)
             case AcknowledgeBye():

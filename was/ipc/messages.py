@@ -104,6 +104,13 @@ class AcknowledgeBye(_Data, frozen=True, tag=6):
     """The Bye has been read: everything the worker sent before it has arrived too."""
 
 
+class ConnectionClosed(_Data, frozen=True, tag=7):
+    """A connection that the worker watches has ended; `by_client`: the client went."""
+
+    connection_id: int
+    by_client: bool
+
+
 # ── worker → listener ───────────────────────────────────────────────────────────────────────────
 
 
@@ -202,8 +209,22 @@ class EarlyHints(_Data, frozen=True, tag=28):
     block: bytes
 
 
+class WatchConnection(_Data, frozen=True, tag=29):
+    """Say ConnectionClosed when this request's connection ends; at once if it has."""
+
+    id: int
+    attempt: int
+    connection_id: int
+
+
 ToWorkerItem: TypeAlias = (
-    Request | BodyChunk | ResponseWindow | CancelRequest | StopListening | AcknowledgeBye
+    Request
+    | BodyChunk
+    | ResponseWindow
+    | CancelRequest
+    | StopListening
+    | AcknowledgeBye
+    | ConnectionClosed
 )
 ToListenerItem: TypeAlias = (
     Hello
@@ -215,6 +236,7 @@ ToListenerItem: TypeAlias = (
     | Bye
     | Parked
     | EarlyHints
+    | WatchConnection
 )
 
 
