@@ -1,7 +1,10 @@
 """Inbound rules: URL Rewrite's documents, rule by rule, through a whole worker."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rewriting_site import ECHO_HANDLER, Site, rewrite, rule
 
@@ -414,6 +417,43 @@ def test_a_default_document_is_not_rewritten(site):
     assert served.location("/index.html") == "/"
     assert served.location("/sub/index.html") == "/sub/"
     assert served.ask("/sub/").body == b"sub/index.html"
+
+
+PATTERNS = [".", "^", "(.*)", "^a/(.*)$", "(a)|(b)", "[^/]+$", "\\.php$"]
+URLS = [
+    *("", "/", "x", "/{R:0}", "{R:1}/../{C:1}", "//{R:1}", "{URL}?{QUERY_STRING}", "http://h/"),
+    *("{UrlDecode:{QUERY_STRING}}", "{Names:{R:0}}", "a\\b", "?", "%00", "{UNENCODED_URL}"),
+]
+INPUTS = ["{QUERY_STRING}", "{REQUEST_FILENAME}", "{HTTP_HOST}{R:1}", "", "{C:1}"]
+KINDS = ["Rewrite", "Redirect", "None", "CustomResponse"]
+
+
+@st.composite
+def any_rule(draw):
+    condition = add(draw(st.sampled_from(INPUTS)), draw(st.sampled_from(PATTERNS)))
+    return rule(
+        draw(st.sampled_from(PATTERNS)),
+        f'type="{draw(st.sampled_from(KINDS))}" url="{draw(st.sampled_from(URLS))}" '
+        f'statusCode="{draw(st.sampled_from([200, 404]))}"',
+        conditions=f"<conditions>{condition}</conditions>",
+        stopProcessing=draw(st.sampled_from(["true", "false"])),
+        name="NAME",
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(any_rule(), max_size=4),
+    st.sampled_from(["/", "/a/b", "/a.php", "/é %", "/b/"]),
+    st.sampled_from(["", "q=1", "%2e%2e/%2f", "http://evil/", "%0d%0aX:y"]),
+)
+def test_whatever_rules_say_a_request_ends_once(rules, path, query):
+    """One answer, of a status that rules or handlers have; no Location with a line break."""
+    named = "".join(text.replace("NAME", str(n), 1) for n, text in enumerate(rules))
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Site(Path(folder), rewrite(named, MAPS) + ECHO_HANDLER).ask(path, query)
+    assert (answer.status, answer.sub_status) in [(200, 0), (301, 0), (404, 0), (500, 50)]
+    assert b"X:y" not in answer.block.replace(b"%0d%0aX:y", b"")
 
 
 # ── global rules ────────────────────────────────────────────────────────────────────────────────
