@@ -1,5 +1,5 @@
 """All measurements, or those named: throughput, asgi, memory, idle, kill, recycle, pools,
-configuration, pipeline, rewriting.
+configuration, pipeline, rewriting, hosting.
 
 Exits 1 when a bar was missed. About five minutes in all.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asgi
 import configuration
+import hosting
 import idle
 import kill
 import memory
@@ -32,6 +33,7 @@ NAMES = (
     "configuration",
     "pipeline",
     "rewriting",
+    "hosting",
 )
 
 
@@ -57,6 +59,8 @@ def main() -> int:
                 idle.run(report)
             case "kill":
                 kill.run(report)
+            case "hosting":
+                hosting.run(report)
             case "configuration":
                 configuration.run(report)
             case "pipeline":

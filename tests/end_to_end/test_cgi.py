@@ -319,3 +319,17 @@ def test_a_partly_sent_answer_is_cut_when_the_program_takes_too_long():
         with Wire(running.port()) as wire, pytest.raises(CutShortError) as raised:
             wire.request("/lingers.cgi")
         assert raised.value.begun
+
+
+def test_the_pools_time_limit_ends_a_program_and_not_the_worker():
+    """A little before requests/@timeLimit the answer is 502.1, and the worker goes on."""
+    config = _config().replace(
+        '<failure rapidFailProtection="false" />',
+        '<failure rapidFailProtection="false" /><requests timeLimit="00:00:04" />',
+    )
+    assert "timeLimit" in config
+    with run_server(config, _place) as running:
+        before = get(running.port(), "/tell.cgi").status, running.workers()
+        answer = get(running.port(), "/silent.cgi?limit")
+        assert (answer.status, "502.1" in answer.text) == (502, True)
+        assert (get(running.port(), "/tell.cgi").status, running.workers()) == before

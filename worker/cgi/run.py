@@ -53,6 +53,7 @@ class CgiRun:
         self._bell = _own_bell()
         self._poll = select.poll()
         self._pending = memoryview(b"")
+        self._is_open = True  # the program's output
 
     def start(self, argv: list[bytes], folder: bytes, environment: list[bytes]) -> None:
         """Start the program. Raises ProgramError."""
@@ -92,37 +93,42 @@ class CgiRun:
         if self._input >= 0:
             self._poll.register(self._input, 0)
             self._feed()
-        has_ended, is_open = False, True
         gathered_at = 0.0
-        while is_open or not has_ended:
+        while self._is_open or program.status is None:
             if exchange.gone:
                 raise ClientGoneError("the client has gone")
-            patience_s = self._patience_s(gathered_at)
-            for fd, events in self._poll.poll(patience_s * 1000):
-                if fd == self._output:
-                    is_open = self._take()
-                    if not gathered_at and self._answer.can_flush:
-                        gathered_at = time.monotonic()
-                elif fd == self._input:
-                    if events & _BROKEN:
-                        self._close_input()  # it does not want the rest
-                    else:
-                        self._feed()
-                elif fd == self._bell:
-                    with suppress(BlockingIOError):
-                        os.eventfd_read(bell)
-                    if self._input >= 0:
-                        self._feed()
-                elif fd == lease and program.hear():
-                    has_ended = True
-                    self._poll.unregister(program)
-                    self._close_input()
-                    if program.is_lost:
-                        return program  # what it has left may hold the pipe for ever
-            if gathered_at and is_open and time.monotonic() - gathered_at >= GATHER_S:
+            for fd, events in self._poll.poll(self._patience_s(gathered_at) * 1000):
+                if fd == lease:
+                    self._hear(program)
+                else:
+                    self._go_on(fd, events)
+            if program.is_lost:
+                break  # what it has left may hold the pipe for ever
+            if not gathered_at and self._answer.can_flush:
+                gathered_at = time.monotonic()
+            elif gathered_at and self._is_open and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
                 self._answer.flush()
         return program
+
+    def _go_on(self, fd: int, events: int) -> None:
+        """Something can be read or written."""
+        if fd == self._output:
+            self._is_open = self._take()
+        elif fd == self._bell:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+            self._feed()
+        elif fd == self._input:
+            if events & _BROKEN:
+                self._close_input()  # it does not want the rest
+            else:
+                self._feed()
+
+    def _hear(self, program: Program) -> None:
+        if program.hear():
+            self._poll.unregister(program)
+            self._close_input()
 
     def _patience_s(self, gathered_at: float) -> float:
         now = time.monotonic()

@@ -74,14 +74,13 @@ class Connection:
         with self._lock:
             self._conversations.pop(conversation.id, None)
 
-    def send(self, data: bytes) -> None:
-        """Send whole records, now or as the peer takes them (`flush`)."""
+    def queue(self, data: bytes) -> None:
+        """Whole records to be sent by the next `flush`: few large pieces wake the peer once."""
         with self._lock:
             self._out += data
-            self._flush()
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send what waits, as far as the peer takes it."""
         with self._lock:
             self._flush()
 

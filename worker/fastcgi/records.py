@@ -39,6 +39,7 @@ _HEADER = struct.Struct(">BBHHBx")
 _BEGIN = struct.Struct(">HB5x")
 _END = struct.Struct(">IB3x")
 _LONG = struct.Struct(">I")
+_SHORT = [bytes((length,)) for length in range(128)]
 
 
 class RecordType(IntEnum):
@@ -133,17 +134,12 @@ def encode_pairs(pairs: Mapping[bytes, bytes]) -> bytes:
     """Names and values, each after its length: one byte up to 127, else four."""
     parts: list[bytes] = []
     for name, value in pairs.items():
-        long_name, long_value = len(name) > 127, len(value) > 127
-        if long_name or long_value:
-            parts.append(_length(len(name)) + _length(len(value)))
-        else:
-            parts.append(bytes((len(name), len(value))))
-        parts += (name, value)
+        parts += (_length(len(name)), _length(len(value)), name, value)
     return b"".join(parts)
 
 
 def _length(length: int) -> bytes:
-    return bytes((length,)) if length <= 127 else _LONG.pack(length | 1 << 31)
+    return _SHORT[length] if length <= 127 else _LONG.pack(length | 1 << 31)
 
 
 def decode_pairs(data: bytes) -> dict[bytes, bytes]:

@@ -18,6 +18,7 @@ from was.worker.fastcgi import records
 from was.worker.fastcgi.connection import Connection
 from was.worker.fastcgi.records import EndRequest, RecordType, Role
 from was.worker.fastcgi.settings import StdErrMode
+from was.worker.gateway.head import HeadError
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -71,6 +72,7 @@ class FastCgiRun:
         self._is_draining = False
         self.complaints = bytearray()
         self.has_failed = False  # by stderrMode; the rest of the output is dropped
+        self._bad_head: HeadError | None = None  # likewise
         self.can_repeat = True
 
     def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
@@ -84,7 +86,7 @@ class FastCgiRun:
         bell = self._bell
         self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
         try:
-            connection.send(
+            connection.queue(
                 records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
                 + records.stream(RecordType.PARAMS, number, variables)
                 + records.stream(RecordType.PARAMS, number, b"")
@@ -96,6 +98,8 @@ class FastCgiRun:
             connection.leave(self._conversation)
         if self._is_draining:
             raise ClientGoneError("the client has gone")
+        if self._bad_head is not None and not self.has_failed:
+            raise self._bad_head
         return end
 
     def _body_again(self, number: int) -> bytes:
@@ -118,8 +122,7 @@ class FastCgiRun:
                 return end
             if self._context.exchange.gone and not self._is_draining:
                 self._drain(connection, number)
-            is_silent = self._is_draining or self.has_failed
-            if not gathered_at and self._answer.can_flush and not is_silent:
+            if not gathered_at and self._answer.can_flush and not self._is_silent:
                 gathered_at = time.monotonic()
             patience_s = self._patience_s(gathered_at)
             events = select.POLLIN | (select.POLLOUT if connection.has_unsent else 0)
@@ -128,14 +131,13 @@ class FastCgiRun:
                 if fd == self._bell:
                     with suppress(BlockingIOError):
                         os.eventfd_read(self._bell)
-            connection.flush()
             connection.pump()
             if connection.received != received:
                 received = connection.received
                 self._quiet_since = time.monotonic()
             if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
-                if not (self._conversation.inbox or is_silent):
+                if not (self._conversation.inbox or self._is_silent):
                     self._flush()
 
     def _patience_s(self, gathered_at: float) -> float:
@@ -165,12 +167,20 @@ class FastCgiRun:
             raise ConnectionLostError("the process has closed the connection")
         return None
 
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing more of the output is wanted; the process ends its work all the same."""
+        return self._is_draining or self.has_failed or self._bad_head is not None
+
     def _add(self, content: bytes) -> None:
-        if not (self._is_draining or self.has_failed):
-            try:
-                self._answer.feed(content)
-            except ClientGoneError:
-                self._is_draining = True
+        if self._is_silent:
+            return
+        try:
+            self._answer.feed(content)
+        except ClientGoneError:
+            self._is_draining = True
+        except HeadError as error:
+            self._bad_head = error
 
     def _flush(self) -> None:
         try:
@@ -193,15 +203,19 @@ class FastCgiRun:
     def _drain(self, connection: Connection, number: int) -> None:
         """The client has gone: say so, and let the process end what it has begun."""
         self._is_draining = True
-        connection.send(records.abort_request(number))
+        connection.queue(records.abort_request(number))
         if not self._is_body_over:
             self._is_body_over = True
-            connection.send(records.stream(RecordType.STDIN, number, b""))
+            connection.queue(records.stream(RecordType.STDIN, number, b""))
 
     def _feed(self, connection: Connection, number: int) -> None:
-        """Send body as far as it has come and the process takes it."""
+        """Send body as far as it has come and the process takes it, and what else waits."""
         exchange = self._context.exchange
-        while not (self._is_body_over or connection.is_full) and exchange.poll_body():
+        while not self._is_body_over:
+            if connection.is_full:
+                connection.flush()
+            if connection.is_full or not exchange.poll_body():
+                break
             try:
                 data = self._context.request.read_entity_body(BODY_BYTES)
             except ClientGoneError:
@@ -213,7 +227,8 @@ class FastCgiRun:
                     self._body_sent = None
                     self.can_repeat = False
             self._is_body_over = not data
-            connection.send(records.stream(RecordType.STDIN, number, data))
+            connection.queue(records.stream(RecordType.STDIN, number, data))
+        connection.flush()
 
 
 def _own_bell() -> int:

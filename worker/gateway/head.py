@@ -89,6 +89,8 @@ def _read_field(head: Head, line: str, text: str) -> None:
         if not (value.isascii() and value.isdigit()) or len(value) > 18:
             raise HeadError(f"not a Content-Length: {value[:200]!r}", text)
         head.content_length = int(value)
+    elif lower == "transfer-encoding":
+        raise HeadError("a body with codings, which are the server's business", text)
     else:
         if lower == "location":
             head.location = value

@@ -9,33 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
 __all__ = ["VariableBuilder", "to_bytes"]
 
-# Taken one by one from the server variables, so that what modules have set counts.
-_ASKED = (
-    "APPL_MD_PATH",
-    "APPL_PHYSICAL_PATH",
-    "APP_POOL_ID",
-    "DOCUMENT_ROOT",
-    "HTTPS",
-    "INSTANCE_ID",
-    "LOCAL_ADDR",
-    "QUERY_STRING",
-    "REMOTE_ADDR",
-    "REMOTE_HOST",
-    "REMOTE_PORT",
-    "REQUEST_ATTEMPT",
-    "REQUEST_ID",
-    "REQUEST_METHOD",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "SERVER_PORT_SECURE",
-    "SERVER_PROTOCOL",
-    "SERVER_SOFTWARE",
-    "URL",
-)
 _CACHE_LIMIT = 1024
 _names: dict[str, bytes] = {}
 
@@ -46,43 +24,76 @@ def to_bytes(text: str) -> bytes:
 
 
 class VariableBuilder:
-    """Makes the variables of each request."""
+    """Makes the variables of each request of one application.
+
+    `constant` are those that all its requests share, `build` gives the others; what modules have
+    set or removed is only in `whole`.
+    """
+
+    def __init__(self, application: HttpApplication) -> None:
+        site = application.site
+        self._root = application.physical_path.rstrip("/")
+        root = to_bytes(application.physical_path)
+        self.constant: dict[bytes, bytes] = {
+            b"APPL_MD_PATH": to_bytes(application.id),
+            b"APPL_PHYSICAL_PATH": root,
+            b"APP_POOL_ID": to_bytes(application.pool),
+            b"DOCUMENT_ROOT": root,
+            b"GATEWAY_INTERFACE": b"CGI/1.1",
+            b"INSTANCE_ID": b"%d" % site.site_id,
+            b"REDIRECT_STATUS": b"200",  # PHP built for Apache runs no script without it
+            b"SERVER_SOFTWARE": b"was",
+        }
 
     def build(self, context: HttpContext) -> dict[bytes, bytes]:
-        """All variables, without those of the environment that the program inherits."""
-        ask = context.get_server_variable
-        found = {name.encode(): to_bytes(ask(name) or "") for name in _ASKED}
+        """What is this request's own, without what the program inherits."""
+        message = context.message
         script, path_info = context.script_name, context.path_info
-        file = context.map_path(script)
-        found[b"GATEWAY_INTERFACE"] = b"CGI/1.1"
-        found[b"REDIRECT_STATUS"] = b"200"  # PHP built for Apache runs no script without it
-        found[b"SCRIPT_NAME"] = to_bytes(script)
-        found[b"PATH_INFO"] = to_bytes(path_info)
-        found[b"SCRIPT_FILENAME"] = to_bytes(file)
-        found[b"SCRIPT_TRANSLATED"] = to_bytes(file)
-        found[b"REQUEST_FILENAME"] = to_bytes(context.physical_path)
-        if path_info:
-            found[b"PATH_TRANSLATED"] = to_bytes(
-                context.application.physical_path.rstrip("/") + path_info
-            )
+        file = to_bytes(context.map_path(script))
+        remote = message.remote_addr.encode()
         # What the client has asked for, also where this is the default document of it.
-        found[b"REQUEST_URI"] = to_bytes(context.root_context.message.target)
-        found[b"HTTP_URL"] = found[b"REQUEST_URI"]
-        kind = ask("CONTENT_TYPE")
-        if kind:
-            found[b"CONTENT_TYPE"] = kind.encode("latin-1", "replace")
+        target = to_bytes(context.root_context.message.target)
+        found = {
+            b"HTTPS": b"on" if message.secure else b"off",
+            b"HTTP_URL": target,
+            b"LOCAL_ADDR": message.local_addr.encode(),
+            b"PATH_INFO": to_bytes(path_info),
+            b"QUERY_STRING": to_bytes(context.query),
+            b"REMOTE_ADDR": remote,
+            b"REMOTE_HOST": remote,
+            b"REMOTE_PORT": b"%d" % message.remote_port,
+            b"REQUEST_ATTEMPT": b"%d" % message.attempt,
+            b"REQUEST_FILENAME": to_bytes(context.physical_path) if path_info else file,
+            b"REQUEST_ID": context.request_id.encode(),
+            b"REQUEST_METHOD": context.method.encode(),
+            b"REQUEST_URI": target,
+            b"SCRIPT_FILENAME": file,
+            b"SCRIPT_NAME": to_bytes(script),
+            b"SCRIPT_TRANSLATED": file,
+            b"SERVER_NAME": to_bytes(context.get_server_variable("SERVER_NAME") or ""),
+            b"SERVER_PORT": b"%d" % message.local_port,
+            b"SERVER_PORT_SECURE": b"1" if message.secure else b"0",
+            b"SERVER_PROTOCOL": b"HTTP/1.1" if message.version >= 11 else b"HTTP/1.0",
+            b"URL": to_bytes(context.path),
+        }
+        if path_info:
+            found[b"PATH_TRANSLATED"] = to_bytes(self._root + path_info)
         has_user = _add_user(context, found)
         _add_fields(context, found, has_user=has_user)
-        length = context.message.body_length
+        length = message.body_length
         if length >= 0 and (length or b"HTTP_CONTENT_LENGTH" in found):
             found[b"CONTENT_LENGTH"] = b"%d" % length
         found.pop(b"HTTP_CONTENT_LENGTH", None)
-        if context.variables:
-            for name, value in context.variables.items():
-                if value is None:
-                    found.pop(to_bytes(name), None)
-                else:
-                    found[to_bytes(name)] = to_bytes(value)
+        return found
+
+    def whole(self, context: HttpContext) -> dict[bytes, bytes]:
+        """All variables, with what modules have set."""
+        found = self.constant | self.build(context)
+        for name, value in (context.variables or {}).items():
+            if value is None:
+                found.pop(to_bytes(name), None)
+            else:
+                found[to_bytes(name)] = to_bytes(value)
         return found
 
 
@@ -122,8 +133,10 @@ def _add_fields(context: HttpContext, found: dict[bytes, bytes], *, has_user: bo
 
 def _key_of(name: str) -> bytes:
     lower = name.lower()
-    if "_" in name or lower in ("proxy", "content-type"):
+    if "_" in name or lower == "proxy":
         key = b""
+    elif lower == "content-type":
+        key = b"CONTENT_TYPE"
     else:
         key = b"HTTP_" + lower.upper().replace("-", "_").encode("latin-1", "replace")
     if len(name) <= 64:

@@ -54,7 +54,7 @@ class CgiHandler(GatewayModule):
         self._limit_s = float(settings.section("system.webServer/cgi")["timeout"])  # type: ignore[arg-type]
         self._first_byte_limit_s = application.time_limit_s * OWN_SHARE or self._limit_s
         self._may_run = make_restriction(settings, "notListedCgisAllowed")
-        self._variables = VariableBuilder()
+        self._variables = VariableBuilder(application)
         self._commands: dict[str, Command | None] = {}
 
     def _command(self, processor: str) -> Command | None:
@@ -88,7 +88,7 @@ class CgiHandler(GatewayModule):
     def _run(
         self, context: HttpContext, argv: list[bytes], folder: str
     ) -> RequestNotificationStatus:
-        environment = inherited_environment() | self._variables.build(context)
+        environment = inherited_environment() | self._variables.whole(context)
         lines = [name + b"=" + value for name, value in environment.items()]
         answer = Answer(context)
         run = CgiRun(context, answer, self._limit_s, self._first_byte_limit_s)

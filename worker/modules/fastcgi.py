@@ -78,7 +78,8 @@ class FastCgiHandler(GatewayModule):
     def __init__(self, application: HttpApplication) -> None:
         self._settings = application.settings
         self._first_byte_limit_s = application.time_limit_s * OWN_SHARE
-        self._variables = VariableBuilder()
+        self._variables = VariableBuilder(application)
+        self._constant = encode_pairs(self._variables.constant)
         self._processes: dict[str, Processes | None] = {}
         for handler in application.settings.handlers.entries:
             if "FastCgiModule" in handler.modules:
@@ -100,39 +101,19 @@ class FastCgiHandler(GatewayModule):
             text = f"The fastCgi section has no application {processor}"
             return _refuse(context, 500, 0, _INVALID_INDEX, text)
         exchange = context.exchange
-        settings = processes.settings
         # From here on code that is not ours runs: only now can a second run do harm.
         exchange.words[exchange.row] = context.proof | _STARTED
         faults.reach("worker.begun")
-        answer = Answer(context)
-        run = FastCgiRun(
-            context,
-            answer,
-            settings,
-            self._first_byte_limit_s or settings.request_timeout,
-        )
-        variables = encode_pairs(self._variables.build(context))
         try:
-            while True:
-                held = processes.acquire(settings.request_timeout, lambda: exchange.gone)
-                end = _converse(processes, held, run, variables)
-                if end is not None:
-                    break
-            if run.has_failed:
-                return _complained(context, run, settings.stderr_mode)
-            return _conclude(context, answer, end)
+            return self._answer(context, processes)
         except NoProcessError as error:
             return _no_process(context, processes, error)
         except FastCgiTimeoutError:
             text = "The FastCGI process exceeded its activity or request timeout."
             return _fail(context, 500, 0, _WAIT_TIMEOUT, text)
-        except StdErrError:
-            return _complained(context, run, settings.stderr_mode)
         except HeadError as error:
-            text = (
-                f"The FastCGI process returned no complete set of headers ({error}). {error.text}"
-            )
-            return _fail(context, 502, 2, 0, text)
+            text = f"The FastCGI process returned no complete set of headers ({error}). "
+            return _fail(context, 502, 2, 0, text + error.text)
         except RecordError as error:
             return _fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
         except _ExitError as error:
@@ -141,6 +122,27 @@ class FastCgiHandler(GatewayModule):
             context.is_cut = True
             context.is_handled = True
             return CONTINUE
+
+    def _answer(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
+        settings = processes.settings
+        answer = Answer(context)
+        first_byte_limit_s = self._first_byte_limit_s or settings.request_timeout
+        run = FastCgiRun(context, answer, settings, first_byte_limit_s)
+        if context.variables:
+            variables = encode_pairs(self._variables.whole(context))
+        else:
+            variables = self._constant + encode_pairs(self._variables.build(context))
+        try:
+            while True:
+                held = processes.acquire(settings.request_timeout, lambda: context.exchange.gone)
+                end = _converse(processes, held, run, variables)
+                if end is not None:
+                    break
+        except StdErrError:
+            return _complained(context, run, settings.stderr_mode)
+        if run.has_failed:
+            return _complained(context, run, settings.stderr_mode)
+        return _conclude(context, answer, end)
 
 
 def _converse(
@@ -165,7 +167,7 @@ def _converse(
         is_good = not connection.is_closed
         raise
     except HeadError:
-        is_failure = False
+        is_good = not connection.is_closed
         raise
     else:
         return end
@@ -179,11 +181,7 @@ def _conclude(context: HttpContext, answer: Answer, end: EndRequest) -> RequestN
     if end.protocol_status != ProtocolStatus.REQUEST_COMPLETE:
         text = f"The FastCGI process refused the request ({end.protocol_status})."
         return _fail(context, 500, 0, _FAIL, text)
-    try:
-        answer.end()
-    except HeadError as error:
-        text = f"The FastCGI process returned no complete set of headers ({error}). {error.text}"
-        return _fail(context, 502, 2, 0, text)
+    answer.end()
     head = answer.head
     if head is not None and head.is_local_redirect:
         return answer_by_redirect(context, head.location)

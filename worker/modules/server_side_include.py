@@ -243,7 +243,8 @@ class _Page:
         from was.worker.programs.output import output_of
 
         context = self._context
-        environment = inherited_environment() | VariableBuilder().build(context)
+        variables = VariableBuilder(context.application).whole(context)
+        environment = inherited_environment() | variables
         lines = [name + b"=" + value for name, value in environment.items()]
         folder = os.path.dirname(context.map_path(url))
         argv = [b"/bin/sh", b"-c", to_bytes(command)]

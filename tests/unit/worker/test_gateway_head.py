@@ -45,6 +45,7 @@ def test_a_head_may_come_in_any_pieces(data):
         b"A: x\n y\n\n",
         b"Content-Length: -1\n\n",
         b"HTTP/1.1 ok\n\n",
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n",
         b"A: \0\n\n",
     ],
 )

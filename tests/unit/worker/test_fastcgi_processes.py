@@ -1,0 +1,100 @@
+"""Processes of a fastCgi/application in this process: their ends, by time and by signal."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from harness.server import wait_for
+
+from was.worker.fastcgi.process_pool import Verdict
+from was.worker.fastcgi.processes import NoProcessError, Processes
+from was.worker.fastcgi.settings import FastCgiApplication
+from was.worker.programs import launch
+
+# Answers nothing; on SIGTERM it writes a file and goes.
+WAITS = """
+import os, signal, socket, sys, time
+def go(*_):
+    open(sys.argv[1], "w").close()
+    os._exit(0)
+signal.signal(signal.SIGTERM, go)
+listener = socket.socket(fileno=0)
+while True:
+    stream, _ = listener.accept()
+    stream.close()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _keeper_of_this_test(monkeypatch, tmp_path):
+    own = launch._Keeper()
+    monkeypatch.setattr(launch, "_keeper", own)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield
+    if own._control is not None:
+        own._control.close()
+        os.waitpid(own._pid, 0)
+
+
+def _make(tmp_path: Path, **settings) -> Processes:
+    (tmp_path / "waits.py").write_text(WAITS)
+    arguments = f"{tmp_path}/waits.py {tmp_path}/asked"
+    return Processes(FastCgiApplication(full_path=sys.executable, arguments=arguments, **settings))
+
+
+def _sockets(folder: Path) -> list[Path]:
+    return list(folder.glob("*.sock"))
+
+
+def test_an_idle_process_is_ended_with_its_socket(tmp_path):
+    """idleTimeout, here none at all: the clock ends it soon after it was given back."""
+    processes = _make(tmp_path, idle_timeout=0)
+    held = processes.acquire(10, lambda: False)
+    assert len(_sockets(tmp_path)) == 1
+    processes.release(held, is_good=True)
+    wait_for("the end of the process", lambda: not processes._held)
+    assert _sockets(tmp_path) == []
+    wait_for("the end of the clock", lambda: processes._clock is None)
+
+
+def test_a_process_is_asked_first_where_it_is_to_be(tmp_path):
+    """signalBeforeTerminateSeconds: SIGTERM, and the time to obey."""
+    processes = _make(tmp_path, signal_before_terminate_seconds=60)
+    held = processes.acquire(10, lambda: False)
+    processes.release(held, is_good=True)
+    processes.close()
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_socket_may_lie_deep(tmp_path, monkeypatch):
+    """A path that does not fit into an address is bound and connected to all the same."""
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    deep.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(deep))
+    processes = _make(tmp_path)
+    held = processes.acquire(10, lambda: False)
+    assert len(_sockets(deep)) == 1
+    processes.release(held, is_good=True)
+    processes.close()
+    assert _sockets(deep) == []
+
+
+def test_who_waits_is_let_go_when_the_client_has_gone(tmp_path):
+    """The only process is busy: the wait ends with the client, or with the time."""
+    processes = _make(tmp_path, max_instances=1)
+    held = processes.acquire(10, lambda: False)
+    for limit_s, is_gone in ((10, True), (0, False)):
+        with pytest.raises(NoProcessError) as raised:
+            processes.acquire(limit_s, lambda is_gone=is_gone: is_gone)
+        assert raised.value.verdict is Verdict.WAIT
+    processes.release(held, is_good=True)
+    processes.close()
+
+
+def test_processes_that_nobody_names_any_more_are_ended(tmp_path):
+    """As after a change of configuration: the last reference is what counts."""
+    processes = _make(tmp_path)
+    processes.release(processes.acquire(10, lambda: False), is_good=True)
+    del processes
+    wait_for("its end", lambda: _sockets(tmp_path) == [])
