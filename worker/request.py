@@ -240,12 +240,16 @@ class HttpRequest:
         data = self._context.exchange.read(size)
         self._taken += len(data)
         self._is_at_end = not data
+        self.charge_entity_body(len(data))
+        return data
+
+    def charge_entity_body(self, count: int) -> None:
+        """Count bytes that a handler reads by a way of its own. Raises EntityTooLargeError."""
         if self._left_bytes >= 0:
-            self._left_bytes -= len(data)
+            self._left_bytes -= count
             if self._left_bytes < 0:
                 self._left_bytes = 0
                 raise EntityTooLargeError("the body is longer than maxAllowedContentLength")
-        return data
 
     def limit_entity_body(self, limit_bytes: int) -> None:
         """Let the client send so much of a body whose length nobody knows yet."""

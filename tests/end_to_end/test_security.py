@@ -19,6 +19,27 @@ WHO = """def application(environ, start_response):
     return [f"{environ.get('REMOTE_USER')} {environ.get('AUTH_TYPE')}".encode()]
 """
 DIGEST = digest_hash("eve", "Digest", "secret", "md5")
+ASGI = '<add name="asgi" path="*" verb="*" modules="AsgiModule" scriptProcessor="length:asgi" />'
+SMALL = (
+    "<security><requestFiltering>"
+    '<requestLimits maxAllowedContentLength="100000" /></requestFiltering></security>'
+)
+LENGTH = """def wsgi(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(len(body)).encode()]
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(length).encode()})
+"""
 CGI = '<add name="cgi" path="*.cgi" verb="*" modules="CgiModule" />'
 WHO_CGI = """#!/bin/sh
 echo 'Content-Type: text/plain'
@@ -97,6 +118,9 @@ def _prepare(home: Path) -> None:
         (root / folder / "secret.html").write_text("secret")
     (home / "sites" / "who").mkdir()
     (home / "sites" / "who" / "who.py").write_text(WHO)
+    for folder in ("wsgi", "asgi"):
+        (home / "sites" / folder).mkdir()
+        (home / "sites" / folder / "length.py").write_text(LENGTH)
     (home / "sites" / "cgi").mkdir()
     (home / "sites" / "cgi" / "who.cgi").write_text(WHO_CGI)
     (home / "sites" / "cgi" / "who.cgi").chmod(0o755)
@@ -109,9 +133,13 @@ def site():
         Application("/", folder / "files", "Pool"),
         Application("/who", folder / "who", "Pool", (wsgi_handler("who:application"),)),
         Application("/cgi", folder / "cgi", "Pool", (CGI,)),
+        Application("/wsgi", folder / "wsgi", "Streaming", (wsgi_handler("length:wsgi"),), SMALL),
+        Application("/asgi", folder / "asgi", "Streaming", (ASGI,), SMALL),
     )
     config = application_host_config(
-        [Pool("Pool")], [Site("Site", applications)], "\n".join(LOCATIONS)
+        [Pool("Pool"), Pool("Streaming", {}, {"requests": {"streaming": "true"}})],
+        [Site("Site", applications)],
+        "\n".join(LOCATIONS),
     )
     with run_server(config, _prepare) as running:
         yield running
@@ -194,6 +222,19 @@ def test_ways_for_who_may(site):
     assert ask(site, "/to-members", fields=ana).text == "<h1>members</h1>"
     assert ask(site, "/to-staff", fields=ana).text == "Ana Basic"
     assert ask(site, "/to-far", fields=ana).status == 403
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+@pytest.mark.parametrize(("pieces", "status"), [(10, 200), (15, 413)])
+def test_a_body_in_pieces(site, kind, pieces, status):
+    """maxAllowedContentLength holds for a body that nobody knows the length of."""
+    site.allow("application_error")
+    head = f"POST /{kind}/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    piece = b"2710\r\n" + b"x" * 10000 + b"\r\n"
+    with Wire(site.port()) as wire:
+        with contextlib.suppress(ConnectionError):
+            wire.send(head + piece * pieces + b"0\r\n\r\n")
+        assert wire.read("POST").status == status
 
 
 def test_old_clients(site):

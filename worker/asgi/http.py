@@ -69,6 +69,8 @@ class HttpRun(RequestRun):
                     data = exchange.read_nowait(BLOCK_BYTES)
             except ClientGoneError:
                 return {"type": "http.disconnect"}
+            if context.message.body_length < 0:
+                context.request.charge_entity_body(len(data))
             more = not exchange.is_body_read
             self._has_body_ended = not more
             return {"type": "http.request", "body": data, "more_body": more}
