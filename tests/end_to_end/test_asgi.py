@@ -262,3 +262,24 @@ def test_a_killed_worker_costs_only_what_cannot_be_repeated():
         assert get(port, "/kill").status == 502
         assert get(port, "/").status == 200
         assert json.loads(get(port, "/show").body)["was"]["attempt"] == 1
+
+
+def test_beside_modules_that_are_not_ours():
+    """What is left of the pipeline then runs on request threads, and answers the same."""
+    extra = (
+        "<system.webServer><globalModules>"
+        '<add name="Echo" image="{home}/sites/app/echo_module.py" />'
+        '</globalModules><modules><add name="Echo" /></modules></system.webServer>'
+    )
+    config = asgi_config("asgi_kinds:application", extra=extra)
+    with run_server(config, place("asgi_kinds.py", "echo_module.py")) as running:
+        running.allow("application_error")
+        port = running.port()
+        assert get(port, "/").text == "Hello, world!"
+        assert len(get(port, "/large").body) == 1 << 20
+        assert get(port, "/raises").status == 500
+        assert get(port, "/file?/etc/hostname").status == 200
+        with many(port, 60) as wires:
+            for wire in wires:
+                wire.send_request("/together?60")
+            assert {wire.read().text for wire in wires} == {"all here"}

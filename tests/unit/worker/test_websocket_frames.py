@@ -1,0 +1,114 @@
+"""WebSocket frames: whole messages in and out, bounded whatever they unfold to."""
+
+import zlib
+
+import pytest
+
+from was.worker.websocket.frames import CLOSED, CLOSING, OPEN, Frames, choose_extensions
+from was.worker.websocket.handshake import BadHandshakeError, is_upgrade, read_handshake
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def frame(opcode, payload=b"", *, fin=True, rsv1=False):
+    """A frame of a client; masked with zeros."""
+    head = bytes([fin << 7 | rsv1 << 6 | opcode])
+    size = len(payload)
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65536:
+        head += b"\xfe" + size.to_bytes(2, "big")
+    else:
+        head += b"\xff" + size.to_bytes(8, "big")
+    return head + bytes(4) + payload
+
+
+def test_byte_by_byte_or_at_once_is_the_same():
+    """Fragments, a ping between them, text that is cut within a character."""
+    data = (
+        frame(1, b"gr\xc3", fin=False)
+        + frame(9, b"p")
+        + frame(0, b"\xbc\xc3\x9f")
+        + frame(2, b"\0")
+    )
+    for step in (1, 2, 3, 7, len(data)):
+        frames = Frames([], 100)
+        for at in range(0, len(data), step):
+            frames.receive(data[at : at + step])
+        assert list(frames.messages) == ["grüß", b"\0"]
+        assert list(frames.out) == [b"\x8a\x01p"]
+
+
+def test_a_message_that_unfolds_beyond_the_limit_is_closed():
+    """1009, long before all of it has been unfolded."""
+    extensions, _ = choose_extensions(["permessage-deflate; client_max_window_bits"])
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = deflate.compress(bytes(100_000_000)) + deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    frames = Frames(extensions, 4096)
+    frames.receive(frame(2, bomb, rsv1=True))
+    assert frames.state == CLOSING
+    assert frames.close_code == 1009
+    assert not frames.messages
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(3), 1002),  # an opcode that is none
+        (frame(1, b"\xff\xff"), 1007),  # text that is none
+        (frame(0, b"x"), 1002),  # a continuation of nothing
+        (frame(1, b"x", rsv1=True), 1002),  # compressed, unasked
+        (b"\x81\x02hi", 1002),  # unmasked
+        (frame(8, b"\x03"), 1002),  # half a code
+    ],
+)
+def test_what_breaks_the_protocol_is_closed(data, code):
+    """RFC 6455, 7.4.1."""
+    frames = Frames([], 100)
+    frames.receive(data)
+    assert frames.state == CLOSED
+    assert frames.close_code == code
+
+
+def test_closing_is_answered_and_awaited():
+    """The client's close is echoed; after our own only the client's close counts."""
+    frames = Frames([], 100)
+    frames.receive(frame(8, b"\x0f\xa0ok"))
+    assert (frames.state, frames.close_code, frames.close_reason) == (CLOSED, 4000, "ok")
+    assert frames.out.popleft()[:4] == b"\x88\x04\x0f\xa0"
+    frames = Frames([], 100)
+    frames.close(1012, "é" * 100)
+    assert frames.state == CLOSING
+    frames.receive(frame(1, b"late") + frame(8, b"\x03\xf4"))
+    assert frames.state == CLOSED
+    assert not frames.messages
+    assert frames.close_code == 1012
+
+
+def test_a_handshake_says_what_the_client_wants():
+    """RFC 6455, 1.3: the key's answer; several fields of one name are one list."""
+    fields = [
+        ("Upgrade", "WebSocket"),
+        ("Connection", "keep-alive, Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Protocol", "a"),
+        ("Sec-WebSocket-Protocol", "b, c"),
+    ]
+    assert is_upgrade("GET", 11, fields)
+    assert not is_upgrade("POST", 11, fields)
+    assert not is_upgrade("GET", 10, fields)
+    found = read_handshake(fields)
+    assert found.accept == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert found.subprotocols == ["a", "b", "c"]
+    with pytest.raises(BadHandshakeError):
+        read_handshake([f for f in fields if f[0] != "Sec-WebSocket-Key"])
+
+
+def test_fragments_are_written_as_one_message():
+    """Continuations follow the first part; state OPEN stays."""
+    frames = Frames([], 100)
+    frames.send_fragment("a", False)
+    frames.send_fragment("b", True)
+    assert b"".join(frames.out) == b"\x01\x01a\x80\x01b"
+    assert frames.state == OPEN
