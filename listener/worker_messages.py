@@ -221,7 +221,10 @@ class WorkerMessages:
     def _on_parked(self, worker: Incarnation, item: Parked) -> None:
         """Credit for as many others, while there are rows; it ends with the parked request."""
         for request_id, attempt in item.requests:
-            request = self._owned(worker, request_id, attempt)
+            # It may have ended in the moment in which the worker wrote this down.
+            request = worker.outstanding.get(request_id)
+            if request is None or request.attempt != attempt:
+                continue
             if not request.is_parked and worker.reserve:
                 request.is_parked = True
                 worker.free_slots.append(worker.reserve.pop())

@@ -194,15 +194,32 @@ def test_a_compiled_filter(compiled):
     wait_for("the line", lambda: "logged-by-c" in request_log(compiled))
 
 
-def test_the_end_of_a_connection_and_of_the_worker_is_told(start_server):
-    """END_OF_NET_SESSION once for what was kept, then TerminateFilter."""
+def test_the_end_of_a_connection_is_told_when_it_ends(start_server):
+    """END_OF_NET_SESSION for each connection, once, when its client has closed it."""
+    running = start_server(
+        isapi_config(extra=filters("filter.so")), prepare(compiled=(SOURCES / "filter.c",))
+    )
+    wires = [Wire(running.port()) for _ in range(3)]
+    for wire in wires:
+        for _ in range(2):
+            assert wire.request("/plain.txt").status == 200
+    for wire in wires:
+        wire.socket.close()
+    wait_for("the events", lambda: pool_log(running).count("filter: end of session") == 3)
+    assert running.server.stop() == 0
+    assert pool_log(running).count("filter: end of session") == 3
+
+
+def test_the_end_of_the_worker_is_told(start_server):
+    """END_OF_NET_SESSION for connections that there are still, then TerminateFilter."""
     running = start_server(
         isapi_config(extra=filters("filter.so")), prepare(compiled=(SOURCES / "filter.c",))
     )
     with Wire(running.port()) as wire:
         wire.request("/plain.txt")
         wire.request("/plain.txt")
-    assert running.server.stop() == 0
+        assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
+        wait_for("the old worker's end", lambda: "TerminateFilter" in pool_log(running))
     text = pool_log(running)
     assert text.count("filter: end of session") == 1
     assert text.index("filter: end of session") < text.index("filter: TerminateFilter 0")

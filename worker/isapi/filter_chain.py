@@ -13,7 +13,7 @@ from typing import NamedTuple
 from was.log import log, log_exception
 from was.worker.isapi.errors import ImageError
 from was.worker.isapi.filter_flags import Notify
-from was.worker.isapi.filter_session import Filter, end_connections
+from was.worker.isapi.filter_session import Filter
 from was.worker.isapi.image_files import Kind, tell_kind
 
 __all__ = ["FilterChain", "FilterEntry", "load_filters", "terminate_all"]
@@ -62,8 +62,7 @@ def _load(path: str) -> Filter:
 
 
 def terminate_all() -> None:
-    """The worker ends: connections first, then each filter, once."""
-    end_connections()
+    """The worker ends, and its connections have: each filter, once."""
     with _lock:
         filters = list(_loaded.values())
         _loaded.clear()

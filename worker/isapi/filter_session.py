@@ -7,7 +7,6 @@ is being sent.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from was.errors import LocalProtocolError
@@ -15,6 +14,7 @@ from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, call
 from was.worker.fields import LISTENER_FIELDS
+from was.worker.hresult import HResultError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.isapi.note import CallNote
 
-__all__ = ["Connection", "Filter", "FilterSession", "end_connections"]
+__all__ = ["Connection", "Filter", "FilterSession"]
 
 _STARTED = int(RequestState.STARTED)
 _SENDING = Notify.SEND_RESPONSE | Notify.SEND_RAW_DATA | Notify.END_OF_REQUEST
@@ -52,12 +52,11 @@ class Filter(Protocol):
 
 
 class Connection:
-    """What filters keep of a client's connection, in this worker."""
+    """What filters keep of a client's connection, in this worker: a stored context of it."""
 
-    __slots__ = ("contexts", "memory", "number", "secure")
+    __slots__ = ("contexts", "memory", "secure")
 
-    def __init__(self, number: int, secure: bool) -> None:
-        self.number = number
+    def __init__(self, secure: bool) -> None:
         self.secure = secure
         self.contexts: dict[Filter, Any] = {}
         self.memory: list[object] = []
@@ -66,49 +65,35 @@ class Connection:
         """A filter keeps nothing of it any more."""
         self.contexts.pop(one, None)
 
+    def notify_disconnect(self) -> None:
+        """The client has gone: what follows says all there is to say."""
 
-MOST_CONNECTIONS = 20_000
-_lock = threading.Lock()
-_connections: dict[int, Connection] = {}
+    def cleanup_stored_context(self) -> None:
+        """The connection has ended: filters that kept something of it are told, once."""
+        for one in list(self.contexts):
+            try:
+                one.end_connection(self)
+            except BaseException as error:  # noqa: BLE001 foreign code
+                log_exception("module_failed", error, module=one.path)
+        self.contexts.clear()
+        self.memory.clear()
+
+
+# Modules count from 1: nobody else's.
+_MODULE_ID = -1
 
 
 def connection_of(context: HttpContext) -> Connection:
-    """What is kept of the request's connection. The longest known make way for too many."""
-    number = context.message.connection_id
-    oldest: Connection | None = None
-    with _lock:
-        found = _connections.get(number)
-        if found is None:
-            found = _connections[number] = Connection(number, context.message.secure)
-            if len(_connections) > MOST_CONNECTIONS:
-                oldest = _connections.pop(next(iter(_connections)))
-    if oldest is not None:
-        _tell(oldest)
+    """What is kept of the request's connection; requests that nobody sent have one of their own."""
+    try:
+        container = context.connection.module_context_container
+    except HResultError:
+        return Connection(context.message.secure)
+    found = container.get_connection_module_context(_MODULE_ID)
+    if not isinstance(found, Connection):
+        found = Connection(context.message.secure)
+        container.set_connection_module_context(found, _MODULE_ID)
     return found
-
-
-def end_connection(number: int) -> None:
-    """A connection has ended: filters that kept something of it are told, once."""
-    with _lock:
-        connection = _connections.pop(number, None)
-    if connection is not None:
-        _tell(connection)
-
-
-def end_connections() -> None:
-    """The worker ends."""
-    for number in list(_connections):
-        end_connection(number)
-
-
-def _tell(connection: Connection) -> None:
-    for one in list(connection.contexts):
-        try:
-            one.end_connection(connection)
-        except BaseException as error:  # noqa: BLE001 foreign code
-            log_exception("module_failed", error, module=one.path)
-    connection.contexts.clear()
-    connection.memory.clear()
 
 
 class FilterSession:
@@ -129,10 +114,7 @@ class FilterSession:
         self._raw = b""
 
     def cleanup_stored_context(self) -> None:
-        """The request is over, and so may be its connection."""
-        context = self.context
-        if context.exchange.gone or context.is_cut or context.response.needs_disconnect:
-            end_connection(self.connection.number)
+        """The request is over; what is kept of its connection stays."""
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────
 

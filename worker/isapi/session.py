@@ -22,14 +22,13 @@ from was.worker.exchange import ClientGoneError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
+from was.worker.isapi.io_threads import run_later
 from was.worker.isapi.reply import Reply
 from was.worker.isapi.server_names import ScriptPaths, read_name
 from was.worker.isapi.site_paths import map_site_path
 from was.worker.notifications import CONTINUE
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from was.worker.context import HttpContext
 
 __all__ = ["UNKNOWN_LENGTH", "ChildStatus", "Session"]
@@ -40,22 +39,6 @@ UNKNOWN_LENGTH = 0xFFFFFFFF
 
 # Called when an asynchronous operation has ended: bytes, and a Win32 error or 0.
 Completion = Callable[[int, int], None]
-
-_executor: ThreadPoolExecutor | None = None
-_executor_lock = threading.Lock()
-# One operation a request at most; each may wait for a slow client.
-MOST_IO_THREADS = 64
-
-
-def _run_later(work: Callable[[], None]) -> None:
-    """Run on an I/O thread."""
-    global _executor
-    with _executor_lock:
-        if _executor is None:
-            from concurrent.futures import ThreadPoolExecutor  # not every worker needs it
-
-            _executor = ThreadPoolExecutor(MOST_IO_THREADS, "isapi-io")
-    _executor.submit(work)
 
 
 class ChildStatus:
@@ -250,7 +233,7 @@ class Session:
             if self._operation:
                 raise invalid("an operation is outstanding")
             self._operation = True
-        _run_later(work)
+        run_later(work)
 
     def complete_operation(self, completion: Completion, count: int, error: int) -> None:
         """On the I/O thread, once: the operation has ended, the extension is called back."""

@@ -13,7 +13,7 @@ from was import faults
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, forget
-from was.worker.exchange import ClientGoneError
+from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -80,7 +80,11 @@ class IsapiHandler(HttpModule):
         except BaseException as error:  # noqa: BLE001 SystemExit is an extension's error here
             _fail(context, error, path)
             status = 0
-        return CONTINUE if session.returned(status) else PENDING
+        if session.returned(status):
+            return CONTINUE
+        if isinstance(exchange, Exchange):
+            exchange.park()
+        return PENDING
 
 
 def _fail(context: HttpContext, error: BaseException, path: str) -> None:
