@@ -40,6 +40,10 @@ class HttpConnection:
         """
         return self._contexts.of(self._exchange.request)
 
+    def allocate_memory(self, size: int) -> bytearray:
+        """Zeroed memory; it lives as long as somebody holds it."""
+        return bytearray(size)
+
     def is_connected(self) -> bool:
         """False once the worker has been told that the client is gone."""
         return not self._exchange.gone
