@@ -26,6 +26,8 @@ from harness.server import wait_for
 from harness.started import APPS, always_running, started_server
 from harness.table import Report
 
+import was.sdk
+
 __all__ = ["run"]
 
 NGINX_BAR = 0.7
@@ -39,7 +41,8 @@ FASTCGI = (
     'arguments="-d opcache.lockfile_path=${TMPDIR}" instanceMaxRequests="1000000" '
     "><environmentVariables>"
     '<environmentVariable name="PHP_FCGI_MAX_REQUESTS" value="1000000" />'
-    "</environmentVariables></application></fastCgi></system.webServer>"
+    "</environmentVariables></application></fastCgi>"
+    '<security><isapiCgiRestriction notListedIsapisAllowed="true" /></security></system.webServer>'
 )
 
 
@@ -51,6 +54,11 @@ def _handlers(fpm: str) -> dict[str, tuple[str, str]]:
         "CGI": (add.format("hello.cgi", "CgiModule", "", file), "/hello.cgi"),
         OURS: (add.format("*.php", "FastCgiModule", PHP, file), "/hello.php"),
         OURS_REMOTE: (add.format("*.php", "FastCgiModule", f"unix:{fpm}", file), "/hello.php"),
+        "ISAPI in C": (add.format("page", "IsapiModule", "{folder}/hello_isapi.so", ""), "/page"),
+        "ISAPI in Python": (
+            add.format("page", "IsapiModule", "{folder}/hello_isapi.py", ""),
+            "/page",
+        ),
         "WSGI": (add.format("*", "WsgiModule", "hello_process:application", ""), "/"),
     }
 
@@ -132,11 +140,18 @@ def _answering(url: str) -> set[int]:
 
 def _make_home(home: Path, handlers: dict[str, tuple[str, str]]) -> None:
     folder = place_application(
-        home / "sites" / "hello", APPS / "hello.php", APPS / "hello_process.py"
+        home / "sites" / "hello",
+        APPS / "hello.php",
+        APPS / "hello_process.py",
+        APPS / "hello_isapi.py",
     )
+    headers = str(Path(was.sdk.__file__).parent)
+    library = str(folder / "hello_isapi.so")
+    command = ["gcc", "-O2", "-shared", "-fPIC", "-I", headers, "-o", library]
+    subprocess.run([*command, str(APPS / "hello_isapi.c")], check=True)
     subprocess.run(["gcc", "-O2", "-o", folder / "hello.cgi", APPS / "hello.c"], check=True)
     sites = [
-        Site(kind, (Application("/", folder, kind, (handler,)),))
+        Site(kind, (Application("/", folder, kind, (handler.replace("{folder}", str(folder)),)),))
         for kind, (handler, _) in handlers.items()
     ]
     pools = [always_running(kind, 2) for kind in handlers]
