@@ -84,7 +84,7 @@ def test_terminate_asks_the_group_to_end():
 
 def test_what_left_its_session_ends_with_the_worker():
     """At the end of the control socket nothing stays, whoever's child it has become."""
-    program, out = _start("setsid sleep 1000 >/dev/null & echo $!")
+    program, out = _start("setsid sh -c 'echo $$; exec sleep 1000 >/dev/null' &")
     with os.fdopen(out, "rb") as output:
         daemon = int(output.readline())
     _wait_for_end(program)
