@@ -10,7 +10,7 @@ from harness.killing import GARDEN, make_kill_home, run_with_kills
 from harness.load import Load, run_load
 from harness.meter import descriptors
 from harness.server import wait_for
-from support.running import APPS, place, simple_config
+from support.running import APPS, place, simple_config, wait_for_spare
 from support.wire import Wire, post
 
 
@@ -30,6 +30,7 @@ def test_descriptors_and_queues_are_back_after_kills(start_server):
     running.workers(GARDEN.name, 2)
     run_load(Load("127.0.0.1", running.port("Kill"), count=200, connections=32))
     wait_for("no connections", lambda: _has_no_connections(running, "Kill"))
+    wait_for_spare(running)
     before = _open_counts(running)
     load = Load("127.0.0.1", running.port("Kill"), rate=150, connections=32, duration_s=3)
     asyncio.run(run_with_kills(load, running.server, every_s=0.7, chooser=random.Random(3)))
@@ -61,6 +62,7 @@ def test_spool_files_are_gone_after_their_requests(start_server):
     body = os.urandom(1_000_000)
     assert post(running.port(), "/echo", body).body == body
     wait_for("no connections", lambda: _has_no_connections(running, "Site"))
+    wait_for_spare(running)
     before = _open_counts(running)
     for _ in range(5):
         assert post(running.port(), "/echo", body).body == body

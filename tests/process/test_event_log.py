@@ -179,12 +179,14 @@ def test_5013_when_a_worker_does_not_stop_in_time(start_server):
 def test_5059_and_5002_when_workers_cannot_start(start_server):
     """Each failed start is an event that says why; the last one disables the pool."""
     pool = Pool("Pool", {}, {"failure": {"rapidFailProtectionMaxCrashes": "2"}})
-    module = '<system.webServer><globalModules><add name="Bad" image="no.such.module" />'
+    image = "{home}/sites/app/breaks_start.py"
+    module = f'<system.webServer><globalModules><add name="Bad" image="{image}" />'
     module += "</globalModules></system.webServer>"
     running = start_server(
-        simple_config("hello:application", pool=pool, extra=module), place("hello.py")
+        simple_config("hello:application", pool=pool, extra=module),
+        place("hello.py", "breaks_start.py"),
     )
-    running.allow("worker_start_failed", "module_failed", "pool_disabled")
+    running.allow("worker_start_failed", "pool_disabled")
     assert get(running.port()).status == 503
     disabled = wait_event(running, 5002)
     _check(disabled, "error", "rapid-fail protection")

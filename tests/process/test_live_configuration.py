@@ -324,7 +324,7 @@ def test_programs_for_a_handler_that_is_not_here_are_not_served_as_files(static)
     """500.21, whatever lies there; what the handler is not for is served on."""
     folder = static.home / "sites" / "files" / "deep"
     (folder / "x.php").write_text("<?php secret ?>")
-    handler = '<add name="php" path="*.php" verb="*" modules="FastCgiModule" />'
+    handler = '<add name="php" path="*.php" verb="*" modules="WebDAVModule" />'
     _replace(folder / "web.config", WEB.format(f"<handlers>{handler}</handlers>"))
     wait_for("a refusal", lambda: get(static.port(), "/deep/x.php").status == 500)
     answer = get(static.port(), "/deep/x.php")

@@ -86,6 +86,7 @@ class Queue:
             dealer.close()
         self.context.term()
         self.pool.close()
+        self.service.programs.close()
         self.service._access.close()
         self.service.context.close()
         self.loop.close()
@@ -233,14 +234,19 @@ def test_only_workers_come_in_by_the_side_door(queue):
 
 
 def test_the_tick_finds_what_was_forgotten_and_nothing_else(queue):
-    """A message that no event will tell of is found, and read, by the second tick at the latest."""
-    incarnation, dealer = queue.add_worker(2)
-    router = queue.pool.router
-    assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]
-    queue.loop.remove_reader(router._fd)
-    queue.send(dealer, m.Hello(9, 9, 9, 9))
-    queue.wait(lambda: select.select([router._fd], [], [], 0)[0])
-    assert router.has_message()  # which takes the edge away
-    assert router.missed_an_edge()
-    queue.wait(lambda: queue.faults() == [incarnation.worker_id])
+    """A message that no event will tell of is found, and read, by the second tick at the latest.
+
+    One alone may have come between the two looks; the second within a minute is said.
+    """
+    router = None
+    for worker_id, is_said in ((2, False), (3, True)):
+        incarnation, dealer = queue.add_worker(worker_id)
+        router = queue.pool.router
+        assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]
+        queue.loop.remove_reader(router._fd)
+        queue.send(dealer, m.Hello(9, 9, 9, 9))
+        queue.wait(lambda fd=router._fd: select.select([fd], [], [], 0)[0])
+        assert router.has_message()  # which takes the edge away
+        assert router.missed_an_edge() is is_said
+        queue.wait(lambda wanted=incarnation.worker_id: wanted in queue.faults())
     assert [router.missed_an_edge() for _ in range(3)] == [False, False, False]

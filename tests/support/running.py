@@ -71,6 +71,16 @@ class Running:
         return dict(found) if isinstance(found, dict) else {}
 
 
+def wait_for_spare(running: Running) -> int:
+    """The spare listener's pid, once it has come: it has descriptors in the manager."""
+
+    def find() -> int:
+        found = [p for p, text in running.server.processes().items() if "was: spare" in text]
+        return found[0] if found else 0
+
+    return wait_for("a spare listener", find, limit_s=20)
+
+
 def unexpected_errors(log_text: str, allowed: list[str]) -> list[str]:
     """Lines of level error in a log whose event is not among the allowed."""
     found = []
