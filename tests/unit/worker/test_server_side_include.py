@@ -165,7 +165,10 @@ def test_the_parser_is_linear(piece):
     """A page four times as long takes about four times as long."""
     times = []
     for count in (5_000, 20_000):
-        start = time.process_time()
-        parse_page(piece * count)
-        times.append(time.process_time() - start)
+        tries = []
+        for _ in range(3):  # others on the machine make one slower, never faster
+            start = time.process_time()
+            parse_page(piece * count)
+            tries.append(time.process_time() - start)
+        times.append(min(tries))
     assert times[1] < 0.05 + times[0] * 10
