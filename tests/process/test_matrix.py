@@ -152,7 +152,9 @@ def test_a_listener_that_hears_of_two_reloads_at_once_keeps_its_ports(running):
     for _ in range(2):
         assert running.server.command("reload").returncode == 0
     os.kill(listener, signal.SIGCONT)
-    assert get(running.server.port("Third")).status == 200
+    third = running.server.port("Third")
+    # Until the pool's workers are new they may not read what it has got to serve.
+    wait_for("the further site", lambda: get(third).status == 200)
     assert get(port).status == 200
 
 

@@ -232,8 +232,8 @@ def app(environ, start_response):
     return [environ["wsgi.input"].read()]
 """
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "echo_app.py").write_text(with_body)
-    server, calls = record(web_server=WSGI.format("echo_app:app"))
+    (tmp_path / "site" / "reading_app.py").write_text(with_body)
+    server, calls = record(web_server=WSGI.format("reading_app:app"))
     assert ask(server, method="POST", body=b"abc").body == b"abc"
     assert calls.count("on_read_entity") == 2
 
