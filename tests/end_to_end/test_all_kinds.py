@@ -66,6 +66,11 @@ def _config(fpm: str) -> str:
     applications += [
         Application(f"/{name}", sites / name, name, given) for name, given in handlers.items()
     ]
+    filters = '<isapiFilters><filter name="aspx" path="{home}/sites/filter/aspx_from_asp.py" />'
+    typed = '<staticContent><mimeMap fileExtension=".asp" mimeType="text/plain" /></staticContent>'
+    applications.append(
+        Application("/filter", sites / "filter", "filter", (), f"{filters}</isapiFilters>{typed}")
+    )
     pools = [Pool(application.pool, {}, steady) for application in applications]
     site = Site("Site", tuple(applications))
     return application_host_config(pools, [site], ALLOW_ALL + FAST_CGI)
@@ -79,6 +84,8 @@ def _place(home: Path) -> None:
     place_application(sites / "django", *(APPS / "django_site" / name for name in DJANGO))
     place_application(sites / "fast", APPS / "fast_site.py")
     place_application(sites / "python", SAMPLES / "luhn.py")
+    filtered = place_application(sites / "filter", SAMPLES / "aspx_from_asp.py")
+    (filtered / "page.asp").write_text("what the filter serves")
     php = place_application(sites / "php", *(APPS / "php_shop").iterdir())
     shutil.copytree(php, sites / "fpm")
     cgi = place_application(sites / "cgi", APPS / "cgi_bin" / "tell.cgi")
@@ -117,6 +124,7 @@ def _ask_all(running: Running) -> None:
     for kind in ("php", "fpm"):
         server = get(port, f"/{kind}/tell.php/more?a=1").json()["server"]
         assert server["PATH_INFO"] == "/more"
+    assert get(port, "/filter/page.aspx").text == "what the filter serves"
     for kind in ("python", "c"):
         assert get(port, f"/{kind}/luhn?number=4111111111111111").text == "valid\n"
         assert get(port, f"/{kind}/luhn?number=4111111111111112").text == "not valid\n"
@@ -137,10 +145,10 @@ def _ask_django(port: int) -> None:
 
 
 def test_every_kind_answers_in_a_pool_of_its_own(running):
-    """Real clients, one server, nine pools, nine processes that share nothing."""
+    """Real clients, one server, ten pools, ten processes that share nothing."""
     _ask_all(running)
     rows = running.server.rows("wp")
-    assert len({row["app_pool"] for row in rows}) == len(rows) == 9
+    assert len({row["app_pool"] for row in rows}) == len(rows) == 10
 
 
 def test_what_kills_one_kind_is_no_others_affair(running):
