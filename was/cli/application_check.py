@@ -38,10 +38,18 @@ def complaint_about(spec: str, folder: str) -> str:
         return f"{module_name} cannot be imported: {type(error).__name__}: {error}"
     for part in name.split("."):
         if not hasattr(found, part):
-            return f"{module_name} has no {name!r}"
+            return f"{module_name} has no {name!r}{_other_file(module_name, folder)}"
         found = getattr(found, part)
     if not callable(found):
         return f"{spec} is not callable"
+    return ""
+
+
+def _other_file(module_name: str, folder: str) -> str:
+    """Where the module is from, if that is not the application's folder: a name may be taken."""
+    file = getattr(sys.modules[module_name], "__file__", None)
+    if isinstance(file, str) and not os.path.realpath(file).startswith(os.path.realpath(folder)):
+        return f": the module of that name is {file}"
     return ""
 
 

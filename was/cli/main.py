@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delete": ("delete", "Delete a urlacl."),
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
     "query": ("query", "Ask the modules of a worker process."),
-    "run": ("run", "Serve one WSGI application, without a home."),
+    "run": ("run", "Serve one WSGI or ASGI application, without a home."),
     "config": ("config", "Check the configuration."),
     "user": ("user", "Add, list and delete users who log in."),
     "install": ("install", "Write a unit for the machine's service manager."),
