@@ -56,11 +56,11 @@ def test_a_home_is_not_made_twice(run, home):
 
 def test_taken_ports_give_way_to_the_next_free_ones(run, home, monkeypatch):
     """Each taken port becomes the next one that is free and no other site's; all are printed."""
-    monkeypatch.setattr(init, "_is_free", lambda port: port not in (8080, 8082, 8083))
+    monkeypatch.setattr(init, "_is_free", lambda port: port not in (8080, 8082, 8084))
     result = run("init")
-    assert ports_in(home) == [8084, 8081, 8085]
-    assert "port 8080 is taken: 8084 instead" in result.stdout
-    assert "port 8082 is taken: 8085 instead" in result.stdout
+    assert ports_in(home) == [8085, 8081, 8086, 8083]
+    assert "port 8080 is taken: 8085 instead" in result.stdout
+    assert "port 8082 is taken: 8086 instead" in result.stdout
 
 
 def test_ports_of_an_existing_home_can_be_moved(run, home, monkeypatch):
@@ -70,8 +70,8 @@ def test_ports_of_an_existing_home_can_be_moved(run, home, monkeypatch):
     before = home.config_file.read_text()
     monkeypatch.setattr(init, "_is_free", lambda port: port != 8081)
     result = run("init", "--move-ports")
-    assert result.stdout == "port 8081 is taken: 8083 instead\n"
-    assert home.config_file.read_text() == before.replace(":8081:", ":8083:")
+    assert result.stdout == "port 8081 is taken: 8084 instead\n"
+    assert home.config_file.read_text() == before.replace(":8081:", ":8084:")
 
 
 def test_a_port_is_free_when_nobody_listens(taken_port):
