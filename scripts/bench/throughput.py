@@ -15,6 +15,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -191,7 +192,7 @@ def make_venv(folder: Path) -> Path:
     """A throw-away environment with the servers to compare with."""
     venv = folder / "venv"
     print(f"making a throw-away environment with {', '.join(RIVALS)} …", flush=True)
-    subprocess.run(["python3", "-m", "venv", str(venv)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, timeout=120)
     subprocess.run(
         [str(venv / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", *RIVALS],
         check=True,
