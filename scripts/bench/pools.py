@@ -49,9 +49,10 @@ def run(report: Report, *, count: int = POOLS) -> None:
         status = server.status()
         who = ("manager", "listener", "template")
         pss = {name: pss_bytes(int(status[f"{name}_pid"])) for name in who}
+        pss["spare worker"] = _spare_pss(server)
         total = sum(pss.values())
-        cells = [*(f"{pss[name] / 1e6:,.1f}" for name in who), f"{total / 1e6:,.1f}"]
-        report.table(["PSS, MB", *who, "all"], [[f"{count} pools", *cells]])
+        cells = [*(f"{pss[name] / 1e6:,.1f}" for name in pss), f"{total / 1e6:,.1f}"]
+        report.table(["PSS, MB", *pss, "all"], [[f"{count} pools", *cells]])
         report.bar(
             f"{total / 1e6:,.1f} MB (at most {PSS_BAR_BYTES / 1e6:,.0f})", total <= PSS_BAR_BYTES
         )
@@ -65,6 +66,12 @@ def run(report: Report, *, count: int = POOLS) -> None:
             report.bar("Flask is not installed here: not measured", False)
         again = [_kill_and_time_ms(server, name, ports[name]) for name in names[:SAMPLES]]
         _judge(report, "a killed worker that had served is ready again", again, AGAIN_BAR_MS)
+
+
+def _spare_pss(server: WasServer) -> int:
+    """Of the process that is to be the next worker."""
+    found = [p for p, title in server.processes().items() if "was: spare worker" in title]
+    return sum(pss_bytes(pid) for pid in found)
 
 
 def _make_home(home: Path, names: list[str], flask_names: list[str]) -> None:

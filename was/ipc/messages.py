@@ -285,10 +285,10 @@ class Isolation(msgspec.Struct, frozen=True):
 
 
 class Fork(_Control, frozen=True):
-    """Fork a worker twice, so that the manager becomes its parent.
+    """Be this worker: taken by the process that the template keeps ready.
 
-    Descriptors beside it: [output log (1 and 2 of the worker)]. The worker itself connects to the
-    control socket and says WorkerHello with a pidfd of itself.
+    Descriptors beside it: [output log (1 and 2 of the worker), pipe of its life]. The worker itself
+    connects to the control socket and says WorkerHello with a pidfd of itself.
     """
 
     worker_id: int

@@ -1,8 +1,8 @@
 """The template: it has imported what a worker needs, and forks workers on request.
 
 It holds no ZeroMQ context, no loop and no thread, because none of them survives a fork. It forks
-twice: the middle process takes the message, forks the worker and ends at once, so the worker is
-then the manager's child (a subreaper).
+ahead of time, and twice: the middle process forks the spare worker and ends at once, so that one is
+then the manager's child (a subreaper). The spare worker takes the next message itself.
 Beside each Fork travel the worker's output and the write end of a pipe that tells the manager of a
 death before the worker's first word.
 
@@ -13,32 +13,28 @@ from __future__ import annotations
 
 import gc
 import os
-import random
-import resource
 import select
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import setproctitle
 
-import was.worker.main as worker_main
 from was import faults
-from was.errors import IllFormedMessageError
-from was.ipc.codec import decode_manager_to_template, encode
+from was.ipc.codec import encode
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import Fork, ForkFailed, TemplateHello
-from was.isolation.enter import enter
+from was.ipc.messages import ForkFailed, TemplateHello
 from was.log import log_exception, set_process
+from was.manager.spare_worker import be_spare, become_worker, has_come, is_there, receive_order
 from was.worker.rehearsal import rehearse
 
 __all__ = ["main"]
 
 RECONNECT_EVERY_S = 0.2
 FORK_AGAIN_S = 0.1
-GONE = 3  # exit status of the middle process: nobody is at the other end
+LATER_S = 1.0
+LEAVE_ALONE_S = 0.05
 
 
 def main(arguments: list[str]) -> int:
@@ -61,7 +57,7 @@ def main(arguments: list[str]) -> int:
         if end is None:
             return 0
         with end.sock:
-            _serve(end)
+            _serve(end, options.get("--home", ""))
 
 
 def _connect(control: str, limit_s: float) -> ControlSocket | None:
@@ -78,97 +74,81 @@ def _connect(control: str, limit_s: float) -> ControlSocket | None:
         return end
 
 
-def _serve(end: ControlSocket) -> None:
-    poll = select.poll()
-    poll.register(end.sock.fileno(), select.POLLIN)
-    while True:
-        poll.poll()
+def _serve(end: ControlSocket, home: str) -> None:
+    """Until the manager goes: have one worker ready, and the next as soon as it is taken."""
+    while is_there(end):
         try:
-            if _receive_in_child(end):
-                return
+            used = _make_spare(end, home)
         except OSError as error:
             log_exception("unexpected_error", error)
-            time.sleep(FORK_AGAIN_S)  # no process can be made just now; the message waits
+            # No process can be made just now; a message waits.
+            time.sleep(FORK_AGAIN_S if has_come(end) else LATER_S)
+            continue
+        _wait(end, used)
+        os.close(used)
+        # The worker that has just been asked for needs the processor first, unless others wait.
+        has_come(end, LEAVE_ALONE_S)
 
 
-def _receive_in_child(end: ControlSocket) -> bool:
-    """Have a middle process receive one message and fork the worker; True when the manager went.
+def _wait(end: ControlSocket, used: int) -> None:
+    """Until the spare worker has taken a message or has ended, or the manager has."""
+    poll = select.poll()
+    poll.register(used, 0)
+    poll.register(end.sock.fileno(), 0)
+    poll.poll()
+
+
+def _make_spare(end: ControlSocket, home: str) -> int:
+    """Fork a worker that waits for its message; a pipe that ends when it has it.
 
     The template itself never sees a message: what one pool is told (its variables may be secrets)
     must not lie in the memory that the workers of all the others inherit.
     """
     faults.reach("template.forking")
-    middle = os.fork()
+    used, is_used = os.pipe2(os.O_CLOEXEC)
+    try:
+        middle = os.fork()
+    except OSError:
+        os.close(used)
+        os.close(is_used)
+        raise
     if middle == 0:
         # Nothing may return from here into the template's own loop.
-        code = GONE
         try:
-            code = _receive(end)
+            os.close(used)
+            _fork_spare(end, is_used, home)
         finally:
-            os._exit(code)
+            os._exit(0)
+    os.close(is_used)
     faults.reach("template.forked")
-    _, status = os.waitpid(middle, 0)
-    return os.waitstatus_to_exitcode(status) == GONE
+    os.waitpid(middle, 0)
+    return used
 
 
-def _receive(end: ControlSocket) -> int:
+def _fork_spare(end: ControlSocket, is_used: int, home: str) -> None:
+    """The middle process."""
     try:
-        received = end.recv()
+        spare = os.fork()
     except OSError:
-        return GONE
-    if received is None:
-        return GONE
-    content, descriptors = received
+        _answer_instead(end)
+        return
+    if spare == 0:
+        be_spare(end, is_used, home)
+
+
+def _answer_instead(end: ControlSocket) -> None:
+    """No process can be made just now: whoever asks for one is told so."""
+    order = receive_order(end)
+    if order is None:
+        return
+    message, descriptors = order
     try:
-        message = decode_manager_to_template(content)
-    except IllFormedMessageError as error:
-        log_exception("unexpected_error", error)
-        return 0
-    try:
-        child = os.fork()
+        worker = os.fork()
     except OSError as error:
         end.send(encode(ForkFailed(message.worker_id, str(error))))
-        return 0
-    if child == 0:
-        _become_worker(message, descriptors)
-    return 0
-
-
-def _become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
-    try:
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        _take_descriptors(descriptors)
-        os.environ.clear()
-        os.environ.update(message.environment)
-        setproctitle.setproctitle(f"was: worker [{message.pool}] {message.home}")
-        set_process("worker", fd=2)
-        enter(message.isolation)
-        random.seed()
-        worker_main.run(message)
-    except SystemExit as error:
-        os._exit(error.code if isinstance(error.code, int) else 1)
-    except BaseException as error:  # noqa: BLE001 the worker's last words, then it ends
-        log_exception("worker_start_failed", error, app_pool=message.pool)
-    finally:
-        os._exit(1)
-
-
-def _take_descriptors(descriptors: list[int]) -> None:
-    """Output to 1 and 2, nothing on 0, the pipe of our life as 3, all others closed."""
-    output, life = descriptors[0], descriptors[1]
-    null = os.open(os.devnull, os.O_RDONLY)
-    # First above everything that is about to be overwritten.
-    most = max(output, life, null, 3) + 1
-    output, life, null = (os.dup2(fd, most + i) for i, fd in enumerate((output, life, null)))
-    os.dup2(null, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.dup2(life, 3, inheritable=False)
-    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return
+    if worker == 0:
+        become_worker(message, descriptors)
 
 
 if __name__ == "__main__":
