@@ -75,7 +75,9 @@ def wait_for_spare(running: Running) -> int:
     """The spare listener's pid, once it has come: it has descriptors in the manager."""
 
     def find() -> int:
-        found = [p for p, text in running.server.processes().items() if "was: spare listener" in text]
+        found = [
+            p for p, text in running.server.processes().items() if "was: spare listener" in text
+        ]
         return found[0] if found else 0
 
     return wait_for("a spare listener", find, limit_s=20)
