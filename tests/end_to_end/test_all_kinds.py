@@ -16,7 +16,7 @@ from harness.home import (
     wsgi_handler,
 )
 from harness.server import wait_for
-from support.isapi import ALLOW_ALL, SAMPLES, compile_extension
+from support.isapi import ALLOW_ALL, FILTERS, SAMPLES, compile_extension
 from support.php import PHP_ARGUMENTS, PHP_CGI, php_fpm
 from support.running import APPS, Running, run_server
 from support.wire import Wire, get, post
@@ -84,7 +84,7 @@ def _place(home: Path) -> None:
     place_application(sites / "django", *(APPS / "django_site" / name for name in DJANGO))
     place_application(sites / "fast", APPS / "fast_site.py")
     place_application(sites / "python", SAMPLES / "luhn.py")
-    filtered = place_application(sites / "filter", SAMPLES / "aspx_from_asp.py")
+    filtered = place_application(sites / "filter", FILTERS / "aspx_from_asp.py")
     (filtered / "page.asp").write_text("what the filter serves")
     php = place_application(sites / "php", *(APPS / "php_shop").iterdir())
     shutil.copytree(php, sites / "fpm")

@@ -1,12 +1,11 @@
 """ISAPI filters, in Python and compiled: every event, in order, and what can be done at it."""
 
-import gzip
 from pathlib import Path
 
 import pytest
 from harness.server import wait_for
 from support.event_log import dossier_of, wait_event
-from support.isapi import SAMPLES, SOURCES, isapi_config, place_files
+from support.isapi import SOURCES, isapi_config, place_files
 from support.running import Running, run_server
 from support.wire import Wire, get
 
@@ -140,33 +139,11 @@ def test_authentication_can_be_mapped_and_denial_has_a_page(start_server):
     extra = filters("tasks.py").replace("<isapiFilters>", section + "<isapiFilters>")
     running = start_server(isapi_config(extra=extra), prepare(SOURCES / "tasks.py"))
     answer = get(running.port(), "/plain.txt?page")
-    assert (answer.status, answer.text) == (401, "reason 1")
+    assert (answer.status, answer.text) == (401, f"reason {0x10001}")
     # The name that the filter gives is checked as if the client had sent it.
     answer = get(running.port(), "/plain.txt?login")
     assert answer.status == 401
     assert "401.1" in answer.text
-
-
-def test_the_samples(start_server):
-    """.aspx is served from .asp; what is sent is compressed for who accepts it."""
-    mime = (
-        '<staticContent><mimeMap fileExtension=".asp" mimeType="text/plain" /></staticContent>'
-        "<isapiFilters>"
-    )
-    extra = filters("aspx_from_asp.py", "compress.py").replace("<isapiFilters>", mime)
-
-    def place(home: Path) -> None:
-        prepare(SAMPLES / "aspx_from_asp.py", SAMPLES / "compress.py")(home)
-        (home / "sites" / "app" / "page.asp").write_text("a page " * 20_000)
-
-    running = start_server(isapi_config(extra=extra), place)
-    with Wire(running.port()) as wire:
-        plain = wire.request("/page.aspx?x=1")
-        packed = wire.request("/page.aspx", fields={"Accept-Encoding": "gzip"})
-    assert plain.text == "a page " * 20_000
-    assert packed.field("content-encoding") == "gzip"
-    assert packed.field("content-length") == str(len(packed.body))
-    assert gzip.decompress(packed.body) == plain.body
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +222,21 @@ def test_a_filter_that_crashes_is_named(start_server):
     assert request["library"].startswith("HttpFilterProc ")
     assert request["library"].endswith("/filter.so")
     assert get(running.port(), "/plain.txt").text == "plain"
+
+
+def test_filters_of_the_server_come_before_those_of_a_site(start_server):
+    """Whatever their priorities: a LOW one of the server before a HIGH one of the site."""
+    config = isapi_config(extra=filters("second.py"))
+    of_site = (
+        '<isapiFilters><filter name="tasks" path="{home}/sites/app/tasks.py" /></isapiFilters>'
+    )
+    config = config.replace(
+        "</configuration>",
+        f'<location path="Site"><system.webServer>{of_site}</system.webServer></location>'
+        "</configuration>",
+    )
+    running = start_server(config, prepare(SOURCES / "tasks.py", SOURCES / "second.py"))
+    assert get(running.port(), "/plain.txt?order").text == "plain"
+    wait_for("the end", lambda: "tasks LOG order" in pool_log(running))
+    heads = [line for line in pool_log(running).splitlines() if "PREPROC_HEADERS order" in line]
+    assert heads == ["second PREPROC_HEADERS order", "tasks PREPROC_HEADERS order"]

@@ -10,6 +10,7 @@ import was.sdk
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "docs" / "samples" / "isapi"
+FILTERS = ROOT / "docs" / "samples" / "filters"
 SOURCES = ROOT / "tests" / "apps" / "isapi"
 ALLOW_ALL = (
     '<system.webServer><security><isapiCgiRestriction notListedIsapisAllowed="true" />'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-__all__ = ["FilterStatus", "Notify", "Request"]
+__all__ = ["Denied", "FilterStatus", "Notify", "Request"]
 
 
 class Notify(IntFlag):
@@ -26,6 +26,16 @@ class Notify(IntFlag):
     ORDER_MEDIUM = 0x00040000
     ORDER_HIGH = 0x00080000
     AUTH_COMPLETE = 0x04000000
+
+
+class Denied(IntFlag):
+    """SF_DENIED_: why a 401."""
+
+    LOGON = 0x00000001
+    RESOURCE = 0x00000002
+    FILTER = 0x00000004
+    APPLICATION = 0x00000008
+    BY_CONFIG = 0x00010000
 
 
 class FilterStatus(IntEnum):

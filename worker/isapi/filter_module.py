@@ -17,7 +17,7 @@ from was.worker.isapi import filter_data as data
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ImageError, ServerFunctionError
 from was.worker.isapi.filter_chain import FilterChain
-from was.worker.isapi.filter_flags import FilterStatus, Notify
+from was.worker.isapi.filter_flags import Denied, FilterStatus, Notify
 from was.worker.isapi.filter_session import FilterSession
 from was.worker.isapi.header_text import parse_header_block, parse_status
 from was.worker.isapi.site_paths import normalize
@@ -36,6 +36,13 @@ __all__ = ["Refusal", "make_module"]
 _SENDING = (
     Notify.ACCESS_DENIED | Notify.SEND_RESPONSE | Notify.SEND_RAW_DATA | Notify.END_OF_REQUEST
 )
+# SF_DENIED_ by the sub-status of a 401.
+_DENIED = {
+    2: Denied.LOGON | Denied.BY_CONFIG,
+    3: Denied.RESOURCE,
+    4: Denied.FILTER,
+    5: Denied.APPLICATION,
+}
 _BLOCK = 65536
 _NAME = "IsapiFilterModule"
 
@@ -67,7 +74,8 @@ def _session_of(context: HttpContext) -> FilterSession:
 class _Parts:
     """What the methods below share."""
 
-    def __init__(self, chain: FilterChain) -> None:
+    def __init__(self, chain: FilterChain, has_digest: bool) -> None:
+        self.has_digest = has_digest
         self.of = {event: chain.of(event) for event in Notify}
 
     def wants(self, events: int) -> bool:
@@ -91,11 +99,14 @@ class _Parts:
         return FINISH_REQUEST
 
 
-def make_module(chain: FilterChain) -> HttpModule:
-    """An object with the methods that these filters need, and no others."""
-    parts = _Parts(chain)
+def make_module(chain: FilterChain, *, has_digest: bool = False) -> HttpModule:
+    """An object with the methods that these filters need, and no others.
+
+    AUTHENTICATION is for Basic and for who will be anonymous, not for Digest where it is enabled.
+    """
+    parts = _Parts(chain, has_digest)
     methods: dict[str, Any] = {}
-    if parts.wants(Notify.PREPROC_HEADERS):
+    if parts.wants(Notify.PREPROC_HEADERS | Notify.END_OF_NET_SESSION):
         methods["on_begin_request"] = _preproc_headers(parts)
     if parts.wants(Notify.URL_MAP):
         methods["on_map_path"] = _url_map(parts)
@@ -116,12 +127,13 @@ def make_module(chain: FilterChain) -> HttpModule:
 
 
 def _preproc_headers(parts: _Parts) -> Any:
-    filters = parts.of[Notify.PREPROC_HEADERS]
+    filters, to_the_end = parts.of[Notify.PREPROC_HEADERS], parts.of[Notify.END_OF_NET_SESSION]
 
     def on_begin_request(_: HttpModule, context: HttpContext, __: object) -> object:
         if context.child is not None:
             return CONTINUE
         session = _session_of(context)
+        session.connection.tell_end(to_the_end)
         headers = data.RequestHeaders(context)
         status = session.raise_event(filters, Notify.PREPROC_HEADERS, headers)
         outcome = parts.conclude(session, status)
@@ -157,14 +169,15 @@ def _url_map(parts: _Parts) -> Any:
 
 
 def _authentication(parts: _Parts) -> Any:
-    filters = parts.of[Notify.AUTHENTICATION]
+    filters, has_digest = parts.of[Notify.AUTHENTICATION], parts.has_digest
 
     def on_authenticate_request(_: HttpModule, context: HttpContext, __: object) -> object:
         if context.child is not None or context.user is not None:
             return CONTINUE
-        sent = _credentials(context.request.get_header("Authorization"))
-        if sent is None:
+        field = context.request.get_header("Authorization") or ""
+        if has_digest and field[:7].lower() == "digest ":
             return CONTINUE
+        sent = _credentials(field)
         session = _session_of(context)
         shown = data.Authentication(*sent)
         outcome = parts.conclude(
@@ -183,17 +196,20 @@ def _authentication(parts: _Parts) -> Any:
     return on_authenticate_request
 
 
-def _credentials(field: str | None) -> tuple[str, str] | None:
-    """Name and password; both empty for who sends none. None: another scheme's affair."""
-    if field is None:
-        return "", ""
+def _credentials(field: str) -> tuple[str, str]:
+    """Name and password of Basic; both empty for all that will be anonymous."""
     scheme, _, token = field.partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return "", ""
     try:
-        user, _, password = base64.b64decode(token).decode("utf-8").partition(":")
+        data = base64.b64decode(token)
     except (binascii.Error, ValueError):
-        return None
+        return "", ""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    user, _, password = text.partition(":")
     return user, password
 
 
@@ -245,7 +261,7 @@ def _raise_head(parts: _Parts, session: FilterSession) -> None:
     context = session.context
     response = context.response
     if response.status == 401 and parts.of[Notify.ACCESS_DENIED]:
-        reason = 1 if response.sub_status in (0, 1) else 1 << (response.sub_status - 2)
+        reason = _DENIED.get(response.sub_status, Denied.LOGON)
         shown = data.AccessDenied(context.path, context.physical_path, reason)
         status = session.raise_event(parts.of[Notify.ACCESS_DENIED], Notify.ACCESS_DENIED, shown)
         if status in (FilterStatus.FINISHED, FilterStatus.FINISHED_KEEP_CONN):

@@ -61,15 +61,16 @@ class Connection:
         self.contexts: dict[Filter, Any] = {}
         self.memory: list[object] = []
 
-    def forget(self, one: Filter) -> None:
-        """A filter keeps nothing of it any more."""
-        self.contexts.pop(one, None)
+    def tell_end(self, filters: tuple[Filter, ...]) -> None:
+        """These are to hear of its end, whether they keep something of it or not."""
+        for one in filters:
+            self.contexts.setdefault(one, None)
 
     def notify_disconnect(self) -> None:
         """The client has gone: what follows says all there is to say."""
 
     def cleanup_stored_context(self) -> None:
-        """The connection has ended: filters that kept something of it are told, once."""
+        """The connection has ended: filters that have heard of it are told, once."""
         for one in list(self.contexts):
             try:
                 one.end_connection(self)
@@ -162,16 +163,6 @@ class FilterSession:
             note.take_away(exchange)
 
     # ── what filters may ask ────────────────────────────────────────────────────────────────────
-
-    @property
-    def filter_context(self) -> Any:
-        """What the running filter keeps of this connection."""
-        return self.connection.contexts.get(self.current) if self.current is not None else None
-
-    @filter_context.setter
-    def filter_context(self, value: Any) -> None:
-        if self.current is not None:
-            self.connection.contexts[self.current] = value
 
     def variable(self, name: str) -> str:
         """GetServerVariable; ServerFunctionError 1413 for an unknown name."""

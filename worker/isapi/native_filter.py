@@ -72,9 +72,7 @@ class NativeFilter:
         self._library.attach_thread()
         address = None if structure is None else ctypes.addressof(structure)
         status = self._process(ctypes.addressof(call.block), int(event), address)
-        kept = call.block.pFilterContext
-        if kept or self.flags & Notify.END_OF_NET_SESSION:
-            contexts[self] = kept
+        contexts[self] = call.block.pFilterContext
         return status
 
     def terminate(self) -> None:

@@ -39,26 +39,32 @@ class FilterVersion:
         self.FilterDesc: str | bytes = b""
 
 
-class _Failing:
-    """Calls ours in the filter's name: unmarked, and failing as FilterError."""
+def _ask(name: str, session: FilterSession | None, function: Any, *arguments: object) -> Any:
+    """Call ours in the filter's name: unmarked, and failing as FilterError.
 
-    def __init__(self, session: FilterSession) -> None:
-        self._session = session
+    At the connection's end there is no session, and nothing may be asked.
+    """
+    if session is None:
+        raise FilterError(Win32.INVALID_PARAMETER, "the connection has ended", name)
+    try:
+        return outside(session.context.proof, function, session, *arguments)
+    except ServerFunctionError as error:
+        raise FilterError(error.number, str(error), name) from None
 
-    def _call(self, name: str, function: Any, *arguments: object) -> Any:
-        try:
-            return outside(self._session.context.proof, function, *arguments)
-        except ServerFunctionError as error:
-            raise FilterError(error.number, str(error), name) from None
 
-
-class HeaderFunctions(_Failing):
+class HeaderFunctions:
     """HTTP_FILTER_PREPROC_HEADERS, and what has its form."""
 
     def __init__(self, session: FilterSession, headers: data.Headers) -> None:
-        super().__init__(session)
+        self._session = session
         self._headers = headers
         self.HttpStatus = headers.status
+
+    def _call(self, name: str, function: Any, *arguments: str) -> Any:
+        def on_headers(_: FilterSession) -> Any:
+            return function(*arguments)
+
+        return _ask(name, self._session, on_headers)
 
     def GetHeader(self, name: str | bytes, *default: object) -> object:
         """The value as bytes; `default` where there is none."""
@@ -79,19 +85,18 @@ class HeaderFunctions(_Failing):
 
 
 class _Bytes:
-    """An attribute of ours, a str, as the bytes a filter reads and sets."""
+    """An attribute of ours, a str, as the bytes a filter reads and sets: UTF-8."""
 
-    def __init__(self, name: str, *, is_path: bool = False) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._is_path = is_path
 
     def __get__(self, owner: Any, kind: type | None = None) -> bytes:
-        value = getattr(owner.data, self._name)
-        return os.fsencode(value) if self._is_path else value.encode("latin-1", "replace")
+        value: str = getattr(owner.data, self._name)
+        return value.encode("utf-8", "surrogateescape")
 
     def __set__(self, owner: Any, value: str | bytes) -> None:
         if isinstance(value, bytes):
-            value = os.fsdecode(value) if self._is_path else value.decode("latin-1")
+            value = value.decode("utf-8", "surrogateescape")
         setattr(owner.data, self._name, value)
 
 
@@ -116,8 +121,8 @@ class _Shown:
 class UrlMapData(_Shown):
     """HTTP_FILTER_URL_MAP: PhysicalPath can be set."""
 
-    URL = _Bytes("url", is_path=True)
-    PhysicalPath = _Bytes("path", is_path=True)
+    URL = _Bytes("url")
+    PhysicalPath = _Bytes("path")
 
 
 class AuthentData(_Shown):
@@ -130,8 +135,8 @@ class AuthentData(_Shown):
 class DeniedData(_Shown):
     """HTTP_FILTER_ACCESS_DENIED."""
 
-    URL = _Bytes("url", is_path=True)
-    PhysicalPath = _Bytes("path", is_path=True)
+    URL = _Bytes("url")
+    PhysicalPath = _Bytes("path")
     Reason = _Number("reason")
 
 
@@ -172,31 +177,40 @@ _KINDS: dict[type, type[_Shown]] = {
 }
 
 
-class FilterContext(_Failing):
-    """`fc`: one event of one request."""
+class FilterContext:
+    """`fc`: one event of one request, or the end of a connection."""
 
     Revision = REVISION
 
-    def __init__(self, session: FilterSession, event: int, shown: object) -> None:
-        super().__init__(session)
+    def __init__(
+        self,
+        connection: Connection,
+        owner: PythonFilter,
+        event: int,
+        session: FilterSession | None = None,
+        shown: object = None,
+    ) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._session = session
         self._shown = shown
         self.NotificationType = int(event)
-        self.fIsSecurePort = session.context.message.secure
+        self.fIsSecurePort = connection.secure
 
     @property
     def FilterContext(self) -> Any:
         """Any object; kept for the connection."""
-        return self._session.filter_context
+        return self._connection.contexts.get(self._owner)
 
     @FilterContext.setter
     def FilterContext(self, value: Any) -> None:
-        self._session.filter_context = value
+        self._connection.contexts[self._owner] = value
 
     def GetData(self) -> Any:
         """What the event shows; None where that is nothing."""
-        shown = self._shown
-        if isinstance(shown, data.Headers):
-            return HeaderFunctions(self._session, shown)
+        shown, session = self._shown, self._session
+        if isinstance(shown, data.Headers) and session is not None:
+            return HeaderFunctions(session, shown)
         if isinstance(shown, data.RawData):
             return RawDataBlock(shown)
         kind = _KINDS.get(type(shown))
@@ -205,7 +219,7 @@ class FilterContext(_Failing):
     def GetServerVariable(self, name: str, *default: object) -> object:
         """The value as bytes, as str for UNICODE_ names; `default` where the name is unknown."""
         try:
-            value = self._call("GetServerVariable", self._session.variable, name)
+            value = _ask("GetServerVariable", self._session, FilterSession.variable, name)
         except FilterError:
             if default:
                 return default[0]
@@ -218,7 +232,7 @@ class FilterContext(_Failing):
         """Send bytes to the client."""
         del reserved
         raw = content.encode() if isinstance(content, str) else bytes(content)
-        self._call("WriteClient", self._session.write_client, raw)
+        _ask("WriteClient", self._session, FilterSession.write_client, raw)
 
     def write(self, content: str | bytes) -> None:
         """WriteClient."""
@@ -227,19 +241,21 @@ class FilterContext(_Failing):
     def AddResponseHeaders(self, content: str | bytes, reserved: int = 0) -> None:
         """Fields for whatever the response will be."""
         del reserved
-        self._call("AddResponseHeaders", self._session.add_headers, _latin(content))
+        _ask("AddResponseHeaders", self._session, FilterSession.add_headers, _latin(content))
 
     def SendResponseHeader(self, status: str | bytes, header: str | bytes) -> None:
         """Begin an answer of the filter's own; return SF_STATUS_REQ_FINISHED after it."""
-        self._call("SendResponseHeader", self._session.send_headers, _latin(status), _latin(header))
+        send = FilterSession.send_headers
+        _ask("SendResponseHeader", self._session, send, _latin(status), _latin(header))
 
     def AddHeadersOnDenial(self, content: str | bytes) -> None:
         """Fields for the response should it be a 401. Ours: pywin32 has no name for it."""
-        self._call("AddHeadersOnDenial", self._session.add_denial_headers, _latin(content))
+        add = FilterSession.add_denial_headers
+        _ask("AddHeadersOnDenial", self._session, add, _latin(content))
 
     def DisableNotifications(self, flags: int) -> None:
         """This filter hears no more of these events of this request."""
-        self._call("DisableNotifications", self._session.disable, int(flags))
+        _ask("DisableNotifications", self._session, FilterSession.disable, int(flags))
 
 
 class PythonFilter:
@@ -264,13 +280,15 @@ class PythonFilter:
             reason = f"{type(error).__name__}: {error}"
             text = "".join(traceback.format_exception(error))
             raise ImageError(path, Win32.DLL_INIT_FAILED, reason, text) from error
-        # The loader of pywin32 asks for it as well, to let go of FilterContext.
-        self.flags: int = int(version.Flags) | int(Notify.END_OF_NET_SESSION)
+        self.flags: int = int(version.Flags)
         log("isapi_loaded", library=path, description=_latin(version.FilterDesc))
 
     def notify(self, session: FilterSession, event: int, shown: object) -> int:
         """HttpFilterProc; None is "go on"."""
-        status = self._object.HttpFilterProc(FilterContext(session, event, shown))
+        connection = session.connection
+        # Whatever it has asked for: as with pywin32's loader, it hears of the connection's end.
+        connection.contexts.setdefault(self, None)
+        status = self._object.HttpFilterProc(FilterContext(connection, self, event, session, shown))
         if status is None:
             return FilterStatus.NEXT_NOTIFICATION
         if not isinstance(status, int):
@@ -278,8 +296,15 @@ class PythonFilter:
         return status
 
     def end_connection(self, connection: Connection) -> None:
-        """Let go of FilterContext."""
-        connection.forget(self)
+        """HttpFilterProc with END_OF_NET_SESSION, then its FilterContext is let go of.
+
+        A filter that has not asked for the event may stumble over it: that is no fault of its own.
+        """
+        try:
+            self._object.HttpFilterProc(FilterContext(connection, self, Notify.END_OF_NET_SESSION))
+        except Exception:
+            if self.flags & Notify.END_OF_NET_SESSION:
+                raise
 
     def terminate(self) -> None:
         """TerminateFilter."""

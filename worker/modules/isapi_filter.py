@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from was.worker.http_server import HttpServer
     from was.worker.isapi.filter_chain import FilterEntry
 
+DIGEST = "system.webServer/security/authentication/digestAuthentication"
 SECTION = "system.webServer/isapiFilters"
 RQ = RequestNotification
 
@@ -60,7 +61,10 @@ class _Factory(ApplicationModuleFactory):
             loaded = load_filters(_entries(application, global_names))
         except ImageError as error:
             return Refusal(error)
-        return make_module(FilterChain(loaded)) if loaded else HttpModule()
+        if not loaded:
+            return HttpModule()
+        has_digest = bool(application.settings.section(DIGEST)["enabled"])
+        return make_module(FilterChain(loaded), has_digest=has_digest)
 
     def terminate(self) -> None:
         """END_OF_NET_SESSION for what is open, then TerminateFilter."""
