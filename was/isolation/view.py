@@ -29,7 +29,7 @@ def closed_folders(
     it is: an empty one in its place would hide why nothing in it can be read.
     """
     closed: dict[str, list[str]] = {}
-    wanted = dict.fromkeys(os.path.realpath(p) for p in paths)
+    wanted = dict.fromkeys(_real_path(p) for p in paths)
     known = dict.fromkeys(wanted, False)
     for path in wanted:
         parts = path.strip("/").split("/")
@@ -41,6 +41,20 @@ def closed_folders(
                 closed.setdefault(folder, []).append(path)
                 break
     return closed
+
+
+def _real_path(path: str) -> str:
+    """As os.path.realpath, by the kernel: some fifty of them are looked at for each worker."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return os.path.realpath(path)
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return os.path.realpath(path)
+    finally:
+        os.close(fd)
 
 
 def _is_closed(folder: str, uid: int, groups: Collection[int]) -> bool:

@@ -62,6 +62,11 @@ class FailureWindow:
     def __init__(self) -> None:
         self._failures: list[_Failure] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there has been none."""
+        return not self._failures
+
     def record(self, now: float, worker_id: int, *, is_settled: bool) -> None:
         """Note a failure; one that may have met requests is settled later."""
         self._failures.append(_Failure(now, worker_id, is_settled))

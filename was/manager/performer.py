@@ -67,8 +67,8 @@ class Performer:
         return self._last_token
 
     def perform(self, pool: ApplicationPool, actions: Sequence[Action]) -> None:
-        """Do all of it, and what the doing leads to."""
-        left = deque(actions)
+        """Do all of it, and what the doing leads to; new workers first, which take longest."""
+        left = deque(sorted(actions, key=lambda action: not isinstance(action, Spawn)))
         while left:
             left.extend(self._one(pool, left.popleft()))
         self._server.files.write_pool(pool.settings.name, to_record(pool))

@@ -139,16 +139,29 @@ class ApplicationPool:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, None when time alone changes nothing."""
+        if not self.workers and not self.wanted and self.failures.is_empty:
+            # Most pools of a machine sleep, and this is asked of all of them again and again.
+            return self.resume_at if self.trial_until is None else self._next_date()
         times = [w.deadline for w in self.workers.values() if w.deadline is not None]
         if self.settings.process_model.pinging_enabled:
             times += [w.ping.next_at for w in self.workers.values() if w.state in DISPATCHING]
         if self.is_accepting and self._may_start() and self.wanted > self._places():
             times.append(self._not_before)
-        times += [t for t in (self.resume_at, self.trial_until) if t is not None]
+        dates = self._next_date()
+        if dates is not None:
+            times.append(dates)
         unsettled = self.failures.next_deadline()
         if unsettled is not None and self._is_protected():
             times.append(unsettled)
         return min(times, default=None)
+
+    def _next_date(self) -> float | None:
+        return min((t for t in (self.resume_at, self.trial_until) if t is not None), default=None)
+
+    def is_due(self, now: float) -> bool:
+        """Whether `tick` has something to do now."""
+        deadline = self.next_deadline()
+        return deadline is not None and deadline <= now
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────
 

@@ -39,11 +39,22 @@ def fingerprint(settings: AppPool) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+# By pool: a state is recorded after each decision, settings change once in a while.
+_fingerprints: dict[str, tuple[AppPool, str]] = {}
+
+
+def _fingerprint_of(settings: AppPool) -> str:
+    known = _fingerprints.get(settings.name)
+    if known is None or known[0] is not settings:
+        known = _fingerprints[settings.name] = settings, fingerprint(settings)
+    return known[1]
+
+
 def to_record(pool: ApplicationPool) -> dict[str, Any]:
     """The pool's state, as JSON has it."""
     return {
         "state": pool.state.value,
-        "settings": fingerprint(pool.settings),
+        "settings": _fingerprint_of(pool.settings),
         "generation": pool.generation,
         "wanted": pool.wanted,
         "resume_at": pool.resume_at,

@@ -68,7 +68,7 @@ class StateFiles:
 
     def write(self, name: str, record: Mapping[str, object]) -> None:
         """Any record."""
-        content = json.dumps(record, indent=1).encode() + b"\n"
+        content = json.dumps(record).encode() + b"\n"
         # Ours alone: a worker's record holds the identity it proves itself with.
         write_atomically(self._folder / f"{name}.json", content, 0o600)
 

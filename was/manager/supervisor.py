@@ -273,8 +273,10 @@ class Manager:
         if not self.shutdown.has_begun and self.is_ready and self.listener.pid:
             self.listener.spare.plan(now)
             self.listener.spare.tick(now)
+        is_all = now >= self._sample_at
         for pool in self.pools.values():
-            self.performer.perform(pool, pool.tick(now))
+            if is_all or pool.is_due(now):
+                self.performer.perform(pool, pool.tick(now))
         for handle in list(self.workers.handles.values()):
             if handle.link_lost_at is not None and now >= handle.link_lost_at + LINK_LOST_LIMIT_S:
                 handle.link_lost_at = None

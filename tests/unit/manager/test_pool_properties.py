@@ -309,3 +309,17 @@ def test_time_alone_comes_to_rest(seed, configured):
             world.do(world.pool.tick(now + 1e-6))
         else:
             raise AssertionError(f"still due at {due}, now {now}")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 1 << 32), SETTINGS)
+def test_a_pool_that_is_not_due_has_nothing_to_do(seed, configured):
+    """The manager ticks the pools that say so: the others' ticks would lead to nothing."""
+    world = World(configured)
+    now = 0.0
+    world.do(world.pool.start(now))
+    for name, index, passed in itertools.islice(random_steps(seed), LONG):
+        now += passed
+        step(world, name, index, now, replace(configured, start_mode=StartMode.ON_DEMAND))
+        if not world.pool.is_due(now):
+            assert world.pool.tick(now) == []
