@@ -1,10 +1,12 @@
 """A FastCGI responder with its own record code, that does what the query says.
 
-`multiplex` as an argument: several requests at once on a connection.
+`multiplex` as an argument: several requests at once on a connection. `gentle=FILE`: writes down
+that it is to end, and ends; `stubborn=FILE`: writes it down, and goes on.
 """
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import sys
@@ -123,7 +125,17 @@ class Peer:
             os._exit(0)
 
 
+def on_sigterm(*_):
+    kind, _, file = next(a for a in sys.argv if "=" in a).partition("=")
+    with open(file, "w") as note:
+        note.write(str(time.monotonic()))
+    if kind == "gentle":
+        os._exit(0)
+
+
 def main():
+    if any("=" in argument for argument in sys.argv):
+        signal.signal(signal.SIGTERM, on_sigterm)
     listener = socket.socket(fileno=0)
     while True:
         stream, _ = listener.accept()
