@@ -108,6 +108,10 @@ class CallLists:
         own = [r for r, shared in self._modules if shared is None]
         self.makers = tuple(r.factory.get_http_module for r in own if r.factory is not None)
         self.slots = {registration.id: at for at, registration in enumerate(own)}
+        # ISAPI filters: not our code, though in a module of ours.
+        self._has_filters = any(
+            r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
+        )
         self._asks_verdict = any(r.mask & _NESTED for r, _ in self._modules if not r.is_ours)
         self.closing = self._runs(self._events((RQ.LOG_REQUEST, RQ.END_REQUEST)))
         sending = self._runs(reversed(self._event(RQ.SEND_RESPONSE, False)), is_nested=True)
@@ -294,6 +298,15 @@ class CallLists:
         found = self._mapper.find(verb, path, resource_mode, skipped)
         return None if isinstance(found, NoMatch) else found.script_map
 
+    def is_for_loop(self, verb: str, path: str) -> bool:
+        """Whether a request would get a handler on the event loop, and nothing blocks before."""
+        if self._has_filters:
+            return False
+        if self.always is not None:
+            return "AsgiModule" in self.always.script_map.modules
+        script_map = self.find(verb, path, _no_file)
+        return script_map is not None and "AsgiModule" in script_map.modules
+
     @property
     def wildcards(self) -> frozenset[str]:
         """The names of the wildcard script maps."""
@@ -302,6 +315,10 @@ class CallLists:
             for plan in self._plans.values()
             if plan.script_map.is_star_script_map
         )
+
+
+def _no_file(_at: int) -> int:
+    return 0
 
 
 def require_user(context: HttpContext, _: object) -> RequestNotificationStatus:

@@ -151,6 +151,7 @@ class WorkerHost:
             client, self._server.handle, self._welcome.threads, name="request"
         )
         client.threads = threads
+        self._server.limits.invite(threads.welcome)
         client.serve_contexts_of_connections(self._server.http.connections)
         self._server.http.running_requests = lambda: describe(
             client.exchanges, self._server.module_names

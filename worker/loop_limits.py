@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from was.worker.exchange import Exchange
+    from was.worker.guest_leader import Guest
 
 __all__ = ["LoopLimits"]
 
@@ -18,3 +23,21 @@ class LoopLimits:
         self.has_foreign_modules = False
         # Called by the worker's main thread once a second or so, with time.monotonic().
         self.look_regularly: list[Callable[[float], None]] = []
+        # Whether a loop may lead the request threads: not where they have work of their own.
+        self.may_lead = False
+        # Whether a request is for a loop, as far as its URL tells.
+        self.is_for_loop: Callable[[Exchange], bool] = lambda _exchange: False
+        self._guest: Guest | None = None
+        self._welcome: Callable[[Guest], None] | None = None
+
+    def offer(self, guest: Guest) -> None:
+        """A loop has been made: the threads are told of it, when there are any."""
+        self._guest = guest
+        if self._welcome is not None:
+            self._welcome(guest)
+
+    def invite(self, welcome: Callable[[Guest], None]) -> None:
+        """There are threads: they are told of the loop, when there is one."""
+        self._welcome = welcome
+        if self._guest is not None:
+            welcome(self._guest)

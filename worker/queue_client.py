@@ -359,6 +359,10 @@ class QueueClient:
         for channel, requests in told.items():
             channel.outbox.append(Parked(requests))
 
+    def is_owed_a_turn(self) -> bool:
+        """Whether more waits to be received, or was posted since the flush."""
+        return any(c.outbox or c.dealer.has_message() for c in self.channels)
+
     def has_posts(self) -> bool:
         """Whether something waits to be flushed."""
         return any(channel.outbox for channel in self.channels)

@@ -82,6 +82,7 @@ class WorkerServer:
         self._time_scale = time_scale
         self.limits = LoopLimits()
         self.limits.concurrency = concurrency
+        self.limits.is_for_loop = self._is_for_loop
         self.module_names: list[str] = []
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
@@ -183,6 +184,11 @@ class WorkerServer:
             self.limits.shutdown_time_limit_s = limit_s / self._time_scale
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
         self._applications.build(loaded)
+        self.limits.may_lead = not self._has_foreign_modules and not any(
+            "WsgiModule" in handler.modules
+            for application in self._applications
+            for handler in application.settings.handlers.entries
+        )
         self._has_pre_begin = self._events.is_awaited(GL.PRE_BEGIN_REQUEST)
 
     def _prepare(self, application: HttpApplication) -> None:
@@ -249,6 +255,14 @@ class WorkerServer:
         calls = application.paths.at(request.path)
         context = HttpContext.of(exchange, application, calls, proof)
         self._run(context)
+
+    def _is_for_loop(self, exchange: RequestExchange) -> bool:
+        """Whether a request will go to an event loop, as far as its URL tells."""
+        request = exchange.request
+        application = self._applications.find(request.site_id, request.application)
+        if application is None:
+            return False
+        return application.paths.at(request.path).is_for_loop(request.method, request.path)
 
     def _run(self, context: HttpContext) -> None:
         """The pipeline, and what global modules hear around it."""

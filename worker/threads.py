@@ -19,6 +19,11 @@ monitor, under the mutex, or (b) by the leader itself. A leader that is not `run
 a channel call and is never deposed. When it comes back from running it takes the mutex, and either
 is still the leader or not. Every channel call therefore happens in the thread that holds the lead,
 with a mutex between the calls of two different leaders.
+
+An event loop may lead in place of a thread (see was.worker.guest_leader). It counts as `running`
+whenever it is not in a channel call, whether it sleeps or is in some step of a task, and is deposed
+by the monitor when it lets something wait for GUEST_HAND_OVER_S. It asks for the lead again when it
+goes on; the thread that leads then hands it over between two turns.
 """
 
 from __future__ import annotations
@@ -29,22 +34,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING
 
 from was.ipc.channel import WorkerPoller
 from was.log import log_exception
+from was.worker.guest_leader import GUEST_HAND_OVER_S, GuestWatch
+from was.worker.monitor import Monitor
 
 if TYPE_CHECKING:
     from was.worker.exchange import Exchange
+    from was.worker.guest_leader import Guest
     from was.worker.queue_client import QueueClient
 
 __all__ = ["RequestThreads"]
 
 HAND_OVER_S = 0.002
-MONITOR_INTERVAL_S = 0.002
-# The monitor goes to sleep after this many looks without a running request.
-MONITOR_IDLE_LOOKS = 25
-
 # Above: the lead is handed over before a call; below: it is not any more. Seconds.
 USUALLY_SLOW_S = 0.001
 USUALLY_FAST_S = 0.0004
@@ -62,6 +67,11 @@ class _Thread:
         self.wake = threading.Lock()
         self.wake.acquire()
         self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, for one that has a thread."""
+        if self.thread is not None:
+            self.thread.start()
 
 
 class RequestThreads:
@@ -93,16 +103,19 @@ class RequestThreads:
         self._calls: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.poller = WorkerPoller(self._wake_fd)
-        self._monitor_wake = threading.Lock()
-        self._monitor_wake.acquire()
-        self._is_monitor_awake = False
+        self._monitor = Monitor(self)
         self._is_stopped = False
+        self._guest: Guest | None = None
+        self._guest_thread = _Thread()
+        self._is_lead_wanted = False  # by the guest
+        self._guest_turns = 0
+        self._guest_watch = GuestWatch()
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Start the first thread, which leads, and the monitor."""
-        threading.Thread(target=self._monitor, name="monitor", daemon=True).start()
+        self._monitor.start()
         with self._mutex:
             self._promote()
 
@@ -114,7 +127,7 @@ class RequestThreads:
         for thread in idle:
             thread.wake.release()
         self._ring()
-        self._wake_monitor()
+        self._monitor.stop()
 
     def join_leader(self, timeout_s: float) -> bool:
         """After stop(): wait until the leading thread has left its loop; whether it has."""
@@ -125,7 +138,8 @@ class RequestThreads:
         return not leader.thread.is_alive()
 
     def close(self) -> None:
-        """Give the eventfd back; nobody may post any more."""
+        """Give the eventfds back; nobody may post any more."""
+        self._monitor.close()
         os.close(self._wake_fd)
 
     def call(self, function: Callable[[], None]) -> None:
@@ -140,7 +154,11 @@ class RequestThreads:
         if self._is_sleeping:
             # It will look at everything that was posted until it sleeps again: one ring will do.
             self._is_sleeping = False
-            self._ring()
+            guest = self._guest
+            if guest is not None and self._leader is self._guest_thread and guest.is_here:
+                guest.schedule()
+            else:
+                self._ring()
 
     def posted_partial(self) -> None:
         """Something was posted that should leave now, though its request goes on.
@@ -148,7 +166,7 @@ class RequestThreads:
         The leader itself, called from inside a handler, sends it on the spot.
         """
         me: _Thread | None = getattr(self._current, "me", None)
-        if me is not None and me is self._leader:
+        if me is not None and me is self._leader and me is not self._guest_thread:
             with self._mutex:
                 leads = self._leader is me
                 if leads:
@@ -176,19 +194,28 @@ class RequestThreads:
 
     def _promote(self) -> None:
         """Give the lead to an idle or a new thread; keep it when there is none."""
+        if not self._idle and (self._count >= self._limit or self._is_stopped):
+            return
+        deposed = self._leader
+        self._is_running = self._is_sleeping = False
         if self._idle:
-            self._is_running = False
             self._leader = self._idle.pop()
             self._leader.wake.release()
-        elif self._count < self._limit and not self._is_stopped:
-            self._is_running = False
-            self._count += 1
-            self._leader = thread = _Thread()
-            thread.wake.release()
-            thread.thread = threading.Thread(
-                target=self._main, args=(thread,), name=f"{self._name}-{self._count}", daemon=True
-            )
-            thread.thread.start()
+        else:
+            self._leader = self._new_thread()
+            self._leader.start()
+        if self._guest is not None and deposed is self._guest_thread:
+            self._guest.begin()  # when it goes on it will look, and ask
+
+    def _new_thread(self) -> _Thread:
+        """Another thread, which looks at once what there is for it to do."""
+        self._count += 1
+        thread = _Thread()
+        thread.wake.release()
+        thread.thread = threading.Thread(
+            target=self._main, args=(thread,), name=f"{self._name}-{self._count}", daemon=True
+        )
+        return thread
 
     def _can_promote(self) -> bool:
         return bool(self._idle) or self._count < self._limit
@@ -205,6 +232,8 @@ class RequestThreads:
                 except BaseException as error:  # noqa: BLE001 the worker cannot live without a leader
                     log_exception("leadership_error", error)
                     os._exit(70)
+            else:
+                self._follow()
             with self._mutex:
                 if self._is_stopped:
                     self._count -= 1
@@ -226,6 +255,8 @@ class RequestThreads:
             if self._calls:
                 self._calls.popleft()()
                 continue
+            if self._is_lead_wanted and self._lend(me):
+                return
             received = client.receive()
             if inbox and self._can_promote():
                 if self._is_usually_slow:
@@ -264,8 +295,8 @@ class RequestThreads:
             self._since = start
             self._is_running = True
             # After the line above: the monitor sets the flag false, then looks at `_is_running`.
-            if not self._is_monitor_awake:
-                self._wake_monitor()
+            if not self._monitor.is_awake:
+                self._monitor.wake()
             run(exchange)
             with mutex:
                 leads = self._leader is me
@@ -295,34 +326,127 @@ class RequestThreads:
                 USUALLY_FAST_S if self._is_usually_slow else USUALLY_SLOW_S
             )
 
-    # ── the monitor ─────────────────────────────────────────────────────────────────────────────
+    # ── an event loop that leads ────────────────────────────────────────────────────────────────
 
-    def _wake_monitor(self) -> None:
-        self._is_monitor_awake = True
-        with suppress(RuntimeError):  # released already: it is about to wake anyway
-            self._monitor_wake.release()
+    def welcome(self, guest: Guest) -> None:
+        """Once: an event loop that may lead. It asks when it can."""
+        self._guest = guest
+        guest.enter(self)
 
-    def _has_run_long(self) -> bool:
-        return self._is_running and time.perf_counter() - self._since >= HAND_OVER_S
+    def ask_for_lead(self) -> None:
+        """The guest, on its own thread: it can lead."""
+        self._current.me = self._guest_thread
+        self._is_lead_wanted = True
+        self._ring()
 
-    def _monitor(self) -> None:
-        idle_looks = 0
-        while not self._is_stopped:
-            if idle_looks > MONITOR_IDLE_LOOKS:
-                self._is_monitor_awake = False
-                # The leader may have begun a handler between our last look and that line.
-                if self._is_running:
-                    self._is_monitor_awake = True
+    def _lend(self, me: _Thread) -> bool:
+        guest = self._guest
+        with self._mutex:
+            self._is_lead_wanted = False
+            if guest is None or self._leader is not me or self._is_stopped:
+                return False
+            self._since = inf
+            self._is_running = True
+            self._leader = self._guest_thread
+        self._monitor.wake()  # it looks at other things from now on
+        guest.begin()
+        return True
+
+    def guest_turn(self) -> float | None:
+        """The guest's thread: receive, run, send. None: it does not lead (any more).
+
+        Else when it is to come again, in seconds; `inf`: when something has come or was posted.
+        """
+        client, guest = self._client, self._guest
+        if guest is None or not self._enter_channels():
+            return None
+        self._guest_turns += 1
+        self._is_sleeping = False
+        if self._calls:
+            guest.forget_channels()
+            while self._calls:
+                self._calls.popleft()()
+        client.receive()
+        others = self._run_for_guest(guest)
+        if not self._enter_channels():
+            return None
+        if others:
+            self._hand_out(others)
+        is_empty = client.flush()
+        self._since = inf
+        self._is_running = True
+        self._is_sleeping = True
+        if self._calls or client.is_owed_a_turn():
+            return 0.0
+        return inf if is_empty else UNSENT_WAIT_MS / 1000
+
+    @property
+    def is_guest_sending(self) -> bool:
+        """Whether the guest has left off in the middle of a channel call."""
+        return self._leader is self._guest_thread and not self._is_running
+
+    def _enter_channels(self) -> bool:
+        """Not to be deposed from here on; False for a guest that was."""
+        with self._mutex:
+            leads = self._leader is self._guest_thread
+            if leads:
+                self._is_running = False
+        return leads
+
+    def _run_for_guest(self, guest: Guest) -> int:
+        """Run what came for the loop; how many requests wait that did not."""
+        inbox = self._client.inbox
+        others: list[Exchange] = []
+        self._since = time.perf_counter()
+        self._is_running = True
+        guest.take_news()
+        while inbox and self._leader is self._guest_thread:
+            try:
+                exchange = inbox.popleft()
+            except IndexError:  # a thread was quicker
+                break
+            if guest.takes(exchange):
+                self._since = time.perf_counter()
+                self._run(exchange)
+            else:
+                others.append(exchange)
+        inbox.extendleft(reversed(others))
+        return len(others)
+
+    def _hand_out(self, count: int) -> None:
+        """Have so many threads run what waits; one is left to lead."""
+        with self._mutex:
+            for _ in range(count):
+                if len(self._idle) + self._limit - self._count < 2 or self._is_stopped:
+                    return  # who comes back from a request takes the next
+                if self._idle:
+                    self._idle.pop().wake.release()
                 else:
-                    self._monitor_wake.acquire()
-                idle_looks = 0
-            time.sleep(MONITOR_INTERVAL_S)
-            if not self._is_running:
-                idle_looks += 1
-                continue
-            idle_looks = 0
-            if not self._has_run_long():
-                continue
-            with self._mutex:
-                if self._has_run_long():
-                    self._promote()
+                    self._new_thread().start()
+
+    # ── for the monitor ─────────────────────────────────────────────────────────────────────────
+
+    def is_idle(self) -> bool:
+        """Whether nothing runs, as far as is known."""
+        return not self._is_running or self._since == inf
+
+    def is_late(self) -> bool:
+        """Whether the leader has run one handler for too long, or the guest lets something wait."""
+        if not self._is_running:
+            return False
+        now = time.perf_counter()
+        if self._leader is not self._guest_thread:
+            return now - self._since >= HAND_OVER_S
+        return now - self._since >= GUEST_HAND_OVER_S or self._guest_watch.is_stuck(
+            self._guest_turns, self.poller.fds, now
+        )
+
+    def depose(self) -> None:
+        """Give the lead to an idle thread."""
+        with self._mutex:
+            if self.is_late():
+                self._promote()
+
+    def unseen_work(self) -> tuple[int, ...] | None:
+        """What the guest waits for: it may be in some other task, and not come to it."""
+        return self.poller.fds if self._leader is self._guest_thread else None

@@ -294,6 +294,11 @@ class DealerChannel:
         self._getsockopt: Callable[[int], int] = sock.getsockopt  # type: ignore[assignment]
         self._recv = sock.recv
         self._send = sock.send
+        self.fd = self._getsockopt(zmq.FD)
+
+    def has_message(self) -> bool:
+        """Whether a message waits now. Not asked, the descriptor may stay silent about it."""
+        return bool(self._getsockopt(_EVENTS) & _POLLIN)
 
     def receive(self) -> bytes | None:
         """The next batch, None when there is none now."""
@@ -315,24 +320,31 @@ class DealerChannel:
 
 
 class WorkerPoller:
-    """Waits for any of a worker's channels or its eventfd. Used by the leader only."""
+    """Waits for any of a worker's channels or its eventfd. Used by the leader only, but `fds`."""
 
     def __init__(self, wake_fd: int) -> None:
         self._poller = zmq.Poller()
         self._poller.register(wake_fd, zmq.POLLIN)
         self._wake_fd = wake_fd
+        self.fds: tuple[int, ...] = (wake_fd,)  # readable: there may be something to do
 
     def add(self, channel: DealerChannel) -> None:
         """Watch a channel."""
         self._poller.register(channel.sock, zmq.POLLIN)
+        self.fds = (*self.fds, channel.fd)
 
     def remove(self, channel: DealerChannel) -> None:
         """Stop watching a channel; call before it is closed."""
         self._poller.unregister(channel.sock)
+        self.fds = tuple(fd for fd in self.fds if fd != channel.fd)
+
+    def heard_ring(self) -> None:
+        """Have the eventfd be silent until somebody rings again."""
+        with suppress(BlockingIOError):
+            os.read(self._wake_fd, 8)
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something can be received or somebody rang the eventfd."""
         for ready, _ in self._poller.poll(timeout_ms):
             if ready == self._wake_fd:
-                with suppress(BlockingIOError):
-                    os.read(self._wake_fd, 8)
+                self.heard_ring()

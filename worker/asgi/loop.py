@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
@@ -54,8 +55,14 @@ class LoopThread:
         self.loop = _new_loop()
         self._create_task = self.loop.create_task
         self.sockets = OpenSockets()
+        # On the loop's thread, between its tasks, while requests are received there: a request may
+        # begin at once.
+        self.is_receiving = False
+        self.ident = 0
+        self._first_steps: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._main, name="event-loop", daemon=True)
         self._thread.start()
+        self.ident = self._thread.ident or 0
 
     # ── from other threads ──────────────────────────────────────────────────────────────────────
 
@@ -75,7 +82,7 @@ class LoopThread:
         # Set before the loop is told; cleared by it before it looks at the calls.
         self._is_rung = True
         self._rung_at = time.monotonic()
-        self.loop.call_soon_threadsafe(self._take_calls)
+        self.loop.call_soon_threadsafe(self.take_calls)
 
     def cancel(self, call: Callable[[], None]) -> None:
         """The same for what cancels an overdue request: a loop that does not take it is blocked."""
@@ -130,7 +137,13 @@ class LoopThread:
 
     # ── on the loop's thread ────────────────────────────────────────────────────────────────────
 
-    def _take_calls(self) -> None:
+    def hold_calls(self) -> None:
+        """`take_calls` follows shortly: nobody needs to ring."""
+        self._is_rung = self.is_receiving = True
+        self._rung_at = time.monotonic()
+
+    def take_calls(self) -> None:
+        """Do what was submitted."""
         self._is_rung = self._is_urgent = False
         requests = self._requests
         while requests:
@@ -141,6 +154,33 @@ class LoopThread:
                 calls.popleft()()
             except Exception as error:  # noqa: BLE001 the others are called all the same
                 log_exception("unexpected_error", error, during="event loop")
+
+    @property
+    def can_start_here(self) -> bool:
+        """Whether the caller, any thread, may call `start_here`."""
+        return self.is_receiving and get_ident() == self.ident
+
+    def start_here(self, run: RequestRun) -> None:
+        """Run a request up to where it waits; further ones than there is room for begin later."""
+        if self._active >= self._limit:
+            self._waiting.append(run)
+            return
+        self._active += 1
+        self.is_receiving = False
+        loop, context = self.loop, Context()
+        # A task has the loop call its first step soon. For most requests this one step is all:
+        # it is made at once, as eager tasks of later Pythons do.
+        loop.call_soon = self._keep_first_step  # type: ignore[method-assign,assignment]
+        try:
+            run.task = loop.create_task(run.run(), context=context)
+        finally:
+            del loop.call_soon  # the instance's
+        while self._first_steps:
+            context.run(self._first_steps.pop())
+        self.is_receiving = True
+
+    def _keep_first_step(self, step: Callable[[], None], *, context: Context | None = None) -> None:
+        self._first_steps.append(step)
 
     def _start_request(self, run: RequestRun) -> None:
         """Run a request, now or when there is room; it says `request_over` at its end."""

@@ -42,6 +42,7 @@ class RequestRun:
         "exchange",
         "hosted",
         "is_over",
+        "is_starting",
         "loop",
         "task",
         "waiters",
@@ -63,6 +64,7 @@ class RequestRun:
         self.loop = loop
         self.can_end_here = can_end_here
         self.is_over = False
+        self.is_starting = False  # its end is told by what starts it
         self.task: asyncio.Task[Any] | None = None
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -149,6 +151,8 @@ class RequestRun:
         self.is_over = True
         context = self.context
         context.is_handled = True
+        if self.is_starting:
+            return
         if self.can_end_here:
             context.indicate_completion(CONTINUE)
         else:

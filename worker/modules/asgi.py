@@ -39,6 +39,7 @@ from was.worker.websocket.handshake import (
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.asgi.hosted import HostedApplication
+    from was.worker.asgi.leading_loop import LeadingLoop
     from was.worker.asgi.loop import LoopThread
     from was.worker.asgi.run import RequestRun
     from was.worker.call_lists import HandlerPlan
@@ -67,6 +68,7 @@ class AsgiFactory(ApplicationModuleFactory):
         self.server = server
         self.module_id = module_id
         self._loop: LoopThread | None = None
+        self._lead: LeadingLoop | None = None
 
     def _make_module(self, application: HttpApplication) -> HttpModule:
         if any("AsgiModule" in h.modules for h in application.settings.handlers.entries):
@@ -77,6 +79,7 @@ class AsgiFactory(ApplicationModuleFactory):
     def loop(self) -> LoopThread:
         """The worker's event loop; started when it is first asked for."""
         if self._loop is None:
+            from was.worker.asgi.leading_loop import LeadingLoop
             from was.worker.asgi.loop import LoopThread
 
             server = self.server
@@ -87,6 +90,9 @@ class AsgiFactory(ApplicationModuleFactory):
             server.limits.look_regularly.append(
                 lambda now: loop.look(now, server.limits.time_limit_s)
             )
+            lead = self._lead = LeadingLoop(loop, server.limits)
+            server.limits.look_regularly.append(lambda _now: lead.look())
+            server.limits.offer(lead)
         return self._loop
 
     def hosted(self, application: HttpApplication, reference: str) -> HostedApplication:
@@ -108,6 +114,8 @@ class AsgiFactory(ApplicationModuleFactory):
     def terminate(self) -> None:
         """The worker ends: so does the loop."""
         if self._loop is not None:
+            if self._lead is not None:
+                self._loop.submit(self._lead.leave)
             self._loop.stop()
 
 
@@ -181,8 +189,23 @@ class AsgiHandler(HttpModule):
         run = self._run(context, hosted)
         if run is None:
             return FINISH_REQUEST
+        loop = self._loop
+        if loop.can_start_here:
+            run.is_starting = True
+            loop.start_here(run)
+            run.is_starting = False
+            if run.is_over:
+                return self._over(context, run)
+        else:
+            loop.submit_request(run)
         run.exchange.park()
-        self._loop.submit_request(run)
+        return PENDING
+
+    def _over(self, context: HttpContext, run: RequestRun) -> RequestNotificationStatus:
+        """It has ended in its first step. What is left to be done may have to be done elsewhere."""
+        if run.can_end_here:
+            return CONTINUE
+        self._loop.loop.call_soon(context.post_completion, 0)
         return PENDING
 
     def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:
