@@ -107,6 +107,9 @@ class CallLists:
         # Who makes an object for each request, in order: a context keeps them in a list.
         own = [r for r, shared in self._modules if shared is None]
         self.makers = tuple(r.factory.get_http_module for r in own if r.factory is not None)
+        # The classes of their objects, as they are met; whether any has a dispose of its own.
+        self.kinds: set[type] = set()
+        self.disposes = False
         self.slots = {registration.id: at for at, registration in enumerate(own)}
         # ISAPI filters: not our code, though in a module of ours.
         self._has_filters = any(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from was.ipc.scoreboard import ROW_WORDS
+from was.ipc.scoreboard import ROW_WORDS, module_cell_of
 from was.worker.context import HttpContext
 from was.worker.event_calls import Run, Step, only, single
 from was.worker.exchange import ClientGoneError
@@ -76,6 +76,7 @@ _PRECONDITIONS = frozenset(
 _DAV = frozenset({"dav", "depth", "destination", "if", "lock-token", "overwrite", "timeout"})
 # For a child whose parent has ended: the root's row may be another request's by now.
 _NOWHERE = memoryview(bytearray(8 * ROW_WORDS)).cast("Q")
+_NO_CELL = module_cell_of(_NOWHERE, 0)
 
 _BODY = frozenset({"content-length", "transfer-encoding"})
 
@@ -104,6 +105,11 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
     def words(self) -> memoryview[int]:
         """The scoreboard."""
         return self.parent.exchange.words if self.parent is not None else _NOWHERE
+
+    @property
+    def module_cell(self) -> memoryview[bytes]:
+        """Its byte for the running module."""
+        return self.parent.exchange.module_cell if self.parent is not None else _NO_CELL
 
     @property
     def row(self) -> int:

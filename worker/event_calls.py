@@ -125,22 +125,34 @@ def _compile(steps: tuple[Step, ...], slots: Mapping[int, int], is_nested: bool)
         "        objects = make_objects(context)",
         "    exchange = context.exchange",
         "    words = exchange.words",
+        "    cell = exchange.module_cell",
         "    at = exchange.row + 1",
     ]
+    before = None
     for step in steps:
         assert step.registration is not None
         method = (POST_METHODS if step.is_post else METHODS)[step.notification]
         lines += [
-            f"    words[at] = {step.hint}",
+            f"    {_store(before, step)}",
             f"    status = objects[{slots[step.registration.id]}].{method}(context, provider)",
             "    if status:",
             "        return status",
         ]
+        before = step
     lines.append("    return CONTINUE" if is_nested else "    return context.verdict")
     names: dict[str, Any] = {"CONTINUE": CONTINUE, "make_objects": make_objects}
     exec("\n".join(lines), names)
     call: Call = names["run"]
     return call
+
+
+def _store(before: Step | None, step: Step) -> str:
+    """Tell the scoreboard of a step; of the module alone after one of the same event."""
+    if before is not None and before.registration is not None and step.registration is not None:
+        is_same_event = (before.notification, before.is_post) == (step.notification, step.is_post)
+        if is_same_event and max(before.registration.id, step.registration.id) < 256:
+            return f"cell[...] = {bytes([step.registration.id])!r}"
+    return f"words[at] = {step.hint}"
 
 
 def _ask_verdict(call: Call) -> Call:

@@ -55,6 +55,7 @@ class Exchange(msgspec.Struct, eq=False):
     channel: Channel
     request: Request
     words: memoryview[int]  # the scoreboard
+    module_cell: memoryview[bytes]  # see scoreboard.module_cell_of
     row: int  # index of the request's first word in it
     _rest: bytes  # of the body, what has come and was not read
     _is_body_complete: bool

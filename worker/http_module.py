@@ -172,4 +172,4 @@ class HttpModule:
         return CONTINUE
 
     def dispose(self) -> None:
-        """The request is over."""
+        """The request is over. As with events, it is the class that has it, or not."""

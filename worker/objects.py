@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from was.worker.http_module import HttpModule
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["change_calls", "end_after_this", "make_objects", "mute", "take_verdict"]
 
-Maker = Callable[["HttpContext"], object]
+Maker = Callable[["HttpContext"], HttpModule]
+
+# Classes that call lists remember: few have more modules.
+_MOST_KINDS = 256
 
 _BITS = {
     **{name: (int(bit), False) for bit, name in METHODS.items()},
@@ -36,38 +39,55 @@ def make_objects(context: HttpContext) -> list[HttpModule]:
     return _fill(context, context.calls.makers)
 
 
-def _fill(context: HttpContext, makers: Sequence[HttpModule | Maker]) -> list[HttpModule]:
+def _fill(context: HttpContext, makers: Iterable[Maker]) -> list[HttpModule]:
     objects: list[HttpModule] = []
     context.objects = objects
+    add = objects.append
+    known = context.calls.kinds
+    rest = iter(makers)
     failure: Exception | None = None
-    while len(objects) < len(makers):
+    while True:
         try:
-            for make in makers[len(objects) :]:
-                made: object = make if isinstance(make, HttpModule) else make(context)
-                if not isinstance(made, HttpModule):
-                    _refuse(made)
-                else:
-                    objects.append(made)
+            for make in rest:
+                made = make(context)
+                if type(made) not in known:
+                    _check(made, context.calls)
+                add(made)
+            break
         except Exception as error:  # noqa: BLE001 the others are to see the request's end
             failure = failure or error
-            objects.append(Absent())
+            add(Absent())
     if failure is not None:
         raise failure
     return objects
 
 
-def _refuse(made: object) -> None:
-    raise TypeError(f"get_http_module returned {type(made).__name__}, which is no HttpModule")
+def _keep(module: HttpModule) -> Maker:
+    return lambda _context: module
+
+
+def _check(made: object, calls: CallLists) -> None:
+    """The first object of a class: is it a module, and does it want to be disposed of?"""
+    if not isinstance(made, HttpModule):
+        name = type(made).__name__
+        raise TypeError(f"get_http_module returned {name}, which is no HttpModule")
+    kind = type(made)
+    if len(calls.kinds) < _MOST_KINDS:
+        calls.kinds.add(kind)
+        calls.disposes |= kind.dispose is not HttpModule.dispose
+    else:  # of classes that are made for each request
+        calls.disposes = True
 
 
 def change_calls(context: HttpContext, calls: CallLists) -> None:
     """The request belongs to another path from now on: modules keep the objects they have."""
     before, context.calls = context.calls, calls
+    calls.disposes |= before.disposes
     objects = context.objects
     if objects is not None:
         old = {module_id: objects[at] for module_id, at in before.slots.items()}
         known = zip(calls.slots, calls.makers, strict=True)
-        _fill(context, [old.pop(module_id, make) for module_id, make in known])
+        _fill(context, [_keep(old.pop(at)) if at in old else make for at, make in known])
         context.retired += old.values()
 
 

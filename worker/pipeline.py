@@ -33,6 +33,7 @@ from was.worker.response import E_UNEXPECTED
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.event_calls import Run, Step
+    from was.worker.http_module import HttpModule
 
 __all__ = ["end_request", "make_completer", "refuse_failed", "run_head", "run_request"]
 
@@ -106,19 +107,22 @@ def _run(context: HttpContext, stage: int, runs: tuple[Run, ...]) -> None:
 
 def _end(context: HttpContext) -> None:
     sending.finish(context)
-    modules = iter(context.dispose())
-    while True:
-        try:
-            for module in modules:
-                module.dispose()
-            break
-        except BaseException as error:  # noqa: BLE001 every module is disposed of
-            log_exception("module_failed", error, during="dispose", request=context.request_id)
+    modules = context.dispose()
+    if modules and context.calls.disposes:
+        _dispose(context, modules)
     context.is_over = True
     if _meetings:
         _meetings.pop(context, None)  # of a completion that nothing had waited for
     if context.child is not None:
         context.child.over()
+
+
+def _dispose(context: HttpContext, modules: list[HttpModule]) -> None:
+    for module in modules:
+        try:
+            module.dispose()
+        except BaseException as error:  # noqa: BLE001 every module is disposed of
+            log_exception("module_failed", error, during="dispose", request=context.request_id)
 
 
 def _stopped(context: HttpContext, run: Run) -> Step:

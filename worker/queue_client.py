@@ -131,6 +131,7 @@ class QueueClient:
     ) -> None:
         self._context = context
         self.words = scoreboard.words
+        self._cells = scoreboard.module_cells
         self.channels: list[Channel] = []
         self.inbox: deque[Exchange] = deque()
         self._exchanges: dict[int, Exchange] = {}
@@ -232,11 +233,14 @@ class QueueClient:
                 continue
             inbox = self.inbox
             exchanges = self._exchanges
-            words = self.words
+            words, cells = self.words, self._cells
             for item in batch.items:
                 if type(item) is Request:
                     row = HEADER_WORDS + item.slot * ROW_WORDS
-                    exchange = Exchange(self, channel, item, words, row, item.body, not item.pull)
+                    cell = cells[item.slot]
+                    exchange = Exchange(
+                        self, channel, item, words, cell, row, item.body, not item.pull
+                    )
                     exchanges[item.id] = exchange
                     inbox.append(exchange)
                 else:

@@ -36,6 +36,11 @@ class RequestExchange(Protocol):
         ...
 
     @property
+    def module_cell(self) -> memoryview[bytes]:
+        """Its byte for the running module, of the request's row."""
+        ...
+
+    @property
     def row(self) -> int:
         """Index of the request's first word."""
         ...

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from was.ipc.messages import Request
-from was.ipc.scoreboard import ROW_WORDS
+from was.ipc.scoreboard import ROW_WORDS, module_cell_of
 from was.log import log
 from was.worker.variables import NO_CONNECTION
 
@@ -102,6 +102,7 @@ class WarmUpExchange:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.words = memoryview(bytearray(8 * ROW_WORDS)).cast("Q")
+        self.module_cell = module_cell_of(self.words, self.row)
         self.gone = False
         self.started = False
         self.status = 0  # 0: it was cut

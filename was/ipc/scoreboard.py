@@ -25,6 +25,7 @@ import fcntl
 import mmap
 import os
 import struct
+import sys
 from enum import IntEnum
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "describe_row",
     "hint_of",
     "make_scoreboard",
+    "module_cell_of",
 ]
 
 LAYOUT_VERSION = 1
@@ -100,6 +102,15 @@ def hint_of(notification: int, module: int, is_post: bool) -> int:
     return int(notification).bit_length() << 17 | is_post << 16 | module
 
 
+def module_cell_of(words: memoryview[int], row: int) -> memoryview[bytes]:
+    """The byte of a row's word 1 that tells modules with numbers below 256 apart.
+
+    Without dimensions: `cell[...] = b"x"` takes half the time of an assignment to an item.
+    """
+    at = (row + 1) * 8 + (0 if sys.byteorder == "little" else 7)
+    return words.cast("B")[at : at + 1].cast("c", [])
+
+
 def describe_row(row: Row, names: list[str]) -> tuple[str, str, str]:
     """State, notification and module of a row in words; "" for what is unknown."""
     state = RequestState(row.state).name.lower() if row.state <= RequestState.ENDED else ""
@@ -125,6 +136,22 @@ def make_scoreboard(rows: int) -> int:
     return fd
 
 
+class _ModuleCells(dict[int, "memoryview[bytes]"]):
+    """The module cells by slot, made when they are first asked for."""
+
+    def __init__(self, words: memoryview[int]) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, slot: int) -> memoryview[bytes]:
+        cell = self[slot] = module_cell_of(self._words, ScoreboardWriter.row(slot))
+        return cell
+
+    def release(self) -> None:
+        for cell in self.values():
+            cell.release()
+
+
 class ScoreboardWriter:
     """The worker's side. `words[row(slot)]` is the proof word: the hot path stores it itself."""
 
@@ -136,6 +163,7 @@ class ScoreboardWriter:
         # A memoryview of native 8-byte items: each assignment is one aligned 8-byte copy.
         self.words = memoryview(self._map)[: size - MAX_NAMES * NAME_BYTES].cast("Q")
         self.rows = self.words[1]
+        self.module_cells = _ModuleCells(self.words)
         self._names_at = size - MAX_NAMES * NAME_BYTES
 
     @staticmethod
@@ -152,6 +180,7 @@ class ScoreboardWriter:
 
     def close(self) -> None:
         """Unmap."""
+        self.module_cells.release()
         self.words.release()
         self._map.close()
 

@@ -86,6 +86,8 @@ def test_the_scoreboard_shows_what_the_writer_stored():
     seen = reader.read_rows()[2]
     assert (seen.id, seen.attempt, seen.state) == (123456, 2, RequestState.STARTED)
     assert (seen.notification, seen.module) == (0x80, 3)
+    writer.module_cells[2][...] = b"\x09"
+    assert (reader.read_rows()[2].notification, reader.read_rows()[2].module) == (0x80, 9)
     assert reader.read_names() == ["StaticFileModule", "WsgiModule", "X"]
     assert len(reader.read_rows()) == reader.rows == 4
     writer.close()

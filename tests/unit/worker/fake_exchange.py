@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from was.ipc.messages import Request
+from was.ipc.scoreboard import module_cell_of
 from was.worker.exchange import ClientGoneError
 from was.worker.server import WorkerServer
 
@@ -50,6 +51,7 @@ class FakeExchange:
         self.started = False
         self.words = memoryview(bytearray(8 * 8)).cast("Q")
         self.row = 0
+        self.module_cell = module_cell_of(self.words, self.row)
         self.calls: list[str] = []
         self.status = 0
         self.sub_status = 0
