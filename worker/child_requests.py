@@ -154,7 +154,15 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
 
     # ── the response becomes the parent's ───────────────────────────────────────────────────────
 
-    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        close: bool = False,
+    ) -> None:
         """The head goes to the parent, once; it is sent unless BUFFER_RESPONSE."""
         self._take_head(length)
         self.started = True

@@ -148,8 +148,19 @@ class Exchange(msgspec.Struct, eq=False):
 
     # ── response ────────────────────────────────────────────────────────────────────────────────
 
-    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
-        """Begin the response: what is sent can no longer be repeated or replaced."""
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        close: bool = False,
+    ) -> None:
+        """Begin the response: what is sent can no longer be repeated or replaced.
+
+        `close`: the connection ends with it.
+        """
         if self.gone:
             raise ClientGoneError("the client has gone")
         self.started = True
@@ -157,7 +168,17 @@ class Exchange(msgspec.Struct, eq=False):
         self._window -= len(first)
         request = self.request
         self._post(
-            Response(request.id, request.attempt, status, reason, block, length, first, True)
+            Response(
+                request.id,
+                request.attempt,
+                status,
+                reason,
+                block,
+                length,
+                first,
+                True,
+                close=close,
+            )
         )
         if rest:
             self.write(rest)
@@ -291,7 +312,7 @@ class Exchange(msgspec.Struct, eq=False):
                         )
                     )
                     return
-            self.start(status, reason, block, length, body)
+            self.start(status, reason, block, length, body, close)
             if file is not None:
                 self.send_file(*file)
         except (ClientGoneError, OSError):

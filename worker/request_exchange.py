@@ -78,7 +78,15 @@ class RequestExchange(Protocol):
         """Block until the event is set."""
         ...
 
-    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        close: bool = False,
+    ) -> None:
         """Begin the response."""
         ...
 

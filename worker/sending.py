@@ -61,7 +61,14 @@ def flush(context: HttpContext) -> None:
             length = response.content_length
             if _is_bodiless(context, response):
                 first, chunks = b"", []
-            exchange.start(response.status, response.reason, response.block(), length, first)
+            exchange.start(
+                response.status,
+                response.reason,
+                response.block(),
+                length,
+                first,
+                response.needs_disconnect,
+            )
         elif _is_bodiless(context, response):
             chunks = []
         _write_all(context, chunks)
@@ -206,7 +213,14 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int,
         _close_files(chunks)
         return
     try:
-        exchange.start(response.status, response.reason, response.block(), length, b"")
+        exchange.start(
+            response.status,
+            response.reason,
+            response.block(),
+            length,
+            b"",
+            response.needs_disconnect,
+        )
         _write_all(context, chunks)
     except (ClientGoneError, OSError):
         exchange.abort(log, ERROR_NETNAME_DELETED)

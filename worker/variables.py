@@ -135,7 +135,7 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "SERVER_PORT": lambda c: str(c.message.local_port),
     "SERVER_PORT_SECURE": lambda c: "1" if c.message.secure else "0",
     "SERVER_PROTOCOL": lambda c: "HTTP/1.1" if c.message.version >= 11 else "HTTP/1.0",
-    "SERVER_SOFTWARE": lambda c: "was",
+    "SERVER_SOFTWARE": lambda c: "was/10.0",
     "UNENCODED_URL": lambda c: c.message.target,
     "UNMAPPED_REMOTE_USER": _unmapped_user,
     "URL": lambda c: c.path,

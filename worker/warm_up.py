@@ -130,7 +130,15 @@ class WarmUpExchange:
     def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
         """Nothing will arrive."""
 
-    def start(self, status: int, reason: str, block: bytes, length: int, body: bytes) -> None:
+    def start(
+        self,
+        status: int,
+        reason: str,
+        block: bytes,
+        length: int,
+        body: bytes,
+        close: bool = False,
+    ) -> None:
         """The response begins."""
         self.started = True
         self.status = status

@@ -42,7 +42,7 @@ class VariableBuilder:
             b"GATEWAY_INTERFACE": b"CGI/1.1",
             b"INSTANCE_ID": b"%d" % site.site_id,
             b"REDIRECT_STATUS": b"200",  # PHP built for Apache runs no script without it
-            b"SERVER_SOFTWARE": b"was",
+            b"SERVER_SOFTWARE": b"was/10.0",
         }
 
     def build(self, context: HttpContext) -> dict[bytes, bytes]:

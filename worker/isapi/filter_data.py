@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import parse_status
 from was.worker.url_text import quote_path
+from was.worker.user import HttpUser
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -28,6 +31,7 @@ __all__ = [
     "RequestHeaders",
     "ResponseHeaders",
     "UrlMap",
+    "put_log",
 ]
 
 
@@ -231,3 +235,17 @@ class LogFields:
         self.target, self.parameters = logged or (context.path, context.query)
         self.status = context.response.status
         self.win32 = context.win32_status()
+
+
+def put_log(context: HttpContext, shown: LogFields) -> None:
+    """What filters have changed, where HttpLoggingModule looks for it."""
+    was = LogFields(context)
+    if (shown.target, shown.parameters) != (was.target, was.parameters):
+        context.logged_url = shown.target, shown.parameters
+    if shown.operation != was.operation:
+        context.method = shown.operation
+    if shown.user != was.user:
+        context.user = HttpUser(shown.user)
+    changes = {"remote_addr": shown.client, "local_addr": shown.server}
+    if (shown.client, shown.server) != (was.client, was.server):
+        context.message = msgspec.structs.replace(context.message, **changes)

@@ -7,8 +7,6 @@ import binascii
 import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError
 from was.worker.exchange import ClientGoneError
@@ -25,7 +23,6 @@ from was.worker.moving import NotOurPoolError, RequestMovedError, move
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
 from was.worker.registration import HttpModule
 from was.worker.response import E_UNEXPECTED, FileRegion, HttpResponse
-from was.worker.user import HttpUser
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -114,8 +111,9 @@ def make_module(chain: FilterChain, *, has_digest: bool = False) -> HttpModule:
         methods["on_authenticate_request"] = _authentication(parts)
     if parts.wants(Notify.AUTH_COMPLETE):
         methods["on_post_authenticate_request"] = _auth_complete(parts)
-    if parts.wants(_SENDING):
-        methods["on_send_response"] = _send_response(parts)
+    methods["on_send_response"] = (
+        _send_response(parts) if parts.wants(_SENDING) else _send_added_fields
+    )
     if parts.wants(_SENDING | Notify.LOG):
         methods["on_log_request"] = _log_request(parts)
     kind = type("IsapiFilters", (HttpModule,), methods)
@@ -231,6 +229,15 @@ def _auth_complete(parts: _Parts) -> Any:
 
 
 # ── the response ────────────────────────────────────────────────────────────────────────────────
+
+
+def _send_added_fields(_: HttpModule, context: HttpContext, response: HttpResponse) -> object:
+    """No filter takes part in sending: what AddResponseHeaders was told goes with the head."""
+    if response.headers_being_sent:
+        session = context.named_context_container.get_named_context(_NAME)
+        if isinstance(session, FilterSession):
+            session.put_added_fields()
+    return CONTINUE
 
 
 def _send_response(parts: _Parts) -> Any:
@@ -359,7 +366,7 @@ def _log_request(parts: _Parts) -> Any:
         if filters:
             shown = data.LogFields(context)
             session.raise_event(filters, Notify.LOG, shown)
-            _put_log(context, shown)
+            data.put_log(context, shown)
         return CONTINUE
 
     return on_log_request
@@ -378,17 +385,3 @@ def _flush(context: HttpContext) -> None:
             return
         context.response.clear()
         context.response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
-
-
-def _put_log(context: HttpContext, shown: data.LogFields) -> None:
-    """What filters have changed, where HttpLoggingModule looks for it."""
-    was = data.LogFields(context)
-    if (shown.target, shown.parameters) != (was.target, was.parameters):
-        context.logged_url = shown.target, shown.parameters
-    if shown.operation != was.operation:
-        context.method = shown.operation
-    if shown.user != was.user:
-        context.user = HttpUser(shown.user)
-    changes = {"remote_addr": shown.client, "local_addr": shown.server}
-    if (shown.client, shown.server) != (was.client, was.server):
-        context.message = msgspec.structs.replace(context.message, **changes)

@@ -145,7 +145,10 @@ _import_lock = threading.RLock()
 
 
 def import_file(source: str, handle: int, *, anew: bool = False) -> ModuleType:
-    """The module of a file, by its own name unless another file's module has that."""
+    """The module of a file, by its own name unless another file's module has that.
+
+    `anew`: its source runs again, in the same module: what it finds there of itself it may keep.
+    """
     folder, name = os.path.split(source)
     name = name.removesuffix(".py")
     with _import_lock:
@@ -162,6 +165,9 @@ def import_file(source: str, handle: int, *, anew: bool = False) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, source)
         if spec is None or spec.loader is None:
             raise ImportError(f"{source} cannot be imported")
+        if anew and (known := sys.modules.get(name)) is not None:
+            spec.loader.exec_module(known)
+            return known
         module = importlib.util.module_from_spec(spec)
         before = sys.modules.get(name)
         sys.modules[name] = module

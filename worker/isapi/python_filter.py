@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import traceback
 from typing import Any
 
@@ -12,7 +13,7 @@ from was.worker.isapi import filter_data as data
 from was.worker.isapi import import_names
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ImageError, ServerFunctionError
-from was.worker.isapi.face import FilterError
+from was.worker.isapi.face import FilterError, InternalReloadException
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.filter_session import Connection, FilterSession
 from was.worker.isapi.image_files import module_name_of
@@ -270,9 +271,11 @@ class PythonFilter:
         source = os.path.join(folder, f"{name}.py")
         if not os.path.exists(source):
             raise ImageError(path, Win32.MOD_NOT_FOUND, f"there is no {name}.py beside it")
+        self._lock = threading.Lock()
+        self._source, self._handle = source, next_handle(path)
         try:
-            module = import_file(source, next_handle(path))
-            self._object, version = _make(path, module)
+            version = FilterVersion()
+            self._object = _make(path, import_file(source, self._handle), version)
         except ImageError:
             raise
         except BaseException as error:
@@ -288,12 +291,27 @@ class PythonFilter:
         connection = session.connection
         # Whatever it has asked for: as with pywin32's loader, it hears of the connection's end.
         connection.contexts.setdefault(self, None)
-        status = self._object.HttpFilterProc(FilterContext(connection, self, event, session, shown))
+        block = FilterContext(connection, self, event, session, shown)
+        current = self._object
+        try:
+            status = current.HttpFilterProc(block)
+        except InternalReloadException:
+            status = self._reload(current).HttpFilterProc(block)
         if status is None:
             return FilterStatus.NEXT_NOTIFICATION
         if not isinstance(status, int):
             raise TypeError(f"HttpFilterProc returned {status!r}, which is not an SF_STATUS_")
         return status
+
+    def _reload(self, current: Any) -> Any:
+        """Another object of the module's source as it is now; others may have done it."""
+        with self._lock:
+            if self._object is current:
+                log("isapi_reloaded", library=self.path)
+                current.TerminateFilter(0)
+                module = import_file(self._source, self._handle, anew=True)
+                self._object = _make(self.path, module, None)
+            return self._object
 
     def end_connection(self, connection: Connection) -> None:
         """HttpFilterProc with END_OF_NET_SESSION, then its FilterContext is let go of.
@@ -311,12 +329,12 @@ class PythonFilter:
         self._object.TerminateFilter(0)
 
 
-def _make(path: str, module: Any) -> tuple[Any, FilterVersion]:
+def _make(path: str, module: Any, version: FilterVersion | None) -> Any:
     factory = getattr(module, "__FilterFactory__", None)
     if factory is None:
         raise ImageError(path, Win32.PROC_NOT_FOUND, "the module has no __FilterFactory__")
-    made, version = factory(), FilterVersion()
+    made = factory()
     answer = made.GetFilterVersion(version)
     if answer is not None and not (isinstance(answer, int) and answer):
         raise ImageError(path, Win32.DLL_INIT_FAILED, f"GetFilterVersion answered {answer!r}")
-    return made, version
+    return made

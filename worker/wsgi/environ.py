@@ -56,7 +56,7 @@ class EnvironBuilder:
         self._prefix_length = application.prefix_length
         self._physical_path = application.physical_path.rstrip("/")
         self._template: dict[str, Any] = {
-            "SERVER_SOFTWARE": "was",
+            "SERVER_SOFTWARE": "was/10.0",
             "GATEWAY_INTERFACE": "CGI/1.1",
             "DOCUMENT_ROOT": application.physical_path,
             "wsgi.version": (1, 0),

@@ -94,7 +94,7 @@ class FakeExchange:
     def wait_for(self, event) -> None:
         assert event.wait(10)
 
-    def start(self, status, reason, block, length, body) -> None:
+    def start(self, status, reason, block, length, body, close=False) -> None:
         self.calls.append("start")
         assert not self.started
         assert not self.ends

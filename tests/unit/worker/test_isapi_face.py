@@ -208,3 +208,57 @@ def test_an_extensions_script_prints_its_configuration(tmp_path):
     assert 'path="*.px" verb="*"' in said
     assert f'<filter name="f" path="{script}" />' in said
     assert f'<add path="{script}" allowed="true" />' in said
+
+
+def test_an_extensions_script_has_hooks_options_and_arguments_of_its_own(tmp_path):
+    """Each hook is called with what it belongs to; `remove` prints what is to go."""
+    script = tmp_path / "y.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from optparse import OptionParser
+        from isapi.install import *
+
+        def say(name):
+            return lambda part, options, *more: print(
+                name, type(part).__name__, options.word, len(more), file=sys.stderr
+            )
+
+        def rename(directory, options):
+            directory.Name = options.word
+
+        def status(options, log, argument):
+            "Says how things are"
+            log(1, f"{argument}: well")
+
+        parser = OptionParser("")
+        parser.add_option("", "--word", action="store")
+        params = ISAPIParameters(PostInstall=say("all"), PreRemove=say("going"), Ours=1)
+        params.VirtualDirs = [
+            VirtualDirParameters(
+                Name="/", ScriptMaps=[ScriptMapParams(Extension="*", Flags=0)],
+                PreInstall=rename, PostInstall=say("directory"),
+            )
+        ]
+        HandleCommandLine(params, opt_parser=parser, custom_arg_handlers={"status": status})
+        """)
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "was.worker.isapi", str(script), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run("--word", "below", "--server", "Shop")
+    assert done.returncode == 0, done.stderr
+    assert '<location path="Shop/below">' in done.stdout
+    assert "directory VirtualDirParameters below 1\nall ISAPIParameters below 0\n" in done.stderr
+    gone = run("remove", "--word", "w")
+    assert "to be taken out" in gone.stdout
+    # The root stays what the site makes it: no accessPolicy.
+    assert '<location path="Default Web Site">' in gone.stdout
+    assert "<handlers>" in gone.stdout
+    assert "going ISAPIParameters w 0" in gone.stderr
+    assert run("status").stderr == "status: well\n"
+    assert run("-q", "status").stderr == ""
+    assert "Says how things are" in run("--help").stdout
+    assert run("nonsense").returncode == 2

@@ -1,8 +1,9 @@
 """isapi.install: what an extension's script asks for, as configuration of this server.
 
-The classes take what they take on Windows. Install prints elements for applicationHost.config: a
-virtual directory becomes an application's handlers, ScriptMaps and filters what they are there. Run
-the script by `python -m was.worker.isapi extension.py install`.
+The classes take what they take on Windows, and the script's hooks and arguments work as there. What
+install prints are elements for applicationHost.config: a virtual directory becomes an application's
+handlers, ScriptMaps and filters what they are there. Run the script by
+`python -m was.worker.isapi extension.py install`.
 """
 
 from __future__ import annotations
@@ -16,20 +17,34 @@ from xml.sax.saxutils import quoteattr
 __all__ = [
     "ConfigurationError",
     "FilterParameters",
+    "GetLoaderModuleName",
     "HandleCommandLine",
     "ISAPIParameters",
     "Install",
+    "InstallModule",
     "InstallationError",
     "ItemNotFound",
+    "MergeStandardOptions",
     "ScriptMapParams",
+    "Uninstall",
+    "UninstallModule",
     "VirtualDirParameters",
-    "configuration",
+    "build_usage",
+    "log",
+    "split_path",
+    "standard_arguments",
     "verbose",
 ]
 
 verbose = 1
 # ScriptMapParams.Flags: the file must exist.
 CHECK_PATH_INFO = 4
+
+
+def log(level: int, what: object) -> None:
+    """Say something where that much is wanted. The configuration has standard output."""
+    if verbose >= level:
+        print(what, file=sys.stderr)
 
 
 class InstallationError(Exception):
@@ -45,19 +60,14 @@ class ConfigurationError(InstallationError):
 
 
 class _Parameters:
-    """Attributes with defaults, set by keyword."""
+    """Attributes with defaults, set by keyword; what is none of them is for the script's hooks.
+
+    PreInstall, PostInstall, PreRemove and PostRemove may be given: they are called with the object
+    itself and the options; PostInstall of a virtual directory or filter with what was made as well.
+    """
 
     def __init__(self, **given: Any) -> None:
-        for name, value in given.items():
-            if not hasattr(type(self), name):
-                raise ConfigurationError(f"{type(self).__name__} has no {name}")
-            setattr(self, name, value)
-
-    def PreInstall(self, params: Any, options: Any) -> None:
-        """Called before."""
-
-    def PostInstall(self, params: Any, options: Any, target: Any = None) -> None:
-        """Called after."""
+        self.__dict__.update(given)
 
 
 class FilterParameters(_Parameters):
@@ -111,11 +121,16 @@ class VirtualDirParameters(_Parameters):
 
     def is_root(self) -> bool:
         """Whether it is the site's root."""
-        return self.Name.strip("/") == ""
+        return self.split_path() == ["", ""]
 
     def split_path(self) -> list[str]:
-        """The segments of its name."""
-        return [part for part in self.Name.split("/") if part]
+        """The path above it, and its name."""
+        return split_path(self.Name)
+
+
+def split_path(path: str) -> list[str]:
+    """The path above, "" for the root, and the last segment."""
+    return ("/" + path.strip("/")).rsplit("/", 1)
 
 
 class ISAPIParameters(_Parameters):
@@ -127,36 +142,30 @@ class ISAPIParameters(_Parameters):
     VirtualDirs: Sequence[VirtualDirParameters] = ()
 
 
-def configuration(params: ISAPIParameters, script: str) -> str:
-    """The elements of applicationHost.config that stand for `params` of a script."""
-    images: list[str] = []
+def _configuration(params: ISAPIParameters, server: str | None) -> str:
+    """The elements of applicationHost.config that stand for `params`."""
+    images: dict[str, None] = {}
     lines: list[str] = []
     for directory in params.VirtualDirs:
-        place = "/".join([directory.Server or params.ServerName, *directory.split_path()])
+        site = server or directory.Server or params.ServerName
+        place = "/".join([site, *filter(None, directory.Name.split("/"))])
         lines += [f"<location path={quoteattr(place)}>", "  <system.webServer>"]
         lines.append(f"    <handlers{_access_policy(directory)}>")
         for mapping in directory.ScriptMaps:
-            image = os.path.abspath(mapping.Module or script)
-            images.append(image)
+            image = str(mapping.Module)
+            if mapping.AddExtensionFile and mapping.AddExtensionFile_Enabled:
+                images[image] = None
             lines.append(f"      {_handler(mapping, image)}")
         lines += ["    </handlers>", "  </system.webServer>", "</location>"]
-    filters = [
-        f"    <filter name={quoteattr(one.Name)} "
-        f"path={quoteattr(os.path.abspath(one.Path or script))} />"
-        for one in params.Filters
-    ]
-    if filters or images:
-        lines.append("<system.webServer>")
-        if filters:
-            lines += ["  <isapiFilters>", *filters, "  </isapiFilters>"]
-        if images:
-            lines.append("  <security><isapiCgiRestriction>")
-            lines += [
-                f'    <add path={quoteattr(image)} allowed="true" />'
-                for image in dict.fromkeys(images)
-            ]
-            lines.append("  </isapiCgiRestriction></security>")
-        lines.append("</system.webServer>")
+    for one in params.Filters:
+        place = server or one.Server or params.ServerName
+        lines += [f"<location path={quoteattr(place)}>", "  <system.webServer><isapiFilters>"]
+        lines.append(f"    <filter name={quoteattr(one.Name)} path={quoteattr(str(one.Path))} />")
+        lines += ["  </isapiFilters></system.webServer>", "</location>"]
+    if images:
+        lines.append("<system.webServer><security><isapiCgiRestriction>")
+        lines += [f'  <add path={quoteattr(image)} allowed="true" />' for image in images]
+        lines.append("</isapiCgiRestriction></security></system.webServer>")
     return "\n".join(lines)
 
 
@@ -167,7 +176,12 @@ def _access_policy(directory: VirtualDirParameters) -> str:
         "Execute": directory.AccessExecute,
         "Script": directory.AccessScript,
     }
-    granted = ", ".join(name for name, is_granted in rights.items() if is_granted)
+    # The root is what the site makes it.
+    granted = (
+        ""
+        if directory.is_root()
+        else ", ".join(name for name, is_granted in rights.items() if is_granted)
+    )
     return f' accessPolicy="{granted}"' if granted else ""
 
 
@@ -185,14 +199,95 @@ def _handler(mapping: ScriptMapParams, image: str) -> str:
     )
 
 
+def _call_hook(part: _Parameters, name: str, options: Any, *more: object) -> None:
+    hook = getattr(part, name, None)
+    if hook is not None:
+        hook(part, options, *more)
+
+
+def _server_of(options: Any) -> str | None:
+    return getattr(options, "server", None)
+
+
 def Install(params: ISAPIParameters, options: Any = None) -> None:
     """Print the configuration, between the script's own hooks."""
+    parts: list[_Parameters] = [*params.VirtualDirs, *params.Filters]
+    for part in (params, *parts):
+        _call_hook(part, "PreInstall", options)
+    print(_configuration(params, _server_of(options)), flush=True)
+    for part in parts:
+        _call_hook(part, "PostInstall", options, None)
+    _call_hook(params, "PostInstall", options)
+
+
+def Uninstall(params: ISAPIParameters, options: Any = None) -> None:
+    """Print what is to be taken out again, between the script's own hooks."""
     parts: list[_Parameters] = [params, *params.VirtualDirs, *params.Filters]
     for part in parts:
-        part.PreInstall(params, options)
-    print(configuration(params, sys.argv[0]))
-    for part in parts:
-        part.PostInstall(params, options)
+        _call_hook(part, "PreRemove", options)
+    print("<!-- to be taken out of applicationHost.config: -->")
+    print(_configuration(params, _server_of(options)), flush=True)
+    for part in (*parts[1:], params):
+        _call_hook(part, "PostRemove", options)
+
+
+def GetLoaderModuleName(mod_name: str, check_module: bool | None = None) -> str:
+    """The image to name for a script: the script itself, which needs no loader here."""
+    del check_module
+    return os.path.abspath(mod_name)
+
+
+def _name_images(params: ISAPIParameters, image: str) -> None:
+    """Where the script names no image, its own."""
+    for one in params.Filters:
+        one.Path = os.path.abspath(one.Path or image)
+    for directory in params.VirtualDirs:
+        for mapping in directory.ScriptMaps:
+            mapping.Module = os.path.abspath(mapping.Module or image)
+
+
+_Log = Callable[[int, object], None]
+
+
+def _no_log(level: int, what: object) -> None:
+    """Scripts that call InstallModule say themselves what they do."""
+
+
+def InstallModule(
+    conf_module_name: str, params: ISAPIParameters, options: Any, log: _Log = _no_log
+) -> None:
+    """Print the configuration that installs the extension."""
+    if not os.path.isfile(conf_module_name):
+        raise ConfigurationError(f"{conf_module_name} does not exist")
+    _name_images(params, GetLoaderModuleName(conf_module_name))
+    Install(params, options)
+    log(1, "Put this into applicationHost.config.")
+
+
+def UninstallModule(
+    conf_module_name: str, params: ISAPIParameters, options: Any, log: _Log = _no_log
+) -> None:
+    """Print the configuration that is to be taken out."""
+    _name_images(params, GetLoaderModuleName(conf_module_name, False))
+    Uninstall(params, options)
+    log(1, "Take this out of applicationHost.config.")
+
+
+standard_arguments: dict[str, Callable[..., None]] = {
+    "install": InstallModule,
+    "remove": UninstallModule,
+}
+
+
+def build_usage(handler_map: dict[str, Callable[..., None]]) -> str:
+    """The usage of a script: its arguments, each with the first words of its function."""
+    lines = [f"%prog [options] [{'|'.join(handler_map)}]", "commands:"]
+    lines += [f"  {name:<10}: {handler.__doc__ or ''}" for name, handler in handler_map.items()]
+    return "\n".join(lines)
+
+
+def MergeStandardOptions(options: Any, params: ISAPIParameters) -> None:
+    """Nothing: for scripts that replace it."""
 
 
 def HandleCommandLine(
@@ -200,19 +295,37 @@ def HandleCommandLine(
     argv: Sequence[str] | None = None,
     conf_module_name: str | None = None,
     default_arg: str = "install",
-    opt_parser: object = None,
+    opt_parser: Any = None,
     custom_arg_handlers: dict[str, Callable[..., None]] | None = None,
 ) -> None:
-    """What the script's arguments say: install, or one of its own."""
-    del conf_module_name, opt_parser
-    words = [word for word in (sys.argv if argv is None else argv)[1:] if not word.startswith("-")]
-    handlers = custom_arg_handlers or {}
+    """What the script's arguments say: install, remove, or one of its own.
+
+    `opt_parser` is an optparse.OptionParser with options of the script's own. A handler of its own
+    is called with the options, a function to log with, and its argument.
+    """
+    global verbose
+    from optparse import OptionParser
+
+    arguments = list(argv or sys.argv)
+    parser: Any = opt_parser if opt_parser is not None else OptionParser(usage="")
+    own = custom_arg_handlers or {}
+    if not parser.get_usage():
+        parser.set_usage(build_usage({**standard_arguments, **own}))
+    parser.add_option("-q", "--quiet", action="store_const", const=0, dest="verbose", default=1)
+    parser.add_option("-v", "--verbosity", action="count", dest="verbose", default=1)
+    parser.add_option("", "--server", action="store", help="the site, in place of the script's")
+    options, words = parser.parse_args(arguments[1:])
+    MergeStandardOptions(options, params)
+    verbose = options.verbose
+    known = {**standard_arguments, "uninstall": UninstallModule}
+    module_name = conf_module_name or sys.argv[0]
     for word in words or [default_arg]:
-        if word in handlers:
-            handlers[word](None, None, word)
-        elif word == "install":
-            Install(params)
-        elif word in ("remove", "uninstall"):
-            raise InstallationError("take out of applicationHost.config what install has printed")
-        else:
-            raise ConfigurationError(f"unknown argument {word!r}")
+        try:
+            if word in own:
+                own[word](options, log, word)
+            elif word in known:
+                known[word](module_name, params, options, log)
+            else:
+                parser.error(f"Invalid arg {word!r}")
+        except InstallationError as error:
+            sys.exit(f"{type(error).__name__}: {error}")

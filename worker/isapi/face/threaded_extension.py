@@ -58,14 +58,19 @@ class ThreadPoolExtension(SimpleExtension):
 
     max_workers = 20
     worker_shutdown_wait = 15000  # milliseconds
-    workers: list[WorkerThread]
-    dispatch_map: dict[int, Callable[[int, int, int, Any], None]]
     io_req_port: int
+
+    def __init__(self) -> None:
+        self.workers: list[WorkerThread] = []
+        # What is called for a completion key. An extension may add keys of its own, and post them
+        # to io_req_port.
+        self.dispatch_map: dict[int, Callable[[int, int, int, Any], None]] = {
+            ISAPI_REQUEST: self.DispatchConnection
+        }
 
     def GetExtensionVersion(self, vi: Any) -> None:
         """Start the threads."""
         super().GetExtensionVersion(vi)
-        self.dispatch_map = {ISAPI_REQUEST: self.DispatchConnection}
         self.io_req_port = win32file.CreateIoCompletionPort(
             win32file.INVALID_HANDLE_VALUE, None, 0, 0
         )

@@ -15,10 +15,8 @@ _NAMES = {
 
 
 def FormatMessage(number: int) -> str:
-    """The name of a Win32 error; raises `error` for one that has none here."""
-    if number not in _NAMES:
-        raise error(317, "FormatMessage", f"no text for {number}")
-    return _NAMES[number]
+    """The name of a Win32 error, its number where none is known."""
+    return _NAMES.get(number, f"error {number}")
 
 
 def GetModuleFileName(handle: int) -> str:

@@ -1,4 +1,4 @@
-"""win32file: completion ports as queues, and files to transmit as descriptors."""
+"""win32file: completion ports as queues, files to transmit as descriptors, changed folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import queue
 from typing import Any
 
-from was.worker.isapi.neighbours import win32event
+from was.worker.isapi.neighbours import change_notifications, win32event
 from was.worker.isapi.neighbours.pywintypes import error
 
 __all__ = [
@@ -21,8 +21,12 @@ __all__ = [
     "CreateFile",
     "CreateIoCompletionPort",
     "FileHandle",
+    "FindCloseChangeNotification",
+    "FindFirstChangeNotification",
+    "FindNextChangeNotification",
     "GetQueuedCompletionStatus",
     "PostQueuedCompletionStatus",
+    "error",
 ]
 
 INVALID_HANDLE_VALUE = -1
@@ -111,6 +115,22 @@ def CloseHandle(handle: int | FileHandle) -> None:
         handle.Close()
     elif _ports.pop(handle, None) is None:
         raise error(ERROR_INVALID_HANDLE, "CloseHandle", "not a port of this process")
+
+
+def FindFirstChangeNotification(folder: str, is_tree: bool, kinds: int) -> int:
+    """A handle to wait for: it is signalled by a change of any kind in the folder."""
+    del kinds
+    return change_notifications.first(folder or ".", bool(is_tree))
+
+
+def FindNextChangeNotification(handle: int) -> None:
+    """Have it signalled by the next change."""
+    change_notifications.rearm(handle)
+
+
+def FindCloseChangeNotification(handle: int) -> None:
+    """Close it; who waits for it gets error 6."""
+    change_notifications.close(handle)
 
 
 def _port(number: int, function: str) -> queue.SimpleQueue[_Packet]:
