@@ -224,6 +224,9 @@ class PoolBroker:
             request.pull_granted = 0
             request.pull_offset = 0
         worker.outstanding[request.id] = request
+        if connection.held is not None:
+            for item in connection.resumption():
+                self.outbox.post(worker, item, len(item.state) + 320)
         out = worker.out
         if not out:
             self.outbox.to_flush.append(worker)

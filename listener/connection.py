@@ -22,12 +22,17 @@ from was.ipc.messages import (
     CHUNK_BYTES,
     AbortResponse,
     EarlyHints,
+    HandOver,
+    HoldSocket,
     Response,
     ResponseChunk,
+    Resumed,
     request_id_text,
 )
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.headers import check_block, response_head, without_empty_server
+from was.listener.held_frames import GOING_WRONG, RESTART, close_frame
+from was.listener.held_socket import HeldSocket
 from was.listener.http_pages import page
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
@@ -94,6 +99,7 @@ class ClientConnection(asyncio.Protocol):
         "_win32",
         "deadline",
         "deadline_reason",
+        "held",
         "id",
         "is_paused",
         "loop",
@@ -127,12 +133,13 @@ class ClientConnection(asyncio.Protocol):
         self._log = ""
         self._status = 0
         self._substatus = 0
-        self._upgraded: Upgraded | None = None
+        self._upgraded: Upgraded | HeldSocket | None = None
         self._win32 = 0
         # Workers that want to hear of the connection's end.
         self._watchers: dict[int, Callable[[bool], None]] | None = None
         self.deadline = 0.0
         self.deadline_reason = ""
+        self.held: HeldSocket | None = None  # also before its 101
         self.id = 0
         self.peer = ("", 0, "", 0)
 
@@ -174,6 +181,9 @@ class ClientConnection(asyncio.Protocol):
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+        if self.held is not None:
+            self.held.close()
+            self.held = None
         if self._site is not None:
             self._site.connections -= 1
             self._site = None
@@ -550,10 +560,15 @@ class ClientConnection(asyncio.Protocol):
         check_block(item.block)
         if request.progress is RESPONDING or request.head.version != 11 or self.is_paused:
             return
+        if self._phase == UPGRADED:
+            return
         self.transport.write(b"HTTP/1.1 103 Early Hints\r\n" + item.block + b"\r\n")
 
     def on_response(self, request: ClientRequest, item: Response, fd: int) -> None:
         """The worker's Response. Raises LocalProtocolError for one no client may see."""
+        if self._phase == UPGRADED:
+            self._on_resumed(request, item, fd)
+            return
         service = self._service
         head = request.head
         version = head.version
@@ -630,7 +645,8 @@ class ClientConnection(asyncio.Protocol):
         request.is_upgraded = True
         rest, self._buffer = self._buffer, b""
         self._phase = UPGRADED
-        self._upgraded = Upgraded(request, rest)
+        held = self.held
+        self._upgraded = Upgraded(request, rest) if held is None else held
         stream = self._stream = ResponseStream(
             self, request, length=-1, is_chunked=False, has_body=True
         )
@@ -639,12 +655,19 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(data)
         stream.add(item.body)
         stream.advance()
+        if held is not None:
+            held.written(item.body)
+            held.attach(self._service.time())
+            self._on_upgraded(rest)
         if self._is_eof:
             self._upgraded.ended()
 
     def _on_upgraded(self, data: bytes) -> None:
+        if self.held is not None:
+            self._say(self.held.arrived(data))
         assert self._upgraded is not None
-        self._upgraded.arrived(data)
+        if self.held is None:
+            self._upgraded.arrived(data)
         if self._upgraded.is_full:
             self._pause_reading()
 
@@ -657,13 +680,120 @@ class ClientConnection(asyncio.Protocol):
             self._resume_reading()
         return True
 
+    # ── a WebSocket that is held (see held_socket.py) ───────────────────────────────────────────
+
+    def hold(self, request: ClientRequest, item: HoldSocket) -> None:
+        """The worker wants it kept; or has another state for who goes on with it."""
+        held = self.held
+        if held is not None and self._phase == UPGRADED:
+            held.store(item)
+            return
+        if self._phase != BUSY:
+            raise LocalProtocolError("to be held, a WebSocket must be said so before its 101")
+        if held is not None:
+            held.close()
+        self.held = HeldSocket(request, item, self._service.spool_memory)
+        self._close_after = True  # whatever comes of it
+
+    def messages_taken(self, count: int) -> None:
+        """The application has them. Raises LocalProtocolError."""
+        held = self._held_here()
+        held.taken(count)
+        if not held.is_full:
+            self._resume_reading()
+
+    def hand_over(self, item: HandOver) -> None:
+        """The END that follows ends the request there, and not here. Raises LocalProtocolError."""
+        held = self._held_here()
+        if not held.can_go_on:
+            raise LocalProtocolError("a WebSocket handed over within a message, or closed")
+        held.is_leaving = True
+        held.is_interrupted = item.is_interrupted
+
+    def _held_here(self) -> HeldSocket:
+        held = self.held
+        if held is None or not held.is_attached or held.is_leaving:
+            raise LocalProtocolError("a WebSocket that this worker does not hold")
+        return held
+
+    def resumption(self) -> list[Resumed]:
+        """What goes before its request to the next worker; nothing where no 101 has been sent."""
+        return [self.held.resumption()] if self.held is not None and self._phase == UPGRADED else []
+
+    def detach(self, *, is_interrupted: bool) -> None:
+        """Its worker has gone; the next one is asked for. Who closes meanwhile is not held up."""
+        request, held = self.request, self.held
+        assert request is not None
+        assert held is not None
+        held.detach(is_interrupted=is_interrupted)
+        request.is_upgraded = False  # until the next 101 its time counts
+        request.attempt = 0
+        if self._service.is_draining:
+            request.worker = None
+            self.fail(request, 503, "N/A")
+            return
+        request.pool.queue_again(request)
+
+    def _on_resumed(self, request: ClientRequest, item: Response, fd: int) -> None:
+        """The next worker's answer: 101, and the WebSocket goes on; anything else closes it."""
+        if fd >= 0:
+            os.close(fd)
+        held, stream = self.held, self._stream
+        if held is None or stream is None or held.is_attached:
+            raise LocalProtocolError("a second response")
+        if item.status != 101 or not item.more:
+            self.fail(request, 502, "N/A")
+            return
+        request.progress = RESPONDING
+        request.is_upgraded = True
+        request.is_suspect = False
+        if request.worker is not None and request.worker.suspect is request:
+            request.worker.suspect = None
+        self._service.count("sockets_resumed")
+        stream.begin_again()
+        held.attach(self._service.time())
+        if not held.is_full:
+            self._resume_reading()
+        if self._is_eof:
+            held.ended()
+
+    def _say(self, frame: bytes) -> None:
+        """A frame of ours for the client."""
+        if frame and self._stream is not None:
+            self._stream.add_own(frame)
+            self._stream.advance()
+
+    def _end_held(self, code: int) -> None:
+        """Close it in the worker's stead: nobody goes on with it."""
+        stream, held = self._stream, self.held
+        assert stream is not None
+        assert held is not None
+        if not held.may_speak:
+            self._service.count("connections_cut")
+            self.transport.abort()
+            return
+        held.close()
+        stream.add_own(close_frame(code, "service restart" if code == RESTART else ""))
+        stream.finish()
+        stream.advance()
+
     def on_chunk(self, request: ClientRequest, item: ResponseChunk, fd: int) -> None:
         """More of the response."""
         if self._stream is None:
             raise LocalProtocolError("a chunk before its response")
+        held = self.held
+        if held is not None:
+            if held.is_leaving and not item.more:
+                self.detach(is_interrupted=held.is_interrupted)
+                return
+            if fd >= 0:
+                os.close(fd)
+                raise LocalProtocolError("a file in a WebSocket that is held")
         self._feed_stream(
             request, item.data, item.more, fd, item.file_offset, item.file_length, item
         )
+        if held is not None and item.more:
+            self._say(held.written(item.data))
 
     def _feed_stream(
         self,
@@ -762,6 +892,9 @@ class ClientConnection(asyncio.Protocol):
         if request.spool is not None:
             request.release_body()
         if self._close_after:
+            if self.held is not None:
+                self.held.close()
+                self.held = None
             self._close_gently()
         elif self._phase == BUSY:
             self._next_request()
@@ -814,6 +947,9 @@ class ClientConnection(asyncio.Protocol):
         service.log_error(self.peer, request.head, status, request.site_id, reason, request)
         request.pool.abandon(request)
         self.request = None
+        if self._phase == UPGRADED:
+            self._end_held(RESTART if status == 503 else GOING_WRONG)
+            return
         is_held = request.is_body_complete or self._will_drain(request)
         close = not request.head.keep_alive or service.is_draining or not is_held
         if request.pool.settings.tcp_level and status == 503:
@@ -954,8 +1090,11 @@ class ClientConnection(asyncio.Protocol):
         """The listener is leaving: close when idle; a busy one closes after its response."""
         if self._phase == HEAD and not self._buffer:
             self._close_gently()
-        else:
-            self._close_after = True
+            return
+        self._close_after = True
+        request, held = self.request, self.held
+        if request is not None and self._phase == UPGRADED and held and not held.is_attached:
+            self.fail(request, 503, "N/A")  # no worker will come for it
 
     def expire(self) -> None:
         """The deadline has passed."""

@@ -28,6 +28,7 @@ class Fate(Enum):
     BAD_GATEWAY = "502"
     POISONED = "poisoned"
     CUT = "cut"
+    RESUMED = "resumed"
 
 
 def take_blame(suspect: ClientRequest | None, started: list[ClientRequest]) -> None:
@@ -44,7 +45,8 @@ def decide_fate(request: ClientRequest, *, has_started: bool) -> Fate:
     if request.connection is None:
         return Fate.NOBODY_WAITS
     if request.progress is Progress.RESPONDING:
-        return Fate.CUT
+        held = request.connection.held
+        return Fate.CUT if held is None or not held.can_go_on else Fate.RESUMED
     if not has_started:
         # Any method; what a worker pulled of a body it did not begin with is still held.
         if request.is_body_held() and request.attempt < MAX_UNBEGUN_DISPATCHES:

@@ -100,6 +100,14 @@ class ResponseStream:
             self._put(data)
         self._acknowledge()
 
+    def add_own(self, data: bytes) -> None:
+        """What the listener itself says in between; of no worker's window."""
+        self._put(data)
+
+    def begin_again(self) -> None:
+        """Another worker goes on, whose window is open."""
+        self._unacknowledged = 0
+
     def add_file(self, fd: int, offset: int, length: int) -> None:
         """A region of a regular file; the descriptor is ours from here on."""
         region = FileRegion(fd, offset, length, is_owned=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from was.ipc.messages import InFlight
 from was.ipc.scoreboard import Row, describe_row
 from was.listener.fate import Fate, decide_fate, has_started, take_blame
+from was.listener.held_socket import LASTING_S
 from was.listener.request import Progress
 
 if TYPE_CHECKING:
@@ -81,15 +82,19 @@ class WorkerDeaths:
         held = list(worker.outstanding.values())
         worker.outstanding.clear()
         started = [request for request in held if has_started(request, rows)]
-        take_blame(worker.suspect, started)
+        # WebSockets that go on are no suspects: what their applications were doing is not repeated.
+        blamable = [request for request in started if not _goes_on(request)]
+        take_blame(worker.suspect, blamable)
         if not worker.is_draining:
             # One that was told to finish and is killed for taking too long has not crashed.
-            self._pool.quarantine.died(started, worker.suspect)
+            self._pool.quarantine.died(blamable, worker.suspect)
         facts: list[InFlight] = []
         for request in held:
             fate = decide_fate(request, has_started=request in started)
             where = _where(request, rows, names)
             facts.append(self._carry_out(request, fate, request in started, where))
+            if fate is Fate.RESUMED:
+                self._resume(request, rows)
         finished = worker.finished
         self._pool.forget(worker)
         self._pool.service.settled(worker.worker_id, facts, finished)
@@ -115,7 +120,7 @@ class WorkerDeaths:
             *where,
         )
         match fate:
-            case Fate.NOBODY_WAITS:
+            case Fate.NOBODY_WAITS | Fate.RESUMED:
                 pass
             case Fate.AGAIN:
                 self._pool.queue_again(request)
@@ -130,6 +135,25 @@ class WorkerDeaths:
                 request.worker = None
                 self._pool.quarantine.poisoned(request)
         return fact
+
+    def _resume(self, request: ClientRequest, rows: list[Row]) -> None:
+        """A WebSocket that outlives its worker waits for the next one, but not for ever."""
+        connection = request.connection
+        assert connection is not None
+        assert connection.held is not None
+        service = self._pool.service
+        row = rows[request.slot] if 0 <= request.slot < len(rows) else None
+        taken = row.taken if row is not None and row.id == request.id else -1
+        if connection.held.survives(taken, service.time(), service.scaled(LASTING_S)):
+            connection.detach(is_interrupted=True)
+        else:
+            service.count("requests_failed")
+            request.worker = None
+            self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
+
+
+def _goes_on(request: ClientRequest) -> bool:
+    return decide_fate(request, has_started=True) is Fate.RESUMED
 
 
 def _where(request: ClientRequest, rows: list[Row], names: list[str]) -> tuple[str, str, str]:

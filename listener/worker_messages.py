@@ -16,6 +16,7 @@ from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES
 from was.ipc.messages import (
     CHUNK_BYTES,
+    HELD_STATE_BYTES,
     PROTOCOL_VERSION,
     AbortResponse,
     AcknowledgeBye,
@@ -24,7 +25,10 @@ from was.ipc.messages import (
     ConnectionClosed,
     EarlyHints,
     GivenBack,
+    HandOver,
     Hello,
+    HoldSocket,
+    MessagesTaken,
     Parked,
     Response,
     ResponseChunk,
@@ -115,6 +119,16 @@ class WorkerMessages:
                 self._on_hello(worker, item, source)
             case Bye():
                 self._on_bye(worker)
+            case HoldSocket():
+                self._on_hold(worker, item)
+            case MessagesTaken():
+                request = self._owned(worker, item.id, item.attempt)
+                if request.connection is not None:
+                    request.connection.messages_taken(item.count)
+            case HandOver():
+                request = self._owned(worker, item.id, item.attempt)
+                if request.connection is not None:
+                    request.connection.hand_over(item)
 
     def _owned(self, worker: Incarnation, request_id: int, attempt: int) -> ClientRequest:
         request = worker.outstanding.get(request_id)
@@ -217,6 +231,13 @@ class WorkerMessages:
             tell(True)
         else:
             connection.watch(worker.worker_id, tell)
+
+    def _on_hold(self, worker: Incarnation, item: HoldSocket) -> None:
+        request = self._owned(worker, item.id, item.attempt)
+        if len(item.state) > HELD_STATE_BYTES or len(item.extensions) > 256 or worker.worker_id < 0:
+            raise IllFormedMessageError(f"{len(item.state)} bytes of a WebSocket's state")
+        if request.connection is not None:
+            request.connection.hold(request, item)
 
     def _on_parked(self, worker: Incarnation, item: Parked) -> None:
         """Credit for as many others, while there are rows; it ends with the parked request."""

@@ -26,9 +26,13 @@ from was.ipc.messages import (
     AbortResponse,
     BodyPull,
     EarlyHints,
+    HandOver,
+    HoldSocket,
+    MessagesTaken,
     Request,
     Response,
     ResponseChunk,
+    Resumed,
 )
 from was.worker.application_calls import outside
 
@@ -110,6 +114,15 @@ class Exchange(msgspec.Struct, eq=False):
         """After a 101: what is read from here on is what the client sends, until it ends that."""
         self._is_body_complete = False
         self._rest = b""
+
+    def take_resumed(self) -> Resumed | None:
+        """For a WebSocket that the listener has held: what was kept for who goes on with it."""
+        return self._client.take_resumed(self.request.id)
+
+    def tell_of_socket(self, item: HoldSocket | MessagesTaken | HandOver) -> None:
+        """Say something of a WebSocket that the listener holds; not once the client has gone."""
+        if not self.gone:
+            self._post(item)
 
     def has_news(self) -> bool:
         """Whether more of the body has come, or never will."""
@@ -369,7 +382,16 @@ class Exchange(msgspec.Struct, eq=False):
 
     # An application may be the caller (wsgi.input): its interruption must not hit what these do.
 
-    def _post(self, item: Response | ResponseChunk | BodyPull | EarlyHints) -> None:
+    def _post(
+        self,
+        item: Response
+        | ResponseChunk
+        | BodyPull
+        | EarlyHints
+        | HoldSocket
+        | MessagesTaken
+        | HandOver,
+    ) -> None:
         outside(self.proof, self._client.post, self.channel, item)
 
     @property

@@ -34,6 +34,7 @@ from was.ipc.messages import (
     Response,
     ResponseChunk,
     ResponseWindow,
+    Resumed,
     StopListening,
     ToListener,
     ToListenerItem,
@@ -145,6 +146,9 @@ class QueueClient:
         self._to_park: deque[Exchange] = deque()
         self._slots = slots
         self.connections: ConnectionContexts | None = None
+        # What was said of WebSockets that were held, by request; taken out by who goes on with it.
+        self._resumed: dict[int, Resumed] = {}
+        self._most_resumed = 64
         self._is_stopping = False
         self._is_drained_told = False
 
@@ -270,6 +274,8 @@ class QueueClient:
                     self.connections.closed(
                         channel.epoch, item.connection_id, by_client=item.by_client
                     )
+            case Resumed():
+                self._keep_resumed(item)
             case StopListening():
                 self._stop_listening(item.drain)
             case AcknowledgeBye():
@@ -277,6 +283,20 @@ class QueueClient:
                 self._on_drained()
             case Request():
                 raise AssertionError("taken in by receive()")
+
+    def _keep_resumed(self, item: Resumed) -> None:
+        resumed = self._resumed
+        resumed[item.id] = item
+        if len(resumed) > self._most_resumed:
+            # Requests that a module has answered before anybody asked.
+            for request_id in list(resumed):
+                if request_id != item.id and request_id not in self._exchanges:
+                    resumed.pop(request_id, None)
+            self._most_resumed = 2 * len(resumed) + 64
+
+    def take_resumed(self, request_id: int) -> Resumed | None:
+        """What the listener said of a WebSocket that it has held, once. Any thread."""
+        return self._resumed.pop(request_id, None)
 
     def _stop_listening(self, drain: bool) -> None:
         # What no thread has begun goes back: another worker takes it.

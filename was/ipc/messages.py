@@ -14,6 +14,8 @@ The order of a request's messages, as the listener sees it:
     Request ─▶   Response(more=False)                                 the usual case: one each way
     Request ─▶   Response(more=True)  ResponseChunk(more=True)*  ResponseChunk(more=False)
     Request ─▶   Response(status=101, more=True), then bytes both ways: ResponseChunk and BodyChunk
+    Request ─▶   HoldSocket  Response(status=101) …  HandOver  END, and to the next worker:
+    Resumed  Request ─▶   HoldSocket  Response(status=101) …
     BodyChunk*   only after a BodyPull grants them; CancelRequest at any time after Request
     the message with more=False, or AbortResponse, is the END: it returns the slot's credit
 
@@ -34,6 +36,9 @@ CHUNK_BYTES = 128 * 1024
 
 # What a worker may send of one response before the listener acknowledges (ResponseWindow), bytes.
 RESPONSE_WINDOW_BYTES = 512 * 1024
+
+# The most that the application of a WebSocket may have kept for its successor, bytes.
+HELD_STATE_BYTES = 64 * 1024
 
 
 class _Data(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -109,6 +114,18 @@ class ConnectionClosed(_Data, frozen=True, tag=7):
 
     connection_id: int
     by_client: bool
+
+
+class Resumed(_Data, frozen=True, tag=8):
+    """The Request that comes next is a WebSocket that the listener has held: see HoldSocket.
+
+    Answered with 101 it goes on, and its client sees none of that; any other answer closes it.
+    """
+
+    id: int
+    state: bytes  # what its application stored last
+    extensions: str  # as they were agreed upon in the handshake
+    is_interrupted: bool  # its worker ended without handing it over
 
 
 # ── worker → listener ───────────────────────────────────────────────────────────────────────────
@@ -217,6 +234,36 @@ class WatchConnection(_Data, frozen=True, tag=29):
     connection_id: int
 
 
+class HoldSocket(_Data, frozen=True, tag=30):
+    """Keep this WebSocket when the worker ends. Before its 101; later for another state.
+
+    From the 101 on the listener hands over whole messages of the client's, answers its pings, and
+    keeps each message until it was taken (MessagesTaken).
+    """
+
+    id: int
+    attempt: int
+    state: bytes  # for the application that goes on with it, at most HELD_STATE_BYTES
+    extensions: str  # the value of Sec-WebSocket-Extensions, "" = none
+    limit_bytes: int  # of one message, as it crosses the wire
+
+
+class MessagesTaken(_Data, frozen=True, tag=31):
+    """The application has taken `count` more messages: nobody is given them again."""
+
+    id: int
+    attempt: int
+    count: int
+
+
+class HandOver(_Data, frozen=True, tag=32):
+    """The END that follows is that of the request here: the WebSocket goes to another worker."""
+
+    id: int
+    attempt: int
+    is_interrupted: bool = False  # its application failed as it was to let go of it
+
+
 ToWorkerItem: TypeAlias = (
     Request
     | BodyChunk
@@ -225,6 +272,7 @@ ToWorkerItem: TypeAlias = (
     | StopListening
     | AcknowledgeBye
     | ConnectionClosed
+    | Resumed
 )
 ToListenerItem: TypeAlias = (
     Hello
@@ -237,6 +285,9 @@ ToListenerItem: TypeAlias = (
     | Parked
     | EarlyHints
     | WatchConnection
+    | HoldSocket
+    | MessagesTaken
+    | HandOver
 )
 
 

@@ -13,7 +13,8 @@ Row: eight 64-bit words. Word 0 is the proof, one aligned store: id << 11 | atte
 STARTED is stored before the first notification that may run code not ours. The rest are hints for
 display: word 1 = number of the notification << 17 | is post << 16 | module, word 2 =
 time.monotonic_ns of STARTED, words 3 to 7 a note of what foreign library is being called, as text;
-none if word 3 is 0.
+none if word 3 is 0. Of a WebSocket that the listener holds, word 7 is how many messages its
+application has taken, stored before it has them: proof, as word 0 is.
 
 Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
 table of module names, written once at load.
@@ -27,6 +28,7 @@ import os
 import struct
 import sys
 from enum import IntEnum
+from sys import byteorder
 
 __all__ = [
     "RequestState",
@@ -45,6 +47,7 @@ HEADER_WORDS = 8
 FINISHED_WORD = 3
 NOTE_WORD = 3
 NOTE_BYTES = (ROW_WORDS - NOTE_WORD) * 8
+TAKEN_WORD = 7
 NAME_BYTES = 48
 MAX_NAMES = 64
 
@@ -80,7 +83,7 @@ class RequestState(IntEnum):
 class Row:
     """One row as read: the request it speaks of, and how far that one has come."""
 
-    __slots__ = ("attempt", "id", "module", "note", "notification", "started_ns", "state")
+    __slots__ = ("attempt", "id", "module", "note", "notification", "started_ns", "state", "taken")
 
     def __init__(self, words: tuple[int, ...], note: bytes = b"") -> None:
         proof = words[0]
@@ -92,6 +95,7 @@ class Row:
         self.module = words[1] & 0xFFFF
         self.started_ns = words[2]
         self.note = note.split(b"\0", 1)[0].decode("utf-8", "replace")
+        self.taken = int.from_bytes(note[(TAKEN_WORD - NOTE_WORD) * 8 :], byteorder)
 
 
 def hint_of(notification: int, module: int, is_post: bool) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from was.errors import LocalProtocolError
 from was.worker.application_calls import outside
 from was.worker.asgi.fields import encode
+from was.worker.asgi.holding import EXTENSION, Holding
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
 from was.worker.asgi.scope import request_scope, was_extension
 from was.worker.asgi.websocket_cycle import (
@@ -29,14 +30,14 @@ from was.worker.asgi.websocket_cycle import (
     SocketState,
     WebSocketCycle,
 )
-from was.worker.exchange import ClientGoneError
+from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.response import REASONS
 from was.worker.websocket.frames import CLOSED, OPEN, Frames, choose_extensions
 
 if TYPE_CHECKING:
+    from was.ipc.messages import Resumed
     from was.worker.asgi.hosted import HostedApplication
     from was.worker.asgi.loop import LoopThread
-    from was.worker.asgi.plain_exchange import AsyncExchange
     from was.worker.asgi.sockets import OpenSockets
     from was.worker.context import HttpContext
     from was.worker.websocket.handshake import Handshake
@@ -53,9 +54,16 @@ NORMAL, GOING_WRONG, RESTART = 1000, 1011, 1012
 class SocketSettings:
     """system.webServer/webSocket."""
 
-    __slots__ = ("is_enabled", "ping_interval_s", "receive_limit_bytes")
+    __slots__ = ("is_enabled", "may_be_held", "ping_interval_s", "receive_limit_bytes")
 
-    def __init__(self, is_enabled: bool, receive_limit_bytes: int, ping_interval_s: float) -> None:
+    def __init__(
+        self,
+        is_enabled: bool,
+        receive_limit_bytes: int,
+        ping_interval_s: float,
+        may_be_held: bool,
+    ) -> None:
+        self.may_be_held = may_be_held
         self.is_enabled = is_enabled
         self.receive_limit_bytes = receive_limit_bytes  # of one message, unfolded
         self.ping_interval_s = ping_interval_s  # 0 = none
@@ -69,6 +77,9 @@ class WebSocketRun(RequestRun):
         "_frames",
         "_handshake",
         "_has_connected",
+        "_has_returned",
+        "_holding",
+        "_left_at",
         "_left_bytes",
         "_pongs",
         "_settings",
@@ -79,7 +90,7 @@ class WebSocketRun(RequestRun):
     def __init__(
         self,
         context: HttpContext,
-        exchange: AsyncExchange,
+        exchange: Exchange,
         hosted: HostedApplication,
         loop: LoopThread,
         *,
@@ -87,6 +98,7 @@ class WebSocketRun(RequestRun):
         handshake: Handshake,
         settings: SocketSettings,
         sockets: OpenSockets,
+        resumed: Resumed | None,
     ) -> None:
         super().__init__(context, exchange, hosted, loop, can_end_here=can_end_here)
         self._cycle = WebSocketCycle()
@@ -95,7 +107,12 @@ class WebSocketRun(RequestRun):
         self._sockets = sockets
         self._frames: Frames | None = None
         self._has_connected = False
-        self._left_bytes = b""  # of a frame that did not go whole
+        self._has_returned = False
+        self._holding: Holding | None = None
+        if settings.may_be_held:
+            self._holding = Holding(exchange, settings.receive_limit_bytes, resumed)
+        self._left_bytes = b""  # frames that did not go whole, of which
+        self._left_at = 0  # so many bytes have gone
         self._pongs = 0
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -106,7 +123,13 @@ class WebSocketRun(RequestRun):
             self.context, "websocket", "wss" if is_secure else "ws", self.hosted.state
         )
         scope["subprotocols"] = self._handshake.subprotocols
-        scope["extensions"] = {"was": was_extension(self.context), "websocket.http.response": {}}
+        extensions: dict[str, Any] = {"was": was_extension(self.context)}
+        holding = self._holding
+        if holding is not None:
+            extensions[EXTENSION] = holding.scope_extension()
+        if holding is None or not holding.is_resumed:
+            extensions["websocket.http.response"] = {}
+        scope["extensions"] = extensions
         return scope
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
@@ -118,17 +141,25 @@ class WebSocketRun(RequestRun):
                 self.context.is_cut = True
                 return
             raise LocalProtocolError(f"the application returned in state {self._cycle.state.name}")
-        self._begin_close(NORMAL, "")
+        if not self._is_leaving:
+            self._begin_close(NORMAL, "")
 
     def failed(self, error: BaseException) -> None:
         """The client is told 1011 where it has a WebSocket."""
         super().failed(error)
         if self._frames is not None and not self.exchange.gone and not self.exchange.is_overdue:
             self.context.is_cut = False
-            self._begin_close(GOING_WRONG, "")
+            if self._holding is not None and self._is_leaving:
+                self._holding.is_interrupted = True
+            else:
+                self._begin_close(GOING_WRONG, "")
 
     def returned(self) -> None:
-        """An open WebSocket ends with its closing handshake."""
+        """An open WebSocket ends with its closing handshake, or goes to another worker."""
+        self._has_returned = True
+        self._let_go()
+        if self.is_over:
+            return
         if self._frames is None or self.exchange.gone or self._frames.state == CLOSED:
             self.end()
 
@@ -138,13 +169,35 @@ class WebSocketRun(RequestRun):
             timer.cancel()
         self._timers = []
         self._sockets.discard(self)
+        if self._holding is not None:
+            self._holding.close()
         if self.exchange.gone:
             self.context.is_cut = True
         super().end()
 
     def go_away(self) -> None:
         """The worker is being replaced."""
-        self._begin_close(RESTART, "service restart")
+        holding, frames = self._holding, self._frames
+        if holding is None or frames is None or frames.state != OPEN or self.is_over:
+            self._begin_close(RESTART, "service restart")
+        else:
+            holding.is_leaving = True
+            self.wake()
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether another worker is to go on with it."""
+        holding, frames = self._holding, self._frames
+        if holding is None or frames is None:
+            return False
+        return holding.is_leaving and frames.state == OPEN
+
+    def _let_go(self) -> None:
+        """Hand it over once the application has returned and all that it said has left."""
+        if self._has_returned and self._is_leaving and self._has_left() and not self.is_over:
+            assert self._holding is not None
+            self._holding.hand_over()
+            self.end()
 
     def _begin_close(self, code: int, reason: str) -> None:
         frames = self._frames
@@ -162,10 +215,17 @@ class WebSocketRun(RequestRun):
         if not self._has_connected:
             self._has_connected = True
             return {"type": "websocket.connect"}
+        holding = self._holding
+        if holding is not None and not self._can_receive():
+            holding.tell_taken()
         await self.wait(self._can_receive)
         frames = self._frames
+        if self._is_leaving:
+            return {"type": "websocket.disconnect", "code": RESTART, "reason": "service restart"}
         if frames is not None and frames.messages:
             message = frames.take()
+            if holding is not None:
+                holding.took()
             if frames.waiting_bytes < HELD_BYTES:
                 outside(self.context.proof, self.has_news)
             if isinstance(message, str):
@@ -179,7 +239,9 @@ class WebSocketRun(RequestRun):
         frames = self._frames
         if self.is_over or self.exchange.gone:
             return True
-        return frames is not None and bool(frames.messages or frames.state != OPEN)
+        return frames is not None and bool(
+            frames.messages or frames.state != OPEN or self._is_leaving
+        )
 
     # ── send ────────────────────────────────────────────────────────────────────────────────────
 
@@ -225,6 +287,11 @@ class WebSocketRun(RequestRun):
         response.content_length = fields.content_length
 
     def _refuse(self) -> None:
+        if self._holding is not None and self._holding.is_resumed:
+            # Its client has a WebSocket already, and is told in one.
+            self._accept()
+            self._begin_close(self._cycle.code, self._cycle.reason)
+            return
         self.context.response.set_status(403)
         self.end()
 
@@ -244,7 +311,13 @@ class WebSocketRun(RequestRun):
     def _accept(self) -> None:
         """101: from here on the exchange carries frames."""
         context, cycle, handshake = self.context, self._cycle, self._handshake
-        extensions, text = choose_extensions(handshake.extensions)
+        holding = self._holding
+        if holding is None:
+            extensions, text = choose_extensions(handshake.extensions)
+        else:
+            extensions, text = holding.begin(handshake.extensions)
+            if not holding.is_wanted:
+                self._holding = None
         own = [(b"Sec-WebSocket-Accept", handshake.accept.encode())]
         if cycle.subprotocol:
             own.append((b"Sec-WebSocket-Protocol", cycle.subprotocol.encode()))
@@ -273,6 +346,10 @@ class WebSocketRun(RequestRun):
         frames = self._frames
         if frames is None or self.is_over:
             return
+        if self._is_leaving:
+            self._write()
+            self._let_go()
+            return  # what comes now is the next worker's
         try:
             while frames.state != CLOSED and frames.waiting_bytes < HELD_BYTES:
                 if len(frames.out) > 64:
@@ -298,14 +375,19 @@ class WebSocketRun(RequestRun):
         assert frames is not None
         if exchange.gone:
             frames.out.clear()
-            self._left_bytes = b""
+            self._left_bytes, self._left_at = b"", 0
             return
         while (self._left_bytes or frames.out) and exchange.is_writable():
-            data = self._left_bytes
+            data, at = self._left_bytes, self._left_at
             if not data:
                 data = b"".join(frames.out) if len(frames.out) > 1 else frames.out[0]
                 frames.out.clear()
-            block, self._left_bytes = data[:BLOCK_BYTES], data[BLOCK_BYTES:]
+            block = data[at : at + BLOCK_BYTES]
+            self._left_at = at + BLOCK_BYTES
+            # By position: what is left is copied for no block of it.
+            self._left_bytes = data if self._left_at < len(data) else b""
+            if not self._left_bytes:
+                self._left_at = 0
             try:
                 self.context.exchange.write(block)
             except ClientGoneError:

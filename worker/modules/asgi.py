@@ -165,6 +165,7 @@ class AsgiHandler(HttpModule):
             section is not None and bool(section["enabled"]),
             int(str(section["receiveBufferLimit"])) if section is not None else 0,
             float(str(section["pingInterval"])) if section is not None else 0.0,
+            section is not None and bool(section["hold"]),
         )
         # What runs for a plan, once it has started; plans are made anew with the configuration.
         self._ready: dict[HandlerPlan | None, HostedApplication] = {}
@@ -223,6 +224,10 @@ class AsgiHandler(HttpModule):
             except BadHandshakeError as error:
                 _refuse_handshake(context, error)
                 return None
+            resumed = exchange.take_resumed()
+            if resumed is not None and not self._sockets.may_be_held:
+                context.response.set_status(503)  # by now nobody is to be held here
+                return None
             return self._make_socket(
                 context,
                 exchange,
@@ -232,6 +237,7 @@ class AsgiHandler(HttpModule):
                 handshake=handshake,
                 settings=self._sockets,
                 sockets=self._loop.sockets,
+                resumed=resumed,
             )
         return self._make_run(context, exchange, hosted, self._loop, can_end_here=can_end_here)
 

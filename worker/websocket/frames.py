@@ -23,7 +23,7 @@ from wsproto.events import (
 from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.utilities import LocalProtocolError
 
-__all__ = ["CLOSED", "CLOSING", "OPEN", "Frames", "choose_extensions"]
+__all__ = ["CLOSED", "CLOSING", "OPEN", "Frames", "agreed_extensions", "choose_extensions"]
 
 OPEN, CLOSING, CLOSED = 0, 1, 2
 
@@ -34,18 +34,33 @@ NO_STATUS = 1005
 STEP_BYTES = 4096
 
 
-def choose_extensions(offers: list[str]) -> tuple[list[Extension], str]:
-    """permessage-deflate if it is offered (RFC 7692): the extension, and the field's value."""
+def choose_extensions(
+    offers: list[str], *, keeps_context: bool = True
+) -> tuple[list[Extension], str]:
+    """permessage-deflate if it is offered (RFC 7692): the extension, and the field's value.
+
+    `keeps_context=False`: each message is folded by itself, whoever reads or writes it
+    (*_no_context_takeover, which a server may ask for without an offer: 7.1.1).
+    """
     for offer in offers:
         if offer.split(";")[0].strip().lower() != PerMessageDeflate.name:
             continue
-        deflate = PerMessageDeflate()
+        deflate = PerMessageDeflate(not keeps_context, None, not keeps_context)
         accepted = deflate.accept(offer)
         if accepted is None or accepted is False:
             continue
         parameters = f"; {accepted}" if isinstance(accepted, str) and accepted else ""
         return [deflate], PerMessageDeflate.name + parameters
     return [], ""
+
+
+def agreed_extensions(text: str) -> list[Extension]:
+    """What `choose_extensions` has chosen once, from the field's value."""
+    if not text:
+        return []
+    deflate = PerMessageDeflate()
+    deflate.finalize(text)
+    return [deflate]
 
 
 class Frames:

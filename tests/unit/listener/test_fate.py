@@ -11,7 +11,7 @@ from was.listener.request import ClientRequest, Progress
 def request(method="GET", *, progress=Progress.SENT, replay="safe", attempt=1, blamed=0):
     pool = SimpleNamespace(settings=SimpleNamespace(replay=replay, max_replays=1, poison_crashes=2))
     head = SimpleNamespace(method=method, size=50)
-    made = ClientRequest(1, object(), head, pool, 1, "/", 0.0, 0.0, 50)
+    made = ClientRequest(1, SimpleNamespace(held=None), head, pool, 1, "/", 0.0, 0.0, 50)
     made.progress = progress
     made.attempt = attempt
     made.blamed = blamed
@@ -47,6 +47,14 @@ def test_started_is_repeated_only_as_the_pool_allows(replay, method, fate):
 def test_a_response_partly_sent_is_cut():
     """Bytes with the client cannot be taken back: the connection is cut, whatever the method."""
     assert decide_fate(request(progress=Progress.RESPONDING), has_started=True) is Fate.CUT
+
+
+@pytest.mark.parametrize(("can_go_on", "fate"), [(True, Fate.RESUMED), (False, Fate.CUT)])
+def test_a_websocket_that_is_held_goes_on(can_go_on, fate):
+    """Unless half of something was said to its client."""
+    open_socket = request(progress=Progress.RESPONDING)
+    open_socket.connection.held = SimpleNamespace(can_go_on=can_go_on)
+    assert decide_fate(open_socket, has_started=True) is fate
 
 
 def test_a_request_nobody_waits_for_is_forgotten():

@@ -1,0 +1,155 @@
+"""WebSockets that outlive their workers, with a real server and a client that is not ours."""
+
+import json
+import os
+import signal
+import time
+from contextlib import ExitStack
+
+import pytest
+from harness.home import Pool
+from harness.server import wait_for
+from support.running import asgi_config, place, run_server
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+HOLD = '<webSocket hold="true" />'
+ELEMENTS = {"failure": {"rapidFailProtection": "false"}}
+
+
+def config(sections=HOLD, attributes=None, **requests):
+    elements = {**ELEMENTS, **({"requests": requests} if requests else {})}
+    pool = Pool("Pool", attributes or {}, elements)
+    return asgi_config("keeps_sockets:application", pool=pool, sections=sections)
+
+
+@pytest.fixture
+def running():
+    with run_server(config(), place("keeps_sockets.py")) as running:
+        running.allow("worker_died")
+        yield running
+
+
+def url(running, query=""):
+    return f"ws://127.0.0.1:{running.port()}/?{query}"
+
+
+def ask(client, text):
+    client.send(text)
+    return json.loads(client.recv(10))
+
+
+def closed(client):
+    for _ in range(1000):
+        try:
+            client.recv(20)
+        except ConnectionClosed as error:
+            return error.rcvd.code if error.rcvd else 1006
+    raise AssertionError("it never closes")
+
+
+def recycle(running):
+    assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
+
+
+@pytest.mark.parametrize("compression", ["deflate", None])
+def test_a_recycle_is_not_noticed(running, compression):
+    """Nobody is closed; the new worker goes on with what the old one had stored, and answers."""
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(connect(url(running), compression=compression)) for _ in range(20)
+        ]
+        old = {ask(client, "first")["pid"] for client in clients}
+        for _ in range(2):
+            recycle(running)
+        wait_for("the end of the old", lambda: not old & set(running.server.processes()))
+        for client in clients:
+            said = ask(client, "second")
+            assert said["heard"] == ["first", "second"]
+            assert said["how"] == "resumed"
+            assert said["pid"] not in old
+
+
+def test_a_killed_worker_is_survived(running):
+    """Messages it had not taken go to the next worker, the one it was at does not: once at most."""
+    with connect(url(running)) as client, connect(url(running)) as other:
+        old = ask(client, "first")["pid"]
+        ask(other, "first")
+        client.send("sleep 60")
+        client.send("after")
+        time.sleep(0.3)  # it is at it
+        os.kill(old, signal.SIGKILL)
+        said = json.loads(client.recv(10))
+        assert said == {"pid": said["pid"], "heard": ["first", "after"], "how": "interrupted"}
+        assert said["pid"] != old
+        assert ask(other, "more")["heard"] == ["first", "more"]
+
+
+def test_a_message_that_kills_is_not_repeated(running):
+    """It kills one worker; its socket and the others go on. After three such it is given up."""
+    with connect(url(running)) as client, connect(url(running)) as other:
+        for _ in range(3):
+            client.send("kill")
+            assert ask(client, "well")["how"] == "interrupted"
+        client.send("kill")
+        assert closed(client) == 1011
+        assert ask(other, "well")["heard"] == ["well"]
+
+
+def test_a_message_to_the_client_that_was_cut_cuts(running):
+    """Half of it has left: nobody can say the rest."""
+    with (
+        connect(url(running), max_size=None, compression=None) as client,
+        connect(url(running)) as other,
+    ):
+        ask(other, "first")
+        client.send("half")
+        assert closed(client) == 1006
+        assert ask(other, "well")["heard"] == ["first", "well"]
+
+
+def test_nothing_to_go_on_with(running):
+    """Who stored nothing gets 1012; who refuses, or fails, is closed with that."""
+    with ExitStack() as stack:
+        clients = {
+            query: stack.enter_context(connect(url(running, query)))
+            for query in ("unheld", "refuse", "fail")
+        }
+        running.allow("application_error")
+        for client in clients.values():
+            ask(client, "first")
+        recycle(running)
+        assert {q: closed(c) for q, c in clients.items()} == {
+            "unheld": 1012,
+            "refuse": 4003,
+            "fail": 1011,
+        }
+
+
+def test_last_words(running):
+    """Told that its worker goes, the application says and stores what it has left."""
+    with connect(url(running, "last%20words")) as client:
+        ask(client, "first")
+        recycle(running)
+        assert client.recv(10) == "see you"
+        assert ask(client, "second")["heard"] == ["first", "last words", "second"]
+
+
+def test_no_worker_in_time():
+    """Pings are answered meanwhile; after queueTimeLimit, or when the pool stops, 1012."""
+    with (
+        run_server(config(queueTimeLimit="00:00:02"), place("keeps_sockets.py")) as running,
+        connect(url(running)) as client,
+        connect(url(running)) as other,
+    ):
+        running.allow("worker_died", "worker_start_failed")
+        ask(client, "first")
+        old = ask(other, "first")["pid"]
+        (running.folder() / "keeps_sockets.py").write_text("import time\ntime.sleep(60)\n")
+        os.kill(old, signal.SIGKILL)
+        began = time.monotonic()
+        assert client.ping().wait(1.5)
+        other.send("x" * 1000)
+        assert closed(client) == 1012
+        assert time.monotonic() - began > 1.5
+        assert closed(other) == 1012
