@@ -1,4 +1,4 @@
-"""HeldSocket: a WebSocket that outlives its worker (decision 0048).
+"""HeldSocket: a WebSocket that outlives its worker (decision 0049).
 
 It stands where Upgraded stands for others. What the client sends is taken apart into messages; a
 worker is given whole ones, and each stays here until its application has taken it. When the worker

@@ -28,7 +28,6 @@ import os
 import struct
 import sys
 from enum import IntEnum
-from sys import byteorder
 
 __all__ = [
     "RequestState",
@@ -95,7 +94,7 @@ class Row:
         self.module = words[1] & 0xFFFF
         self.started_ns = words[2]
         self.note = note.split(b"\0", 1)[0].decode("utf-8", "replace")
-        self.taken = int.from_bytes(note[(TAKEN_WORD - NOTE_WORD) * 8 :], byteorder)
+        self.taken = int.from_bytes(note[(TAKEN_WORD - NOTE_WORD) * 8 :], sys.byteorder)
 
 
 def hint_of(notification: int, module: int, is_post: bool) -> int:

@@ -1,4 +1,4 @@
-"""Holding: a WebSocket that goes on in another worker when this one ends (decision 0048).
+"""Holding: a WebSocket that goes on in another worker when this one ends (decision 0049).
 
 The application opts in by storing a state before it accepts. The listener keeps the client's
 socket, that state, and each message until the application has taken it: `took` says so in the
