@@ -152,6 +152,7 @@ class WorkerHost:
         )
         client.threads = threads
         self._server.limits.invite(threads.welcome)
+        self._server.http.watch = threads.watch
         client.serve_contexts_of_connections(self._server.http.connections)
         self._server.http.running_requests = lambda: describe(
             client.exchanges, self._server.module_names

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.cache_data import CacheSpecificData
     from was.worker.cache_keys import CacheKey
+    from was.worker.descriptor_watch import DescriptorWatch
     from was.worker.metadata import MetadataInfo
     from was.worker.tokens import HttpTokenEntry, Token
 
@@ -76,6 +77,8 @@ class HttpServer:
         self.events = GlobalEvents()
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
+        # What waits without a thread; None: there is no thread that would look after it.
+        self.watch: DescriptorWatch | None = None
         # Has the host's thread look at what it waits for again.
         self.wake: Callable[[], None] = lambda: None
         # Whether an application has this configuration path.

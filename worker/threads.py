@@ -34,11 +34,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from was.ipc.channel import WorkerPoller
 from was.log import log_exception
+from was.worker.descriptor_watch import DescriptorWatch
 from was.worker.guest_leader import GUEST_HAND_OVER_S, GuestWatch
 from was.worker.monitor import Monitor
 
@@ -101,8 +103,16 @@ class RequestThreads:
         self._usual_s = 0.0
         self._is_usually_slow = False
         self._calls: deque[Callable[[], None]] = deque()
+        # Requests that went on without a thread, and need one again.
+        self._returning: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.poller = WorkerPoller(self._wake_fd)
+        self.poller = poller = WorkerPoller(self._wake_fd)
+        self.watch = DescriptorWatch(
+            lambda fd: self.call(lambda: poller.add_descriptor(fd)),
+            self.posted,
+            self._go_on,
+            self.give_up_lead,
+        )
         self._monitor = Monitor(self)
         self._is_stopped = False
         self._guest: Guest | None = None
@@ -140,12 +150,17 @@ class RequestThreads:
     def close(self) -> None:
         """Give the eventfds back; nobody may post any more."""
         self._monitor.close()
+        self.watch.close()
         os.close(self._wake_fd)
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the leader call `function` between two turns: the way to touch the channels."""
         self._calls.append(function)
         self._ring()
+
+    def _go_on(self, work: Callable[[], None]) -> None:
+        self._returning.append(work)
+        self.posted()
 
     # ── from threads that post ──────────────────────────────────────────────────────────────────
 
@@ -242,7 +257,7 @@ class RequestThreads:
                     # Made leader again between leaving the loop and here: go round.
                     continue
                 self._idle.append(me)
-            if self._client.inbox and self._is_sleeping:
+            if (self._client.inbox or self._returning) and self._is_sleeping:
                 # The leader had nobody to lead in its place while it ran what waits.
                 self._ring()
 
@@ -250,6 +265,8 @@ class RequestThreads:
         """Lead until deposed or stopped."""
         client = self._client
         inbox = client.inbox
+        returning = self._returning
+        watch = self.watch
         while True:
             is_empty = client.flush()
             if self._calls:
@@ -258,7 +275,9 @@ class RequestThreads:
             if self._is_lead_wanted and self._lend(me):
                 return
             received = client.receive()
-            if inbox and self._can_promote():
+            if watch.is_used:
+                watch.look()
+            if (inbox or returning) and self._can_promote():
                 if self._is_usually_slow:
                     with self._mutex:
                         self._promote()
@@ -273,8 +292,13 @@ class RequestThreads:
             self._is_sleeping = True
             # A post between the flush above and this line did not ring: look once more.
             # So does a request that waits for a thread which has just become idle.
-            if not (client.has_posts() or self._calls or (inbox and self._can_promote())):
-                self.poller.wait(WAIT_MS if is_empty else UNSENT_WAIT_MS)
+            if not (
+                client.has_posts()
+                or self._calls
+                or watch.has_posts
+                or ((inbox or returning) and self._can_promote())
+            ):
+                self.poller.wait(watch.wait_ms(WAIT_MS if is_empty else UNSENT_WAIT_MS))
             self._is_sleeping = False
 
     def _run_inline(self, me: _Thread) -> bool:
@@ -283,13 +307,19 @@ class RequestThreads:
         Comes back after a request that took long, so that its answer and the others' leave.
         """
         inbox = self._client.inbox
+        returning = self._returning
         run = self._run
         perf_counter = time.perf_counter
         mutex = self._mutex
         start = perf_counter()
         while True:
+            work: Callable[[], None] | None = None
+            exchange: Exchange | None = None
             try:
-                exchange = inbox.popleft()
+                if returning:
+                    work = returning.popleft()
+                else:
+                    exchange = inbox.popleft()
             except IndexError:  # a follower was quicker
                 return True
             self._since = start
@@ -297,7 +327,10 @@ class RequestThreads:
             # After the line above: the monitor sets the flag false, then looks at `_is_running`.
             if not self._monitor.is_awake:
                 self._monitor.wake()
-            run(exchange)
+            if exchange is not None:
+                run(exchange)
+            elif work is not None:
+                work()
             with mutex:
                 leads = self._leader is me
                 if leads:
@@ -306,21 +339,22 @@ class RequestThreads:
             elapsed = end - start
             start = end
             self._usual_s += (elapsed - self._usual_s) * 0.125
-            if not leads or elapsed > USUALLY_FAST_S or not inbox:
+            if not leads or elapsed > USUALLY_FAST_S or not (inbox or returning):
                 self._is_usually_slow = self._usual_s > USUALLY_SLOW_S
                 return leads
 
     def _follow(self) -> None:
         """Not the leader: run what waits. Somebody else receives and sends meanwhile."""
         inbox = self._client.inbox
+        returning = self._returning
         while True:
             self.posted()
             try:
-                exchange = inbox.popleft()
+                work = returning.popleft() if returning else partial(self._run, inbox.popleft())
             except IndexError:
                 return
             start = time.perf_counter()
-            self._run(exchange)
+            work()
             self._usual_s += (time.perf_counter() - start - self._usual_s) * 0.125
             self._is_usually_slow = self._usual_s > (
                 USUALLY_FAST_S if self._is_usually_slow else USUALLY_SLOW_S
@@ -367,18 +401,20 @@ class RequestThreads:
             while self._calls:
                 self._calls.popleft()()
         client.receive()
+        if self.watch.is_used:
+            self.watch.look()
         others = self._run_for_guest(guest)
         if not self._enter_channels():
             return None
-        if others:
-            self._hand_out(others)
+        if others or self._returning:
+            self._hand_out(others + len(self._returning))
         is_empty = client.flush()
         self._since = inf
         self._is_running = True
         self._is_sleeping = True
-        if self._calls or client.is_owed_a_turn():
+        if self._calls or self.watch.has_posts or client.is_owed_a_turn():
             return 0.0
-        return inf if is_empty else UNSENT_WAIT_MS / 1000
+        return min(self.watch.wait_s(), inf if is_empty else UNSENT_WAIT_MS / 1000)
 
     @property
     def is_guest_sending(self) -> bool:

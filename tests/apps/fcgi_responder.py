@@ -113,6 +113,9 @@ class Peer:
             self.send(6, number, b"begun\n")
             while not os.path.exists(todo[6:]):
                 time.sleep(0.01)
+        if todo == "large":
+            for _ in range(10):
+                self.send(6, number, b"x" * 30000)
         if todo == "halves":
             self.send(6, number, b"half")
             time.sleep(0.1)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,32 @@ def test_a_queue_has_a_limit(fast):
         assert answer.status == 503
         gate.touch()
         assert second.read().status == 200
+
+
+def test_requests_that_wait_take_no_thread(fast):
+    """Twelve of them, for one process that is busy: the worker has no more threads than before."""
+    gate = fast.folder() / "data" / "crowd"
+    _told(fast, "/coloured")
+    (worker,) = fast.workers()
+    tasks = Path(f"/proc/{worker}/task")
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(Wire(fast.port())) for _ in range(13)]
+        first.send_request(f"/coloured?until={gate}")
+        first.read_until(b"begun\n")
+        before = len(list(tasks.iterdir()))
+        for wire in others:
+            wire.send_request("/coloured")
+        assert get(fast.port(), "/plain").status == 200
+        assert len(list(tasks.iterdir())) <= before + 2
+        gate.touch()
+        assert [wire.read().status for wire in others] == [200] * 12
+
+
+def test_what_comes_slowly_is_sent_as_it_comes(fast):
+    """The first piece of an answer is not held back until the end; nor is one of 300 KB lost."""
+    answer = get(fast.port(), "/plain?large")
+    assert len(answer.text) > 300_000
+    assert answer.text.count("x") == 300_000
 
 
 def _try(port: int, path: str):

@@ -343,6 +343,11 @@ class WorkerPoller:
         with suppress(BlockingIOError):
             os.read(self._wake_fd, 8)
 
+    def add_descriptor(self, fd: int) -> None:
+        """Let the wait end when a descriptor can be read, too."""
+        self._poller.register(fd, zmq.POLLIN)
+        self.fds = (*self.fds, fd)
+
     def wait(self, timeout_ms: int) -> None:
         """Wait until something can be received or somebody rang the eventfd."""
         for ready, _ in self._poller.poll(timeout_ms):

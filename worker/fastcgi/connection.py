@@ -3,6 +3,9 @@
 Nobody owns the socket: every request's thread waits for it and for its own bell, and who wakes
 `pump`s. That reads what is there and puts each record into the inbox of its request, ringing the
 bell of those that are other threads'. What is sent goes through one buffer, record by record.
+
+A connection with one request, or none, can be watched instead: then it is read when something has
+come, and `listener` is told.
 """
 
 from __future__ import annotations
@@ -11,15 +14,21 @@ import os
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from was.worker.fastcgi import records
 from was.worker.fastcgi.records import Record, RecordError, RecordReader, RecordType
 
-__all__ = ["Connection", "Conversation"]
+if TYPE_CHECKING:
+    from was.worker.descriptor_watch import DescriptorWatch
+
+__all__ = ["NO_BELL", "Connection", "Conversation"]
 
 READ_BYTES = 65536
 # A request asks for no more body while so much waits to be sent.
 OUT_BYTES = 131072
+NO_BELL = -1  # of a request without a thread
 
 
 class Conversation:
@@ -45,6 +54,9 @@ class Connection:
         self._conversations: dict[int, Conversation] = {}
         self.is_closed = False  # the peer has ended it, or broken the protocol
         self.received = 0
+        self._watch: DescriptorWatch | None = None
+        # Told of what has come while it is watched, and of the end.
+        self.listener: Callable[[], None] | None = None
 
     def fileno(self) -> int:
         """To wait for: readable, and writable while `has_unsent`."""
@@ -78,6 +90,12 @@ class Connection:
         """Whole records to be sent by the next `flush`: few large pieces wake the peer once."""
         with self._lock:
             self._out += data
+
+    def send(self, data: bytes) -> None:
+        """Both at once."""
+        with self._lock:
+            self._out += data
+            self._flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the peer takes it."""
@@ -126,13 +144,39 @@ class Connection:
         if self.is_closed:
             rung |= {c.bell for c in self._conversations.values()}
         if len(self._conversations) > 1 or self.is_closed:
-            for bell in rung:
+            for bell in rung - {NO_BELL}:
                 os.eventfd_write(bell, 1)
 
     def is_stale(self) -> bool:
-        """Whether the peer has closed it while nobody was on it."""
+        """Whether the peer has closed it while nobody was on it. It is not watched from here on."""
+        self.unwatch()
         self.pump()
         return self.is_closed
+
+    # ── watched ─────────────────────────────────────────────────────────────────────────────────
+
+    def watch(self, watch: DescriptorWatch, listener: Callable[[], None]) -> None:
+        """Have it read when something comes, and `listener` told; until `unwatch`."""
+        self.listener = listener
+        if self._watch is None:
+            self._watch = watch
+            watch.add(self._socket.fileno(), self._has_news)
+
+    def unwatch(self) -> None:
+        """Threads read it again."""
+        self.listener = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.forget(self._socket.fileno())
+
+    def _has_news(self) -> None:
+        with self._lock:
+            self._receive()
+        listener = self.listener
+        if listener is not None:
+            listener()
+        elif self.is_closed:
+            self.unwatch()
 
     def ask_values(self, limit_s: float) -> dict[bytes, bytes]:
         """What the process says it can do; empty where it says nothing within the limit.
@@ -153,4 +197,5 @@ class Connection:
 
     def close(self) -> None:
         """End it."""
+        self.unwatch()
         self._socket.close()

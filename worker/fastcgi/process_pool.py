@@ -2,7 +2,7 @@
 
     take ──▶ Use an instance ──▶ give_back ──▶ it stays, or is to be ended
          ├─▶ Start one, and use it
-         ├─▶ Wait: come again when something was given back
+         ├─▶ Wait: queue a turn, which `serve` gives one when something was given back
          └─▶ Full (queueLength), Offline (rapidFailsPerMinute)
 
 An instance takes one request at a time, or as many as `capacity` says where its process can
@@ -17,7 +17,7 @@ from enum import Enum
 
 from was.worker.fastcgi.settings import FastCgiApplication
 
-__all__ = ["Instance", "ProcessPool", "Verdict"]
+__all__ = ["Instance", "ProcessPool", "Turn", "Verdict"]
 
 MINUTE_S = 60.0
 
@@ -43,6 +43,21 @@ class Instance:
     is_ending: bool = False
 
 
+class Turn:
+    """The place of a request in the queue for an instance, until the monotonic time `until`."""
+
+    __slots__ = ("instance", "until", "verdict")
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.instance: Instance | None = None
+        self.verdict: Verdict | None = None  # why it gets none
+
+    def ring(self) -> None:
+        """It has come, with either of the two. Called without a lock, in any thread."""
+        raise NotImplementedError
+
+
 @dataclass(slots=True)
 class ProcessPool:
     """The instances of one `fastCgi/application`."""
@@ -50,19 +65,60 @@ class ProcessPool:
     settings: FastCgiApplication
     most: int
     capacity: int = 1  # requests that one instance takes at once
-    waiting: int = 0
     generation: int = 0
     instances: dict[int, Instance] = field(default_factory=dict[int, Instance])
+    _queue: deque[Turn] = field(default_factory=deque[Turn])
     _failures: deque[float] = field(default_factory=deque[float])
     _numbers: int = 0
 
-    def take(self, now: float, *, is_waiting: bool = False) -> Instance | Verdict:
+    def take(self, now: float) -> Instance | Verdict:
         """An instance for a request (`is_new`: to be started first), or why there is none."""
-        if self._is_offline(now):
+        found = self._take(now)
+        if found is Verdict.WAIT and len(self._queue) >= self.settings.queue_length:
+            return Verdict.FULL
+        return found
+
+    def queue(self, turn: Turn) -> None:
+        """After Verdict.WAIT: be served when there is an instance, in order."""
+        self._queue.append(turn)
+
+    def leave(self, turn: Turn) -> bool:
+        """Wait no more; False: its turn has come already."""
+        if turn not in self._queue:
+            return False
+        self._queue.remove(turn)
+        return True
+
+    def serve(self, now: float) -> list[Turn]:
+        """Those whose turn has come now that something has changed; they are to be rung."""
+        served: list[Turn] = []
+        while self._queue:
+            found = self._take(now)
+            if found is Verdict.WAIT:
+                break
+            turn = self._queue.popleft()
+            if isinstance(found, Instance):
+                turn.instance = found
+            else:
+                turn.verdict = found
+            served.append(turn)
+        return served
+
+    def overdue(self, now: float) -> list[Turn]:
+        """Those who have waited long enough; they are to be rung."""
+        found: list[Turn] = []
+        while self._queue and self._queue[0].until <= now:
+            turn = self._queue.popleft()
+            turn.verdict = Verdict.WAIT
+            found.append(turn)
+        return found
+
+    def _take(self, now: float) -> Instance | Verdict:
+        if self._failures and self._is_offline(now):
             return Verdict.OFFLINE
         free = [i for i in self.instances.values() if self._is_free(i)]
         if free:
-            chosen = max(free, key=lambda i: (i.busy == 0, i.idle_since))
+            chosen = max(free, key=_usefulness) if len(free) > 1 else free[0]
             chosen.busy += 1
             chosen.served += 1
             return chosen
@@ -71,8 +127,6 @@ class ProcessPool:
             started = Instance(self._numbers, self.generation, served=1)
             self.instances[started.number] = started
             return started
-        if not is_waiting and self.waiting >= self.settings.queue_length:
-            return Verdict.FULL
         return Verdict.WAIT
 
     def _is_free(self, instance: Instance) -> bool:
@@ -129,6 +183,10 @@ class ProcessPool:
             failures.popleft()
         most = self.settings.rapid_fails_per_minute
         return bool(most) and len(failures) > most
+
+
+def _usefulness(instance: Instance) -> tuple[bool, float]:
+    return instance.busy == 0, instance.idle_since
 
 
 def _end(instances: list[Instance]) -> list[Instance]:

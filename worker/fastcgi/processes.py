@@ -8,69 +8,33 @@ a listening socket as its descriptor 0; or somebody else's, and an instance is a
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from was.worker.fastcgi.addresses import connect, connect_at_once
 from was.worker.fastcgi.connection import Connection
-from was.worker.fastcgi.process_pool import Instance, ProcessPool, Verdict
+from was.worker.fastcgi.held import Held, start
+from was.worker.fastcgi.process_pool import Instance, ProcessPool, Turn, Verdict
 from was.worker.fastcgi.settings import FastCgiApplication, remote_address
-from was.worker.gateway.inherited import inherited_environment
-from was.worker.programs.launch import Program, start_program
+from was.worker.fastcgi.waiting import NoProcessError, WaitingThread, no_process
 
-__all__ = ["Held", "NoProcessError", "Processes"]
+if TYPE_CHECKING:
+    from was.worker.descriptor_watch import DescriptorWatch
+    from was.worker.fastcgi.quick_run import QuickRun
+
+__all__ = ["Processes"]
 
 ASK_VALUES_S = 1.0
-CONNECT_S = 5.0
 WAIT_S = 0.25
+LOOK_S = 0.25
 LOOK_AT_FILE_S = 1.0
 # maxInstances="0": as many requests as this wait for a process's answer, not for a processor.
 FEWEST, PER_PROCESSOR = 4, 2
 MOST_CONNECTIONS = 10000
 MOST_MULTIPLEXED = 64
-
-Address = str | tuple[str, int]
-
-
-class NoProcessError(Exception):
-    """There is no process for a request; `verdict` says why, None: it could not be started."""
-
-    def __init__(self, verdict: Verdict | None, text: str, error: int = 0) -> None:
-        super().__init__(text)
-        self.verdict = verdict
-        self.error = error
-
-
-class Held:
-    """One process, or one connection to somebody else's."""
-
-    __slots__ = ("address", "connection", "file", "instance", "program")
-
-    def __init__(self, instance: Instance, address: Address) -> None:
-        self.instance = instance
-        self.address = address
-        self.program: Program | None = None
-        self.connection: Connection | None = None
-        self.file = b""  # its socket
-
-    def kill(self) -> None:
-        """End a process while others may still read what it has sent them."""
-        if self.program is not None:
-            self.program.kill()
-
-    def close(self) -> None:
-        """End it, and what is ours of it; once nobody waits for it any more."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-        if self.program is not None:
-            self.program.close()
-        if self.file:
-            with suppress(OSError):
-                os.unlink(self.file)
 
 
 class Processes:
@@ -83,10 +47,12 @@ class Processes:
         automatic = max(FEWEST, PER_PROCESSOR * (os.cpu_count() or 1))
         most = settings.max_instances or (automatic if self.remote is None else MOST_CONNECTIONS)
         self._pool = ProcessPool(settings, most)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._held: dict[Instance, Held] = {}
         self._dying: list[tuple[float, Held]] = []  # until when each may go on
         self._has_asked = False
+        self._quick: set[QuickRun] = set()
+        self._is_looking = False
         self._numbers = 0
         self._file_seen: object = None
         self._file_looked_at = 0.0
@@ -95,41 +61,91 @@ class Processes:
 
     # ── for one request ─────────────────────────────────────────────────────────────────────────
 
-    def acquire(self, limit_s: float, is_gone: Callable[[], bool]) -> Held:
+    def acquire(
+        self, limit_s: float, is_gone: Callable[[], bool], instance: Instance | None = None
+    ) -> Held:
         """A process with an open connection, until `release`. Raises NoProcessError.
 
-        `is_gone` is asked now and then while all are busy: whether to go on waiting.
+        `is_gone` is asked now and then while all are busy: whether to go on waiting. `instance` is
+        what `take` has given.
         """
-        deadline = time.monotonic() + limit_s
-        self._look_at_file()
+        turn = WaitingThread(time.monotonic() + limit_s)
         while True:
-            instance = self._take(deadline, is_gone)
+            if instance is None:
+                instance = self._wait(turn, is_gone)
             held = self._held.get(instance)
             if held is None:
                 held = self._start(instance)
             if self._connect(held):
                 return held
             self.release(held, is_good=False, is_failure=_has_failed(held))
+            instance = None
 
-    def _take(self, deadline: float, is_gone: Callable[[], bool]) -> Instance:
-        pool, is_waiting = self._pool, False
-        with self._changed:
-            try:
-                while True:
-                    found = pool.take(time.monotonic(), is_waiting=is_waiting)
-                    if isinstance(found, Instance):
-                        return found
-                    if found is not Verdict.WAIT:
-                        raise NoProcessError(found, _TEXTS[found])
-                    if not is_waiting:
-                        is_waiting = True
-                        pool.waiting += 1
-                    self._changed.wait(WAIT_S)
-                    if time.monotonic() >= deadline or is_gone():
-                        raise NoProcessError(Verdict.WAIT, _TEXTS[Verdict.WAIT])
-            finally:
-                if is_waiting:
-                    pool.waiting -= 1
+    def take(self, turn: Turn) -> Instance | None:
+        """An instance for a request; None: `turn` will ring. Raises NoProcessError.
+
+        It may have neither process nor connection: see `held_at_once` and `acquire`.
+        """
+        self._look_at_file()
+        with self._lock:
+            found = self._pool.take(time.monotonic())
+            if found is Verdict.WAIT:
+                self._pool.queue(turn)
+                return None
+        if isinstance(found, Verdict):
+            raise no_process(found)
+        return found
+
+    def leave(self, turn: Turn) -> bool:
+        """Wait no more; False: the turn has come already."""
+        with self._lock:
+            return self._pool.leave(turn)
+
+    def end_overdue_turns(self) -> None:
+        """Tell those who have waited long enough."""
+        with self._lock:
+            turns = self._pool.overdue(time.monotonic())
+        _ring(turns)
+
+    def _wait(self, turn: WaitingThread, is_gone: Callable[[], bool]) -> Instance:
+        instance = self.take(turn)
+        while instance is None:
+            if not turn.come.wait(WAIT_S) and (time.monotonic() >= turn.until or is_gone()):
+                if self.leave(turn):
+                    raise no_process(Verdict.WAIT)
+                turn.come.wait()
+            instance = turn.instance
+            if instance is None and turn.verdict is not None:
+                raise no_process(turn.verdict)
+        turn.come.clear()
+        turn.instance = None
+        return instance
+
+    @property
+    def capacity(self) -> int:
+        """How many requests a process takes at once."""
+        return self._pool.capacity
+
+    def held_at_once(self, instance: Instance) -> Held | None:
+        """The process of a taken instance, with an open connection; None: that takes time."""
+        held = self._held.get(instance)
+        if held is None:
+            # Somebody else's need not be started, but the first is asked what it can do.
+            if self.remote is None or not self._has_asked:
+                return None
+            held = Held(instance, self.remote)
+            with self._lock:
+                self._held[instance] = held
+                self._pool.started(instance)
+        connection = held.connection
+        if connection is None:
+            stream = None if self.remote is None else connect_at_once(held.address)
+            if stream is None:
+                return None
+            held.connection = Connection(stream)
+        elif connection.is_closed:
+            return None
+        return held
 
     def release(self, held: Held, *, is_good: bool, is_failure: bool = False) -> None:
         """The request is done with it; `is_good`: another may use it."""
@@ -139,19 +155,42 @@ class Processes:
         elif not self.keeps_connections and held.connection is not None:
             held.connection.close()
             held.connection = None
-        with self._changed:
+        with self._lock:
             instance = held.instance
             must_end = self._pool.give_back(instance, now)
             if not is_good or must_end:
                 self._pool.remove(instance, now, is_failure=is_failure)
                 self._held.pop(instance, None)
             is_last = instance.busy == 0
-            self._changed.notify()
             self._wind_clock()
+            turns = self._pool.serve(now)
+        _ring(turns)
         if is_last and must_end and is_good:
             self._end([held])
         elif is_last and instance.is_ending:
             held.close()
+
+    # ── those that wait without a thread ────────────────────────────────────────────────────────
+
+    def look_after(self, run: QuickRun, watch: DescriptorWatch) -> None:
+        """Have `run.look` called now and then, until `forget`."""
+        self._quick.add(run)
+        if not self._is_looking:
+            self._is_looking = True
+            watch.call_at(time.monotonic() + LOOK_S, lambda: self._look(watch))
+
+    def forget(self, run: QuickRun) -> None:
+        """It does not wait any more."""
+        self._quick.discard(run)
+
+    def _look(self, watch: DescriptorWatch) -> None:
+        for run in list(self._quick):
+            run.look()
+        self.end_overdue_turns()
+        self._is_looking = False
+        if self._quick:
+            self._is_looking = True
+            watch.call_at(time.monotonic() + LOOK_S, lambda: self._look(watch))
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────
 
@@ -159,59 +198,33 @@ class Processes:
         try:
             held = Held(instance, "") if self.remote is None else Held(instance, self.remote)
             if self.remote is None:
-                self._start_program(held)
+                with self._lock:
+                    self._numbers += 1
+                    name = f"fastcgi-{os.getpid()}-{id(self):x}-{self._numbers}.sock"
+                start(held, self.settings, name)
             if not self._has_asked:
                 self._ask(held)
         except (OSError, ValueError) as error:
-            with self._changed:
-                self._pool.remove(instance, time.monotonic(), is_failure=True)
-                self._changed.notify()
+            with self._lock:
+                now = time.monotonic()
+                self._pool.remove(instance, now, is_failure=True)
+                turns = self._pool.serve(now)
+            _ring(turns)
             number = error.errno or 0 if isinstance(error, OSError) else 0
             raise NoProcessError(
                 None, f"The process could not be started: {error}", number
             ) from error
-        with self._changed:
+        with self._lock:
             self._held[instance] = held
             self._pool.started(instance)
-            self._changed.notify_all()
+            turns = self._pool.serve(time.monotonic())
+        _ring(turns)
         return held
-
-    def _start_program(self, held: Held) -> None:
-        settings = self.settings
-        argv = [os.fsencode(word) for word in settings.command]
-        environment = inherited_environment()
-        environment |= {os.fsencode(k): os.fsencode(v) for k, v in settings.environment}
-        if settings.protocol == "Tcp":
-            listener = socket.create_server(("127.0.0.1", 0))
-            held.address = listener.getsockname()
-            environment.setdefault(b"FCGI_WEB_SERVER_ADDRS", b"127.0.0.1")
-        else:
-            listener, held.address = self._listen()
-            held.file = os.fsencode(held.address)
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            lines = [name + b"=" + value for name, value in environment.items()]
-            held.program = start_program(argv, b"/", lines, (listener.fileno(), null, 2), held.file)
-        finally:
-            os.close(null)
-            listener.close()
-
-    def _listen(self) -> tuple[socket.socket, str]:
-        with self._changed:
-            self._numbers += 1
-            number = self._numbers
-        folder = os.environ.get("TMPDIR", "/tmp")
-        path = f"{folder}/fastcgi-{os.getpid()}-{id(self):x}-{number}.sock"
-        listener = socket.socket(socket.AF_UNIX)
-        with _short(path) as address:
-            listener.bind(address)
-        listener.listen(128)
-        return listener, path
 
     def _ask(self, held: Held) -> None:
         """Learn from the first process whether one connection can carry several requests."""
         self._has_asked = True
-        connection = Connection(_open(held.address))
+        connection = Connection(connect(held.address))
         try:
             values = connection.ask_values(ASK_VALUES_S)
         finally:
@@ -222,7 +235,7 @@ class Processes:
 
     def _connect(self, held: Held) -> bool:
         """Have an open connection; False: the process is not there any more."""
-        with self._changed:
+        with self._lock:
             connection = held.connection
             if connection is not None:
                 if held.instance.busy > 1 or not connection.is_stale():
@@ -232,16 +245,21 @@ class Processes:
             if held.program is not None and held.program.hear():
                 return False
             try:
-                held.connection = Connection(_open(held.address))
+                held.connection = Connection(connect(held.address))
             except OSError as error:
                 if self.remote is None:
                     return False
-                self._pool.give_back(held.instance, time.monotonic())
-                self._pool.remove(held.instance, time.monotonic(), is_failure=False)
-                self._held.pop(held.instance, None)
-                text = f"{self.settings.full_path} cannot be connected to: {error}"
-                raise NoProcessError(None, text, error.errno or 0) from error
-            return True
+                problem = error
+            else:
+                return True
+            now = time.monotonic()
+            self._pool.give_back(held.instance, now)
+            self._pool.remove(held.instance, now, is_failure=False)
+            self._held.pop(held.instance, None)
+            turns = self._pool.serve(now)
+        _ring(turns)
+        text = f"{self.settings.full_path} cannot be connected to: {problem}"
+        raise NoProcessError(None, text, problem.errno or 0) from problem
 
     # ── ending ──────────────────────────────────────────────────────────────────────────────────
 
@@ -250,7 +268,7 @@ class Processes:
         file, now = self.settings.monitor_changes_to, time.monotonic()
         if not file or now - self._file_looked_at < LOOK_AT_FILE_S:
             return
-        with self._changed:
+        with self._lock:
             self._file_looked_at = now
             seen, self._file_seen = self._file_seen, _stamp(file)
             if seen is None or seen == self._file_seen:
@@ -270,13 +288,13 @@ class Processes:
                 held.close()
                 continue
             held.program.terminate()
-            with self._changed:
+            with self._lock:
                 self._dying.append((time.monotonic() + grace_s, held))
                 self._wind_clock()
 
     def close(self) -> None:
         """End all; with signalBeforeTerminateSeconds it blocks for so long at most."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             ended, self._held = list(self._held.values()), {}
         self._end(ended)
@@ -308,11 +326,11 @@ class Processes:
 
     def tick(self) -> float | None:
         """End what is due; for how many seconds nothing will be. None: the clock may stop."""
-        with self._changed:
+        with self._lock:
             now = time.monotonic()
             ended = [self._drop(instance) for instance in self._pool.idle(now)]
         self._end(ended)
-        with self._changed:
+        with self._lock:
             for until, held in list(self._dying):
                 if held.program is None or held.program.hear() or now >= until:
                     self._dying.remove((until, held))
@@ -338,6 +356,11 @@ def _run_clock(pool: weakref.ref[Processes], wound: threading.Event) -> None:
         wound.clear()
 
 
+def _ring(turns: list[Turn]) -> None:
+    for turn in turns:
+        turn.ring()
+
+
 def _has_failed(held: Held) -> bool:
     """Whether a process that is no more has ended otherwise than by exit(0)."""
     return held.program is not None and bool(held.program.status)
@@ -349,45 +372,3 @@ def _stamp(file: str) -> tuple[int, int, int]:
     except OSError:
         return (0, 0, 0)
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-class _short:  # noqa: N801 used like a function
-    """A path that fits into a socket's address, however deep its folder lies."""
-
-    def __init__(self, path: str) -> None:
-        self._folder, _, self._name = path.rpartition("/")
-        self._path = path
-        self._fd = -1
-
-    def __enter__(self) -> str:
-        if len(os.fsencode(self._path)) < 100:
-            return self._path
-        self._fd = os.open(self._folder or "/", os.O_PATH | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._fd}/{self._name}"
-
-    def __exit__(self, *_: object) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-
-
-def _open(address: Address) -> socket.socket:
-    if isinstance(address, tuple):
-        stream = socket.create_connection(address, CONNECT_S)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return stream
-    stream = socket.socket(socket.AF_UNIX)
-    stream.settimeout(CONNECT_S)
-    try:
-        with _short(address) as short:
-            stream.connect(short)
-    except OSError:
-        stream.close()
-        raise
-    return stream
-
-
-_TEXTS = {
-    Verdict.FULL: "The FastCGI request queue is full.",
-    Verdict.OFFLINE: "Too many FastCGI processes have failed within a minute.",
-    Verdict.WAIT: "No FastCGI process was free within requestTimeout.",
-}

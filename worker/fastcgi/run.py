@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from was.worker.exchange import ClientGoneError
 from was.worker.fastcgi import records
 from was.worker.fastcgi.connection import Connection
-from was.worker.fastcgi.records import EndRequest, RecordType, Role
+from was.worker.fastcgi.records import EndRequest, RecordError, RecordType, Role
 from was.worker.fastcgi.settings import StdErrMode
 from was.worker.gateway.head import HeadError
 
@@ -60,13 +60,13 @@ class FastCgiRun:
         first_byte_limit_s: float,
     ) -> None:
         self._context = context
-        self._answer = answer
-        self._settings = settings
+        self.answer = answer
+        self.settings = settings
         now = time.monotonic()
         self._deadline = now + settings.request_timeout
         self._first_deadline = min(self._deadline, now + first_byte_limit_s)
         self._quiet_since = now
-        self._bell = _own_bell()
+        self._gathered_at = 0.0  # since when output is held back
         self._body_sent: bytearray | None = bytearray()
         self._is_body_over = False
         self._is_draining = False
@@ -75,30 +75,81 @@ class FastCgiRun:
         self._bad_head: HeadError | None = None  # likewise
         self.can_repeat = True
 
+    def begin(self, connection: Connection, bell: int, variables: bytes, *, keep: bool) -> None:
+        """Send what there is of the request, as far as the process takes it."""
+        self.conversation = connection.open(bell)
+        number = self.conversation.id
+        self._quiet_since = time.monotonic()
+        connection.send(
+            records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
+            + records.stream(RecordType.PARAMS, number, variables)
+            + records.stream(RecordType.PARAMS, number, b"")
+            + self._body_again(number)
+        )
+
     def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
         """To the END_REQUEST. May be called again on another connection while `can_repeat`.
 
         Raises FastCgiTimeoutError, ConnectionLostError, StdErrError, HeadError; ClientGoneError
         where the client has gone, after the process has ended the request all the same.
         """
-        self._conversation = connection.open(self._bell)
-        number = self._conversation.id
-        bell = self._bell
+        bell = _own_bell()
+        self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
+        self.begin(connection, bell, variables, keep=keep)
+        return self.go_on(connection)
+
+    def go_on(self, connection: Connection) -> EndRequest:
+        """The same from where `begin` has left it, on any thread."""
+        bell = self.conversation.bell = _own_bell()
         self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
         try:
-            connection.queue(
-                records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
-                + records.stream(RecordType.PARAMS, number, variables)
-                + records.stream(RecordType.PARAMS, number, b"")
-                + self._body_again(number)
-            )
-            end = self._converse(connection, number)
+            end = self._converse(connection, self.conversation.id, bell)
         finally:
-            self._context.exchange.ring_on_arrival(None)
-            connection.leave(self._conversation)
+            self.leave(connection)
         if self._is_draining:
             raise ClientGoneError("the client has gone")
         if self._bad_head is not None and not self.has_failed:
+            raise self._bad_head
+        return end
+
+    def leave(self, connection: Connection) -> None:
+        """The process has no more part in it."""
+        self._context.exchange.ring_on_arrival(None)
+        connection.leave(self.conversation)
+
+    def read_body(self) -> bool:
+        """Take the body if all of it is here, and short; False: `run` sends it."""
+        exchange = self._context.exchange
+        request = self._context.request
+        sent = self._body_sent
+        while not self._is_body_over and exchange.is_readable:
+            if sent is None:
+                return False
+            data = request.read_entity_body(BODY_BYTES)
+            sent += data
+            if len(sent) > MOST_REPEATED:
+                return False
+            self._is_body_over = not data
+        return self._is_body_over
+
+    def is_overdue(self) -> bool:
+        """Whether the process has been given all its time."""
+        try:
+            self._patience_s(0.0)
+        except FastCgiTimeoutError:
+            return True
+        return False
+
+    def hold_back_no_more(self) -> None:
+        """Output was held back for long enough already."""
+        self._gathered_at = time.monotonic() - GATHER_S
+
+    def take_answer(self) -> EndRequest:
+        """What has come is all. Raises HeadError, RecordError."""
+        end = self._take_records()
+        if end is None:
+            raise RecordError("no END_REQUEST")
+        if self._bad_head is not None:
             raise self._bad_head
         return end
 
@@ -110,50 +161,52 @@ class FastCgiRun:
             records.stream(RecordType.STDIN, number, b"") if self._is_body_over else b""
         )
 
-    def _converse(self, connection: Connection, number: int) -> EndRequest:
+    def _converse(self, connection: Connection, number: int, bell: int) -> EndRequest:
         poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
+        poll.register(bell, select.POLLIN)
         received = connection.received
-        gathered_at = 0.0
+        gathered_at = self._gathered_at
         while True:
             self._feed(connection, number)
-            end = self._take_records(connection)
+            end = self._take_records()
             if end is not None:
                 return end
+            if connection.is_closed and not self.conversation.inbox:
+                raise ConnectionLostError("the process has closed the connection")
             if self._context.exchange.gone and not self._is_draining:
                 self._drain(connection, number)
-            if not gathered_at and self._answer.can_flush and not self._is_silent:
+            if not gathered_at and self.answer.can_flush and not self._is_silent:
                 gathered_at = time.monotonic()
             patience_s = self._patience_s(gathered_at)
             events = select.POLLIN | (select.POLLOUT if connection.has_unsent else 0)
             poll.register(connection, events)
             for fd, _ in poll.poll(patience_s * 1000):
-                if fd == self._bell:
+                if fd == bell:
                     with suppress(BlockingIOError):
-                        os.eventfd_read(self._bell)
+                        os.eventfd_read(bell)
             connection.pump()
             if connection.received != received:
                 received = connection.received
                 self._quiet_since = time.monotonic()
             if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
-                if not (self._conversation.inbox or self._is_silent):
+                if not (self.conversation.inbox or self._is_silent):
                     self._flush()
 
     def _patience_s(self, gathered_at: float) -> float:
         now = time.monotonic()
         has_begun = self._context.exchange.started
         until = self._deadline if has_begun else self._first_deadline
-        until = min(until, self._quiet_since + self._settings.activity_timeout)
+        until = min(until, self._quiet_since + self.settings.activity_timeout)
         if now >= until:
             raise FastCgiTimeoutError
         if gathered_at:
             until = min(until, gathered_at + GATHER_S)
         return max(0.0, until - now)
 
-    def _take_records(self, connection: Connection) -> EndRequest | None:
+    def _take_records(self) -> EndRequest | None:
         """What has come for this request; its end, if that is among it."""
-        inbox = self._conversation.inbox
+        inbox = self.conversation.inbox
         while inbox:
             record = inbox.popleft()
             self.can_repeat = False
@@ -163,8 +216,6 @@ class FastCgiRun:
                 self._complain(record.content)
             elif record.type == RecordType.END_REQUEST:
                 return EndRequest.decode(record.content)
-        if connection.is_closed and not inbox:
-            raise ConnectionLostError("the process has closed the connection")
         return None
 
     @property
@@ -176,7 +227,7 @@ class FastCgiRun:
         if self._is_silent:
             return
         try:
-            self._answer.feed(content)
+            self.answer.feed(content)
         except ClientGoneError:
             self._is_draining = True
         except HeadError as error:
@@ -184,7 +235,7 @@ class FastCgiRun:
 
     def _flush(self) -> None:
         try:
-            self._answer.flush()
+            self.answer.flush()
         except ClientGoneError:
             self._is_draining = True
 
@@ -194,7 +245,7 @@ class FastCgiRun:
         os.write(2, content if content.endswith(b"\n") else content + b"\n")
         if len(self.complaints) < MOST_COMPLAINTS:
             self.complaints += content
-        mode = self._settings.stderr_mode
+        mode = self.settings.stderr_mode
         if mode is StdErrMode.TERMINATE_PROCESS:
             raise StdErrError
         if mode is not StdErrMode.IGNORE_AND_RETURN_200 and not self._context.exchange.started:

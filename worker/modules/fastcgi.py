@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was import faults
 from was.ipc.scoreboard import RequestState
-from was.log import log
-from was.worker.exchange import ClientGoneError
+from was.log import log, log_exception
+from was.worker.exchange import ClientGoneError, Exchange
+from was.worker.fastcgi.held import Held
 from was.worker.fastcgi.process_pool import Verdict
-from was.worker.fastcgi.processes import Held, NoProcessError, Processes
+from was.worker.fastcgi.processes import Processes
+from was.worker.fastcgi.quick_run import QuickRun
 from was.worker.fastcgi.records import EndRequest, ProtocolStatus, RecordError, encode_pairs
 from was.worker.fastcgi.run import (
     ConnectionLostError,
@@ -24,6 +27,7 @@ from was.worker.fastcgi.run import (
     StdErrError,
 )
 from was.worker.fastcgi.settings import FastCgiApplication, StdErrMode, find_application
+from was.worker.fastcgi.waiting import NoProcessError, no_process
 from was.worker.gateway.answer import Answer
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
@@ -31,15 +35,18 @@ from was.worker.gateway.variables import VariableBuilder
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
+    PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.pipeline import refuse_failed
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
+MODULE = "FastCgiModule"
 _STARTED = int(RequestState.STARTED)
 _WAIT_TIMEOUT = 0x80070102
 _INVALID_INDEX = 0x80070585
@@ -104,49 +111,107 @@ class FastCgiHandler(GatewayModule):
         # From here on code that is not ours runs: only now can a second run do harm.
         exchange.words[exchange.row] = context.proof | _STARTED
         faults.reach("worker.begun")
-        try:
-            return self._answer(context, processes)
-        except NoProcessError as error:
-            return _no_process(context, processes, error)
-        except FastCgiTimeoutError:
-            text = "The FastCGI process exceeded its activity or request timeout."
-            return _fail(context, 500, 0, _WAIT_TIMEOUT, text)
-        except HeadError as error:
-            text = f"The FastCGI process returned no complete set of headers ({error}). "
-            return _fail(context, 502, 2, 0, text + error.text)
-        except RecordError as error:
-            return _fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
-        except _ExitError as error:
-            return _exited(context, error.held)
-        except ClientGoneError:
-            context.is_cut = True
-            context.is_handled = True
-            return CONTINUE
+        return _outcome(context, processes, lambda: self._run(context, processes))
 
-    def _answer(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
+    def _run(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
         settings = processes.settings
-        answer = Answer(context)
         first_byte_limit_s = self._first_byte_limit_s or settings.request_timeout
-        run = FastCgiRun(context, answer, settings, first_byte_limit_s)
+        run = FastCgiRun(context, Answer(context), settings, first_byte_limit_s)
         if context.variables:
             variables = encode_pairs(self._variables.whole(context))
         else:
             variables = self._constant + encode_pairs(self._variables.build(context))
-        try:
-            while True:
-                held = processes.acquire(settings.request_timeout, lambda: context.exchange.gone)
-                end = _converse(processes, held, run, variables)
-                if end is not None:
-                    break
-        except StdErrError:
-            return _complained(context, run, settings.stderr_mode)
-        if run.has_failed:
-            return _complained(context, run, settings.stderr_mode)
-        return _conclude(context, answer, end)
+        watch = context.application.server.watch
+        is_quick = (
+            watch is not None
+            and processes.capacity == 1
+            and isinstance(context.exchange, Exchange)
+            and run.read_body()
+        )
+        if watch is None or not is_quick:
+            return _answer(context, processes, run, variables)
+        QuickRun(context, run, processes, variables, watch, _go_on).start()
+        return PENDING
+
+
+def _go_on(quick: QuickRun) -> None:
+    """On a request thread: the end of a request that had none, or what takes one."""
+    context, processes = quick.context, quick.processes
+
+    def finish() -> RequestNotificationStatus:
+        if quick.is_answered:
+            return _conclude(context, quick.run, quick.run.take_answer())
+        if quick.verdict is not None:
+            raise no_process(quick.verdict)
+        if quick.held is None and quick.instance is None:
+            raise no_process(Verdict.WAIT)  # the client has gone
+        quick.watch.give_up_lead()
+        return _answer(context, processes, quick.run, quick.variables, quick)
+
+    try:
+        status = _outcome(context, processes, finish)
+    except BaseException as error:  # noqa: BLE001 whatever it is, the request ends
+        log_exception("module_failed", error, module=MODULE, request=context.request_id)
+        status = FINISH_REQUEST
+        if context.exchange.started:
+            context.is_cut = True
+        else:
+            refuse_failed(context, error, MODULE, "EXECUTE_REQUEST_HANDLER")
+    context.indicate_completion(status)
+
+
+def _outcome(
+    context: HttpContext, processes: Processes, work: Callable[[], RequestNotificationStatus]
+) -> RequestNotificationStatus:
+    """What `work` answers, or the error that it raises."""
+    try:
+        return work()
+    except NoProcessError as error:
+        return _no_process(context, processes, error)
+    except FastCgiTimeoutError:
+        text = "The FastCGI process exceeded its activity or request timeout."
+        return _fail(context, 500, 0, _WAIT_TIMEOUT, text)
+    except HeadError as error:
+        text = f"The FastCGI process returned no complete set of headers ({error}). "
+        return _fail(context, 502, 2, 0, text + error.text)
+    except RecordError as error:
+        return _fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
+    except _ExitError as error:
+        return _exited(context, error.held)
+    except ClientGoneError:
+        context.is_cut = True
+        context.is_handled = True
+        return CONTINUE
+
+
+def _answer(
+    context: HttpContext,
+    processes: Processes,
+    run: FastCgiRun,
+    variables: bytes,
+    quick: QuickRun | None = None,
+) -> RequestNotificationStatus:
+    """The request on this thread; or the rest of it, from where `quick` has left it."""
+    settings = processes.settings
+    exchange = context.exchange
+    held = quick.held if quick is not None else None
+    instance = quick.instance if quick is not None else None
+    is_begun = held is not None
+    try:
+        while True:
+            if held is None:
+                held = processes.acquire(settings.request_timeout, lambda: exchange.gone, instance)
+            end = _converse(processes, held, run, variables, is_begun=is_begun)
+            if end is not None:
+                break
+            held, instance, is_begun = None, None, False
+    except StdErrError:
+        return _complained(context, run, settings.stderr_mode)
+    return _conclude(context, run, end)
 
 
 def _converse(
-    processes: Processes, held: Held, run: FastCgiRun, variables: bytes
+    processes: Processes, held: Held, run: FastCgiRun, variables: bytes, *, is_begun: bool
 ) -> EndRequest | None:
     """The request on one process; None: it was gone already, and another may be asked."""
     connection = held.connection
@@ -154,7 +219,10 @@ def _converse(
     is_first = held.instance.served <= 1
     is_good, is_failure = False, True
     try:
-        end = run.run(connection, variables, keep=processes.keeps_connections)
+        if is_begun:
+            end = run.go_on(connection)
+        else:
+            end = run.run(connection, variables, keep=processes.keeps_connections)
         is_good = not connection.is_closed or held.program is not None
     except ConnectionLostError as error:
         if is_first or not run.can_repeat:
@@ -175,14 +243,16 @@ def _converse(
         processes.release(held, is_good=is_good, is_failure=is_failure and not is_good)
 
 
-def _conclude(context: HttpContext, answer: Answer, end: EndRequest) -> RequestNotificationStatus:
+def _conclude(context: HttpContext, run: FastCgiRun, end: EndRequest) -> RequestNotificationStatus:
+    if run.has_failed:
+        return _complained(context, run, run.settings.stderr_mode)
     if end.protocol_status == ProtocolStatus.OVERLOADED:
         return _fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
     if end.protocol_status != ProtocolStatus.REQUEST_COMPLETE:
         text = f"The FastCGI process refused the request ({end.protocol_status})."
         return _fail(context, 500, 0, _FAIL, text)
-    answer.end()
-    head = answer.head
+    run.answer.end()
+    head = run.answer.head
     if head is not None and head.is_local_redirect:
         return answer_by_redirect(context, head.location)
     context.is_handled = True

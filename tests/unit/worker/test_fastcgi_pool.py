@@ -2,7 +2,7 @@
 
 import pytest
 
-from was.worker.fastcgi.process_pool import Instance, ProcessPool, Verdict
+from was.worker.fastcgi.process_pool import Instance, ProcessPool, Turn, Verdict
 from was.worker.fastcgi.settings import FastCgiApplication, remote_address
 
 
@@ -24,11 +24,47 @@ def test_processes_are_started_up_to_the_limit():
     first, second = take(pool), take(pool)
     assert first is not second
     assert pool.take(0.0) is Verdict.WAIT
-    pool.waiting = 1
+    turn = Turn(until=10.0)
+    pool.queue(turn)
     assert pool.take(0.0) is Verdict.FULL
-    assert pool.take(0.0, is_waiting=True) is Verdict.WAIT
+    assert pool.serve(0.0) == []
     pool.give_back(first, 1.0)
-    assert pool.take(1.0, is_waiting=True) is first
+    assert pool.serve(1.0) == [turn]
+    assert turn.instance is first
+    assert pool.take(2.0) is Verdict.WAIT
+
+
+def test_a_queue_is_served_in_order_until_nobody_waits_any_longer():
+    """Who has left is passed over, who has waited for too long is told so, in order as well."""
+    pool = make_pool(most=1)
+    only = take(pool)
+    first, gone, second = (Turn(until) for until in (10.0, 20.0, 30.0))
+    for turn in (first, gone, second):
+        assert pool.take(0.0) is Verdict.WAIT
+        pool.queue(turn)
+    assert pool.leave(gone)
+    assert not pool.leave(gone)
+    assert pool.overdue(9.9) == []
+    assert pool.overdue(10.0) == [first]
+    assert (first.instance, first.verdict) == (None, Verdict.WAIT)
+    pool.give_back(only, 11.0)
+    assert pool.serve(11.0) == [second]
+    assert second.instance is only
+
+
+def test_who_waits_is_told_when_the_application_goes_off_line():
+    """Too many failures: nobody is left in the queue for ever."""
+    pool = make_pool(most=1, rapid_fails_per_minute=1)
+    first, second = Turn(until=90.0), Turn(until=90.0)
+    only = take(pool)
+    pool.queue(first)
+    pool.queue(second)
+    pool.remove(only, 1.0, is_failure=True)
+    assert pool.serve(1.0) == [first]
+    assert first.instance is not None
+    pool.remove(first.instance, 2.0, is_failure=True)
+    assert pool.serve(2.0) == [second]
+    assert second.verdict is Verdict.OFFLINE
 
 
 def test_a_process_that_is_being_started_is_not_anothers():

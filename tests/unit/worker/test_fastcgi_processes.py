@@ -8,8 +8,9 @@ import pytest
 from harness.server import wait_for
 
 from was.worker.fastcgi.process_pool import Verdict
-from was.worker.fastcgi.processes import NoProcessError, Processes
+from was.worker.fastcgi.processes import Processes
 from was.worker.fastcgi.settings import FastCgiApplication
+from was.worker.fastcgi.waiting import NoProcessError
 from was.worker.programs import launch
 
 # Answers nothing; on SIGTERM it writes a file and goes.

@@ -1,6 +1,8 @@
 """Leader and followers: who receives, who runs, and that nobody is left waiting."""
 
+import socket
 import threading
+import time
 from collections import deque
 from functools import partial
 
@@ -226,3 +228,71 @@ def test_what_others_ask_of_the_leader_is_done_once_and_in_order(pool):
     threads.call(is_last.set)
     assert is_last.wait(WAIT_S)
     assert len(done) == 800
+
+
+def test_descriptors_are_looked_after_by_the_leader(pool):
+    """A sleeping leader calls back for what can be read, and no more once it is forgotten."""
+    _, threads, push = pool(4)
+    job = Job()
+    push(job)
+    assert job.is_done.wait(WAIT_S)
+    calls = deque()
+    come = threading.Event()
+    reader, writer = socket.socketpair()
+    with reader, writer:
+
+        def read():
+            calls.append((threading.current_thread(), reader.recv(10)))
+            come.set()
+
+        threads.watch.add(reader.fileno(), read)
+        writer.send(b"a")
+        assert come.wait(WAIT_S)
+        assert calls.popleft() == (job.ran_in, b"a")
+        threads.watch.forget(reader.fileno())
+        writer.send(b"b")
+        last = threading.Event()
+        threads.watch.call_soon(last.set)
+        assert last.wait(WAIT_S)
+        assert not calls
+
+
+def test_a_call_comes_at_its_time(pool):
+    """The earliest first, whatever their order, though the leader was asleep for longer."""
+    _, threads, _ = pool(4)
+    order = deque()
+    done = threading.Event()
+    now = time.monotonic()
+    threads.watch.call_at(now + 0.05, done.set)
+    threads.watch.call_at(now + 0.02, partial(order.append, "second"))
+    threads.watch.call_at(now + 0.01, partial(order.append, "first"))
+    threads.watch.call_at(now + 60, partial(order.append, "never"))
+    assert done.wait(WAIT_S)
+    assert list(order) == ["first", "second"]
+
+
+def test_a_call_that_raises_does_not_end_the_leader(pool):
+    """It is logged, and the next one is made."""
+    client, threads, push = pool(4)
+    threads.watch.call_soon(lambda: 1 // 0)
+    job = Job()
+    push(job)
+    assert job.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_what_returns_to_a_thread_holds_up_nobody(pool):
+    """Its work may block as a request's may: others run, and the callbacks are still made."""
+    client, threads, push = pool(4)
+    gate = threading.Event()
+    slow, fast = Job(lambda: gate.wait(WAIT_S)), Job()
+    threads.watch.go_on(slow.run)
+    called = threading.Event()
+    threads.watch.call_soon(called.set)
+    push(fast)
+    assert fast.is_done.wait(WAIT_S)
+    assert called.wait(WAIT_S)
+    assert not slow.is_done.is_set()
+    gate.set()
+    assert slow.is_done.wait(WAIT_S)
+    assert client.faults == []
