@@ -1,4 +1,4 @@
-"""Reads and writes that would wait for the client: they wait on a thread of their own.
+"""Reads and writes that would wait for the client: they wait on a spare thread.
 
 One operation of a request may be under way, two of them after enable_full_duplex. Its end is told
 to the module that answered PENDING, or to the routine that was given.
@@ -6,8 +6,8 @@ to the module that answered PENDING, or to the routine that was given.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from was.log import log_exception
@@ -21,6 +21,7 @@ from was.worker.hresult import (
     HResultError,
     from_win32,
 )
+from was.worker.spare_threads import run_on_spare_thread
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -38,8 +39,7 @@ def begin(
     if context.operations >= (2 if context.is_full_duplex else 1):
         raise HResultError(ERROR_INVALID_PARAMETER, "another operation is under way")
     context.operations += 1
-    thread = threading.Thread(target=_run, args=(context, operation, work, routine), daemon=True)
-    thread.start()
+    run_on_spare_thread(partial(_run, context, operation, work, routine))
 
 
 def _run(

@@ -94,6 +94,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
     is_run: bool = False
     is_over: bool = False
     when_over: Callable[[], None] | None = None
+    trailers: bytes = b""  # the root has them
     _meeting: dict[str, str] = {}
 
     @property

@@ -15,6 +15,8 @@ __all__ = ["RequestExchange"]
 class RequestExchange(Protocol):
     """One request: its body in, its response out, exactly one END."""
 
+    trailers: bytes  # encoded fields that follow a body in chunks, sent with its end
+
     @property
     def gone(self) -> bool:
         """Nobody reads the answer."""

@@ -96,6 +96,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
     _cache_policy: HttpCachePolicy | None = None
     kernel_cache_disabled: int = 0  # the reason
     headers_suppressed: bool = False
+    trailers: list[tuple[str, str]] = []
 
     def attach(self, context: HttpContext) -> None:
         """Belong to a request; the two point to each other until `detach`."""
@@ -275,6 +276,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         """Back to an empty 200."""
         self.clear_headers()
         self.discard_body()
+        self.trailers = []
         self.set_status(200)
 
     def clear_headers(self) -> None:

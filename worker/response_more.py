@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from was.worker import async_io
 from was.worker.completion import Operation, Routine
 from was.worker.hresult import ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED, HResultError
+from was.worker.trailers import check_trailer
 
 if TYPE_CHECKING:
     from was.worker.response import FileRegion, HttpResponse
@@ -130,22 +131,39 @@ class ResponseMore:
         """
         cast("HttpResponse", self).headers_suppressed = True
 
-    # ── HTTP/2 ──────────────────────────────────────────────────────────────────────────────────
+    # ── trailers and HTTP/2 ─────────────────────────────────────────────────────────────────────
 
     def push_promise(self, verb: str, path: str, query: str = "", fields: object = ()) -> None:
         """HResultError: ERROR_NOT_SUPPORTED, as in IIS for clients that take no pushes."""
         raise HResultError(ERROR_NOT_SUPPORTED, "the client takes no pushes")
 
     def set_trailer(self, name: str, value: str, replace: bool = True) -> None:
-        """HResultError: ERROR_NOT_SUPPORTED: the listener sends no trailers."""
-        raise HResultError(ERROR_NOT_SUPPORTED, "the listener sends no trailers")
+        """Have a field follow the body, in place of those of its name or beside them.
+
+        The body goes in chunks then. A client of HTTP/1.0, and one that was told its length by a
+        flush before, gets none. HResultError: ERROR_INVALID_PARAMETER for what must come before a
+        body. Those of a child request follow the root's.
+        """
+        check_trailer(name, value)
+        if replace:
+            self.delete_trailer(name)
+        root = self._root()
+        root.trailers = [*root.trailers, (name, value)]
 
     def get_trailer(self, name: str) -> str | None:
-        """None: there are none."""
-        return None
+        """The value of a trailer, several of one name joined by commas; None if absent."""
+        lower = name.lower()
+        values = [value for key, value in self._root().trailers if key.lower() == lower]
+        return ", ".join(values) if values else None
 
     def delete_trailer(self, name: str) -> None:
-        """There are none."""
+        """Remove the trailers of a name, if there are any."""
+        root = self._root()
+        lower = name.lower()
+        root.trailers = [field for field in root.trailers if field[0].lower() != lower]
+
+    def _root(self) -> HttpResponse:
+        return cast("HttpResponse", self).owner().root_context.response
 
     def reset_stream(self, error_code: int = 0) -> None:
         """Give the response up: RST_STREAM where there are streams, else the connection is cut."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.exchange import ClientGoneError
+from was.worker.fields import encode_fields
 from was.worker.nested_events import raise_within
 
 if TYPE_CHECKING:
@@ -58,17 +59,9 @@ def flush(context: HttpContext) -> None:
             first = b""
             if chunks and isinstance(chunks[0], bytes):
                 first, chunks = chunks[0], chunks[1:]
-            length = response.content_length
             if _is_bodiless(context, response):
                 first, chunks = b"", []
-            exchange.start(
-                response.status,
-                response.reason,
-                response.block(),
-                length,
-                first,
-                response.needs_disconnect,
-            )
+            _start(context, response, first)
         elif _is_bodiless(context, response):
             chunks = []
         _write_all(context, chunks)
@@ -92,6 +85,7 @@ def finish(context: HttpContext) -> None:
             or context.is_cut
             or context.calls.send_success
             or response.needs_disconnect
+            or response.trailers
             or context.error_status
             or response.error is not None
             or context.message.method == "HEAD"
@@ -133,6 +127,8 @@ def _finish_unusual(
                     return
         if exchange.started:
             _end_started(context, response, log)
+        elif _has_trailers(context, response):
+            _finish_in_pieces(context, response, response.content_length, log)
         else:
             _finish_whole(context, response, log)
     finally:
@@ -194,7 +190,7 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
 
 
 def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int, log: str) -> None:
-    # Several files in one body (multipart ranges): no single message can carry it.
+    # Several files in one body (multipart ranges), or trailers: no single message can carry it.
     response.content_length = length
     chunks, response.chunks = response.chunks, []
     exchange = context.exchange
@@ -213,21 +209,14 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int,
         _close_files(chunks)
         return
     try:
-        exchange.start(
-            response.status,
-            response.reason,
-            response.block(),
-            length,
-            b"",
-            response.needs_disconnect,
-        )
+        _start(context, response, b"")
         _write_all(context, chunks)
     except (ClientGoneError, OSError):
         exchange.abort(log, ERROR_NETNAME_DELETED)
         return
     finally:
         _close_files(chunks)
-    exchange.end(b"", log, response.sub_status, context.win32_status())
+    _end_body(context, response, b"", log)
 
 
 def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None:
@@ -244,7 +233,27 @@ def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None
         return
     finally:
         _close_files(chunks)
+    _end_body(context, response, data, log)
+
+
+def _start(context: HttpContext, response: HttpResponse, first: bytes) -> None:
+    length = -1 if _has_trailers(context, response) else response.content_length
+    close = response.needs_disconnect
+    context.exchange.start(response.status, response.reason, response.block(), length, first, close)
+
+
+def _end_body(context: HttpContext, response: HttpResponse, data: bytes, log: str) -> None:
+    exchange = context.exchange
+    if response.trailers:
+        exchange.trailers += encode_fields(response.trailers)
     exchange.end(data, log, response.sub_status, context.win32_status())
+
+
+def _has_trailers(context: HttpContext, response: HttpResponse) -> bool:
+    """Whether the body must go in chunks, for what follows it."""
+    if not response.trailers or context.message.version < 11:
+        return False
+    return not _is_bodiless(context, response)
 
 
 def _write_all(context: HttpContext, chunks: list[bytes | FileRegion]) -> None:

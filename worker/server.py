@@ -43,6 +43,7 @@ from was.worker.registration import (
     load_global_module,
 )
 from was.worker.resolved_modules import ResolveModulesProvider
+from was.worker.spare_threads import run_on_spare_thread
 from was.worker.traced_calls import TracedCallLists, trace_request
 from was.worker.warm_up import interim_page, warm_up
 from was.worker.web_configs import WebConfigs
@@ -75,7 +76,7 @@ class WorkerServer:
         post: Callable[[Callable[[], None]], None] | None = None,
         read_configuration: Callable[[], LoadedServer] | None = None,
     ) -> None:
-        """`post` runs a callable on a thread of the worker (default: a thread of its own)."""
+        """`post` runs a callable on a thread of the worker (default: a spare one)."""
         self.pool = pool
         self.worker_id = worker_id
         self.threads = threads
@@ -90,7 +91,7 @@ class WorkerServer:
         self.time_limit_s = 0.0
         self.managerless_limit_s = 0.0
         self._config_file = config_file
-        self.http = HttpServer(pool, config_file, post or _run_on_new_thread)
+        self.http = HttpServer(pool, config_file, post or run_on_spare_thread)
         self.http.limits = self.limits
         self.http.loaded = lambda: self._applications.loaded
         self.http.application_at = lambda site, path: self._applications.named(site, path)
@@ -99,7 +100,7 @@ class WorkerServer:
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
-        self._complete = make_completer(post or _run_on_new_thread)
+        self._complete = make_completer(post or run_on_spare_thread)
         self._registrations: dict[str, ModuleRegistration] = {}
         self._has_pre_begin = self._has_thread_cleanup = False
         self._applications = Applications(
@@ -374,10 +375,6 @@ def _terminate(part: HttpModuleFactory | GlobalModule) -> None:
         part.terminate()
     except BaseException as error:  # noqa: BLE001 each is told, whatever the others do
         log_exception("module_failed", error, module=type(part).__name__, during="terminate")
-
-
-def _run_on_new_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
 
 
 def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:

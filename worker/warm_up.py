@@ -98,6 +98,7 @@ class WarmUpExchange:
     """A request without a client: remembers the status, drops the rest."""
 
     row = 0
+    trailers = b""
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from was.log import log_exception
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.hresult import E_INVALIDARG, ERROR_OPERATION_ABORTED, HResultError
+from was.worker.spare_threads import run_on_spare_thread
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -206,4 +207,4 @@ class WebSocketContext:
             else:
                 completion(0, fragment)
 
-        threading.Thread(target=run, name="websocket", daemon=True).start()
+        run_on_spare_thread(run)

@@ -49,6 +49,7 @@ class FakeExchange:
         self.request = request
         self.gone = False
         self.started = False
+        self.trailers = b""
         self.words = memoryview(bytearray(8 * 8)).cast("Q")
         self.row = 0
         self.module_cell = module_cell_of(self.words, self.row)
