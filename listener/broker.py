@@ -245,7 +245,7 @@ class PoolBroker:
         if not self._ready:
             if not self._is_demanded:
                 self._is_demanded = True
-                self.service.demand(self.settings.name, further=False)
+                self.service.manager.demand(self.settings.name, further=False)
         elif self._further_timer is None and self._may_have_further():
             self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
 
@@ -258,7 +258,7 @@ class PoolBroker:
         if oldest is None or not self._ready or not self._may_have_further():
             return
         if self.service.loop.time() - oldest.queued_at >= FURTHER_S * 0.9:
-            self.service.demand(self.settings.name, further=True)
+            self.service.manager.demand(self.settings.name, further=True)
         self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
 
     def renew_demand(self) -> None:
@@ -355,7 +355,7 @@ class PoolBroker:
             return
         worker.is_faulty = True
         self.take_from_dispatch(worker)
-        self.service.faulty(worker.worker_id, detail)
+        self.service.manager.faulty(worker.worker_id, detail)
 
     # ── the ends of requests ────────────────────────────────────────────────────────────────────
 
@@ -400,7 +400,7 @@ class PoolBroker:
         if not self.settings.accepting:
             self.fail(request, 503, self.settings.refusal or "Disabled")
             return
-        self.service.count("requests_taken_back")
+        self.service.records.count("requests_taken_back")
         request.queued_at = self.service.time()  # the time it ran is not time it waited
         self.queue.give_back(request)
 

@@ -201,11 +201,13 @@ class ClientConnection(asyncio.Protocol):
         service = self._service
         if request.progress is RESPONDING and self._log:
             # The worker has ended it already; only the last bytes did not reach the client.
-            service.log_request(
+            service.records.request(
                 request, self._log, self._status, self._substatus, 64, self._sent_bytes()
             )
         elif request.progress <= QUEUED:
-            service.log_error(self.peer, request.head, 0, request.site_id, "Client_Reset", request)
+            service.records.error(
+                self.peer, request.head, 0, request.site_id, "Client_Reset", request
+            )
         request.pool.client_gone(request)
 
     def data_received(self, data: bytes) -> None:
@@ -247,7 +249,7 @@ class ClientConnection(asyncio.Protocol):
             self.loop.call_soon(self._read_pipelined)
             return True
         if phase == BODY and self.request is not None and self.request.progress > QUEUED:
-            self._service.log_error(
+            self._service.records.error(
                 self.peer, self.request.head, 0, self.request.site_id, "Client_Reset", self.request
             )
         return False
@@ -360,7 +362,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _join_site(self, site: SiteRuntime, head: Head) -> bool:
         if site.connections >= site.max_connections:
-            self._service.log_error(self.peer, head, 503, site.id, "ConnLimit", None)
+            self._service.records.error(self.peer, head, 503, site.id, "ConnLimit", None)
             self.answer(503, "ConnLimit", close=True)
             return False
         if self._site is not None:
@@ -370,12 +372,12 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _no_route(self, head: Head, miss: RouteMiss) -> None:
-        self._service.log_error(self.peer, head, miss.status, 0, miss.reason, None)
+        self._service.records.error(self.peer, head, miss.status, 0, miss.reason, None)
         self.answer(miss.status, miss.reason, close=True)
 
     def _refuse(self, error: RemoteProtocolError, raw: bytes) -> None:
         """The client broke HTTP: say so, and close (where it stops speaking HTTP is unknown)."""
-        self._service.log_refusal(self.peer, raw, error.status, error.reason)
+        self._service.records.refusal(self.peer, raw, error.status, error.reason)
         self.answer(error.status, error.page or error.reason, close=True)
 
     def _read_ahead(self, data: bytes) -> None:
@@ -436,7 +438,7 @@ class ClientConnection(asyncio.Protocol):
             for piece in pieces:
                 self._keep_body(request, piece)
         except OSError as error:
-            self._service.spool_failed(error)
+            self._service.records.spool_failed(error)
             if is_complete:
                 request.is_body_complete = True
                 self._phase = BUSY
@@ -543,7 +545,7 @@ class ClientConnection(asyncio.Protocol):
             self._restart_body_timer()
 
     def _body_refused(self, request: ClientRequest, error: RemoteProtocolError) -> None:
-        self._service.log_error(
+        self._service.records.error(
             self.peer, request.head, error.status, request.site_id, error.reason, request
         )
         if request.progress is RESPONDING:
@@ -622,7 +624,7 @@ class ClientConnection(asyncio.Protocol):
                     data += body
             self.transport.write(data)
             if item.log:
-                service.log_request(
+                service.records.request(
                     request, item.log, status, item.substatus, item.win32, len(data)
                 )
             self._over(request)
@@ -749,7 +751,7 @@ class ClientConnection(asyncio.Protocol):
         request.is_suspect = False
         if request.worker is not None and request.worker.suspect is request:
             request.worker.suspect = None
-        self._service.count("sockets_resumed")
+        self._service.records.count("sockets_resumed")
         stream.begin_again()
         held.attach(self._service.time())
         if not held.is_full:
@@ -769,7 +771,7 @@ class ClientConnection(asyncio.Protocol):
         assert stream is not None
         assert held is not None
         if not held.may_speak:
-            self._service.count("connections_cut")
+            self._service.records.count("connections_cut")
             self.transport.abort()
             return
         held.close()
@@ -875,7 +877,7 @@ class ClientConnection(asyncio.Protocol):
     def _response_over(self, request: ClientRequest, sent: int) -> None:
         service = self._service
         if self._log:
-            service.log_request(
+            service.records.request(
                 request, self._log, self._status, self._substatus, self._win32, sent
             )
             self._log = ""
@@ -944,7 +946,7 @@ class ClientConnection(asyncio.Protocol):
         Logged in HTTPERR with `reason`. The worker, if it still has the request, owes an END.
         """
         service = self._service
-        service.log_error(self.peer, request.head, status, request.site_id, reason, request)
+        service.records.error(self.peer, request.head, status, request.site_id, reason, request)
         request.pool.abandon(request)
         self.request = None
         if self._phase == UPGRADED:
@@ -999,7 +1001,7 @@ class ClientConnection(asyncio.Protocol):
             version == 10 and not close,
         )
         self.transport.write(data if is_head else data + body)
-        service.count("answered_by_listener")
+        service.records.count("answered_by_listener")
         if close:
             self._close_gently()
         elif self._phase == BUSY:
@@ -1055,7 +1057,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort(why, reason)
             return
         if not self._log:
-            self._service.log_error(
+            self._service.records.error(
                 self.peer, request.head, self._status, request.site_id, reason, request
             )
         request.pool.abandon(request)
@@ -1069,7 +1071,7 @@ class ClientConnection(asyncio.Protocol):
         if request is not None:
             self.request = None
             if self._log or request.progress is RESPONDING:
-                self._service.log_cut(
+                self._service.records.cut(
                     request, self._log, self._status, self._sent_bytes(), why, reason
                 )
                 self._log = ""
@@ -1078,7 +1080,7 @@ class ClientConnection(asyncio.Protocol):
             self._stream.close()
             self._stream = None
         self._phase = CLOSED
-        self._service.count("connections_cut")
+        self._service.records.count("connections_cut")
         self.transport.abort()
 
     @property
@@ -1110,7 +1112,7 @@ class ClientConnection(asyncio.Protocol):
                 return
             request = self.request
             if request is not None and self._log:
-                service.log_error(self.peer, request.head, 0, request.site_id, reason, request)
+                service.records.error(self.peer, request.head, 0, request.site_id, reason, request)
             self.abort(reason, reason)
             return
         self.deadline = 0.0
@@ -1126,7 +1128,7 @@ class ClientConnection(asyncio.Protocol):
                 self._close_after = True
                 self.fail_body_timeout(request)
         else:
-            service.log_refusal(self.peer, self._buffer, 0, reason)
+            service.records.refusal(self.peer, self._buffer, 0, reason)
             if reason == "Timer_HeaderWait":
                 self.answer(408, reason, close=True)
             else:
@@ -1144,7 +1146,7 @@ class ClientConnection(asyncio.Protocol):
 
     def fail_body_timeout(self, request: ClientRequest) -> None:
         """The body came too slowly: 408, and close."""
-        self._service.log_error(
+        self._service.records.error(
             self.peer, request.head, 408, request.site_id, "Timer_EntityBody", request
         )
         request.pool.abandon(request)

@@ -95,8 +95,8 @@ class HealthConnection(asyncio.Protocol):
             return 405, {"status": "method not allowed"}
         service = self._service
         if path == "/healthz":
-            return 200, {"status": "ok", "manager": service.has_manager}
-        unready = not_ready(_facts(service), has_manager=service.has_manager)
+            return 200, {"status": "ok", "manager": service.manager.is_there}
+        unready = not_ready(_facts(service), has_manager=service.manager.is_there)
         if service.is_draining:
             return 503, {"status": "stopping", "not_ready": unready}
         if unready:

@@ -243,8 +243,8 @@ class Programs:
         if prefix is None:
             link.tell(Replied(call, error, detail))
             return
-        if not self._service.listens_on(prefix.port):
-            if not self._service.has_manager:
+        if not self._service.listening.is_on(prefix.port):
+            if not self._service.manager.is_there:
                 detail = f"nobody can open port {prefix.port} while the manager is away"
                 link.tell(Replied(call, ERROR_NOT_READY, detail))
                 return
@@ -335,7 +335,7 @@ class Programs:
         reasons = {port: reason for _, port, reason in refused}
         waiting, self._waiting = self._waiting, []
         for link, call, prefix, context in waiting:
-            if self._service.listens_on(prefix.port):
+            if self._service.listening.is_on(prefix.port):
                 self._take_url(link, call, prefix, context)
             elif prefix.port in reasons:
                 self._wanted = {place for place in self._wanted if place[1] != prefix.port}
@@ -345,7 +345,7 @@ class Programs:
 
     def _tell_urls(self) -> None:
         urls = [str(prefix) for prefix in (*self._urls, *self._unbound)]
-        self._service.want_sockets(WantSockets(_listed(self._wanted), self._is_whole, urls))
+        self._service.manager.tell(WantSockets(_listed(self._wanted), self._is_whole, urls))
 
     def tell_wanted(self) -> None:
         """A manager that took over must know which URLs and ports are the programs'."""

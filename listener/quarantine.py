@@ -52,14 +52,14 @@ class Quarantine:
 
     def refuse(self, request: ClientRequest) -> None:
         """Answer a request whose key is quarantined; the first of a quarantine is logged."""
-        self._pool.service.count("requests_quarantined")
+        self._pool.service.records.count("requests_quarantined")
         if self._ledger.tell_once(_key(request)):
             self._log("request_quarantined", request)
         self._pool.fail(request, 502, "Poisoned")
 
     def poisoned(self, request: ClientRequest) -> None:
         """Answer a request that has killed its workers."""
-        self._pool.service.count("requests_poisoned")
+        self._pool.service.records.count("requests_poisoned")
         self._log("request_poisoned", request)
         self._pool.fail(request, 502, "Poisoned")
 

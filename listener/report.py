@@ -45,7 +45,7 @@ def make_report(service: ListenerService, query_id: int, *, with_requests: bool)
         workers,
         rows[:MAX_ROWS],
         len(service.connections),
-        dict(service.counters),
+        dict(service.records.counters),
     )
 
 

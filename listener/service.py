@@ -10,19 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was import faults
 from was.clock import SystemClock
-from was.errors import IllFormedMessageError
-from was.ipc import codec
 from was.ipc.channel import Context, RouterChannel
-from was.ipc.descriptors import ControlLink, ControlSocket
 from was.ipc.endpoints import SocketFolder
 from was.ipc.messages import (
     AbandonWorker,
@@ -30,19 +26,12 @@ from was.ipc.messages import (
     AddWorker,
     ChangeRoutes,
     ChangeSettings,
-    DemandStart,
     DrainWorker,
     ExpectUrls,
-    HeldEverything,
-    HeldSockets,
-    HeldWorker,
-    InFlight,
     ListenerDrained,
-    ListenerHello,
     ListenerReady,
     ListenerSettings,
     ListenerWelcome,
-    ListeningSocket,
     ManagerToListener,
     QueryListener,
     QueueEndpoint,
@@ -53,12 +42,6 @@ from was.ipc.messages import (
     SocketsRefused,
     StopListener,
     SuspendWorker,
-    WantSockets,
-    WorkerAttached,
-    WorkerDeathSettled,
-    WorkerDrained,
-    WorkerFaulty,
-    WorkerOverdue,
     WorkerSuspended,
 )
 from was.isolation.enter import enter
@@ -67,11 +50,14 @@ from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
 from was.listener.crowd import budget, who_leaves
 from was.listener.engines import select
-from was.listener.head_scanner import Head, Limits
+from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
+from was.listener.listening import Listening
+from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
+from was.listener.records import Records
 from was.listener.report import make_report
 from was.listener.routes import Routes, SiteRuntime
 from was.listener.spool import SpoolMemory
@@ -80,21 +66,17 @@ from was.log import log, set_process
 if TYPE_CHECKING:
     from was.ipc.messages import PoolQueue
     from was.listener.engines import Engine
-    from was.listener.request import ClientRequest
 
 __all__ = ["ListenerService", "SiteRuntime"]
 
 TICK_S = 0.05
 SWEEP_TICKS = 5
 EXPIRE_TICKS = 2
-RECONNECT_S = 0.2
-SOCKETS_A_MESSAGE = 200
 # Accepting goes on this long after the order to stop, so that no connection that waits in the
 # kernel's queue is reset.
 LAST_ACCEPT_S = 0.05
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
-BACKLOG = 4096
 SERVER = b"was"
 
 
@@ -104,17 +86,16 @@ class ListenerService:
     def __init__(self, loop: asyncio.AbstractEventLoop, control_path: str) -> None:
         self.loop = loop
         self.time = loop.time
-        self._control_path = control_path
         self.on_welcome: Callable[[], None] = lambda: None
-        self._control: ControlLink | None = None
-        self._lost_manager_at = 0.0
+        self.manager = ManagerLink(self, control_path)
+        self.records = Records(lambda: self.time())
+        self.listening = Listening(loop, self._client_factory)
         self.epoch = 0
         self.context = Context()
         self.channels: list[RouterChannel] = []
         self.pools: dict[str, PoolBroker] = {}
         self.connections: set[ClientConnection] = set()
         self.health_connections: set[HealthConnection] = set()
-        self.counters: Counter[str] = Counter()
         self.spool_memory = SpoolMemory()
         self.is_draining = False
         self._patient_until = 0.0
@@ -129,12 +110,8 @@ class ListenerService:
         self._sockets_folder = SocketFolder(Path("/nonexistent"))
         self.spool_folder = Path("/nonexistent")
         self.programs = Programs(self)
-        self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
-        self._incoming_sockets: list[tuple[ListeningSocket, int]] = []
-        self._setting_sockets = asyncio.Lock()
         self._marked: list[PoolBroker] = []
         self._is_turn_scheduled = False
-        self._access: AccessLog | None = None
         # Ids of requests count up within an epoch and never repeat between epochs.
         self.last_request = 0
         self._next_connection = 0
@@ -149,66 +126,8 @@ class ListenerService:
 
     async def run(self) -> None:
         """Serve until told to stop."""
-        self._connect_control()
+        self.manager.connect()
         await self._stopped
-
-    def _connect_control(self) -> None:
-        end = ControlSocket.connect(self._control_path, timeout_s=5.0)
-        self._control = ControlLink(self.loop, end, self._on_control, self._manager_lost)
-        self._tell(ListenerHello(os.getpid(), self.epoch))
-        if self.epoch:
-            self._tell_what_is_held()
-
-    def _tell_what_is_held(self) -> None:
-        """A new manager takes us over: what it must know, and the descriptors it lacks."""
-        servers = list(self._servers.items())
-        for at in range(0, len(servers), SOCKETS_A_MESSAGE):
-            part = servers[at : at + SOCKETS_A_MESSAGE]
-            self._tell(
-                HeldSockets([ListeningSocket(*key) for key, _ in part]),
-                [server.sockets[0].fileno() for _, server in part],
-            )
-        for pool in self.pools.values():
-            for worker in pool.workers.values():
-                held = HeldWorker(
-                    worker.worker_id,
-                    pool.settings.name,
-                    worker.is_attached,
-                    worker.is_activated,
-                    worker.is_draining,
-                    worker.is_faulty,
-                )
-                if not worker.is_dead:
-                    self._tell(held, [worker.scoreboard.fd])
-        self.programs.tell_wanted()
-        self._tell(HeldEverything())
-
-    def _manager_lost(self) -> None:
-        self._control = None
-        if not self.epoch:
-            if not self._stopped.done():
-                self._stopped.set_result(None)  # a spare one is its manager's
-            return
-        self._lost_manager_at = self.time()
-        for pool in self.pools.values():
-            pool.resume_all()
-        self.loop.call_later(RECONNECT_S, self._look_for_manager)
-
-    def _look_for_manager(self) -> None:
-        """Serve on without a manager for a while; a new one is greeted as soon as it is there."""
-        if self._stopped.done() or self.is_draining:
-            return  # nobody takes over a listener that ends
-        try:
-            self._connect_control()
-        except OSError:
-            limit = self._settings.managerless_limit_s
-            if limit and self.time() - self._lost_manager_at > self.scaled(limit):
-                self._stop(drain=True)
-            self.loop.call_later(RECONNECT_S, self._look_for_manager)
-
-    def _tell(self, notice: object, descriptors: Sequence[int] = ()) -> None:
-        if self._control is not None:
-            self._control.send(codec.encode(notice), descriptors)
 
     def _finish(self) -> None:
         if self._stopped.done():
@@ -216,44 +135,45 @@ class ListenerService:
         for pool in list(self.pools.values()):
             pool.close()
         self.programs.close()
-        if self._access is not None:
-            self._access.close()
-        self._tell(ListenerDrained())
-        self._stopped.set_result(None)
+        if self.records.access is not None:
+            self.records.access.close()
+        self.manager.tell(ListenerDrained())
+        self.end()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `run` returns, or has."""
+        return self._stopped.done()
+
+    def end(self) -> None:
+        """Have `run` return."""
+        if not self._stopped.done():
+            self._stopped.set_result(None)
 
     # ── the manager's commands ──────────────────────────────────────────────────────────────────
 
-    def _on_control(self, content: bytes, descriptors: list[int]) -> None:
-        try:
-            command = codec.decode_manager_to_listener(content)
-        except IllFormedMessageError as error:
-            for fd in descriptors:
-                os.close(fd)
-            log("listener_error", detail=f"from the manager: {error}")
-            return
-        self._obey(command, descriptors)
-
-    def _obey(self, command: ManagerToListener, descriptors: list[int]) -> None:
+    def obey(self, command: ManagerToListener, descriptors: list[int]) -> None:
+        """A command of the manager, with the descriptors that came along: ours from now on."""
+        access = self.records.access
         match command:
             case ListenerWelcome():
-                self._welcome(command)
+                self.welcome(command)
             case SetPools():
-                self._set_pools(command.pools)
+                self.set_pools(command.pools)
             case ChangeSettings():
                 self._change_settings(command.settings)
             case SetRoutes():
                 self.routes.configure(command.sites, self.pools, self.scaled)
-                if self._access is not None:
-                    self._access.configure(command.sites)
+                if access is not None:
+                    access.configure(command.sites)
             case ChangeRoutes():
                 self.routes.change(command.sites, command.gone, self.pools, self.scaled)
-                if self._access is not None:
-                    self._access.change(command.sites, command.gone)
+                if access is not None:
+                    access.change(command.sites, command.gone)
             case SetSockets():
-                self._incoming_sockets += zip(command.sockets, descriptors, strict=False)
+                self.listening.collect(command.sockets, descriptors)
                 if not command.more:
-                    incoming, self._incoming_sockets = self._incoming_sockets, []
-                    task = self.loop.create_task(self._set_sockets(incoming))
+                    task = self.loop.create_task(self._listen())
                     self._pending.add(task)
                     task.add_done_callback(self._pending.discard)
             case AddWorker():
@@ -266,7 +186,7 @@ class ListenerService:
                     pool.drain(command.worker_id, graceful=command.drain)
             case SuspendWorker():
                 quiet = [p.suspend(command.worker_id) for p in self._pools_of(command.worker_id)]
-                self._tell(WorkerSuspended(command.worker_id, is_quiet=any(quiet)))
+                self.manager.tell(WorkerSuspended(command.worker_id, is_quiet=any(quiet)))
             case AbandonWorker():
                 for pool in self._pools_of(command.worker_id):
                     pool.deaths.on_death(pool.workers[command.worker_id])
@@ -275,15 +195,18 @@ class ListenerService:
             case SocketsRefused():
                 self.programs.sockets_changed(command.refused)
             case ReopenLogs():
-                if self._access is not None:
-                    self._access.reopen()
+                if access is not None:
+                    access.reopen()
                 log("logs_reopened")
             case StopListener():
-                self._stop(drain=command.drain, patience_s=self.scaled(command.patience_s))
+                self.stop(drain=command.drain, patience_s=self.scaled(command.patience_s))
             case QueryListener():
-                self._tell(make_report(self, command.query_id, with_requests=command.with_requests))
+                self.manager.tell(
+                    make_report(self, command.query_id, with_requests=command.with_requests)
+                )
 
-    def _welcome(self, command: ListenerWelcome) -> None:
+    def welcome(self, command: ListenerWelcome) -> None:
+        """Begin, or go on under a new manager."""
         settings = command.settings
         self._clock = SystemClock(settings.time_scale)
         if self.epoch:
@@ -307,8 +230,7 @@ class ListenerService:
         factory, limits = select(settings.engine), self.limits
         self.new_engine: Callable[[], Engine] = lambda: factory(limits)
         self._change_settings(settings)
-        self._access = AccessLog(Path(settings.logs), self._clock)
-        self._log_line = self._access.request
+        self.records.open(AccessLog(Path(settings.logs), self._clock))
         set_process("listener")
         self.programs.open_door(self._sockets_folder)
 
@@ -321,15 +243,16 @@ class ListenerService:
         self.programs.configure(settings.reservations, self.connection_timeout_s)
 
     @property
-    def has_manager(self) -> bool:
-        """Whether there is a manager to tell things to."""
-        return self._control is not None
+    def managerless_limit_s(self) -> float:
+        """How long to serve on without a manager; 0 = for ever."""
+        return self.scaled(self._settings.managerless_limit_s)
 
     def scaled(self, seconds: float) -> float:
         """A configured duration as it passes here."""
         return self._clock.scaled(seconds)
 
-    def _set_pools(self, pools: list[PoolQueue]) -> None:
+    def set_pools(self, pools: list[PoolQueue]) -> None:
+        """Have exactly these pools."""
         wanted = {settings.name: settings for settings in pools}
         for name in [name for name in self.pools if name not in wanted]:
             self.pools.pop(name).close()
@@ -341,45 +264,19 @@ class ListenerService:
                 pool.configure(settings)
                 pool.renew_demand()
 
-    async def _set_sockets(self, incoming: list[tuple[ListeningSocket, int]]) -> None:
-        """Accept on exactly the sockets that came; those already open stay as they are."""
-        async with self._setting_sockets:  # one after the other: two may come in one turn
-            await self._accept_on(incoming)
+    async def _listen(self) -> None:
+        await self.listening.accept()
         faults.reach("listener.sockets")
         self.programs.sockets_changed([])
-        self._tell(ListenerReady(self.epoch, len(self._servers)))
+        self.manager.tell(ListenerReady(self.epoch, len(self.listening)))
         if not self._is_ready_told:
             self._is_ready_told = True
-            log("listener_started", epoch=self.epoch, sockets=len(self._servers))
-
-    async def _accept_on(self, incoming: list[tuple[ListeningSocket, int]]) -> None:
-        wanted: set[tuple[str, int, str]] = set()
-        for item, fd in incoming:
-            key = (item.ip, item.port, item.scheme)
-            wanted.add(key)
-            if key in self._servers:
-                os.close(fd)
-                continue
-            sock = socket.socket(fileno=fd)
-            sock.setblocking(False)
-            self._servers[key] = await self.loop.create_server(
-                self._client_factory(item.scheme), sock=sock, backlog=BACKLOG
-            )
-        for key in [key for key in self._servers if key not in wanted]:
-            self._servers.pop(key).close()
-
-    def listens_on(self, port: int) -> bool:
-        """Whether sites' clients are accepted on a port, at whatever address."""
-        return any(at == port and scheme != HEALTH for _, at, scheme in self._servers)
+            log("listener_started", epoch=self.epoch, sockets=len(self.listening))
 
     @property
     def server_uid(self) -> int:
         """Whom this server belongs to."""
         return self._settings.server_uid
-
-    def want_sockets(self, wanted: WantSockets) -> None:
-        """Programs have URLs, and need ports."""
-        self._tell(wanted)
 
     def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
         """What a client of such a binding becomes."""
@@ -410,7 +307,8 @@ class ListenerService:
     def _pools_of(self, worker_id: int) -> list[PoolBroker]:
         return [pool for pool in self.pools.values() if worker_id in pool.workers]
 
-    def _stop(self, *, drain: bool, patience_s: float = 0.0) -> None:
+    def stop(self, *, drain: bool, patience_s: float = 0.0) -> None:
+        """End; with `drain` after what has been asked, idle clients after `patience_s` more."""
         if not drain:
             self._finish()
             return
@@ -422,9 +320,7 @@ class ListenerService:
         self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
 
     def _stop_accepting(self) -> None:
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()
+        self.listening.stop()
         self._close_idle()
 
     def _close_idle(self) -> None:
@@ -453,50 +349,6 @@ class ListenerService:
         Path(endpoint.descriptors).parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         return endpoint
 
-    def demand(self, pool: str, *, further: bool) -> None:
-        """A request waits for a worker that is not there."""
-        self._tell(DemandStart(pool, further))
-
-    def attached(self, worker_id: int) -> None:
-        """The worker's channel works both ways."""
-        self._tell(WorkerAttached(worker_id))
-
-    def drained(self, worker_id: int) -> None:
-        """The worker said Bye."""
-        self._tell(WorkerDrained(worker_id))
-
-    def faulty(self, worker_id: int, detail: str) -> None:
-        """The worker sent what no worker may."""
-        if worker_id < 0:
-            self.programs.faulty(worker_id, detail)
-            return
-        self.count("faulty_workers")
-        self._tell(WorkerFaulty(worker_id, detail))
-
-    def overdue(self, worker_id: int, request: ClientRequest, *, is_responding: bool) -> None:
-        """The worker does not come to the end of a request past its limit."""
-        if worker_id < 0:
-            return  # a program's own affair: its client was answered
-        self.count("overdue_workers")
-        self._tell(
-            WorkerOverdue(
-                worker_id,
-                request.id,
-                request.attempt,
-                request.head.method,
-                request.head.target[:2048],
-                request.client,
-                is_responding,
-            )
-        )
-
-    def settled(self, worker_id: int, requests: list[InFlight], finished: int) -> None:
-        """A death is settled."""
-        if worker_id < 0:
-            self.programs.settled(worker_id)
-            return
-        self._tell(WorkerDeathSettled(worker_id, requests, finished))
-
     # ── what the connections ask ────────────────────────────────────────────────────────────────
 
     def next_connection_id(self) -> int:
@@ -515,15 +367,6 @@ class ListenerService:
             self.connections.discard(guest)
             guest.abort("Connections_Refused")
 
-    def count(self, name: str) -> None:
-        """One more of something, for the report."""
-        self.counters[name] += 1
-
-    def spool_failed(self, error: OSError) -> None:
-        """A body could not be kept: the disk is full, most likely."""
-        self.count("spool_failures")
-        log("listener_error", detail=f"spool: {error}")
-
     def send_deadline(self) -> float:
         """When to look (again) whether a client takes its response."""
         return self.time() + self.scaled(SEND_GRACE_S)
@@ -533,75 +376,6 @@ class ListenerService:
         """What a client must take between two looks, as far as there is so much for it."""
         rate = self._settings.min_bytes_per_second
         return 0 if rate in {0, 0xFFFFFFFF} else int(rate * SEND_GRACE_S)
-
-    # ── logs ────────────────────────────────────────────────────────────────────────────────────
-
-    def log_request(
-        self,
-        request: ClientRequest,
-        line: str,
-        status: int,
-        substatus: int,
-        win32: int,
-        sent_bytes: int,
-    ) -> None:
-        """A request that a worker answered, in its site's log."""
-        self._log_line(
-            request.site_id,
-            line,
-            status,
-            substatus,
-            win32,
-            sent_bytes,
-            request.received_bytes,
-            int((self.time() - request.received_at) * 1000),
-        )
-
-    def log_cut(
-        self,
-        request: ClientRequest,
-        line: str,
-        status: int,
-        sent_bytes: int,
-        why: str,
-        reason: str,
-    ) -> None:
-        """A response that was cut: in the site's log if the worker composed its line."""
-        log("request_failed", id=f"{request.id:x}", url=request.head.target[:256], why=why)
-        if line:
-            self.log_request(request, line, status, 0, 64, sent_bytes)
-        elif self._access is not None and request.connection is not None:
-            self.log_error(
-                request.connection.peer,
-                request.head,
-                0,
-                request.site_id,
-                reason,
-                request,
-            )
-
-    def log_error(
-        self,
-        peer: tuple[str, int, str, int],
-        head: Head,
-        status: int,
-        site_id: int,
-        reason: str,
-        request: ClientRequest | None,
-    ) -> None:
-        """A request that the listener ended itself, in HTTPERR."""
-        self.count(f"httperr_{reason}")
-        if self._access is not None:
-            queue = request.pool.settings.name if request is not None else ""
-            self._access.error(peer, head, status, site_id, reason, queue)
-
-    def log_refusal(
-        self, peer: tuple[str, int, str, int], raw: bytes, status: int, reason: str
-    ) -> None:
-        """What was no request, in HTTPERR."""
-        self.count(f"httperr_{reason}")
-        if self._access is not None:
-            self._access.refusal(peer, raw, status, reason)
 
     def _set_date(self, second: int) -> None:
         date = b"Date: %b\r\n" % http_date(second)
@@ -622,7 +396,7 @@ class ListenerService:
         now = self.time()
         for channel in self.channels:
             if channel.missed_an_edge():
-                self.count("pump_tick_hits")
+                self.records.count("pump_tick_hits")
                 log("pump_tick_hit")
         second = int(time.time())
         if second != self._date_second:
@@ -639,12 +413,12 @@ class ListenerService:
             for port, closed in self._crowded.items():
                 log("connections_crowded", port=port, closed=closed)
             self._crowded.clear()
-            if self.is_draining and not self._servers:
+            if self.is_draining and not self.listening:
                 # Some were accepted in the very turn in which accepting ended.
                 self._close_idle()
-        if self._access is not None:
-            self._access.flush()
-        if self.is_draining and not self._servers and not self.connections:
+        if self.records.access is not None:
+            self.records.access.flush()
+        if self.is_draining and not self.listening and not self.connections:
             self._finish()
             return
         self.loop.call_later(TICK_S, self._tick)

@@ -86,7 +86,7 @@ class TimeLimits:
         if connection is None:
             self._pool.cancel(request)
             return
-        self._pool.service.count("requests_timed_out")
+        self._pool.service.records.count("requests_timed_out")
         if request.has_answer_begun:
             connection.cut("its worker is silent", "Timer_Response")
         else:
@@ -96,7 +96,7 @@ class TimeLimits:
         if worker.is_faulty or now < worker.remind_at:
             return
         worker.remind_at = now + self._pool.service.scaled(REMIND_S)
-        self._pool.service.overdue(
+        self._pool.service.manager.overdue(
             worker.worker_id, request, is_responding=request.has_answer_begun
         )
 

@@ -97,7 +97,7 @@ class WorkerDeaths:
                 self._resume(request, rows)
         finished = worker.finished
         self._pool.forget(worker)
-        self._pool.service.settled(worker.worker_id, facts, finished)
+        self._pool.service.manager.settled(worker.worker_id, facts, finished)
         if not self._pool.has_ready:
             self._pool.forget_demand()
         self._pool.turn()
@@ -128,7 +128,7 @@ class WorkerDeaths:
                 assert connection is not None
                 connection.cut("its worker died")
             case Fate.BAD_GATEWAY:
-                self._pool.service.count("requests_failed")
+                self._pool.service.records.count("requests_failed")
                 request.worker = None
                 self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
             case Fate.POISONED:
@@ -147,7 +147,7 @@ class WorkerDeaths:
         if connection.held.survives(taken, service.time(), service.scaled(LASTING_S)):
             connection.detach(is_interrupted=True)
         else:
-            service.count("requests_failed")
+            service.records.count("requests_failed")
             request.worker = None
             self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
 

@@ -71,7 +71,7 @@ class WorkerMessages:
         """A batch from one of the workers."""
         worker = self._pool.by_identity.get(identity)
         if worker is None:
-            self._pool.service.count("messages_from_strangers")
+            self._pool.service.records.count("messages_from_strangers")
             return
         if worker.is_faulty:
             return
@@ -270,7 +270,7 @@ class WorkerMessages:
         """For a request whose client has gone or was answered: count, and keep the flow going."""
         if fd >= 0:
             os.close(fd)
-        self._pool.service.count("late_messages")
+        self._pool.service.records.count("late_messages")
         if item.more:
             request.is_cut = True
             if not request.is_overdue:
@@ -281,7 +281,7 @@ class WorkerMessages:
     def _late_log(self, request: ClientRequest, log: str, status: int) -> None:
         # One that was answered by the listener (504) is in HTTPERR already.
         if log and request.is_client_gone:
-            self._pool.service.log_request(request, log, status, 0, 64, 0)
+            self._pool.service.records.request(request, log, status, 0, 64, 0)
 
     def _on_hello(self, worker: Incarnation, item: Hello, source: int) -> None:
         if item.protocol != PROTOCOL_VERSION or item.worker_id != worker.worker_id:
@@ -294,7 +294,7 @@ class WorkerMessages:
             )  # of a former connection with this descriptor
         worker.source = source
         worker.is_attached = True
-        self._pool.service.attached(worker.worker_id)
+        self._pool.service.manager.attached(worker.worker_id)
 
     def _on_bye(self, worker: Incarnation) -> None:
         if worker.outstanding:
@@ -305,7 +305,7 @@ class WorkerMessages:
         worker.is_draining = True
         self._pool.take_from_dispatch(worker)
         self._pool.outbox.post(worker, AcknowledgeBye())
-        self._pool.service.drained(worker.worker_id)
+        self._pool.service.manager.drained(worker.worker_id)
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
         if not worker.is_stop_sent:

@@ -31,11 +31,11 @@ class Queue:
         self.loop = asyncio.new_event_loop()
         self.notices = []
         self.service = service = ListenerService(self.loop, "nowhere")
-        service._tell = self.notices.append
-        service._welcome(
+        service.manager.tell = self.notices.append
+        service.welcome(
             m.ListenerWelcome(1, m.ListenerSettings(str(folder), str(folder), str(folder)))
         )
-        service._set_pools([m.PoolQueue("Pool", True)])
+        service.set_pools([m.PoolQueue("Pool", True)])
         self.pool = service.pools["Pool"]
         self.endpoint = service.queue_endpoint("Pool")
         self.context = zmq.Context()
@@ -87,7 +87,7 @@ class Queue:
         self.context.term()
         self.pool.close()
         self.service.programs.close()
-        self.service._access.close()
+        self.service.records.access.close()
         self.service.context.close()
         self.loop.close()
 
@@ -141,7 +141,7 @@ def test_strangers_are_counted_and_forgotten(queue):
     """An identity that nobody announced has no say."""
     stranger = queue.dealer(b"nobody knows me!")
     queue.send(stranger, m.Hello(m.PROTOCOL_VERSION, 1, os.getpid(), SLOTS))
-    queue.wait(lambda: queue.service.counters["messages_from_strangers"] == 1)
+    queue.wait(lambda: queue.service.records.counters["messages_from_strangers"] == 1)
     assert queue.faults() == []
 
 

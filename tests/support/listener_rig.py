@@ -213,11 +213,11 @@ class Rig:
         self.notices = []
         self.service = service = ListenerService(self.loop, "nowhere")
         service.time = lambda: self.now
-        service._tell = self.notices.append
-        service._welcome(
+        service.manager.tell = self.notices.append
+        service.welcome(
             m.ListenerWelcome(1, m.ListenerSettings(str(folder), str(folder), str(folder), engine))
         )
-        service._set_pools([m.PoolQueue("Pool", True, **pool)])
+        service.set_pools([m.PoolQueue("Pool", True, **pool)])
         self.pool = service.pools["Pool"]
         self.router = self.pool.router = FakeRouter()
         self.door = self.pool.door = FakeDoor()
@@ -260,6 +260,6 @@ class Rig:
         self.service.programs.close()
         for worker in self.workers:
             worker.board.close()
-        self.service._access.close()
+        self.service.records.access.close()
         self.service.context.close()
         self.loop.close()

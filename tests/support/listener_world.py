@@ -92,7 +92,7 @@ class World:
             streaming=self.rig.pool.settings.streaming,
             **LIMITS,
         )
-        self.rig.service._set_pools([settings])
+        self.rig.service.set_pools([settings])
         self.rig.turn()
 
     def replace(self, process):

@@ -15,7 +15,7 @@ def post(body, *, length=None, extra=b""):
 
 
 def stopped(rig, refusal="AppOffline"):
-    rig.service._set_pools([m.PoolQueue("Pool", False, refusal)])
+    rig.service.set_pools([m.PoolQueue("Pool", False, refusal)])
 
 
 # ── answers before the body's end ───────────────────────────────────────────────────────────────
@@ -142,7 +142,7 @@ def test_504_frees_the_client_at_once_and_the_slot_at_the_end(make_rig):
     worker.tell(m.Response(request.id, 1, 200, "OK", b"", -1, b"late", True))
     worker.tell(m.ResponseChunk(request.id, 1, b"late", False))
     assert not worker.is_faulty
-    assert rig.service.counters["late_messages"] == 2
+    assert rig.service.records.counters["late_messages"] == 2
     assert len(worker.incarnation.free_slots) == 4
     client.get()
     worker.answer(worker.requests()[1])
@@ -277,7 +277,7 @@ def test_a_pool_that_goes_leaves_nobody_waiting(make_rig):
     uploading.send(post(b"half", length=8))
     first = worker.requests()[0]
     worker.tell(m.Response(first.id, 1, 200, "OK", b"", 10, b"first", True))
-    rig.service._set_pools([])
+    rig.service.set_pools([])
     rig.turn()
     assert begun.transport.is_aborted
     assert sent.statuses() == [503]
@@ -304,7 +304,7 @@ def test_an_aborted_request_leaves_no_log_line_for_the_next(make_rig):
     rig = make_rig()
     worker, client = rig.worker(), rig.client()
     lines = []
-    rig.service._log_line = lambda *line: lines.append(line)
+    rig.service.records.line = lambda *line: lines.append(line)
     client.get()
     worker.tell(m.AbortResponse(worker.requests()[0].id, 1, "line of the first", 64))
     client.get()

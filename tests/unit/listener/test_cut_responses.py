@@ -45,8 +45,8 @@ def test_a_response_that_is_whole_without_its_end_is_no_cut(
     (following,) = (worker.requests() + other.requests())[1:]
     (worker if following in worker.requests() else other).answer(following)
     assert client.statuses() == [status, 200]
-    assert rig.service.counters["connections_cut"] == 0
-    assert rig.service.counters["httperr_Connection_Abandoned_By_AppPool"] == (
+    assert rig.service.records.counters["connections_cut"] == 0
+    assert rig.service.records.counters["httperr_Connection_Abandoned_By_AppPool"] == (
         how != "says nothing"
     )
 
@@ -96,5 +96,5 @@ def test_a_client_that_takes_nothing_is_logged_once(make_rig):
     worker.answer(request, b"hello", length=-1, more=True)
     rig.pass_time(1000)
     assert client.transport.is_aborted
-    assert rig.service.counters["httperr_Timer_MinBytesPerSecond"] == 1
-    assert rig.service.counters["httperr_Connection_Abandoned_By_AppPool"] == 0
+    assert rig.service.records.counters["httperr_Timer_MinBytesPerSecond"] == 1
+    assert rig.service.records.counters["httperr_Connection_Abandoned_By_AppPool"] == 0

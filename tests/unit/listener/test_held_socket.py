@@ -196,7 +196,7 @@ def test_a_pool_that_stops(rig):
     """1012 at once, for those that wait and those that are handed over later."""
     waiting, worker, _ = held(rig)
     worker.die()
-    rig.service._set_pools([m.PoolQueue("Pool", False)])
+    rig.service.set_pools([m.PoolQueue("Pool", False)])
     assert waiting.transport.sent == close_frame(1012, "service restart")
 
 

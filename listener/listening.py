@@ -1,0 +1,76 @@
+"""Listening: the sockets on which clients are accepted; the manager makes and keeps them too."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from was.ipc.messages import ListeningSocket
+from was.listener.health import HEALTH
+
+__all__ = ["Listening"]
+
+BACKLOG = 4096
+
+# What a client of a binding of such a scheme becomes.
+ClientFactory = Callable[[str], Callable[[], asyncio.Protocol]]
+
+
+class Listening:
+    """Every socket of this listener that accepts."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client_factory: ClientFactory) -> None:
+        self._loop = loop
+        self._client_factory = client_factory
+        self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
+        self._incoming: list[tuple[ListeningSocket, int]] = []
+        self._changing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._servers)
+
+    def collect(self, sockets: list[ListeningSocket], descriptors: list[int]) -> None:
+        """Some of those that `accept` is to accept on; it takes several messages to name many."""
+        self._incoming += zip(sockets, descriptors, strict=False)
+
+    async def accept(self) -> None:
+        """Accept on exactly the sockets that were collected; those already open stay as they are.
+
+        Safe to call again before the last call has ended: one follows the other.
+        """
+        incoming, self._incoming = self._incoming, []
+        async with self._changing:
+            wanted: set[tuple[str, int, str]] = set()
+            for item, fd in incoming:
+                key = (item.ip, item.port, item.scheme)
+                wanted.add(key)
+                if key in self._servers:
+                    os.close(fd)
+                    continue
+                sock = socket.socket(fileno=fd)
+                sock.setblocking(False)
+                self._servers[key] = await self._loop.create_server(
+                    self._client_factory(item.scheme), sock=sock, backlog=BACKLOG
+                )
+            for key in [key for key in self._servers if key not in wanted]:
+                self._servers.pop(key).close()
+
+    def stop(self) -> None:
+        """Accept no more."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def is_on(self, port: int) -> bool:
+        """Whether sites' clients are accepted on a port, at whatever address."""
+        return any(at == port and scheme != HEALTH for _, at, scheme in self._servers)
+
+    def held(self) -> list[tuple[ListeningSocket, int]]:
+        """All of them with their descriptors, which stay ours."""
+        return [
+            (ListeningSocket(*key), server.sockets[0].fileno())
+            for key, server in self._servers.items()
+        ]
