@@ -40,7 +40,8 @@ class GlobalModule:
     def is_idle(self) -> bool:
         """Asked after each reading of the configuration: whether requests need not reach it.
 
-        While every module that has registered for GL_PRE_BEGIN_REQUEST is idle, it is not raised.
+        While every module that has registered for GL_PRE_BEGIN_REQUEST is idle, it is not raised;
+        while every one for GL_TRACE_EVENT is, the pipeline has no events of its own.
         """
         return False
 

@@ -44,6 +44,7 @@ from was.worker.registration import (
 )
 from was.worker.resolved_modules import ResolveModulesProvider
 from was.worker.spare_threads import run_on_spare_thread
+from was.worker.trace import traced_urls
 from was.worker.traced_calls import TracedCallLists, trace_request
 from was.worker.warm_up import interim_page, warm_up
 from was.worker.web_configs import WebConfigs
@@ -226,7 +227,7 @@ class WorkerServer:
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
         refusal = None if errors is None else _refuse_configuration
         registrations, complete = self._registrations, self._complete
-        if self._events.is_wanted(GL.TRACE_EVENT):
+        if self._events.is_awaited(GL.TRACE_EVENT) or traced_urls(application.settings):
             return TracedCallLists(
                 application, registrations, complete, refusal, errors, tracing=self.http.tracing
             )

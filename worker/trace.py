@@ -24,6 +24,7 @@ from was.worker.notifications import GlobalNotification
 from was.worker.providers import EventProvider
 
 if TYPE_CHECKING:
+    from was.config.model import PathSettings
     from was.worker.context import HttpContext
     from was.worker.global_events import GlobalEvents
 
@@ -37,6 +38,7 @@ __all__ = [
     "TraceEvent",
     "TraceEventProvider",
     "Tracing",
+    "traced_urls",
 ]
 
 WWW_SERVER = "3A2A4E84-4C21-4981-AE10-3FDA0D9B0F83"
@@ -232,6 +234,13 @@ class TraceContext:
         ends = (8, 12, 16, 20, 32)
         begins = (0, *ends)
         return "-".join(digits[a:b] for a, b in zip(begins, ends, strict=False))
+
+
+def traced_urls(settings: PathSettings) -> list[str]:
+    """`httpTracing/traceUrls`: requests whose events TracingModule writes."""
+    section = settings.sections.get("system.webServer/httpTracing")
+    items = () if section is None else section.elements["traceUrls"].items
+    return [str(item["value"]) for item in items]
 
 
 def put(

@@ -1,8 +1,8 @@
-"""Call lists of a worker in which a module listens to trace events.
+"""Call lists of a worker in which a module listens to trace events, or of traced URLs.
 
 Around each call of a module: NOTIFY_MODULE_START and _END, NOTIFY_MODULE_COMPLETION, and
 MODULE_SET_RESPONSE_ERROR_STATUS where the call has made the response an error. Around a request:
-GENERAL_REQUEST_START and _END. Other workers have plain call lists and pay nothing.
+GENERAL_REQUEST_START and _END. Others have plain call lists and pay nothing.
 """
 
 from __future__ import annotations

@@ -1,37 +1,52 @@
 """TracingModule: writes what happens to requests for the URLs of `httpTracing/traceUrls`.
 
-IIS gives these events to ETW; here each is a line `request_trace` in the pool's log, with the
-request's id, the event, and the microseconds since the request has begun in the worker. Names of
-the first and last event are IIS's; between them each notification of the pipeline is an event. `*`
-in a URL stands for anything.
+IIS gives trace events to ETW; here each is a line `request_trace` in the pool's log, with the
+request's id, the event, its fields, and the microseconds since the request has begun in the worker.
+The module listens to GL_TRACE_EVENT, and asks for every event of the requests that it traces: the
+pipeline's own (NOTIFY_MODULE_START and _END around each call of a module, GENERAL_REQUEST_END …)
+and what modules raise. The first event, GENERAL_REQUEST_START, it writes itself: nobody can have
+asked for it before. `*` in a URL stands for anything.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import translate
 from typing import TYPE_CHECKING
 
 from was.log import log
+from was.worker.global_module import GlobalModule
+from was.worker.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
-    DETERMINISTIC,
-    METHODS,
-    POST_METHODS,
+    GL_CONTINUE,
+    GlobalNotification,
+    GlobalNotificationStatus,
     Priority,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.trace import (
+    VERBOSE,
+    WWW_GLOBAL,
+    WWW_SERVER,
+    TraceConfiguration,
+    TraceEventProvider,
+    traced_urls,
+)
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
 RQ = RequestNotification
-_TRACED = [*DETERMINISTIC, RQ.SEND_RESPONSE]
+
+EVERYTHING = tuple(TraceConfiguration(guid, verbosity=VERBOSE) for guid in (WWW_SERVER, WWW_GLOBAL))
+# Names that each line has for itself, and a field that names the request once more.
+_KNOWN = frozenset({"ContextId", "event", "request", "trace", "elapsed_us"})
 
 
 class _Trace:
@@ -60,67 +75,55 @@ class Tracing(HttpModule):
     ) -> RequestNotificationStatus:
         """Trace the request, if its URL is among them."""
         if context.child is None and self._is_traced(context.path):
-            context.module_context_container.set_module_context(_Trace(), self._id)
-            fields = {"method": context.method, "url": context.message.target}
-            self.tell(context, "GENERAL_REQUEST_START", fields)
+            trace = _Trace()
+            context.module_context_container.set_module_context(trace, self._id)
+            context.trace_context.set_trace_configuration(self._id, EVERYTHING)
+            fields = {"RequestVerb": context.method, "RequestURL": context.message.target}
+            _tell(context, trace, "GENERAL_REQUEST_START", fields)
         return CONTINUE
 
-    def on_post_end_request(
-        self, context: HttpContext, provider: HttpContext
-    ) -> RequestNotificationStatus:
-        """The last event; a response that was not flushed before is sent after it."""
-        response = context.response
-        status = f"{response.status}.{response.sub_status}"
-        self.tell(context, "GENERAL_REQUEST_END", {"status": status})
-        return CONTINUE
 
-    def tell(self, context: HttpContext, event: str, fields: Mapping[str, object]) -> None:
-        """Write one event of a request that is traced."""
-        trace = context.module_context_container.get_module_context(self._id)
-        if isinstance(trace, _Trace):
-            elapsed = (time.monotonic_ns() - trace.begin_ns) // 1000
-            log(
-                "request_trace",
-                request=context.request_id,
-                notification=event,
-                elapsed_us=elapsed,
-                **fields,
-            )
+class Listening(GlobalModule):
+    """Hears of all trace events in the worker."""
 
+    def __init__(self, module_id: int) -> None:
+        self._id = module_id
 
-def _teller(event: str) -> Callable[[Tracing, HttpContext, object], RequestNotificationStatus]:
-    """A method for one notification."""
+    def is_idle(self) -> bool:
+        """Call lists with events around their calls are for the applications with traced URLs."""
+        return True
 
-    def method(self: Tracing, context: HttpContext, provider: object) -> RequestNotificationStatus:
-        self.tell(context, event, {})
-        return CONTINUE
-
-    return method
+    def on_global_trace_event(self, provider: TraceEventProvider) -> GlobalNotificationStatus:
+        """Write those of requests that are traced."""
+        if provider.check_subscription(self._id):
+            try:
+                context = provider.get_current_http_request_context()
+            except HResultError:
+                return GL_CONTINUE
+            trace = context.module_context_container.get_module_context(self._id)
+            if isinstance(trace, _Trace):
+                event = provider.trace_event
+                _tell(context, trace, event.event_name, event.items)
+        return GL_CONTINUE
 
 
-for _bit in _TRACED:
-    _name = str(_bit.name)
-    for _event, _method in ((_name, METHODS[_bit]), (f"POST_{_name}", POST_METHODS.get(_bit, ""))):
-        if _method and _method not in vars(Tracing):
-            setattr(Tracing, _method, _teller(_event))
+def _tell(context: HttpContext, trace: _Trace, event: str, items: Mapping[str, object]) -> None:
+    elapsed = (time.monotonic_ns() - trace.begin_ns) // 1000
+    fields = {name: value for name, value in items.items() if name not in _KNOWN}
+    log("request_trace", request=context.request_id, trace=event, elapsed_us=elapsed, **fields)
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to every deterministic event, its post-event, and SEND_RESPONSE."""
+    """Subscribe to the first event, before the others, and to GL_TRACE_EVENT."""
 
     def make(application: HttpApplication) -> HttpModule:
-        section = application.settings.sections.get("system.webServer/httpTracing")
-        items = () if section is None else section.elements["traceUrls"].items
-        urls = [str(item["value"]) for item in items]
+        urls = traced_urls(application.settings)
         return Tracing(urls, registration_info.id) if urls else HttpModule()
 
-    every = RQ(0)
-    for bit in DETERMINISTIC:
-        every |= bit
-    registration_info.set_request_notifications(
-        ApplicationModuleFactory(make), every | RQ.SEND_RESPONSE, every
+    registration_info.set_request_notifications(ApplicationModuleFactory(make), RQ.BEGIN_REQUEST, 0)
+    registration_info.set_priority_for_request_notification(RQ.BEGIN_REQUEST, Priority.FIRST)
+    registration_info.set_global_notifications(
+        Listening(registration_info.id), GlobalNotification.TRACE_EVENT
     )
-    registration_info.set_priority_for_request_notification(every, Priority.FIRST)
-    registration_info.set_priority_for_post_request_notification(every, Priority.LAST)
