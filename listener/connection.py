@@ -266,6 +266,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         if self._stream is not None:
             self._stream.advance()
+            self._answer_pings()
         elif self._phase == HEAD:
             self._resume_reading()
             if self._buffer:
@@ -665,11 +666,10 @@ class ClientConnection(asyncio.Protocol):
             self._upgraded.ended()
 
     def _on_upgraded(self, data: bytes) -> None:
-        if self.held is not None:
-            self._say(self.held.arrived(data))
         assert self._upgraded is not None
-        if self.held is None:
-            self._upgraded.arrived(data)
+        self._upgraded.arrived(data)
+        if self.held is not None:
+            self._answer_pings()
         if self._upgraded.is_full:
             self._pause_reading()
 
@@ -759,11 +759,15 @@ class ClientConnection(asyncio.Protocol):
         if self._is_eof:
             held.ended()
 
-    def _say(self, frame: bytes) -> None:
-        """A frame of ours for the client."""
-        if frame and self._stream is not None:
-            self._stream.add_own(frame)
-            self._stream.advance()
+    def _answer_pings(self) -> None:
+        """What is due, unless the client does not read what it was answered before."""
+        held, stream = self.held, self._stream
+        if held is None or stream is None or self.request is None:
+            return
+        pong = held.answer(is_clear=not (self.is_paused or stream.has_backlog))
+        if pong:
+            stream.add_own(pong)
+            stream.advance()
 
     def _end_held(self, code: int) -> None:
         """Close it in the worker's stead: nobody goes on with it."""
@@ -786,6 +790,9 @@ class ClientConnection(asyncio.Protocol):
         held = self.held
         if held is not None:
             if held.is_leaving and not item.more:
+                if item.data or not held.can_go_on:
+                    self.abort("a WebSocket handed over within a message")
+                    return
                 self.detach(is_interrupted=held.is_interrupted)
                 return
             if fd >= 0:
@@ -795,7 +802,8 @@ class ClientConnection(asyncio.Protocol):
             request, item.data, item.more, fd, item.file_offset, item.file_length, item
         )
         if held is not None and item.more:
-            self._say(held.written(item.data))
+            held.written(item.data)
+            self._answer_pings()
 
     def _feed_stream(
         self,

@@ -44,6 +44,7 @@ __all__ = ["LASTING_S", "HeldSocket"]
 MAX_BLAME: Final = 12
 BLAME_AT_WORK: Final = 4
 LASTING_S: Final = 60.0
+PONG_BYTES: Final = 16 * 1024
 
 
 class HeldSocket:
@@ -62,6 +63,7 @@ class HeldSocket:
         "_offset",
         "_pong",
         "_request",
+        "_said_bytes",
         "_sent",
         "_since",
         "_state",
@@ -90,6 +92,7 @@ class HeldSocket:
         self._granted = 0
         self._kept_bytes = 0
         self._pong = b""
+        self._said_bytes = 0  # of pongs that the client may not have read
         self._has_ended = False
         self._has_said_close = False  # the client, or we in its name: nothing of it counts any more
         self._is_end_told = False
@@ -170,15 +173,22 @@ class HeldSocket:
             self._granted = min(self._granted + count, 64 * CHUNK_BYTES)
             self._send()
 
-    def written(self, data: bytes) -> bytes:
-        """Bytes of the worker's for the client: what is to be sent after them."""
+    def written(self, data: bytes) -> None:
+        """Bytes of the worker's for the client."""
         self._written.feed(data)
-        return self._answer()
 
-    def _answer(self) -> bytes:
-        if not self._pong or not self.may_speak:
+    def answer(self, *, is_clear: bool) -> bytes:
+        """The pong that is due and can be sent; `is_clear`: the client has read all before it.
+
+        A client that pings and does not read is answered PONG_BYTES, and then the last one only.
+        """
+        if is_clear:
+            self._said_bytes = 0
+        pong = self._pong
+        if not pong or not self.may_speak or self._said_bytes + len(pong) > PONG_BYTES:
             return b""
-        pong, self._pong = self._pong, b""
+        self._said_bytes += len(pong)
+        self._pong = b""
         return pong
 
     @property
@@ -188,10 +198,10 @@ class HeldSocket:
 
     # ── the client ──────────────────────────────────────────────────────────────────────────────
 
-    def arrived(self, data: bytes) -> bytes:
-        """Bytes from the client: what it is to be answered at once."""
+    def arrived(self, data: bytes) -> None:
+        """Bytes from the client; see `answer`."""
         if self.is_over or self._has_said_close:
-            return b""
+            return
         frames = self._frames
         before = len(frames.partial)
         try:
@@ -206,7 +216,6 @@ class HeldSocket:
             frames.partial = bytearray()
             self._close_for_client(NO_ROOM)
         self._send()
-        return self._answer()
 
     def _unit(self, opcode: int, frames: bytes) -> None:
         if self._has_said_close:

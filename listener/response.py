@@ -104,6 +104,11 @@ class ResponseStream:
         """What the listener itself says in between; of no worker's window."""
         self._put(data)
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether anything waits here for the client to read."""
+        return bool(self._segments)
+
     def begin_again(self) -> None:
         """Another worker goes on, whose window is open."""
         self._unacknowledged = 0

@@ -46,6 +46,9 @@ async def socket(scope, receive, send):
             os.kill(os.getpid(), 9)
         if text.startswith("sleep"):
             await asyncio.sleep(float(text.split()[1]))
+            continue
+        if text == "quiet":
+            continue
         if text == "half":
             await half(scope, send)
         heard.append(text if len(text) < 100 else len(text))

@@ -126,6 +126,18 @@ def test_nothing_to_go_on_with(running):
         }
 
 
+def test_what_is_received_after_the_end(running):
+    """A client that says much and leaves: the application hears all of it, its worker lives on."""
+    with connect(url(running)) as client:
+        pid = ask(client, "first")["pid"]
+        client.send("sleep 0.5")
+        for _ in range(300):
+            client.send("quiet")
+    time.sleep(1)
+    with connect(url(running)) as client:
+        assert ask(client, "well")["pid"] == pid
+
+
 def test_last_words(running):
     """Told that its worker goes, the application says and stores what it has left."""
     with connect(url(running, "last%20words")) as client:

@@ -110,7 +110,7 @@ class Holding:
     def tell_taken(self) -> None:
         """Let the listener forget what was taken."""
         count = self._taken - self._told
-        if count:
+        if count and not self._is_over:
             self._told = self._taken
             request = self._exchange.request
             self._exchange.tell_of_socket(MessagesTaken(request.id, request.attempt, count))

@@ -150,6 +150,13 @@ def test_within_a_message_to_the_client_nobody_goes_on(rig):
     worker.tell(m.ResponseChunk(request.id, request.attempt, b"\x01\x02he", True))
     worker.tell(m.HandOver(request.id, request.attempt))
     assert worker.is_faulty
+    client, worker, request = held(rig)
+    worker.tell(
+        m.HandOver(request.id, request.attempt),
+        m.ResponseChunk(request.id, request.attempt, b"\x81\x05he", True),
+        m.ResponseChunk(request.id, request.attempt, b"", False),
+    )
+    assert client.transport.is_aborted
 
 
 def test_a_close_that_the_worker_began_stays(rig):
@@ -289,6 +296,19 @@ def test_what_a_socket_may_cost(rig):
     client.send(frame(b"x" * 150_000)[90_000:110_000])
     assert received(worker).endswith(struct.pack("!H", 1013))
     assert rig.service.spool_memory.held_bytes < 100
+
+
+def test_a_flood_of_pings(rig):
+    """Who does not read the answers is given few of them, and the last one when it has."""
+    client, _, _ = held(rig)
+    client.connection.pause_writing()
+    for number in range(1000):
+        client.send(frame(b"%0100d" % number, 9))
+    stream = client.connection._stream
+    assert sum(map(len, stream._segments)) < 20_000
+    client.connection.resume_writing()
+    client.connection.resume_writing()
+    assert client.transport.sent.endswith(b"%0100d" % 999)
 
 
 @pytest.mark.parametrize(
