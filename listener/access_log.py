@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.clock import Clock
-from was.ipc.messages import LogSettings, SiteRoute
+from was.ipc.listener_control import LogSettings, SiteRoute
 from was.listener.request_logs import LogFileSettings, RequestLogs
 
 if TYPE_CHECKING:

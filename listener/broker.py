@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from was.ipc.channel import BATCH_BYTES, RouterChannel
-from was.ipc.messages import CHUNK_BYTES, CancelRequest, PoolQueue, ResponseWindow, StopListening
+from was.ipc.listener_control import PoolQueue
+from was.ipc.messages import CHUNK_BYTES, CancelRequest, ResponseWindow, StopListening
 from was.listener.descriptors import DescriptorDoor
 from was.listener.incarnation import Incarnation
 from was.listener.ledger import Standing

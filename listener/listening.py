@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from was.ipc.messages import ListeningSocket
+from was.ipc.listener_control import ListeningSocket
 from was.listener.health import HEALTH
 
 __all__ = ["Listening"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.descriptors import ControlLink, ControlSocket
-from was.ipc.messages import (
+from was.ipc.listener_control import (
     DemandStart,
     HeldEverything,
     HeldSockets,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from was.ipc.channel import Sent
-from was.ipc.messages import PoolQueue
+from was.ipc.listener_control import PoolQueue
 from was.listener.broker import PoolBroker
 from was.listener.routes import FOREVER_S, SiteRuntime
 

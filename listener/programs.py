@@ -21,7 +21,7 @@ from msgspec import structs
 
 from was.config.urls import Bucket, UrlPrefix, parse_prefix
 from was.ipc.descriptors import ControlSocket, listen_control
-from was.ipc.messages import ListeningSocket, WantSockets
+from was.ipc.listener_control import ListeningSocket, WantSockets
 from was.ipc.program_messages import Moved, OpenQueue, Replied
 from was.listener.program_link import ProgramLink
 from was.listener.program_queue import ProgramQueue
@@ -31,7 +31,7 @@ from was.log import log
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import SocketFolder
-    from was.ipc.messages import UrlReservation
+    from was.ipc.listener_control import UrlReservation
     from was.listener.broker import PoolBroker
     from was.listener.service import ListenerService
 

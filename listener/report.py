@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.ipc.messages import ListenerReport, PoolCounters, RequestRow, WorkerCounters
+from was.ipc.listener_control import ListenerReport, PoolCounters, RequestRow, WorkerCounters
 from was.ipc.scoreboard import Row, describe_row
 
 if TYPE_CHECKING:

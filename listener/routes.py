@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from was.config.urls import UrlPrefix
-from was.ipc.messages import SiteRoute
+from was.ipc.listener_control import SiteRoute
 from was.listener.bindings import parse_binding
 from was.listener.routing import RoutingTable
 from was.log import log

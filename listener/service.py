@@ -20,7 +20,7 @@ from was import faults
 from was.clock import SystemClock
 from was.ipc.channel import Context, RouterChannel
 from was.ipc.endpoints import SocketFolder
-from was.ipc.messages import (
+from was.ipc.listener_control import (
     AbandonWorker,
     ActivateWorker,
     AddWorker,
@@ -34,7 +34,6 @@ from was.ipc.messages import (
     ListenerWelcome,
     ManagerToListener,
     QueryListener,
-    QueueEndpoint,
     ReopenLogs,
     SetPools,
     SetRoutes,
@@ -44,6 +43,7 @@ from was.ipc.messages import (
     SuspendWorker,
     WorkerSuspended,
 )
+from was.ipc.worker_control import QueueEndpoint
 from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
@@ -64,7 +64,7 @@ from was.listener.spool import SpoolMemory
 from was.log import log, set_process
 
 if TYPE_CHECKING:
-    from was.ipc.messages import PoolQueue
+    from was.ipc.listener_control import PoolQueue
     from was.listener.engines import Engine
 
 __all__ = ["ListenerService", "SiteRuntime"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.ipc.messages import InFlight
+from was.ipc.listener_control import InFlight
 from was.ipc.scoreboard import Row, describe_row
 from was.listener.fate import Fate, decide_fate, has_started, take_blame
 from was.listener.held_socket import LASTING_S

@@ -22,7 +22,10 @@ from was import faults
 from was.config.model import RecycleReason
 from was.ipc.channel import Context
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import (
+from was.ipc.listener_control import WorkerOverdue
+from was.ipc.messages import Request
+from was.ipc.scoreboard import ScoreboardWriter
+from was.ipc.worker_control import (
     ConfigurationChanged,
     DumpStacks,
     Ping,
@@ -31,18 +34,15 @@ from was.ipc.messages import (
     QueryWorker,
     QueueEndpoint,
     RecycleRequested,
-    Request,
     ResumeWorker,
     SetEndpoints,
     StopWorker,
     SuspendPrepared,
     WorkerAnswer,
-    WorkerOverdue,
     WorkerReady,
     WorkerStartFailed,
     WorkerWelcome,
 )
-from was.ipc.scoreboard import ScoreboardWriter
 from was.log import log, log_exception
 from was.worker.exchange import Exchange
 from was.worker.manager_link import ManagerLink

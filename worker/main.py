@@ -16,8 +16,8 @@ from typing import NoReturn
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import Fork, WorkerWelcome
 from was.ipc.stacks import write_stacks_to
+from was.ipc.worker_control import Fork, WorkerWelcome
 from was.log import log, log_exception, set_process
 from was.worker.host import WorkerHost
 from was.worker.manager_link import say_hello

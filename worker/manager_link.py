@@ -13,7 +13,7 @@ from contextlib import suppress
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import ManagerToWorker, WorkerHello
+from was.ipc.worker_control import ManagerToWorker, WorkerHello
 from was.log import log
 
 __all__ = ["ManagerLink", "say_hello"]

@@ -29,7 +29,6 @@ from was.ipc.messages import (
     GivenBack,
     Hello,
     Parked,
-    QueueEndpoint,
     Request,
     Response,
     ResponseChunk,
@@ -47,6 +46,7 @@ from was.ipc.scoreboard import (
     ROW_WORDS,
     ScoreboardWriter,
 )
+from was.ipc.worker_control import QueueEndpoint
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from harness.meter import descriptors
 from support.listener_rig import SLOTS
 
 from was.ipc import codec
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.descriptors import ControlSocket
 from was.ipc.scoreboard import make_scoreboard
@@ -33,9 +34,9 @@ class Queue:
         self.service = service = ListenerService(self.loop, "nowhere")
         service.manager.tell = self.notices.append
         service.welcome(
-            m.ListenerWelcome(1, m.ListenerSettings(str(folder), str(folder), str(folder)))
+            lc.ListenerWelcome(1, lc.ListenerSettings(str(folder), str(folder), str(folder)))
         )
-        service.set_pools([m.PoolQueue("Pool", True)])
+        service.set_pools([lc.PoolQueue("Pool", True)])
         self.pool = service.pools["Pool"]
         self.endpoint = service.queue_endpoint("Pool")
         self.context = zmq.Context()
@@ -79,7 +80,7 @@ class Queue:
         self.loop.run_until_complete(look())
 
     def faults(self):
-        return [n.worker_id for n in self.notices if isinstance(n, m.WorkerFaulty)]
+        return [n.worker_id for n in self.notices if isinstance(n, lc.WorkerFaulty)]
 
     def close(self):
         for dealer in self.dealers:

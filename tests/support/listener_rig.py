@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from was.ipc import codec
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
@@ -215,15 +216,17 @@ class Rig:
         service.time = lambda: self.now
         service.manager.tell = self.notices.append
         service.welcome(
-            m.ListenerWelcome(1, m.ListenerSettings(str(folder), str(folder), str(folder), engine))
+            lc.ListenerWelcome(
+                1, lc.ListenerSettings(str(folder), str(folder), str(folder), engine)
+            )
         )
-        service.set_pools([m.PoolQueue("Pool", True, **pool)])
+        service.set_pools([lc.PoolQueue("Pool", True, **pool)])
         self.pool = service.pools["Pool"]
         self.router = self.pool.router = FakeRouter()
         self.door = self.pool.door = FakeDoor()
         service.channels.append(self.router)
-        log = m.LogSettings(False, str(folder), "Daily", 0, False, 0)
-        site = m.SiteRoute(1, "Site", True, [("http", "*:80:")], [m.PoolRoute("/", "Pool")], log)
+        log = lc.LogSettings(False, str(folder), "Daily", 0, False, 0)
+        site = lc.SiteRoute(1, "Site", True, [("http", "*:80:")], [lc.PoolRoute("/", "Pool")], log)
         service.routes.configure([site], service.pools, service.scaled)
         self.workers = []
         self.clients = []

@@ -7,12 +7,16 @@ by msgspec while it reads, so nothing half-checked gets past this file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from was.errors import IllFormedMessageError
+from was.ipc import listener_control as lc
 from was.ipc import messages, program_messages
+from was.ipc import worker_control as wc
+
+ToManager: TypeAlias = wc.WorkerToManager | lc.ListenerToManager
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -35,15 +39,15 @@ decode_to_worker: Callable[[bytes | memoryview], messages.ToWorker] = _decoder(m
 decode_to_listener: Callable[[bytes | memoryview], messages.ToListener] = _decoder(
     messages.ToListener
 )
-decode_to_manager: Callable[[bytes | memoryview], messages.ToManager] = _decoder(messages.ToManager)
-decode_manager_to_listener: Callable[[bytes | memoryview], messages.ManagerToListener] = _decoder(
-    messages.ManagerToListener
+decode_to_manager: Callable[[bytes | memoryview], ToManager] = _decoder(ToManager)
+decode_manager_to_listener: Callable[[bytes | memoryview], lc.ManagerToListener] = _decoder(
+    lc.ManagerToListener
 )
-decode_manager_to_worker: Callable[[bytes | memoryview], messages.ManagerToWorker] = _decoder(
-    messages.ManagerToWorker
+decode_manager_to_worker: Callable[[bytes | memoryview], wc.ManagerToWorker] = _decoder(
+    wc.ManagerToWorker
 )
-decode_manager_to_template: Callable[[bytes | memoryview], messages.ManagerToTemplate] = _decoder(
-    messages.ManagerToTemplate
+decode_manager_to_template: Callable[[bytes | memoryview], wc.ManagerToTemplate] = _decoder(
+    wc.ManagerToTemplate
 )
 decode_call: Callable[[bytes | memoryview], program_messages.Call] = _decoder(program_messages.Call)
 decode_notice: Callable[[bytes | memoryview], program_messages.Notice] = _decoder(

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from was.errors import HomeError
-from was.ipc.messages import QueueEndpoint
+from was.ipc.worker_control import QueueEndpoint
 
 __all__ = ["Home", "SocketFolder", "home_key", "pool_key"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 
-from was.ipc.messages import Isolation
+from was.ipc.worker_control import Isolation
 from was.isolation import landlock, privileges, view
 
 __all__ = ["enter"]

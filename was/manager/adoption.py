@@ -16,6 +16,7 @@ import select
 import signal
 from typing import TYPE_CHECKING, Any
 
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.scoreboard import ScoreboardReader
 from was.log import log
@@ -40,8 +41,8 @@ class Adoption:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._held: dict[int, tuple[m.HeldWorker, int]] = {}
-        self._sockets: list[tuple[m.ListeningSocket, int]] = []
+        self._held: dict[int, tuple[lc.HeldWorker, int]] = {}
+        self._sockets: list[tuple[lc.ListeningSocket, int]] = []
         self._peer: Peer | None = None
         self._is_complete = False
         self.workers: dict[str, list[AdoptedWorker]] = {}
@@ -108,15 +109,15 @@ class Adoption:
             return False
         fds = item.descriptors
         match item.message:
-            case m.ListenerHello() as hello if hello.epoch:
+            case lc.ListenerHello() as hello if hello.epoch:
                 self._peer = item.peer
-            case m.HeldSockets(sockets) if len(sockets) == len(fds):
+            case lc.HeldSockets(sockets) if len(sockets) == len(fds):
                 self._sockets += zip(sockets, fds, strict=True)
-            case m.HeldWorker() as worker if len(fds) == 1:
+            case lc.HeldWorker() as worker if len(fds) == 1:
                 self._held[worker.worker_id] = worker, fds[0]
-            case m.WantSockets() as wanted:
+            case lc.WantSockets() as wanted:
                 self._manager.sites.adopt_wanted(wanted)
-            case m.HeldEverything():
+            case lc.HeldEverything():
                 self._is_complete = self._peer is not None
             case _:
                 return False
@@ -165,7 +166,7 @@ class Adoption:
         self._manager.server.files.remove(name)
 
 
-def _is_of_use(worker: m.HeldWorker) -> bool:
+def _is_of_use(worker: lc.HeldWorker) -> bool:
     """Whether it serves or finishes what it has; one that was only starting has nothing to lose."""
     return (worker.is_activated or worker.is_draining) and not worker.is_faulty
 

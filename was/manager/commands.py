@@ -15,7 +15,9 @@ import psutil
 import was
 from was.config.model import RecycleReason, Site
 from was.errors import AdminError
-from was.ipc.messages import ListenerReport, WorkerAnswer, request_id_text
+from was.ipc.listener_control import ListenerReport
+from was.ipc.messages import request_id_text
+from was.ipc.worker_control import WorkerAnswer
 from was.manager.inbox import AdminAsked
 from was.manager.pool import ApplicationPool
 from was.manager.states import DISPATCHING, PoolState, WorkerState

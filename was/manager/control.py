@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from was.errors import IllFormedMessageError
-from was.ipc.codec import decode_to_manager, encode
+from was.ipc.codec import ToManager, decode_to_manager, encode
 from was.ipc.descriptors import ControlLink, ControlSocket
-from was.ipc.messages import ToManager
 
 __all__ = ["ControlServer", "Peer"]
 

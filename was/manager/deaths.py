@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from was import __version__
 from was.ipc.endpoints import Home
-from was.ipc.messages import InFlight, request_id_text
+from was.ipc.listener_control import InFlight
+from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import ScoreboardReader, describe_row
 from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.manager import process

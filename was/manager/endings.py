@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.ipc import messages as m
+from was.ipc import worker_control as wc
 from was.log import log
 from was.manager import process
 from was.manager.states import WorkerState
@@ -130,5 +130,5 @@ class Endings:
             self._manager.performer.perform(pool, pool.wake(now))
         for handle in self._manager.workers.handles.values():
             if handle.is_draining and handle.peer is not None:
-                handle.peer.send(m.StopWorker(drain=True))
+                handle.peer.send(wc.StopWorker(drain=True))
         self._manager.shutdown.listener_drained(now)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from was.config.model import RecycleReason
-from was.ipc import messages as m
+from was.ipc import listener_control as lc
+from was.ipc import worker_control as wc
+from was.ipc.codec import ToManager
 from was.log import log
 from was.manager.control import Peer
 
@@ -27,19 +29,19 @@ class Hearing:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
 
-    def hear(self, peer: Peer, message: m.ToManager, descriptors: list[int]) -> None:
+    def hear(self, peer: Peer, message: ToManager, descriptors: list[int]) -> None:
         """One message."""
-        if isinstance(message, m.WorkerHello):
+        if isinstance(message, wc.WorkerHello):
             self._worker_hello(peer, message, descriptors)
             return
         for fd in descriptors:
             os.close(fd)
-        if isinstance(message, m.TemplateHello):
+        if isinstance(message, wc.TemplateHello):
             self._greet(peer, "template", self._manager.template.welcome(peer))
             self._manager.check_ready()
-        elif isinstance(message, m.ListenerHello) and self._manager.listener.spare.recognise(peer):
+        elif isinstance(message, lc.ListenerHello) and self._manager.listener.spare.recognise(peer):
             pass  # its time has not come
-        elif isinstance(message, m.ListenerHello):
+        elif isinstance(message, lc.ListenerHello):
             self._greet(peer, "listener", self._manager.listener.welcome(peer))
             if peer.kind == "listener":
                 self._tell_listener_all()
@@ -49,7 +51,7 @@ class Hearing:
             self._hear_retiring(message)
         elif peer.kind == "worker":
             self._hear_worker(peer, message)
-        elif isinstance(message, m.ForkFailed) and peer.kind == "template":
+        elif isinstance(message, wc.ForkFailed) and peer.kind == "template":
             self._manager.endings.fork_failed(message.worker_id, message.error)
         else:
             self.peer_faulty(peer, f"{type(message).__name__} from nobody we know")
@@ -66,83 +68,83 @@ class Hearing:
         self._greet(peer, "listener", self._manager.listener.welcome(peer))
         self._tell_listener_all()
 
-    def _hear_listener(self, message: m.ToManager) -> None:
+    def _hear_listener(self, message: ToManager) -> None:
         now = self._manager.now()
         match message:
-            case m.ListenerReady(epoch, listening):
+            case lc.ListenerReady(epoch, listening):
                 self._manager.listener.ready(epoch, listening)
                 self.endpoints_changed()
                 self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()
-            case m.WantSockets():
+            case lc.WantSockets():
                 self._manager.sites.want(message)
-            case m.DemandStart(name, further):
+            case lc.DemandStart(name, further):
                 pool = self._manager.pools.get(name)
                 if pool is not None:
                     self._manager.performer.perform(pool, pool.demand(now, further=further))
-            case m.WorkerAttached(worker_id):
+            case lc.WorkerAttached(worker_id):
                 self._attached(worker_id, now)
-            case m.WorkerSuspended(worker_id, is_quiet):
+            case lc.WorkerSuspended(worker_id, is_quiet):
                 pool = self._manager.pool_of(worker_id)
                 if pool is not None:
                     self._manager.performer.perform(
                         pool, pool.worker_suspended(worker_id, now, is_quiet=is_quiet)
                     )
-            case m.WorkerDrained(worker_id):
+            case lc.WorkerDrained(worker_id):
                 log("worker_drained", worker=worker_id)
-            case m.WorkerFaulty(worker_id, detail):
+            case lc.WorkerFaulty(worker_id, detail):
                 self._manager.endings.fail_worker(worker_id, 5127, detail=detail)
-            case m.WorkerOverdue(worker_id):
+            case lc.WorkerOverdue(worker_id):
                 self._manager.overdue.told(worker_id, message, by_listener=True)
-            case m.WorkerDeathSettled(worker_id, requests, _):
+            case lc.WorkerDeathSettled(worker_id, requests, _):
                 self._settled(worker_id, requests, now)
-            case m.ListenerReport():
+            case lc.ListenerReport():
                 self._manager.queries.answered(message)
-            case m.ListenerDrained():
+            case lc.ListenerDrained():
                 self._manager.shutdown.listener_drained(now)
             case _:
                 self._manager.listener.kill()
 
-    def _hear_retiring(self, message: m.ToManager) -> None:
+    def _hear_retiring(self, message: ToManager) -> None:
         """What a listener that finishes has to say of its workers; the rest is its successor's."""
         told = (
-            m.DemandStart,
-            m.WorkerFaulty,
-            m.WorkerOverdue,
-            m.WorkerDeathSettled,
-            m.WorkerDrained,
+            lc.DemandStart,
+            lc.WorkerFaulty,
+            lc.WorkerOverdue,
+            lc.WorkerDeathSettled,
+            lc.WorkerDrained,
         )
         if isinstance(message, told):
             self._hear_listener(message)
 
-    def _hear_worker(self, peer: Peer, message: m.ToManager) -> None:
+    def _hear_worker(self, peer: Peer, message: ToManager) -> None:
         now = self._manager.now()
         worker_id = peer.worker_id
         pool = self._manager.pool_of(worker_id)
         if pool is None:
             return
         match message:
-            case m.WorkerReady():
+            case wc.WorkerReady():
                 self._manager.performer.perform(pool, pool.worker_loaded(worker_id, now))
                 self._manager.check_ready()
-            case m.WorkerStartFailed(_, detail):
+            case wc.WorkerStartFailed(_, detail):
                 self._manager.endings.fail_worker(worker_id, 5059, detail=detail)
-            case m.RecycleRequested(_, reason, detail):
+            case wc.RecycleRequested(_, reason, detail):
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)
                 self._manager.performer.perform(pool, pool.worker_asks(worker_id, why, now, detail))
-            case m.WorkerOverdue():
+            case lc.WorkerOverdue():
                 self._manager.overdue.told(worker_id, message, by_listener=False)
-            case m.Pong(nonce):
+            case wc.Pong(nonce):
                 pool.pong(worker_id, nonce, now)
-            case m.SuspendPrepared(_, nonce):
+            case wc.SuspendPrepared(_, nonce):
                 self._manager.workers.suspend(worker_id, nonce)
-            case m.WorkerAnswer():
+            case wc.WorkerAnswer():
                 self._manager.worker_queries.answered(worker_id, message)
             case _:
                 self.peer_faulty(peer, f"{type(message).__name__} from a worker")
 
-    def _worker_hello(self, peer: Peer, hello: m.WorkerHello, descriptors: list[int]) -> None:
+    def _worker_hello(self, peer: Peer, hello: wc.WorkerHello, descriptors: list[int]) -> None:
         handle = self._manager.workers.welcome(
             peer, hello, descriptors, self._manager.listener.epoch
         )
@@ -154,7 +156,7 @@ class Hearing:
         if handle.is_condemned:
             self._manager.workers.kill(handle.id)
         elif handle.is_draining and self._manager.shutdown.is_stopping_workers:
-            peer.send(m.StopWorker(drain=True))  # it was not there when the others were told
+            peer.send(wc.StopWorker(drain=True))  # it was not there when the others were told
         else:
             self._manager.listener.announce(handle)
 
@@ -177,7 +179,7 @@ class Hearing:
             if handle.peer is not None and handle.epochs != epochs:
                 handle.epochs = epochs
                 endpoints = [folder.queue_endpoint(handle.pool, epoch) for epoch in epochs]
-                handle.peer.send(m.SetEndpoints(endpoints))
+                handle.peer.send(wc.SetEndpoints(endpoints))
 
     def _attached(self, worker_id: int, now: float) -> None:
         handle = self._manager.workers.handles.get(worker_id)
@@ -185,11 +187,11 @@ class Hearing:
         if handle is None or pool is None:
             return
         if handle.is_active:  # it ran under an earlier listener
-            self._manager.listener.send(m.ActivateWorker(worker_id, []))
+            self._manager.listener.send(lc.ActivateWorker(worker_id, []))
         self._manager.performer.perform(pool, pool.worker_attached(worker_id, now))
         self._manager.check_ready()
 
-    def _settled(self, worker_id: int, requests: Sequence[m.InFlight], now: float) -> None:
+    def _settled(self, worker_id: int, requests: Sequence[lc.InFlight], now: float) -> None:
         self._manager.deaths.settled(worker_id, requests)
         pool = self._manager.pools.get(self._manager.workers.pool_of(worker_id))
         if pool is None:

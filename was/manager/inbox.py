@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from was.ipc.messages import ToManager
+from was.ipc.codec import ToManager
 from was.manager.control import Peer
 
 __all__ = [

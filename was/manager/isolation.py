@@ -17,7 +17,7 @@ import msgspec
 import was
 from was.config.model import AppPool, IdentityType, ServerConfig, Site
 from was.ipc.endpoints import Home, SocketFolder
-from was.ipc.messages import Isolation
+from was.ipc.worker_control import Isolation
 from was.isolation import landlock, privileges, view
 from was.log import log
 from was.manager.accounts import Account, Accounts, IdentityError

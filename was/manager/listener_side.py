@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from was.ipc.messages import (
-    PROTOCOL_VERSION,
+from was.ipc.listener_control import (
     AbandonWorker,
     AddWorker,
     ChangeRoutes,
@@ -32,6 +31,7 @@ from was.ipc.messages import (
     SiteRoute,
     StopListener,
 )
+from was.ipc.messages import PROTOCOL_VERSION
 from was.log import log
 from was.manager import process
 from was.manager.control import Peer

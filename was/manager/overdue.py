@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from was import __version__
 from was.config.model import RecycleReason
-from was.ipc.messages import WorkerOverdue, request_id_text
+from was.ipc.listener_control import WorkerOverdue
+from was.ipc.messages import request_id_text
 from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.log import log
 from was.manager import process

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from was import faults
-from was.ipc.messages import ActivateWorker, DrainWorker, Ping, StopWorker, SuspendWorker
+from was.ipc.listener_control import ActivateWorker, DrainWorker, SuspendWorker
+from was.ipc.worker_control import Ping, StopWorker
 from was.log import log, log_exception
 from was.manager.accounts import IdentityError
 from was.manager.actions import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from was.config.model import AppPool, IdentityType, ServerConfig
-from was.ipc.messages import Isolation
+from was.ipc.worker_control import Isolation
 from was.manager.accounts import Account
 
 __all__ = ["Facts", "Places", "content_of", "decide", "describe", "environment_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from was.ipc.messages import ListenerReport, QueryListener
+from was.ipc.listener_control import ListenerReport, QueryListener
 from was.manager.listener_side import ListenerSide
 from was.manager.server import Server
 

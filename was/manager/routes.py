@@ -21,7 +21,7 @@ from was.config.model import (
     Site,
     StartMode,
 )
-from was.ipc.messages import (
+from was.ipc.listener_control import (
     ListenerSettings,
     ListeningSocket,
     LogSettings,

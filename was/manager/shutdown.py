@@ -12,7 +12,7 @@ import signal
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from was.ipc.messages import StopListener
+from was.ipc.listener_control import StopListener
 from was.log import log
 from was.manager import process
 

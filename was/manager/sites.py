@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from was.config.model import Site
-from was.ipc.messages import ExpectUrls, ListeningSocket, SiteRoute, SocketsRefused, WantSockets
+from was.ipc.listener_control import (
+    ExpectUrls,
+    ListeningSocket,
+    SiteRoute,
+    SocketsRefused,
+    WantSockets,
+)
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.notify import GivenSocket

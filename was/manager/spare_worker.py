@@ -22,7 +22,7 @@ import was.worker.main as worker_main
 from was.errors import IllFormedMessageError
 from was.ipc.codec import decode_manager_to_template
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import Fork
+from was.ipc.worker_control import Fork
 from was.isolation.enter import enter
 from was.log import log_exception, set_process
 from was.worker.rehearsal import rehearse

@@ -15,7 +15,8 @@ from typing import Any, assert_never
 from was import faults
 from was.config.model import AppPool, RecycleReason, StartMode
 from was.errors import ConfigErrors
-from was.ipc import messages as m
+from was.ipc import listener_control as lc
+from was.ipc import worker_control as wc
 from was.log import log, log_exception
 from was.manager import process
 from was.manager.adoption import Adoption
@@ -329,7 +330,7 @@ class Manager:
                 return
             side.spawn()
 
-    def _sampled(self, report: m.ListenerReport | None) -> None:
+    def _sampled(self, report: lc.ListenerReport | None) -> None:
         if report is None or self.shutdown.has_begun:
             return
         now = self.now()
@@ -371,7 +372,7 @@ class Manager:
     def reopen_logs(self) -> None:
         """Close and open log files, ours and the listener's; pools' at their next worker."""
         self.reopen_log()
-        self.listener.send(m.ReopenLogs())
+        self.listener.send(lc.ReopenLogs())
         log("logs_reopened")
 
     def _look_at_files(self) -> None:
@@ -447,7 +448,7 @@ class Manager:
             if handle.peer is not None and (by_hand or handle.pool in rewritten):
                 pool = self.pools[handle.pool]
                 self.performer.perform(pool, pool.wake(now, handle.id))
-                handle.peer.send(m.ConfigurationChanged())
+                handle.peer.send(wc.ConfigurationChanged())
 
     def _write_config(self, pool: ApplicationPool) -> bool:
         """Whether its workers have something new to read."""

@@ -24,7 +24,7 @@ import setproctitle
 from was import faults
 from was.ipc.codec import encode
 from was.ipc.descriptors import ControlSocket
-from was.ipc.messages import ForkFailed, TemplateHello
+from was.ipc.worker_control import ForkFailed, TemplateHello
 from was.log import log_exception, set_process
 from was.manager.spare_worker import be_spare, become_worker, has_come, is_there, receive_order
 from was.worker.rehearsal import rehearse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from was.ipc.messages import Fork
+from was.ipc.worker_control import Fork
 from was.log import log
 from was.manager import process
 from was.manager.control import Peer

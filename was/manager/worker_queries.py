@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from was.ipc.messages import QueryWorker, WorkerAnswer
+from was.ipc.worker_control import QueryWorker, WorkerAnswer
 from was.manager.handle import WorkerHandle
 from was.manager.server import Server
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from was.config.atomic import write_file
 from was.config.model import AppPool
-from was.ipc.messages import (
+from was.ipc.scoreboard import make_scoreboard
+from was.ipc.worker_control import (
     ConfigurationChanged,
     Fork,
     PrepareSuspend,
@@ -22,7 +23,6 @@ from was.ipc.messages import (
     WorkerHello,
     WorkerWelcome,
 )
-from was.ipc.scoreboard import make_scoreboard
 from was.manager import process
 from was.manager.accounts import IdentityError
 from was.manager.control import Peer

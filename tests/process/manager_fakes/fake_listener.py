@@ -10,14 +10,14 @@ import signal
 import sys
 from pathlib import Path
 
-from was.ipc import messages as m
+from was.ipc import listener_control as lc
 from was.ipc.codec import decode_manager_to_listener, encode
 from was.ipc.descriptors import ControlSocket
 
 
 def main() -> None:
     end = ControlSocket.connect(sys.argv[sys.argv.index("--control") + 1])
-    end.send(encode(m.ListenerHello(os.getpid())))
+    end.send(encode(lc.ListenerHello(os.getpid())))
     epoch, orders, pids, count = 0, None, {}, 0
     watched = {}
     while True:
@@ -25,12 +25,12 @@ def main() -> None:
         for pidfd in [fd for fd in ready if fd is not end.sock]:
             worker_id = watched.pop(pidfd)
             os.close(pidfd)
-            end.send(encode(m.WorkerDeathSettled(worker_id, [], 0)))
+            end.send(encode(lc.WorkerDeathSettled(worker_id, [], 0)))
         if orders is not None and orders.is_dir():
             for order in sorted(orders.iterdir()):
                 kind, _, pool = order.name.partition("-")
                 order.unlink()
-                end.send(encode(m.DemandStart(pool, kind == "further")))
+                end.send(encode(lc.DemandStart(pool, kind == "further")))
         if end.sock not in ready:
             continue
         received = end.recv()
@@ -38,27 +38,27 @@ def main() -> None:
             return
         content, fds = received
         match decode_manager_to_listener(content):
-            case m.ListenerWelcome(epoch=number, settings=settings):
+            case lc.ListenerWelcome(epoch=number, settings=settings):
                 epoch, orders = number, Path(settings.home) / "run" / "orders"
-            case m.SetSockets(sockets=sockets, more=more):
+            case lc.SetSockets(sockets=sockets, more=more):
                 count += len(sockets)
                 if not more:
-                    end.send(encode(m.ListenerReady(epoch, count)))
+                    end.send(encode(lc.ListenerReady(epoch, count)))
                     count = 0
-            case m.AddWorker(worker_id=worker_id, pid=pid):
+            case lc.AddWorker(worker_id=worker_id, pid=pid):
                 pids[worker_id] = pid
                 watched[fds[0]] = worker_id
                 fds = fds[1:]
-                end.send(encode(m.WorkerAttached(worker_id)))
-            case m.ActivateWorker(replaces=replaces):
+                end.send(encode(lc.WorkerAttached(worker_id)))
+            case lc.ActivateWorker(replaces=replaces):
                 for old in replaces:
                     drain(end, pids, old)
-            case m.DrainWorker(worker_id=worker_id):
+            case lc.DrainWorker(worker_id=worker_id):
                 drain(end, pids, worker_id)
-            case m.QueryListener(query_id=query_id):
-                end.send(encode(m.ListenerReport(query_id, [], [], [], 0, {})))
-            case m.StopListener():
-                end.send(encode(m.ListenerDrained()))
+            case lc.QueryListener(query_id=query_id):
+                end.send(encode(lc.ListenerReport(query_id, [], [], [], 0, {})))
+            case lc.StopListener():
+                end.send(encode(lc.ListenerDrained()))
                 return
             case _:
                 pass
@@ -68,7 +68,7 @@ def main() -> None:
 
 def drain(end: ControlSocket, pids: dict[int, int], worker_id: int) -> None:
     if worker_id in pids:
-        end.send(encode(m.WorkerDrained(worker_id)))
+        end.send(encode(lc.WorkerDrained(worker_id)))
         os.kill(pids[worker_id], signal.SIGTERM)
 
 

@@ -12,34 +12,34 @@ import sys
 import types
 
 import was.worker
-from was.ipc import messages as m
+from was.ipc import worker_control as wc
 from was.ipc.codec import decode_manager_to_worker, encode
 from was.ipc.descriptors import ControlSocket
 
 
-def run(fork: m.Fork) -> None:
+def run(fork: wc.Fork) -> None:
     behaviour = os.environ.get("FAKE", "")
     if behaviour == "crash":
         os._exit(3)
     signal.signal(signal.SIGTERM, lambda _n, _f: os._exit(0))
     end = ControlSocket.connect(fork.control)
-    end.send(encode(m.WorkerHello(fork.worker_id, os.getpid())), [os.pidfd_open(os.getpid())])
+    end.send(encode(wc.WorkerHello(fork.worker_id, os.getpid())), [os.pidfd_open(os.getpid())])
     while True:
         received = end.recv()
         if received is None:
             os._exit(0)
         content, fds = received
         match decode_manager_to_worker(content):
-            case m.WorkerWelcome():
+            case wc.WorkerWelcome():
                 if behaviour == "served":
                     os.pwrite(fds[0], struct.pack("=Q", 7), 3 * 8)
                 if behaviour == "refuse":
-                    end.send(encode(m.WorkerStartFailed(fork.worker_id, "no such module")))
+                    end.send(encode(wc.WorkerStartFailed(fork.worker_id, "no such module")))
                 elif behaviour != "silent":
-                    end.send(encode(m.WorkerReady(fork.worker_id)))
-            case m.Ping(nonce=nonce):
-                end.send(encode(m.Pong(nonce)))
-            case m.StopWorker():
+                    end.send(encode(wc.WorkerReady(fork.worker_id)))
+            case wc.Ping(nonce=nonce):
+                end.send(encode(wc.Pong(nonce)))
+            case wc.StopWorker():
                 os._exit(0)
             case _:
                 pass

@@ -2,6 +2,7 @@
 
 import pytest
 
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
@@ -16,7 +17,7 @@ def test_who_does_not_read_answers_is_asked_for_no_further_requests(make_rig, ki
     rig = make_rig()
     worker, client = rig.worker(), rig.client()
     if kind == "refused":
-        rig.service.set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+        rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
     client.connection.pause_writing()
     for _ in range(20):
         client.send(GET * 100)
@@ -35,7 +36,7 @@ def test_who_does_not_read_answers_is_asked_for_no_further_requests(make_rig, ki
 def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig):
     """The client sends no more, and reads at last: it gets what it asked for."""
     rig = make_rig()
-    rig.service.set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
     client = rig.client()
     client.connection.pause_writing()
     client.send(GET * 3)
@@ -52,7 +53,7 @@ def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig
 def test_a_client_that_never_reads_its_answers_is_shown_out(make_rig):
     """Its connection is idle, whatever it goes on to ask."""
     rig = make_rig()
-    rig.service.set_pools([m.PoolQueue("Pool", False, "AppOffline")])
+    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
     client = rig.client()
     client.send(GET)
     client.connection.pause_writing()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.messages import CHUNK_BYTES
 
@@ -15,7 +16,7 @@ def post(body, *, length=None, extra=b""):
 
 
 def stopped(rig, refusal="AppOffline"):
-    rig.service.set_pools([m.PoolQueue("Pool", False, refusal)])
+    rig.service.set_pools([lc.PoolQueue("Pool", False, refusal)])
 
 
 # ── answers before the body's end ───────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ import struct
 import pytest
 from support.frames import frame
 
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.scoreboard import TAKEN_WORD
 from was.listener.held_frames import close_frame
@@ -203,7 +204,7 @@ def test_a_pool_that_stops(rig):
     """1012 at once, for those that wait and those that are handed over later."""
     waiting, worker, _ = held(rig)
     worker.die()
-    rig.service.set_pools([m.PoolQueue("Pool", False)])
+    rig.service.set_pools([lc.PoolQueue("Pool", False)])
     assert waiting.transport.sent == close_frame(1012, "service restart")
 
 

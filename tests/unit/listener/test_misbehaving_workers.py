@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 
@@ -59,7 +60,7 @@ def test_a_response_no_client_may_see_is_a_502(held, changes, more):
     assert worker.is_faulty
     assert client.statuses() == [502]
     assert b"Set-Cookie" not in client.transport.sent
-    assert [type(n) for n in rig.notices].count(m.WorkerFaulty) == 1
+    assert [type(n) for n in rig.notices].count(lc.WorkerFaulty) == 1
     other = rig.worker()
     client.get()
     other.answer(other.requests()[0])
@@ -206,7 +207,7 @@ def test_a_second_bye_is_found_out(make_rig):
     assert not worker.is_faulty
     worker.tell(m.Bye())
     assert worker.is_faulty
-    assert [type(n) for n in rig.notices].count(m.WorkerDrained) == 1
+    assert [type(n) for n in rig.notices].count(lc.WorkerDrained) == 1
 
 
 def test_a_worker_that_lives_without_its_connection_is_faulty(held):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from was.ipc.messages import ChangeRoutes, LogSettings, PoolRoute, SetRoutes, SiteRoute
+from was.ipc.listener_control import ChangeRoutes, LogSettings, PoolRoute, SetRoutes, SiteRoute
 from was.listener.routes import Routes
 from was.listener.routing import RouteMiss
 from was.manager.listener_side import ListenerSide

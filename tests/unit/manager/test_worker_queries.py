@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from was.ipc.messages import QueryWorker, WorkerAnswer
+from was.ipc.worker_control import QueryWorker, WorkerAnswer
 from was.manager.worker_queries import ANSWER_LIMIT_S, WorkerQueries
 
 
