@@ -88,6 +88,7 @@ def test_a_body_is_preloaded_up_to_48_kib_and_the_rest_is_read(running, size):
         ("/pending.face", 202, "from another thread"),
         ("/chunks.face", 200, "x" * 10000),
         ("/after.face", 200, "before"),
+        ("/vector.face", 200, "one A Pythontwo A Python8 0 87"),
         ("/path.face?/x/../y", 200, None),
         ("/keep.face", 200, "0 True True"),
         ("/redirect.face", 302, None),

@@ -6,14 +6,14 @@ Attributes are bytes. After DoneWithSession every call raises RuntimeError. Our 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from was.worker.application_calls import outside
 from was.worker.isapi.constants import IoFlag, Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.face import ExtensionError
-from was.worker.isapi.reply import FilePart, Part, Reply
+from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
 from was.worker.isapi.server_names import to_bytes, to_text
 from was.worker.isapi.session import UNKNOWN_LENGTH, Session
 from was.worker.isapi.tokens import token_of
@@ -40,6 +40,13 @@ def _bytes(data: object) -> bytes:
     if data is None:
         return b""
     return bytes(memoryview(data))  # type: ignore[arg-type]
+
+
+def _part(element: object) -> Part:
+    if not isinstance(element, tuple):
+        return _bytes(element)
+    file, offset, size = element
+    return FilePart(int(file), int(offset), int(size))
 
 
 def _text(value: str | bytes | None) -> str:
@@ -182,21 +189,41 @@ class ControlBlock:
                 Win32.INVALID_PARAMETER, "HSE_IO_ASYNC is missing in flags", "TransmitFile"
             )
         file = FilePart(int(hFile), Offset, BytesToWrite) if hFile else None  # type: ignore[call-overload]
+        has_headers = bool(flags & IoFlag.SEND_HEADERS)
+        parts: list[Part] = [] if has_headers else [_bytes(head)]
+        parts += [_bytes(tail)] if file is None else [file, _bytes(tail)]
+        headers = _text(head) if has_headers else None
 
         def work(reply: Reply) -> int:
-            if flags & IoFlag.SEND_HEADERS:
-                reply.send_headers(_text(statusCode), _text(head))
-            if flags & IoFlag.DISCONNECT_AFTER_SEND:
-                reply.disconnect_after()
-            parts: list[Part] = [] if flags & IoFlag.SEND_HEADERS else [_bytes(head)]
-            if file is not None:
-                parts.append(file)
-            return reply.write([*parts, _bytes(tail)], flush=not flags & IoFlag.FINAL_SEND)
+            return reply.send(flags, _text(statusCode), headers, parts)
 
         self._call("TransmitFile", self._check_file, file)
         self._call(
             "TransmitFile", self._session.do_later, work, self._completion_of(callback, param)
         )
+
+    def VectorSend(
+        self,
+        elements: Sequence[object],
+        statusCode: str | bytes | None = None,
+        headers: str | bytes | None = None,
+        flags: int = IoFlag.SYNC,
+    ) -> None:
+        """HSE_REQ_VECTOR_SEND: memory, or regions of files as (hFile, offset, size), in this order.
+
+        With HSE_IO_ASYNC the callback of IOCompletion says when they went. Ours: pywin32 has none.
+        """
+        parts = [_part(element) for element in elements]
+        texts = _text(statusCode), None if headers is None else _text(headers)
+        self._call("VectorSend", check_vector, flags, statusCode is not None, headers is not None)
+
+        def work(reply: Reply) -> int:
+            return reply.send(flags, *texts, parts)
+
+        if flags & IoFlag.ASYNC:
+            self._later("VectorSend", work)
+        else:
+            self._call("VectorSend", self._session.do_now, work)
 
     def _check_file(self, file: FilePart | None) -> None:
         if file is not None and file.fd < 0:

@@ -19,7 +19,7 @@ from was.worker.isapi.native_session import (
     wide,
     wide_at,
 )
-from was.worker.isapi.reply import FilePart, Part, Reply
+from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
 from was.worker.isapi.server_names import to_bytes
 from was.worker.isapi.site_paths import normalize
 from was.worker.isapi.tokens import token_of, user_name_of
@@ -87,39 +87,22 @@ def _transmit_file(native: NativeSession, buffer: int, _size: int, _kind: int) -
     parts.append(_memory(info.pTail, info.TailLength))
     completion = native.completion(info.pfnHseIO or 0, info.pContext or 0)
     headers = head.decode("latin-1") if flags & IoFlag.SEND_HEADERS else None
-    native.session.do_later(lambda r: _send(r, flags, status, headers, parts), completion)
+    native.session.do_later(lambda r: r.send(flags, status, headers, parts), completion)
 
 
 def _vector_send(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
     vector = _structure(types.HSE_RESPONSE_VECTOR, buffer)
     flags = int(vector.dwFlags)
-    has_headers = vector.pszStatus is not None and vector.pszHeaders is not None
-    has_none = vector.pszStatus is None and vector.pszHeaders is None
-    if bool(flags & IoFlag.SYNC) == bool(flags & IoFlag.ASYNC):
-        raise invalid("one of HSE_IO_SYNC and HSE_IO_ASYNC")
-    if not (has_headers if flags & IoFlag.SEND_HEADERS else has_none):
-        raise invalid("status and headers go with HSE_IO_SEND_HEADERS")
+    check_vector(flags, vector.pszStatus is not None, vector.pszHeaders is not None)
     parts = [_element(vector.lpElementArray[index]) for index in range(vector.nElementCount)]
     status = (vector.pszStatus or b"").decode("latin-1")
     headers = _optional(vector.pszHeaders)
     if flags & IoFlag.ASYNC:
         native.session.do_later(
-            lambda r: _send(r, flags, status, headers, parts), native.completion()
+            lambda r: r.send(flags, status, headers, parts), native.completion()
         )
     else:
-        native.session.do_now(lambda r: _send(r, flags, status, headers, parts))
-
-
-def _send(reply: Reply, flags: int, status: str, headers: str | None, parts: list[Part]) -> int:
-    if headers is not None:
-        reply.send_headers(status, headers)
-    if flags & IoFlag.DISCONNECT_AFTER_SEND:
-        reply.disconnect_after()
-    if flags & IoFlag.TRY_SKIP_CUSTOM_ERRORS:
-        reply.skip_custom_errors()
-    # What is known to be the last can have its length said, so it waits for the end.
-    is_partial = bool(flags & IoFlag.ASYNC) and not flags & IoFlag.FINAL_SEND
-    return reply.write(parts, flush=is_partial)
+        native.session.do_now(lambda r: r.send(flags, status, headers, parts))
 
 
 def _element(element: types.HSE_VECTOR_ELEMENT) -> Part:

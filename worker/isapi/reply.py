@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from was.errors import LocalProtocolError
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
-from was.worker.isapi.constants import Win32
+from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import parse_header_block, parse_status
 from was.worker.response import E_UNEXPECTED, FileRegion
@@ -22,7 +22,7 @@ from was.worker.response import E_UNEXPECTED, FileRegion
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["FilePart", "Part", "Reply"]
+__all__ = ["FilePart", "Part", "Reply", "check_vector"]
 
 
 class FilePart(NamedTuple):
@@ -34,6 +34,15 @@ class FilePart(NamedTuple):
 
 
 Part = bytes | FilePart
+
+
+def check_vector(flags: int, has_status: bool, has_headers: bool) -> None:
+    """What VECTOR_SEND may be called with. Raises ServerFunctionError 87."""
+    if bool(flags & IoFlag.SYNC) == bool(flags & IoFlag.ASYNC):
+        raise invalid("one of HSE_IO_SYNC and HSE_IO_ASYNC")
+    wants_headers = bool(flags & IoFlag.SEND_HEADERS)
+    if has_status != wants_headers or has_headers != wants_headers:
+        raise invalid("status and headers go with HSE_IO_SEND_HEADERS")
 
 
 class Reply:
@@ -116,6 +125,20 @@ class Reply:
         except LocalProtocolError as error:
             raise invalid(str(error)) from None
         return count
+
+    def send(self, flags: int, status: str, headers: str | None, parts: list[Part]) -> int:
+        """TRANSMIT_FILE and VECTOR_SEND, by their flags: headers where they are given, then parts.
+
+        What is known to be the last can have its length said, so it waits for the end.
+        """
+        if headers is not None:
+            self.send_headers(status, headers)
+        if flags & IoFlag.DISCONNECT_AFTER_SEND:
+            self.disconnect_after()
+        if flags & IoFlag.TRY_SKIP_CUSTOM_ERRORS:
+            self.skip_custom_errors()
+        is_partial = bool(flags & IoFlag.ASYNC) and not flags & IoFlag.FINAL_SEND
+        return self.write(parts, flush=is_partial)
 
     def redirect(self, url: str) -> None:
         """302 to another URL."""

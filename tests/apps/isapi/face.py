@@ -107,6 +107,25 @@ class Extension(SimpleExtension):
         ecb.TransmitFile(done, source, source.fileno(), "200 OK", 0, 0, TEXT, b"TAIL", flags)
         return isapicon.HSE_STATUS_SUCCESS
 
+    def vector(self, ecb):
+        """Memory and regions of a file: at once with headers, then from a completion."""
+        source = open(__file__, "rb")  # noqa: SIM115
+        head = isapicon.HSE_IO_SYNC | isapicon.HSE_IO_SEND_HEADERS
+        ecb.VectorSend([b"one ", (source.fileno(), 3, 8), "two "], "200 OK", TEXT, head)
+
+        def done(ecb, source, count, error):
+            source.close()
+            ecb.VectorSend([b"%d %d" % (count, error)])
+            try:
+                ecb.VectorSend([b"x"], "200 OK")
+            except ExtensionError as error:
+                ecb.VectorSend([b" %d" % error.errno])
+            ecb.DoneWithSession()
+
+        ecb.IOCompletion(done, source)
+        ecb.VectorSend([(source.fileno(), 3, 8)], flags=isapicon.HSE_IO_ASYNC)
+        return isapicon.HSE_STATUS_PENDING
+
     def after(self, ecb):
         ecb.SendResponseHeaders("200 OK", TEXT)
         ecb.write("before")
