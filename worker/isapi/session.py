@@ -122,9 +122,15 @@ class Session:
         elif not self.reply.has_begun and 400 <= self.log_status <= 999:
             context.response.set_status(self.log_status)
         if self._log_texts:
-            context.query += "".join(self._log_texts)
+            self._put_log()
         context.is_handled = True
         note.take_away(context.exchange)
+
+    def _put_log(self) -> None:
+        """APPEND_LOG_PARAMETER and lpszLogData: for the one line of the request, a child's too."""
+        root = self.context.root_context
+        path, query = root.logged_url or (root.path, root.query)
+        root.logged_url = path, query + "".join(self._log_texts)
 
     @property
     def has_operation(self) -> bool:
@@ -261,7 +267,7 @@ class Session:
         return read_name(self.context, self.paths, name)
 
     def append_log(self, text: str) -> None:
-        """Text that is added to cs-uri-query."""
+        """Text that is added to cs-uri-query in the log."""
         self._insist_on_session()
         self.add_log(text)
 
