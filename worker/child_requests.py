@@ -165,7 +165,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
         close: bool = False,
     ) -> None:
         """The head goes to the parent, once; it is sent unless BUFFER_RESPONSE."""
-        self._take_head(length)
+        self._take_head(-1 if self.flags & ExecuteFlag.BUFFER_RESPONSE else length)
         self.started = True
         self._take([body] if body else [], must_send=True)
 
@@ -193,7 +193,8 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
         """The whole response: becomes the parent's, and is sent when that is."""
         if self.parent is None:
             return
-        self._take_head(length)
+        # The parent may add to it, so its length is what comes together; but for HEAD nothing does.
+        self._take_head(length if self.parent.message.method == "HEAD" else -1)
         self._take([body] if body else [])
         if file is not None:
             self._take([FileRegion(os.dup(file[0]), file[1], file[2])])

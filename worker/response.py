@@ -97,6 +97,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
     kernel_cache_disabled: int = 0  # the reason
     headers_suppressed: bool = False
     trailers: list[tuple[str, str]] = []
+    unsent: int = -1  # of a Content-Length that was sent: what is still owed; -1: nothing was said
 
     def attach(self, context: HttpContext) -> None:
         """Belong to a request; the two point to each other until `detach`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.errors import LocalProtocolError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.exchange import ClientGoneError
@@ -61,9 +62,11 @@ def flush(context: HttpContext) -> None:
                 first, chunks = chunks[0], chunks[1:]
             if _is_bodiless(context, response):
                 first, chunks = b"", []
-            _start(context, response, first)
+            _start(context, response, first, chunks)
         elif _is_bodiless(context, response):
             chunks = []
+        else:
+            _count(response, chunks)
         _write_all(context, chunks)
     finally:
         _close_files(chunks)
@@ -78,6 +81,7 @@ def finish(context: HttpContext) -> None:
     if (
         isinstance(body, bytes)
         and response.status < 300
+        and (response.content_length < 0 or response.content_length == len(body))
         and response.status not in _BODILESS
         and not (
             exchange.started
@@ -92,12 +96,11 @@ def finish(context: HttpContext) -> None:
         )
     ):
         # The usual response, in one message and nothing to ask anybody.
-        length = response.content_length
         exchange.finish(
             response.status,
             response.reason,
             response.block(),
-            length if length >= 0 else len(body),
+            len(body),
             body,
             context.log_text,
             response.sub_status,
@@ -125,6 +128,8 @@ def _finish_unusual(
                 if context.is_cut:
                     exchange.abort(log, context.win32_status())
                     return
+        if not exchange.started and not _is_bodiless(context, response):
+            _insist_on_length(context, response)
         if exchange.started:
             _end_started(context, response, log)
         elif _has_trailers(context, response):
@@ -209,7 +214,7 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int,
         _close_files(chunks)
         return
     try:
-        _start(context, response, b"")
+        _start(context, response, b"", chunks)
         _write_all(context, chunks)
     except (ClientGoneError, OSError):
         exchange.abort(log, ERROR_NETNAME_DELETED)
@@ -227,7 +232,13 @@ def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None
         if not _is_bodiless(context, response):
             if chunks and isinstance(chunks[-1], bytes):
                 data, chunks = chunks[-1], chunks[:-1]
+            _count(response, [*chunks, data])
             _write_all(context, chunks)
+        _insist_on_all(response)
+    except LocalProtocolError as error:
+        _replace_failed(context, error)
+        exchange.abort(log, context.win32_status())
+        return
     except (ClientGoneError, OSError):
         exchange.abort(log, ERROR_NETNAME_DELETED)
         return
@@ -236,8 +247,16 @@ def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None
     _end_body(context, response, data, log)
 
 
-def _start(context: HttpContext, response: HttpResponse, first: bytes) -> None:
+def _start(
+    context: HttpContext,
+    response: HttpResponse,
+    first: bytes,
+    rest: list[bytes | FileRegion],
+) -> None:
     length = -1 if _has_trailers(context, response) else response.content_length
+    if not _is_bodiless(context, response):
+        response.unsent = length
+        _count(response, [first, *rest])
     close = response.needs_disconnect
     context.exchange.start(response.status, response.reason, response.block(), length, first, close)
 
@@ -247,6 +266,37 @@ def _end_body(context: HttpContext, response: HttpResponse, data: bytes, log: st
     if response.trailers:
         exchange.trailers += encode_fields(response.trailers)
     exchange.end(data, log, response.sub_status, context.win32_status())
+
+
+# What is promised of the body must hold: a worker that breaks such a promise is replaced by the
+# listener, and nobody else's mistake may cost a worker.
+
+
+def _insist_on_length(context: HttpContext, response: HttpResponse) -> None:
+    """A whole response whose Content-Length is wrong becomes 500."""
+    count, length = _size_of(response.chunks), response.content_length
+    if length not in (-1, count):
+        error = LocalProtocolError(f"{count} bytes of body, Content-Length says {length}")
+        _replace_failed(context, error)
+
+
+def _count(response: HttpResponse, chunks: list[bytes | FileRegion]) -> None:
+    """More of a body is to be sent. Raises LocalProtocolError where Content-Length said less."""
+    if response.unsent >= 0:
+        count = _size_of(chunks)
+        if count > response.unsent:
+            raise LocalProtocolError(f"{count - response.unsent} bytes more than Content-Length")
+        response.unsent -= count
+
+
+def _insist_on_all(response: HttpResponse) -> None:
+    """A body ends. Raises LocalProtocolError where Content-Length said more."""
+    if response.unsent > 0:
+        raise LocalProtocolError(f"{response.unsent} bytes less than Content-Length")
+
+
+def _size_of(chunks: list[bytes | FileRegion]) -> int:
+    return sum(len(c) if isinstance(c, bytes) else c.length for c in chunks)
 
 
 def _has_trailers(context: HttpContext, response: HttpResponse) -> bool:

@@ -91,7 +91,8 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "ALL_HTTP": _all_http,
     "ALL_RAW": lambda c: "".join(f"{name}: {value}\r\n" for name, value in c.fields),
     "APPL_MD_PATH": lambda c: c.application.id,
-    "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path,
+    # As in IIS, so that a name may be put behind it.
+    "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path.rstrip("/") + "/",
     "APP_POOL_ID": lambda c: c.application.pool,
     "APP_WARMING_UP": _warming_up,
     "AUTH_PASSWORD": lambda c: c.user.password if c.user else "",

@@ -4,7 +4,7 @@ import pytest
 from harness.server import wait_for
 from support.isapi import ALLOW_ALL, SAMPLES, SOURCES, isapi_config, isapi_handler, place_files
 from support.running import run_server
-from support.wire import Wire, get
+from support.wire import CutShortError, Wire, get
 
 REGISTERED_ONLY = (
     '<system.webServer><security><isapiCgiRestriction><add path="{home}/SITES/app/luhn.py" '
@@ -25,7 +25,7 @@ def running():
     )
     files = [SOURCES / name for name in ("face.py", "pooled.py", "_pooled.dll", "broken.py")]
     with run_server(config, place_files(SAMPLES / "luhn.py", *files)) as server:
-        server.allow("application_error", "application_failed", "isapi_failed")
+        server.allow("module_failed", "application_error", "application_failed", "isapi_failed")
         yield server
 
 
@@ -123,6 +123,29 @@ def test_error_after_an_answer_ends_the_connection(running):
     """What was sent stands; the client is not kept."""
     answer = get(running.port(), "/error_with_page.face")
     assert (answer.status, answer.text, answer.will_close) == (200, "what went wrong", True)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "text"),
+    [
+        ("3&3&0", 200, "abc"),
+        ("30&3&0", 500, None),
+        ("3&30&0", 500, None),
+        ("30&3&1", None, None),
+        ("3&30&1", 200, "abc"),  # the second write failed, with what was promised sent
+    ],
+)
+def test_a_wrong_content_length_costs_its_request_alone(running, query, status, text):
+    """500 while that can be said, else the connection is cut; the worker lives."""
+    before = running.workers()
+    if status is None:
+        with pytest.raises(CutShortError):
+            get(running.port(), f"/lengths.face?{query}")
+    else:
+        answer = get(running.port(), f"/lengths.face?{query}")
+        assert answer.status == status
+        assert text is None or answer.text == text
+    assert running.workers() == before
 
 
 def test_dispatch_that_raises_is_answered_500(running):

@@ -36,7 +36,7 @@ class VariableBuilder:
         root = to_bytes(application.physical_path)
         self.constant: dict[bytes, bytes] = {
             b"APPL_MD_PATH": to_bytes(application.id),
-            b"APPL_PHYSICAL_PATH": root,
+            b"APPL_PHYSICAL_PATH": root.rstrip(b"/") + b"/",
             b"APP_POOL_ID": to_bytes(application.pool),
             b"DOCUMENT_ROOT": root,
             b"GATEWAY_INTERFACE": b"CGI/1.1",

@@ -30,6 +30,8 @@ VERSION = 0x00080000  # 8.0: high word major
 LOG_BYTES = 80
 
 Callback = Callable[[Any, Any, int, int], object]
+# Of a vector: memory, or a region of an open file.
+Element = bytes | bytearray | memoryview | str | tuple[int, int, int]
 
 
 def _bytes(data: object) -> bytes:
@@ -42,7 +44,7 @@ def _bytes(data: object) -> bytes:
     return bytes(memoryview(data))  # type: ignore[arg-type]
 
 
-def _part(element: object) -> Part:
+def _part(element: Element) -> Part:
     if not isinstance(element, tuple):
         return _bytes(element)
     file, offset, size = element
@@ -204,7 +206,7 @@ class ControlBlock:
 
     def VectorSend(
         self,
-        elements: Sequence[object],
+        elements: Sequence[Element],
         statusCode: str | bytes | None = None,
         headers: str | bytes | None = None,
         flags: int = IoFlag.SYNC,

@@ -126,6 +126,15 @@ class Extension(SimpleExtension):
         ecb.VectorSend([(source.fileno(), 3, 8)], flags=isapicon.HSE_IO_ASYNC)
         return isapicon.HSE_STATUS_PENDING
 
+    def lengths(self, ecb):
+        """Says one length and sends another; `1` as it goes."""
+        said, sent, flushes = map(int, ecb.QueryString.split(b"&"))
+        ecb.SetFlushFlag(bool(flushes))
+        ecb.SendResponseHeaders("200 OK", f"Content-Length: {said}\r\n" + TEXT)
+        for _ in range(sent // 3):
+            ecb.WriteClient("abc")
+        return isapicon.HSE_STATUS_SUCCESS
+
     def after(self, ecb):
         ecb.SendResponseHeaders("200 OK", TEXT)
         ecb.write("before")
