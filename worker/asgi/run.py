@@ -149,6 +149,8 @@ class RequestRun:
         if self.is_over:
             return
         self.is_over = True
+        # A cycle for each request would be left to the garbage collector.
+        self.exchange.ring_on_arrival(None)
         context = self.context
         context.is_handled = True
         if self.is_starting:
