@@ -115,6 +115,7 @@ class CallLists:
         self._has_filters = any(
             r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
         )
+        self.is_always_for_loop = False
         self._asks_verdict = any(r.mask & _NESTED for r, _ in self._modules if not r.is_ours)
         self.closing = self._runs(self._events((RQ.LOG_REQUEST, RQ.END_REQUEST)))
         sending = self._runs(reversed(self._event(RQ.SEND_RESPONSE, False)), is_nested=True)
@@ -136,6 +137,8 @@ class CallLists:
         self.always: HandlerPlan | None = None
         if self._mapper.always is not None:
             self.always = self._plans[id(self._mapper.always.script_map)]
+            modules = self.always.script_map.modules
+            self.is_always_for_loop = "AsgiModule" in modules and not self._has_filters
         if self.bad_modules:
             for bad in self.bad_modules:
                 bad.tell(application.config_path)
@@ -303,10 +306,8 @@ class CallLists:
 
     def is_for_loop(self, verb: str, path: str) -> bool:
         """Whether a request would get a handler on the event loop, and nothing blocks before."""
-        if self._has_filters:
-            return False
-        if self.always is not None:
-            return "AsgiModule" in self.always.script_map.modules
+        if self._has_filters or self.always is not None:
+            return self.is_always_for_loop
         script_map = self.find(verb, path, _no_file)
         return script_map is not None and "AsgiModule" in script_map.modules
 

@@ -50,8 +50,8 @@ class Guest(Protocol):
         """What requests of the loop have been told by `receive` is done now."""
         ...
 
-    def takes(self, exchange: Exchange) -> bool:
-        """Whether a request is to run on the loop."""
+    def runs(self, exchange: Exchange) -> bool:
+        """Run a request, if it is for the loop; False if it is not."""
         ...
 
 

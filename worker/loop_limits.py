@@ -25,8 +25,8 @@ class LoopLimits:
         self.look_regularly: list[Callable[[float], None]] = []
         # Whether a loop may lead the request threads: not where they have work of their own.
         self.may_lead = False
-        # Whether a request is for a loop, as far as its URL tells.
-        self.is_for_loop: Callable[[Exchange], bool] = lambda _exchange: False
+        # Runs a request that is for a loop, as far as its URL tells; False for any other.
+        self.run_on_loop: Callable[[Exchange], bool] = lambda _exchange: False
         self._guest: Guest | None = None
         self._welcome: Callable[[Guest], None] | None = None
 

@@ -84,7 +84,7 @@ class WorkerServer:
         self._time_scale = time_scale
         self.limits = LoopLimits()
         self.limits.concurrency = concurrency
-        self.limits.is_for_loop = self._is_for_loop
+        self.limits.run_on_loop = self._run_on_loop
         self.module_names: list[str] = []
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
@@ -258,13 +258,18 @@ class WorkerServer:
         context = HttpContext.of(exchange, application, calls, proof)
         self._run(context)
 
-    def _is_for_loop(self, exchange: RequestExchange) -> bool:
-        """Whether a request will go to an event loop, as far as its URL tells."""
+    def _run_on_loop(self, exchange: RequestExchange) -> bool:
+        """The same on the event loop's thread, if the request will go there. Modules are ours."""
         request = exchange.request
         application = self._applications.find(request.site_id, request.application)
         if application is None:
             return False
-        return application.paths.at(request.path).is_for_loop(request.method, request.path)
+        calls = application.paths.at(request.path)
+        if not (calls.is_always_for_loop or calls.is_for_loop(request.method, request.path)):
+            return False
+        proof = request.id << 11 | request.attempt << 3
+        self._run(HttpContext.of(exchange, application, calls, proof))
+        return True
 
     def _run(self, context: HttpContext) -> None:
         """The pipeline, and what global modules hear around it."""

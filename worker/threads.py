@@ -441,10 +441,8 @@ class RequestThreads:
                 exchange = inbox.popleft()
             except IndexError:  # a thread was quicker
                 break
-            if guest.takes(exchange):
-                self._since = time.perf_counter()
-                self._run(exchange)
-            else:
+            self._since = time.perf_counter()
+            if not guest.runs(exchange):
                 others.append(exchange)
         inbox.extendleft(reversed(others))
         return len(others)

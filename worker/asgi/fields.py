@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.worker.fields import encode_field
 
@@ -26,32 +28,32 @@ _Field = tuple[tuple[str, str], bytes | int]  # an int is that of Content-Length
 _cache: dict[tuple[bytes, bytes], _Field] = {}
 
 
-class EncodedFields:
+class EncodedFields(msgspec.Struct, eq=False):
     """The fields of one message, as modules see them and as they are sent."""
 
-    __slots__ = ("block", "content_length", "must_close", "pairs")
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[str, str]] = []
-        self.block = b""
-        self.content_length = -1
-        self.must_close = False
+    pairs: list[tuple[str, str]] = []
+    block: bytes = b""
+    content_length: int = -1
+    must_close: bool = False
 
 
-def encode(headers: Iterable[Iterable[Any]]) -> EncodedFields:
+def encode(headers: Iterable[Any]) -> EncodedFields:
     """Check and encode. Raises LocalProtocolError for what is no field."""
     found = EncodedFields()
     block = b""
+    pairs = found.pairs
     try:
-        for name, value in headers:
-            known = _cache.get((name, value))
+        for item in headers:
+            kind: type = type(item)
+            known = _cache.get(item) if kind is tuple else None
             if known is None:
-                known = _encode_one(name, value, found)
+                name, value = item
+                known = _cache.get((name, value)) or _encode_one(name, value, found)
             pair, line = known
             if type(line) is int:
                 found.content_length = line
             elif line:
-                found.pairs.append(pair)
+                pairs.append(pair)
                 block += line  # type: ignore[operator]
     except (TypeError, ValueError) as error:
         raise LocalProtocolError(

@@ -14,7 +14,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
 
 from was.errors import LocalProtocolError
 from was.worker.application_calls import outside
@@ -24,23 +26,19 @@ from was.worker.asgi.scope import http_scope
 from was.worker.exchange import ClientGoneError
 from was.worker.response import REASONS, FileRegion
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["HttpRun"]
 
 _COMPLETE = State.COMPLETE
 
 
-class HttpRun(RequestRun):
+class HttpRun(RequestRun, eq=False):
     """One HTTP request; made on a request thread."""
 
-    __slots__ = ("_cycle", "_has_body_ended")
+    _cycle: HttpCycle = msgspec.field(default_factory=HttpCycle)
+    _has_body_ended: bool = False
 
     def scope(self) -> dict[str, Any]:
         """Of type http."""
-        self._cycle = HttpCycle()
-        self._has_body_ended = False
         return http_scope(self.context, self.hosted.state)
 
     def check_whole(self) -> None:
@@ -104,7 +102,14 @@ class HttpRun(RequestRun):
                 if not exchange.started:
                     if cycle.missing:
                         self._check_length()
-                    outside(self.context.proof, self._send_whole)
+                    if self.is_starting:
+                        # Nothing leaves yet whose interruption could do harm.
+                        self._set_head()
+                        context = self.context
+                        context.response.chunks.append(cycle.data)
+                        self.is_over = context.is_handled = True
+                    else:
+                        outside(self.context.proof, self._send_whole)
                     return
                 await self.wait(exchange.is_writable)
             await self._send_body()
@@ -126,8 +131,8 @@ class HttpRun(RequestRun):
     def _set_head(self) -> None:
         cycle, response = self._cycle, self.context.response
         fields = cycle.fields
-        response.status = cycle.status
-        response.reason = REASONS.get(cycle.status, "")
+        status = response.status = cycle.status
+        response.reason = REASONS.get(status, "")
         response.set_encoded_fields(fields.pairs, fields.block)
         response.content_length = fields.content_length
         response.needs_disconnect = fields.must_close

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.worker.asgi.fields import EncodedFields, encode
 
@@ -59,36 +61,26 @@ TABLE: dict[tuple[State, str], int] = {
     (State.EXPECT_TRAILERS, _TRAILERS): TRAILERS,
 }
 
-_NONE = EncodedFields()
 
+class HttpCycle(msgspec.Struct, eq=False):
+    """One request's side of the application. A Struct: made for every request, and so in C."""
 
-class HttpCycle:
-    """One request's side of the application."""
+    state: State = _EXPECT_START
+    status: int = 0
+    _fields: EncodedFields | None = None
+    has_length: bool = False
+    data: bytes = b""  # of the last body message
+    more: bool = False  # whether the body goes on after it
+    path: str = ""  # of a pathsend
+    trailers: bytes = b""
+    missing: int = 0  # bytes of a promised Content-Length that have not come
+    _wants_trailers: bool = False
 
-    __slots__ = (
-        "_wants_trailers",
-        "data",
-        "fields",
-        "has_length",
-        "missing",
-        "more",
-        "path",
-        "state",
-        "status",
-        "trailers",
-    )
-
-    def __init__(self) -> None:
-        self.state = _EXPECT_START
-        self.status = 0
-        self.fields = _NONE
-        self.has_length = False
-        self.data = b""  # of the last body message
-        self.more = False  # whether the body goes on after it
-        self.path = ""  # of a pathsend
-        self.trailers = b""
-        self.missing = 0  # bytes of a promised Content-Length that have not come
-        self._wants_trailers = False
+    @property
+    def fields(self) -> EncodedFields:
+        """Those of the start, once it has come."""
+        assert self._fields is not None
+        return self._fields
 
     def take(self, message: Mapping[str, Any]) -> int:
         """Read one message: what is to be done now. Raises LocalProtocolError."""
@@ -98,7 +90,17 @@ class HttpCycle:
             raise LocalProtocolError(f"a message must be a dict with a type: {message!r}") from None
         action = TABLE.get((self.state, kind))
         if action == BODY:
-            self._take_body(message)
+            data = message.get("body", b"")
+            if type(data) is not bytes:
+                data = _bytes_of(data)
+            if self.has_length:
+                if len(data) > self.missing:
+                    raise LocalProtocolError("more body than Content-Length promised")
+                self.missing -= len(data)
+            self.data = data
+            more = self.more = bool(message.get("more_body", False))
+            if not more:
+                self._end_body()
         elif action == HELD:
             self._take_start(message)
         elif action == FILE:
@@ -119,24 +121,12 @@ class HttpCycle:
             status = int(status)  # http.HTTPStatus
         fields = encode(message.get("headers") or ())
         self.status = status
-        self.fields = fields
-        self.missing = max(0, fields.content_length)
-        self.has_length = fields.content_length >= 0
+        self._fields = fields
+        if fields.content_length >= 0:
+            self.has_length = True
+            self.missing = fields.content_length
         self._wants_trailers = bool(message.get("trailers", False))
         self.state = _EXPECT_BODY
-
-    def _take_body(self, message: Mapping[str, Any]) -> None:
-        data = message.get("body", b"")
-        if type(data) is not bytes:
-            data = _bytes_of(data)
-        if self.has_length:
-            if len(data) > self.missing:
-                raise LocalProtocolError("more body than Content-Length promised")
-            self.missing -= len(data)
-        self.data = data
-        self.more = bool(message.get("more_body", False))
-        if not self.more:
-            self._end_body()
 
     def _take_path(self, message: Mapping[str, Any]) -> None:
         path = message.get("path")

@@ -63,9 +63,9 @@ class LeadingLoop:
             self._is_scheduled = True
             self._loop.loop.call_soon(self._turn)
 
-    def takes(self, exchange: Exchange) -> bool:
-        """Whether a request is for the loop."""
-        return self._limits.is_for_loop(exchange)
+    def runs(self, exchange: Exchange) -> bool:
+        """Run a request, if it is for the loop."""
+        return self._limits.run_on_loop(exchange)
 
     def take_news(self) -> None:
         """What `receive` has told requests of the loop is done now."""

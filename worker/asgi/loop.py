@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
 from was.worker.application_calls import RequestInterruptedError, inject
+from was.worker.asgi.marks import drive
 from was.worker.asgi.sockets import OpenSockets
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class LoopThread:
         self.loop = _new_loop()
         self._create_task = self.loop.create_task
         self.sockets = OpenSockets()
-        # On the loop's thread, between its tasks, while requests are received there: a request may
-        # begin at once.
+        # Requests are received on the loop's thread, and no task runs there: one may begin at once.
         self.is_receiving = False
         self.ident = 0
         self._first_steps: list[Callable[[], None]] = []
@@ -155,29 +154,30 @@ class LoopThread:
             except Exception as error:  # noqa: BLE001 the others are called all the same
                 log_exception("unexpected_error", error, during="event loop")
 
-    @property
-    def can_start_here(self) -> bool:
-        """Whether the caller, any thread, may call `start_here`."""
-        return self.is_receiving and get_ident() == self.ident
-
     def start_here(self, run: RequestRun) -> None:
-        """Run a request up to where it waits; further ones than there is room for begin later."""
+        """While `is_receiving`: run a request up to where it waits; later, if there is no room."""
         if self._active >= self._limit:
             self._waiting.append(run)
             return
         self._active += 1
         self.is_receiving = False
         loop, context = self.loop, Context()
+        run.is_starting = True
         # A task has the loop call its first step soon. For most requests this one step is all:
         # it is made at once, as eager tasks of later Pythons do.
         loop.call_soon = self._keep_first_step  # type: ignore[method-assign,assignment]
         try:
-            run.task = loop.create_task(run.run(), context=context)
+            task = loop.create_task(drive(run), context=context)
         finally:
             del loop.call_soon  # the instance's
-        while self._first_steps:
-            context.run(self._first_steps.pop())
+        first_steps = self._first_steps
+        if first_steps:
+            context.run(first_steps.pop())
         self.is_receiving = True
+        run.is_starting = False
+        if not task.done():
+            run.task = task
+            run.listen()
 
     def _keep_first_step(self, step: Callable[[], None], *, context: Context | None = None) -> None:
         self._first_steps.append(step)
@@ -188,7 +188,8 @@ class LoopThread:
             self._waiting.append(run)
             return
         self._active += 1
-        run.task = self._create_task(run.run(), context=Context())
+        run.listen()
+        run.task = self._create_task(drive(run), context=Context())
 
     def request_over(self) -> None:
         """A request's task is about to end: there is room for another."""

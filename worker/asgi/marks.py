@@ -1,4 +1,4 @@
-"""A call of an application on the loop, each step of which is marked as the application's.
+"""A request's application on the loop, each step of which is marked as the application's.
 
 The marks are those of was.worker.application_calls: a request past its time limit is interrupted
 while, and only while, its own code runs on the loop. Between the steps it is cancelled instead.
@@ -9,60 +9,76 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from threading import get_ident
 from types import coroutine as as_awaitable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from was.errors import LocalProtocolError
 from was.worker.application_calls import RequestInterruptedError, inside, settle
 
-__all__ = ["marked"]
+if TYPE_CHECKING:
+    from was.worker.asgi.run import RequestRun
+
+__all__ = ["drive"]
 
 
-@as_awaitable
-def marked(
-    proof: int,
-    application: Callable[..., Any],
-    scope: dict[str, Any],
-    receive: Callable[[], Any],
-    send: Callable[..., Any],
-) -> Generator[Any, Any, None]:
-    """Call the application and drive it to its end. Raises what it raises."""
-    ident = get_ident()
+async def drive(run: RequestRun) -> None:
+    """Call the application and drive it to its end. Raises nothing.
+
+    One coroutine for all of it: every further one around the application's is paid for at each of
+    its steps.
+    """
+    proof, ident = run.context.proof, get_ident()
     coroutine: Coroutine[Any, Any, None] | None = None
     error: BaseException | None = None
     argument: Any = None
-    while True:
-        inside[proof] = ident
-        try:
-            if coroutine is None:
-                coroutine = _begin(application, scope, receive, send)
-            future = coroutine.send(argument) if error is None else coroutine.throw(error)
-        except StopIteration:
-            if inside.pop(proof, None) is None:
-                settle(proof)
-            return
-        except BaseException:
-            if inside.pop(proof, None) is None:
-                settle(proof)
-            raise
-        if inside.pop(proof, None) is None:
+    try:
+        scope = run.prepare()
+        application = run.hosted.application
+        while True:
+            inside[proof] = ident
             try:
-                settle(proof)
-            except RequestInterruptedError as interruption:
-                error = interruption
-                continue
-        try:
-            argument = yield future
-            error = None
-        except BaseException as raised:  # noqa: BLE001 the application's to handle
-            error = raised
+                if coroutine is None:
+                    coroutine = _begin(application, scope, run.receive, run.send)
+                future = coroutine.send(argument) if error is None else coroutine.throw(error)
+            except StopIteration:
+                if inside.pop(proof, None) is None:
+                    settle(proof)
+                break
+            except BaseException:
+                if inside.pop(proof, None) is None:
+                    settle(proof)
+                raise
+            if inside.pop(proof, None) is None:
+                try:
+                    settle(proof)
+                except RequestInterruptedError as interruption:
+                    error = interruption
+                    continue
+            try:
+                argument = await _passed_on(future)
+                error = None
+            except BaseException as raised:  # noqa: BLE001 the application's to handle
+                error = raised
+        if not run.is_over:
+            run.check_whole()
+    except BaseException as raised:  # noqa: BLE001 SystemExit is an application's error here
+        run.failed(raised)
+    finally:
+        run.left()
+
+
+@as_awaitable
+def _passed_on(future: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401 whatever is awaited
+    """What the application waits for, its task waits for."""
+    return (yield future)
 
 
 def _begin(
-    application: Callable[..., Any],
+    application: Callable[..., Any] | None,
     scope: dict[str, Any],
     receive: Callable[[], Any],
     send: Callable[..., Any],
 ) -> Coroutine[Any, Any, None]:
+    assert application is not None
     result = cast("Coroutine[Any, Any, None]", application(scope, receive, send))
     return result if hasattr(result, "send") else _awaited(result)
 

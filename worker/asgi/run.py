@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from was import faults
 from was.errors import WasError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, forget
-from was.worker.asgi.marks import marked
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import CONTINUE
 from was.worker.pipeline import refuse_failed
@@ -33,40 +34,21 @@ class ClientDisconnectedError(WasError, OSError):
     """send() raises this when nobody is there any more (ASGI 2.4: an OSError)."""
 
 
-class RequestRun:
-    """One request on the event loop; all of it runs on the loop's thread, and never blocks it."""
+class RequestRun(msgspec.Struct, eq=False):
+    """One request on the event loop; all of it runs on the loop's thread, and never blocks it.
 
-    __slots__ = (
-        "can_end_here",
-        "context",
-        "exchange",
-        "hosted",
-        "is_over",
-        "is_starting",
-        "loop",
-        "task",
-        "waiters",
-    )
+    A Struct because one is made for every request, and this way it is made in C.
+    """
 
-    def __init__(
-        self,
-        context: HttpContext,
-        exchange: AsyncExchange,
-        hosted: HostedApplication,
-        loop: LoopThread,
-        *,
-        can_end_here: bool,
-    ) -> None:
-        """`can_end_here`: what is left of the pipeline is ours alone, and may run on the loop."""
-        self.context = context
-        self.exchange = exchange
-        self.hosted = hosted
-        self.loop = loop
-        self.can_end_here = can_end_here
-        self.is_over = False
-        self.is_starting = False  # its end is told by what starts it
-        self.task: asyncio.Task[Any] | None = None
-        self.waiters: list[asyncio.Future[None]] = []
+    context: HttpContext
+    exchange: AsyncExchange
+    hosted: HostedApplication
+    loop: LoopThread
+    can_end_here: bool  # what is left of the pipeline is ours alone, and may run on the loop
+    is_over: bool = False
+    is_starting: bool = False  # its end is told by what starts it
+    task: asyncio.Task[Any] | None = None
+    waiters: list[asyncio.Future[None]] = []
 
     # ── for each kind ───────────────────────────────────────────────────────────────────────────
 
@@ -95,31 +77,31 @@ class RequestRun:
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
-    async def run(self) -> None:
-        """Call the application; end the request if it has not."""
-        context, exchange, hosted = self.context, self.exchange, self.hosted
-        proof = context.proof
+    def prepare(self) -> dict[str, Any]:
+        """Before the application is called: the scope. From here on it may do harm."""
+        exchange = self.exchange
         exchange.never_waits = True
-        exchange.ring_on_arrival(self._news)
-        hosted.running.add(self)
-        try:
-            if exchange.gone:
-                raise ClientDisconnectedError("the client has gone")  # noqa: TRY301 one way out
-            scope = self.scope()
-            # From here on code that is not ours runs: only now can a second run do harm.
-            exchange.words[exchange.row] = proof | _STARTED
-            faults.reach("worker.begun")
-            assert hosted.application is not None
-            await marked(proof, hosted.application, scope, self.receive, self.send)
-            if not self.is_over:
-                self.check_whole()
-        except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
-            self.failed(error)
-        finally:
-            hosted.running.discard(self)
-            self.loop.request_over()
-            if not self.is_over:
-                self.returned()
+        if exchange.gone:
+            raise ClientDisconnectedError("the client has gone")
+        scope = self.scope()
+        # From here on code that is not ours runs: only now can a second run do harm.
+        exchange.words[exchange.row] = self.context.proof | _STARTED
+        faults.reach("worker.begun")
+        return scope
+
+    def listen(self) -> None:
+        """It goes on for more than one step: it is told what comes, and the worker of it."""
+        self.hosted.running.add(self)
+        if not self.is_over:
+            self.exchange.ring_on_arrival(self._news)
+            self._take_news()  # of what has come before
+
+    def left(self) -> None:
+        """The application is done, one way or another: end the request if it has not."""
+        self.hosted.running.discard(self)
+        self.loop.request_over()
+        if not self.is_over:
+            self.returned()
 
     def failed(self, error: BaseException) -> None:
         """What the application raised; after its response it can only be logged."""
@@ -149,12 +131,12 @@ class RequestRun:
         if self.is_over:
             return
         self.is_over = True
-        # A cycle for each request would be left to the garbage collector.
-        self.exchange.ring_on_arrival(None)
         context = self.context
         context.is_handled = True
         if self.is_starting:
             return
+        # A cycle for each request would be left to the garbage collector.
+        self.exchange.ring_on_arrival(None)
         if self.can_end_here:
             context.indicate_completion(CONTINUE)
         else:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["SPEC_VERSION", "http_scope", "request_path", "wants_trailers"]
+__all__ = ["SPEC_VERSION", "http_scope", "request_path", "request_scope"]
 
 SPEC_VERSION = "2.4"  # the first in which send() raises OSError for a client that has gone
 
@@ -24,15 +24,16 @@ _names: dict[str, bytes] = {}
 def http_scope(context: HttpContext, state: dict[str, Any] | None) -> dict[str, Any]:
     """A new scope of type http, the application's to change."""
     message = context.message
-    is_11 = message.version >= 11
-    extensions: dict[str, Any] = {"was": was_extension(context), "http.response.pathsend": {}}
-    if is_11:
-        extensions["http.response.early_hint"] = {}
-        if wants_trailers(context):
-            extensions["http.response.trailers"] = {}
     scope = request_scope(context, "http", "https" if message.secure else "http", state)
     scope["method"] = context.method
-    scope["extensions"] = extensions
+    extensions = scope["extensions"]
+    extensions["http.response.pathsend"] = {}
+    if message.version >= 11:
+        extensions["http.response.early_hint"] = {}
+        for name, value in context.fields:
+            # "TE: trailers": the client would have them.
+            if len(name) == 2 and name.lower() == "te" and "trailers" in value.lower():
+                extensions["http.response.trailers"] = {}
     return scope
 
 
@@ -40,8 +41,19 @@ def request_scope(
     context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What scopes of type http and websocket have in common."""
-    message = context.message
-    path, raw_path = request_path(context)
+    message, application = context.message, context.application
+    path = context.path
+    if path == message.target and path == message.path:
+        raw_path = path.encode("ascii", "replace")
+    else:
+        path, raw_path = request_path(context)
+    query, user = context.query, context.user
+    try:
+        headers = [(_names[name], value.encode("latin-1")) for name, value in context.fields]
+    except (KeyError, UnicodeEncodeError):
+        headers = [
+            (_name_of(name), value.encode("latin-1", "replace")) for name, value in context.fields
+        ]
     scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -49,28 +61,26 @@ def request_scope(
         "scheme": scheme,
         "path": path,
         "raw_path": raw_path,
-        "query_string": context.query.encode("latin-1", "replace"),
-        "root_path": context.application.prefix,
-        "headers": _headers(context),
+        "query_string": query.encode("latin-1", "replace") if query else b"",
+        "root_path": application.prefix,
+        "headers": headers,
         "client": (message.remote_addr, message.remote_port),
         "server": (message.local_addr, message.local_port),
+        "extensions": {
+            # What the server knows of the request.
+            "was": {
+                "request_id": f"{message.id:016x}",
+                "attempt": message.attempt,
+                "app_pool": application.pool,
+                "remote_user": user.remote_user_name if user is not None else "",
+                "report_unhealthy": application.report_unhealthy,
+                "context": context,
+            }
+        },
     }
     if state is not None:
         scope["state"] = state.copy()
     return scope
-
-
-def was_extension(context: HttpContext) -> dict[str, Any]:
-    """scope["extensions"]["was"]: what the server knows of the request."""
-    user = context.user
-    return {
-        "request_id": f"{context.message.id:016x}",
-        "attempt": context.message.attempt,
-        "app_pool": context.application.pool,
-        "remote_user": user.remote_user_name if user is not None else "",
-        "report_unhealthy": context.application.report_unhealthy,
-        "context": context,
-    }
 
 
 def request_path(context: HttpContext) -> tuple[str, bytes]:
@@ -86,23 +96,6 @@ def request_path(context: HttpContext) -> tuple[str, bytes]:
             raw = "/" + raw.partition("://")[2].partition("/")[2]
         return path, raw.encode("latin-1", "replace")
     return path, quote(path).encode("ascii")
-
-
-def wants_trailers(context: HttpContext) -> bool:
-    """Whether the client has said "TE: trailers"."""
-    for name, value in context.fields:
-        if len(name) == 2 and name.lower() == "te":
-            return "trailers" in value.lower()
-    return False
-
-
-def _headers(context: HttpContext) -> list[tuple[bytes, bytes]]:
-    try:
-        return [(_names[name], value.encode("latin-1")) for name, value in context.fields]
-    except (KeyError, UnicodeEncodeError):
-        return [
-            (_name_of(name), value.encode("latin-1", "replace")) for name, value in context.fields
-        ]
 
 
 def _name_of(name: str) -> bytes:

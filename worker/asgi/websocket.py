@@ -14,12 +14,14 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from was.errors import LocalProtocolError
 from was.worker.application_calls import outside
 from was.worker.asgi.fields import encode
 from was.worker.asgi.holding import EXTENSION, Holding
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
-from was.worker.asgi.scope import request_scope, was_extension
+from was.worker.asgi.scope import request_scope
 from was.worker.asgi.websocket_cycle import (
     ACCEPT,
     CLOSE,
@@ -36,10 +38,7 @@ from was.worker.websocket.frames import CLOSED, OPEN, Frames, choose_extensions
 
 if TYPE_CHECKING:
     from was.ipc.messages import Resumed
-    from was.worker.asgi.hosted import HostedApplication
-    from was.worker.asgi.loop import LoopThread
     from was.worker.asgi.sockets import OpenSockets
-    from was.worker.context import HttpContext
     from was.worker.websocket.handshake import Handshake
 
 __all__ = ["SocketSettings", "WebSocketRun"]
@@ -69,52 +68,28 @@ class SocketSettings:
         self.ping_interval_s = ping_interval_s  # 0 = none
 
 
-class WebSocketRun(RequestRun):
+class WebSocketRun(RequestRun, kw_only=True, eq=False):
     """One WebSocket."""
 
-    __slots__ = (
-        "_cycle",
-        "_frames",
-        "_handshake",
-        "_has_connected",
-        "_has_returned",
-        "_holding",
-        "_left_at",
-        "_left_bytes",
-        "_pongs",
-        "_settings",
-        "_sockets",
-        "_timers",
-    )
+    handshake: Handshake
+    settings: SocketSettings
+    sockets: OpenSockets
+    resumed: Resumed | None
+    _cycle: WebSocketCycle = msgspec.field(default_factory=WebSocketCycle)
+    _frames: Frames | None = None
+    _has_connected: bool = False
+    _has_returned: bool = False
+    _holding: Holding | None = None
+    _left_bytes: bytes = b""  # frames that did not go whole, of which
+    _left_at: int = 0  # so many bytes have gone
+    _pongs: int = 0
+    _timers: list[asyncio.TimerHandle] = msgspec.field(default_factory=list[asyncio.TimerHandle])
 
-    def __init__(
-        self,
-        context: HttpContext,
-        exchange: Exchange,
-        hosted: HostedApplication,
-        loop: LoopThread,
-        *,
-        can_end_here: bool,
-        handshake: Handshake,
-        settings: SocketSettings,
-        sockets: OpenSockets,
-        resumed: Resumed | None,
-    ) -> None:
-        super().__init__(context, exchange, hosted, loop, can_end_here=can_end_here)
-        self._cycle = WebSocketCycle()
-        self._handshake = handshake
-        self._settings = settings
-        self._sockets = sockets
-        self._frames: Frames | None = None
-        self._has_connected = False
-        self._has_returned = False
-        self._holding: Holding | None = None
-        if settings.may_be_held:
-            self._holding = Holding(exchange, settings.receive_limit_bytes, resumed)
-        self._left_bytes = b""  # frames that did not go whole, of which
-        self._left_at = 0  # so many bytes have gone
-        self._pongs = 0
-        self._timers: list[asyncio.TimerHandle] = []
+    def __post_init__(self) -> None:
+        if self.settings.may_be_held:
+            exchange, limit_bytes = self.exchange, self.settings.receive_limit_bytes
+            assert isinstance(exchange, Exchange)
+            self._holding = Holding(exchange, limit_bytes, self.resumed)
 
     def scope(self) -> dict[str, Any]:
         """Of type websocket."""
@@ -122,14 +97,13 @@ class WebSocketRun(RequestRun):
         scope = request_scope(
             self.context, "websocket", "wss" if is_secure else "ws", self.hosted.state
         )
-        scope["subprotocols"] = self._handshake.subprotocols
-        extensions: dict[str, Any] = {"was": was_extension(self.context)}
+        scope["subprotocols"] = self.handshake.subprotocols
+        extensions = scope["extensions"]
         holding = self._holding
         if holding is not None:
             extensions[EXTENSION] = holding.scope_extension()
         if holding is None or not holding.is_resumed:
             extensions["websocket.http.response"] = {}
-        scope["extensions"] = extensions
         return scope
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +142,7 @@ class WebSocketRun(RequestRun):
         for timer in self._timers:
             timer.cancel()
         self._timers = []
-        self._sockets.discard(self)
+        self.sockets.discard(self)
         if self._holding is not None:
             self._holding.close()
         if self.exchange.gone:
@@ -310,7 +284,7 @@ class WebSocketRun(RequestRun):
 
     def _accept(self) -> None:
         """101: from here on the exchange carries frames."""
-        context, cycle, handshake = self.context, self._cycle, self._handshake
+        context, cycle, handshake = self.context, self._cycle, self.handshake
         holding = self._holding
         if holding is None:
             extensions, text = choose_extensions(handshake.extensions)
@@ -332,10 +306,10 @@ class WebSocketRun(RequestRun):
             context.response.flush()
         except ClientGoneError:
             raise ClientDisconnectedError("the client has gone") from None
-        self._frames = Frames(extensions, self._settings.receive_limit_bytes)
+        self._frames = Frames(extensions, self.settings.receive_limit_bytes)
         self.exchange.expect_upgraded()
-        self._sockets.add(self)
-        if self._settings.ping_interval_s > 0:
+        self.sockets.add(self)
+        if self.settings.ping_interval_s > 0:
             self._ping_later()
         self.has_news()
 
@@ -394,7 +368,7 @@ class WebSocketRun(RequestRun):
                 return
 
     def _ping_later(self) -> None:
-        interval_s = self._settings.ping_interval_s
+        interval_s = self.settings.ping_interval_s
         self._timers = [self.loop.loop.call_later(interval_s, self._ping)]
 
     def _ping(self) -> None:

@@ -8,6 +8,7 @@ imported before.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from was.config.model import RecycleReason
@@ -191,10 +192,8 @@ class AsgiHandler(HttpModule):
         if run is None:
             return FINISH_REQUEST
         loop = self._loop
-        if loop.can_start_here:
-            run.is_starting = True
+        if loop.is_receiving and get_ident() == loop.ident:
             loop.start_here(run)
-            run.is_starting = False
             if run.is_over:
                 return self._over(context, run)
         else:
@@ -215,7 +214,7 @@ class AsgiHandler(HttpModule):
         exchange = context.exchange
         if type(exchange) is not Exchange:
             plain = self._make_plain(exchange)
-            return self._make_run(context, plain, hosted, self._loop, can_end_here=can_end_here)
+            return self._make_run(context, plain, hosted, self._loop, can_end_here)
         if self._sockets.is_enabled and is_upgrade(
             context.method, context.message.version, context.fields
         ):
@@ -239,7 +238,7 @@ class AsgiHandler(HttpModule):
                 sockets=self._loop.sockets,
                 resumed=resumed,
             )
-        return self._make_run(context, exchange, hosted, self._loop, can_end_here=can_end_here)
+        return self._make_run(context, exchange, hosted, self._loop, can_end_here)
 
     def on_async_completion(
         self,
