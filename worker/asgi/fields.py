@@ -44,7 +44,7 @@ def encode(headers: Iterable[Any]) -> EncodedFields:
     pairs = found.pairs
     try:
         for item in headers:
-            kind: type = type(item)
+            kind: object = type(item)
             known = _cache.get(item) if kind is tuple else None
             if known is None:
                 name, value = item
