@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,26 @@ def test_entry_points_are_called_in_order_and_the_end_is_told(start_server):
     assert running.server.stop() == 0
     log = (running.home / "logs" / "pools" / "Pool.log").read_text()
     assert log.index("probe: TerminateExtension 2") < log.index("probe: DllMain 0")
+
+
+def test_a_thread_is_announced_at_its_first_call_and_at_its_end(tmp_path, capfd):
+    """DllMain 2 once, then 3, on that thread; nothing of the one that has loaded the library."""
+    from was.worker.isapi.native_library import NativeLibrary
+
+    library = NativeLibrary(str(compile_extension(SOURCES / "probe.c", tmp_path / "probe.so")))
+    library.attach_process()
+    library.attach_thread()
+
+    def call_twice() -> None:
+        library.attach_thread()
+        library.attach_thread()
+
+    thread = threading.Thread(target=call_twice)
+    thread.start()
+    thread.join()
+    library.detach_process()
+    said = capfd.readouterr().err.splitlines()
+    assert said == [f"probe: DllMain {reason}" for reason in (2, 3, 0)]
 
 
 def test_the_headers_lay_structures_out_as_the_server_does(tmp_path):

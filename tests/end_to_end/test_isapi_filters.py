@@ -89,6 +89,7 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
         ("map", 200, "other"),  # the file is another one
         ("own", 299, "a page of the filter's"),
         ("fail", 500, None),
+        ("no+file", 500, None),
         ("raise", 500, None),
         ("upper", 200, "PLAIN!"),  # the body is changed, and its length
         ("tail", 200, "plaintail"),
@@ -105,6 +106,15 @@ def test_tasks_of_a_filter(running, query, status, text):
             assert answer.field("content-length") == str(len(text))
         # The connection is as it was.
         assert wire.request("/plain.txt").text == "plain"
+
+
+def test_a_filter_may_deny_access(running, compiled):
+    """SF_STATUS_REQ_ERROR with ERROR_ACCESS_DENIED as the last error: 401.4, of both kinds."""
+    answer = get(compiled.port(), "/plain.txt?deny")
+    assert (answer.status, "401.4" in answer.text) == (401, True)
+    # This one hears of the denial too: SF_DENIED_FILTER.
+    answer = get(running.port(), "/plain.txt?deny&page")
+    assert (answer.status, answer.text) == (401, "reason 4")
 
 
 def test_response_fields_are_read_set_and_removed(running):

@@ -88,12 +88,20 @@ class _Parts:
             if context.exchange.started:
                 context.is_cut = True
             else:
-                context.response.clear()
-                context.response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
-                context.response.set_error_description("An ISAPI filter has failed.")
+                _refuse(context.response, session.last_error)
             return FINISH_REQUEST
         session.conclude_answer(status)
         return FINISH_REQUEST
+
+
+def _refuse(response: HttpResponse, error: int) -> None:
+    """SF_STATUS_REQ_ERROR: 401.4 where the last error says so, else 500."""
+    response.clear()
+    if error in (Win32.ACCESS_DENIED, Win32.LOGON_FAILURE):
+        response.set_status(401, "Unauthorized", 4, 0x80070000 | error)
+        return
+    response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
+    response.set_error_description("An ISAPI filter has failed.")
 
 
 def make_module(chain: FilterChain, *, has_digest: bool = False) -> HttpModule:
@@ -158,7 +166,9 @@ def _url_map(parts: _Parts) -> Any:
     def on_map_path(_: HttpModule, context: HttpContext, provider: MapPathProvider) -> object:
         session = _session_of(context)
         shown = data.UrlMap(provider.url, provider.physical_path)
-        session.raise_event(filters, Notify.URL_MAP, shown)
+        outcome = parts.conclude(session, session.raise_event(filters, Notify.URL_MAP, shown))
+        if outcome:
+            return outcome
         if shown.path != provider.physical_path:
             provider.set_physical_path(shown.path)
         return CONTINUE

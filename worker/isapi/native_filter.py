@@ -58,7 +58,10 @@ class NativeFilter:
             FilterCall(session.connection, session, headers) as call,
             _structure(shown) as structure,
         ):
-            return self._enter(call, event, structure)
+            ctypes.set_errno(0)
+            status = self._enter(call, event, structure)
+            session.last_error = ctypes.get_errno()
+            return status
 
     def end_connection(self, connection: Connection) -> None:
         """END_OF_NET_SESSION: the filter gives back what it kept."""

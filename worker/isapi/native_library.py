@@ -23,7 +23,7 @@ class NativeLibrary:
         self.path = path
         self._threads = threading.local()
         try:
-            self._library = ctypes.CDLL(path, mode=ctypes.DEFAULT_MODE)
+            self._library = ctypes.CDLL(path, mode=ctypes.DEFAULT_MODE, use_errno=True)
         except OSError as error:
             raise ImageError(path, Win32.MOD_NOT_FOUND, str(error)) from None
         self._main = self.entry("DllMain", c_int32, c_void_p, c_uint32, c_void_p)

@@ -17,6 +17,7 @@ from was.worker.isapi.face import FilterError, InternalReloadException
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.filter_session import Connection, FilterSession
 from was.worker.isapi.image_files import module_name_of
+from was.worker.isapi.neighbours import win32api
 from was.worker.isapi.note import CallNote
 from was.worker.isapi.python_extension import import_file, next_handle
 from was.worker.isapi.server_names import to_bytes, to_text
@@ -293,10 +294,12 @@ class PythonFilter:
         connection.contexts.setdefault(self, None)
         block = FilterContext(connection, self, event, session, shown)
         current = self._object
+        win32api.SetLastError(0)
         try:
             status = current.HttpFilterProc(block)
         except InternalReloadException:
             status = self._reload(current).HttpFilterProc(block)
+        session.last_error = win32api.GetLastError()
         if status is None:
             return FilterStatus.NEXT_NOTIFICATION
         if not isinstance(status, int):

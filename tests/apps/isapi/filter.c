@@ -65,6 +65,12 @@ WAS_EXPORT DWORD WINAPI HttpFilterProc(HTTP_FILTER_CONTEXT *pfc, DWORD type, VOI
             strcpy(plain, "other.txt");
         break;
     }
+    case SF_NOTIFY_AUTHENTICATION:
+        if (strcmp(query, "deny") == 0) {
+            SetLastError(ERROR_ACCESS_DENIED);
+            return SF_STATUS_REQ_ERROR;
+        }
+        break;
     case SF_NOTIFY_SEND_RESPONSE: {
         HTTP_FILTER_SEND_RESPONSE *response = data;
         char line[32];

@@ -21,7 +21,7 @@ WAS_EXPORT BOOL WINAPI DllMain(HANDLE module, DWORD reason, LPVOID reserved) {
     (void)reserved;
     snprintf(line, sizeof line, "DllMain %u %s\n", reason, module ? "h" : "-");
     note(line);
-    if (reason == DLL_PROCESS_DETACH || reason == DLL_THREAD_DETACH) {
+    if (reason != DLL_PROCESS_ATTACH) {
         fprintf(stderr, "probe: DllMain %u\n", reason);
         fflush(stderr);
     }

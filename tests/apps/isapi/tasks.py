@@ -1,5 +1,6 @@
 """A filter that hears everything, writes the order down, and does what a query asks for."""
 
+import win32api
 from isapi import isapicon as c
 from isapi.simple import SimpleFilter
 
@@ -42,11 +43,16 @@ class Filter(SimpleFilter):
     def url_map(self, fc, data, query):
         if "map" in query and data.PhysicalPath.endswith(b"plain.txt"):
             data.PhysicalPath = data.PhysicalPath.replace(b"plain", b"other")
+        return c.SF_STATUS_REQ_ERROR if "no file" in query.replace("+", " ") else None
 
     def authentication(self, fc, data, query):
+        if "deny" in query:
+            win32api.SetLastError(5)
+            return c.SF_STATUS_REQ_ERROR
         if "login" in query:
             assert (data.User, data.Password) == (b"", b"")
             data.User, data.Password = "mapped", "secret"
+        return None
 
     def auth_complete(self, fc, headers, query):
         if "after" in query:

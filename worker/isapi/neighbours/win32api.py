@@ -1,13 +1,23 @@
-"""win32api: texts of errors, and where a handle's module lies."""
+"""win32api: errors and their texts, and where a handle's module lies."""
 
 from __future__ import annotations
 
 import sys
+import threading
 
 from was.worker.isapi.neighbours import winerror
 from was.worker.isapi.neighbours.pywintypes import error
 
-__all__ = ["FormatMessage", "GetConsoleTitle", "GetModuleFileName", "error"]
+__all__ = [
+    "FormatMessage",
+    "GetConsoleTitle",
+    "GetLastError",
+    "GetModuleFileName",
+    "SetLastError",
+    "error",
+]
+
+_thread = threading.local()
 
 _NAMES = {
     number: name for name, number in vars(winerror).items() if name.startswith(("ERROR_", "WAIT_"))
@@ -17,6 +27,16 @@ _NAMES = {
 def FormatMessage(number: int) -> str:
     """The name of a Win32 error, its number where none is known."""
     return _NAMES.get(number, f"error {number}")
+
+
+def SetLastError(number: int) -> None:
+    """The thread's last error: why a filter answers SF_STATUS_REQ_ERROR."""
+    _thread.error = int(number)
+
+
+def GetLastError() -> int:
+    """What SetLastError has set on this thread."""
+    return int(getattr(_thread, "error", 0))
 
 
 def GetModuleFileName(handle: int) -> str:
