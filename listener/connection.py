@@ -1,4 +1,4 @@
-"""ClientConnection: one client's transport, its engine, and the request it is busy with.
+"""ClientConnection: one client's HTTP: its engine, and the request it is busy with.
 
 Phases: HEAD (waiting for a request), BODY (its body arrives), BUSY (a worker has it, or it waits
 for one; what the client sends meanwhile is read ahead up to READ_AHEAD), LINGER (we closed our
@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from was.errors import LocalProtocolError, RemoteProtocolError
 from was.ipc.messages import (
-    CHUNK_BYTES,
     AbortResponse,
     EarlyHints,
     HandOver,
@@ -29,6 +28,8 @@ from was.ipc.messages import (
     Resumed,
     request_id_text,
 )
+from was.listener.arriving_body import ArrivingBody
+from was.listener.client_socket import ClientSocket
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.headers import check_block, response_head, without_empty_server
 from was.listener.held_frames import GOING_WRONG, RESTART, close_frame
@@ -37,7 +38,6 @@ from was.listener.http_pages import page
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
-from was.listener.spool import Spool, SpoolAccount
 from was.listener.upgraded import Upgraded, upgrade_head
 
 if TYPE_CHECKING:
@@ -60,76 +60,41 @@ QUEUED = Progress.QUEUED
 READING = Progress.READING
 RESPONDING = Progress.RESPONDING
 
-READ_AHEAD: Final = 64 * 1024
 DRAIN_BYTES: Final = 64 * 1024
 DRAIN_S: Final = 1.0
-LINGER_S: Final = 2.0
-# The transport's own buffer: above HIGH we stop writing, at LOW we go on.
-HIGH_WATER: Final = 64 * 1024
-LOW_WATER: Final = 16 * 1024
-
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ClientSocket):
     """A client, from accept to close."""
 
     __slots__ = (
-        "_body_parts",
-        "_body_size",
-        "_buffer",
+        "_body",
         "_close_after",
-        "_discarded",
         "_engine",
-        "_is_eof",
-        "_is_reading_paused",
-        "_left_bytes",
         "_log",
         "_phase",
         "_scheme",
-        "_service",
         "_site",
         "_status",
         "_stream",
         "_substatus",
         "_upgraded",
-        "_waits_for_room",
-        "_wants_empty",
         "_watchers",
         "_win32",
-        "deadline",
-        "deadline_reason",
         "held",
-        "id",
-        "is_paused",
-        "loop",
-        "peer",
         "request",
-        "transport",
     )
 
-    transport: asyncio.Transport
-
     def __init__(self, service: ListenerService, scheme: str) -> None:
-        self._service = service
+        super().__init__(service)
         self._scheme = scheme
-        self.loop = service.loop
+        self._body: ArrivingBody | None = None
         self._phase = HEAD
-        self._buffer = b""
         self._engine = service.new_engine()
         self.request: ClientRequest | None = None
         self._stream: ResponseStream | None = None
         self._site: SiteRuntime | None = None
-        self._body_parts: list[bytes] = []
-        self._body_size = 0
-        self._waits_for_room: SpoolAccount | None = None
         self._close_after = False
-        self._discarded = 0
-        self._is_eof = False
-        self._is_reading_paused = False
-        self.is_paused = False
-        self._wants_empty = False
-        self._left_bytes = -1
         self._log = ""
         self._status = 0
         self._substatus = 0
@@ -137,29 +102,14 @@ class ClientConnection(asyncio.Protocol):
         self._win32 = 0
         # Workers that want to hear of the connection's end.
         self._watchers: dict[int, Callable[[bool], None]] | None = None
-        self.deadline = 0.0
-        self.deadline_reason = ""
         self.held: HeldSocket | None = None  # also before its 101
-        self.id = 0
-        self.peer = ("", 0, "", 0)
 
     # ── transport events ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client was accepted."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
-        transport = self.transport
+        self._accepted(transport)
         service = self._service
-        remote = transport.get_extra_info("peername") or ("", 0)
-        local = transport.get_extra_info("sockname") or ("", 0)
-        self.peer = (
-            _plain_ip(remote[0]),
-            int(remote[1]),
-            _plain_ip(local[0]),
-            int(local[1]),
-        )
-        self.id = service.next_connection_id()
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         service.join(self)
         self.deadline = service.time() + service.connection_timeout_s
         self.deadline_reason = "Timer_ConnectionIdle"
@@ -188,7 +138,8 @@ class ClientConnection(asyncio.Protocol):
             self._site.connections -= 1
             self._site = None
         self._buffer = b""
-        self._forget_body()
+        if self._body is not None:
+            self._forget_body()
 
     def watch(self, worker_id: int, tell: Callable[[bool], None]) -> None:
         """Tell a worker of the connection's end: True if it is the client that goes."""
@@ -219,11 +170,12 @@ class ClientConnection(asyncio.Protocol):
                 self._buffer = b""
             if self.is_paused:
                 self._read_ahead(data)
-                self._pause_reading()
+                self.pause_reading()
                 return
             self._on_head(data)
         elif phase == BODY:
-            self._on_body(data)
+            assert self._body is not None
+            self._body.feed(data)
         elif phase == BUSY:
             self._read_ahead(data)
         elif phase == UPGRADED:
@@ -231,9 +183,7 @@ class ClientConnection(asyncio.Protocol):
         elif phase == DRAIN:
             self._on_drain(data)
         elif phase == LINGER:
-            self._discarded += len(data)
-            if self._discarded > 16 * DRAIN_BYTES:
-                self.transport.abort()
+            self._discard(data)
 
     def eof_received(self) -> bool:
         """The client closed its half: what it asked for is still answered (RFC 9112, 9.6)."""
@@ -254,36 +204,16 @@ class ClientConnection(asyncio.Protocol):
             )
         return False
 
-    def pause_writing(self) -> None:
-        """The transport holds enough."""
-        self.is_paused = True
-
     def resume_writing(self) -> None:
         """The transport's buffer has run down."""
-        self.is_paused = False
-        if self._wants_empty:
-            self._wants_empty = False
-            self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        super().resume_writing()
         if self._stream is not None:
             self._stream.advance()
             self._answer_pings()
         elif self._phase == HEAD:
-            self._resume_reading()
+            self.resume_reading()
             if self._buffer:
                 self.loop.call_soon(self._read_pipelined)
-
-    def wait_until_empty(self) -> bool:
-        """Whether the transport holds nothing; else the stream is advanced when it does."""
-        if self.transport.get_write_buffer_size() == 0:
-            return True
-        self._wants_empty = True
-        self.transport.set_write_buffer_limits(0, 0)
-        return False
-
-    def fileno(self) -> int:
-        """The socket's descriptor; it stays the transport's."""
-        sock: Any = self.transport.get_extra_info("socket")
-        return int(sock.fileno())
 
     # ── a request arrives ───────────────────────────────────────────────────────────────────────
 
@@ -342,9 +272,10 @@ class ClientConnection(asyncio.Protocol):
         if refusal:
             # Nothing of a body is taken for a queue that will not have the request.
             self.fail(request, 503, refusal)
-            self._drain_rest(data[end:])
+            self.drain_rest(data[end:])
             return
-        self._begin_body(request, head, data[end:])
+        self._body = ArrivingBody(self, request, self._engine, service.spool_memory)
+        self._body.begin(data[end:])
 
     def _incomplete_head(self, data: bytes) -> None:
         service = self._service
@@ -381,171 +312,51 @@ class ClientConnection(asyncio.Protocol):
         self._service.records.refusal(self.peer, raw, error.status, error.reason)
         self.answer(error.status, error.page or error.reason, close=True)
 
-    def _read_ahead(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
-        if len(self._buffer) > READ_AHEAD:
-            self._pause_reading()
+    # ── its body (see arriving_body.py) ─────────────────────────────────────────────────────────
 
-    def _pause_reading(self) -> None:
-        if not self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = True
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = False
-            self.transport.resume_reading()
-
-    # ── its body ────────────────────────────────────────────────────────────────────────────────
-
-    def _begin_body(self, request: ClientRequest, head: Head, data: bytes) -> None:
-        settings = request.pool.settings
-        if settings.streaming or head.content_length > settings.max_spool:
-            request.spool = Spool(request.pool.account, settings.body_spool)
-            request.pool.submit(request)
-            if self.request is not request:
-                self._drain_rest(data)
-                return
-        if head.expect_continue and not data:
-            self.transport.write(CONTINUE)
-        if data:
-            self._on_body(data)
-        else:
-            self._restart_body_timer()
-
-    def _restart_body_timer(self) -> None:
+    def await_body(self) -> None:
+        """More of the body is to come soon."""
         site = self._site
         limit_s = self._service.entity_body_s if site is None else site.connection_timeout_s
         self.deadline = self._service.time() + limit_s
         self.deadline_reason = "Timer_EntityBody"
 
-    def _stop_body_timer(self) -> None:
+    def _await_nothing(self) -> None:
         """Nothing is awaited from the client; what it is being sent it must still take."""
         if self._stream is None:
             self.deadline = 0.0
         else:
             self._watch_sending()
 
-    def _on_body(self, data: bytes) -> None:
-        request = self.request
-        assert request is not None
-        try:
-            pieces, is_complete, rest = self._engine.feed(data)
-        except RemoteProtocolError as error:
-            self._body_refused(request, error)
-            return
-        request.received_bytes += len(data) - len(rest)
-        try:
-            for piece in pieces:
-                self._keep_body(request, piece)
-        except OSError as error:
-            self._service.records.spool_failed(error)
-            if is_complete:
-                request.is_body_complete = True
-                self._phase = BUSY
-                self._buffer = rest
-            self.fail(request, 503, "N/A")
-            return
-        if is_complete:
-            if self._waits_for_room is not None:
-                self._forget_body()
-            self._stop_body_timer()
+    def hold_body_up(self) -> None:
+        """The client waits with the rest of its body: it is not it who is slow."""
+        self.pause_reading()
+        self._await_nothing()
+
+    def let_body_on(self) -> None:
+        """Whoever held the body up has room for more."""
+        if self._phase == BODY and self._is_reading_paused:
+            self.resume_reading()
+            self.await_body()
+
+    def body_ended(self, rest: bytes) -> None:
+        """The body is whole; `rest` belongs to the next request."""
+        self._await_nothing()
+        self._phase = BUSY
+        if rest:
+            self._read_ahead(rest)
+
+    def spool_failed(self, request: ClientRequest, error: OSError, rest: bytes | None) -> None:
+        """The body could not be kept; `rest` is what follows it, None while it still comes."""
+        self._service.records.spool_failed(error)
+        if rest is not None:
+            request.is_body_complete = True
             self._phase = BUSY
-            if rest:
-                self._read_ahead(rest)
-            self._body_complete(request)
-            return
-        self._restart_body_timer()
-        if request.progress is not READING:
-            request.pool.bodies.arrived(request)
-            self._bound_stream(request)
-        elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
-            # Too long to wait for its end: the worker gets it while it arrives.
-            request.pool.submit(request)
-            if self.request is request:
-                self._bound_stream(request)
-        elif request.spool is not None:
-            self._bound_body(request.pool.account)
+            self._buffer = rest
+        self.fail(request, 503, "N/A")
 
-    def _bound_body(self, account: SpoolAccount) -> None:
-        """While the pool's spools are full most clients wait with the rest of their bodies."""
-        if not account.may_arrive(self):
-            self._pause_reading()
-            self._stop_body_timer()  # it is not the client who is slow
-            self._waits_for_room = account
-        elif account.is_full():
-            self._waits_for_room = account  # it is among the first: others wait for its end
-
-    @property
-    def order(self) -> int:
-        """Bodies of older requests arrive first."""
-        return self.request.id if self.request is not None else 0
-
-    def may_run(self) -> None:
-        """There may be room for more of the body."""
-        if self._phase == BODY and self._is_reading_paused:
-            self._resume_reading()
-            self._restart_body_timer()
-
-    def _keep_body(self, request: ClientRequest, piece: bytes) -> None:
-        spool = request.spool
-        if spool is not None:
-            spool.append(piece)
-            return
-        memory = self._service.spool_memory
-        self._body_size += len(piece)
-        memory.held_bytes += len(piece)
-        self._body_parts.append(piece)
-        limit = request.pool.settings.body_spool
-        if self._body_size > limit or self._body_size > CHUNK_BYTES or memory.is_full():
-            # Beyond a chunk it would not travel in one message with its head.
-            parts = self._forget_body()
-            request.spool = spool = Spool(request.pool.account, limit)
-            for part in parts:
-                spool.append(part)
-
-    def _forget_body(self) -> list[bytes]:
-        """What has come of a body is taken elsewhere, or nobody wants it."""
-        parts, self._body_parts = self._body_parts, []
-        self._service.spool_memory.held_bytes -= self._body_size
-        self._body_size = 0
-        if self._waits_for_room is not None:
-            account, self._waits_for_room = self._waits_for_room, None
-            account.body_over(self)
-        return parts
-
-    def _body_complete(self, request: ClientRequest) -> None:
-        request.is_body_complete = True
-        if request.spool is None:
-            parts = self._forget_body()
-            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
-            request.body_length = len(request.body)
-        elif request.progress is READING:
-            request.body_length = request.spool.size
-        if request.progress is READING:
-            request.pool.submit(request)
-        else:
-            request.pool.bodies.arrived(request)
-
-    def _bound_stream(self, request: ClientRequest) -> None:
-        """While a body streams, the client waits when the worker is more than a spool behind."""
-        spool = request.spool
-        if spool is None:
-            return
-        unread = request.pool.bodies.unread(request)
-        if unread > max(request.pool.settings.body_spool, READ_AHEAD):
-            limit = request.pool.settings.max_spool
-            if spool.size >= limit or request.pool.settings.streaming:
-                self._pause_reading()
-                self._stop_body_timer()  # it is not the client who is slow
-
-    def body_pulled(self) -> None:
-        """The worker has taken some of a streamed body: read on."""
-        if self._phase == BODY and self._is_reading_paused:
-            self._resume_reading()
-            self._restart_body_timer()
-
-    def _body_refused(self, request: ClientRequest, error: RemoteProtocolError) -> None:
+    def refuse_body(self, request: ClientRequest, error: RemoteProtocolError) -> None:
+        """The body is not HTTP."""
         self._service.records.error(
             self.peer, request.head, error.status, request.site_id, error.reason, request
         )
@@ -671,7 +482,7 @@ class ClientConnection(asyncio.Protocol):
         if self.held is not None:
             self._answer_pings()
         if self._upgraded.is_full:
-            self._pause_reading()
+            self.pause_reading()
 
     def upgraded_pulled(self, count: int) -> bool:
         """The worker wants more of what follows the head; False when nothing was upgraded."""
@@ -679,7 +490,7 @@ class ClientConnection(asyncio.Protocol):
             return False
         self._upgraded.pulled(count)
         if not self._upgraded.is_full:
-            self._resume_reading()
+            self.resume_reading()
         return True
 
     # ── a WebSocket that is held (see held_socket.py) ───────────────────────────────────────────
@@ -702,7 +513,7 @@ class ClientConnection(asyncio.Protocol):
         held = self._held_here()
         held.taken(count)
         if not held.is_full:
-            self._resume_reading()
+            self.resume_reading()
 
     def hand_over(self, item: HandOver) -> None:
         """The END that follows ends the request there, and not here. Raises LocalProtocolError."""
@@ -755,7 +566,7 @@ class ClientConnection(asyncio.Protocol):
         stream.begin_again()
         held.attach(self._service.time())
         if not held.is_full:
-            self._resume_reading()
+            self.resume_reading()
         if self._is_eof:
             held.ended()
 
@@ -897,7 +708,7 @@ class ClientConnection(asyncio.Protocol):
         self._upgraded = None
         request.progress = ENDED
         request.connection = None
-        if self._waits_for_room is not None:
+        if self._body is not None:
             self._forget_body()
         if request.spool is not None:
             request.release_body()
@@ -912,12 +723,17 @@ class ClientConnection(asyncio.Protocol):
             # BODY: the answer came before the body's end.
             self._start_drain()
 
+    def _forget_body(self) -> None:
+        assert self._body is not None
+        self._body.forget()
+        self._body = None
+
     def _start_drain(self) -> None:
         self._phase = DRAIN
         self._discarded = 0
         self.deadline = self._service.time() + DRAIN_S
         self.deadline_reason = "Timer_EntityBody"
-        self._resume_reading()
+        self.resume_reading()
 
     def _next_request(self) -> None:
         self._phase = HEAD
@@ -928,7 +744,7 @@ class ClientConnection(asyncio.Protocol):
         )
         self.deadline_reason = "Timer_ConnectionIdle"
         if self._is_reading_paused and not self.is_paused:
-            self._resume_reading()
+            self.resume_reading()
         if self._buffer:
             # Not from here: a long pipeline must not become a deep recursion, nor hold the loop.
             self.loop.call_soon(self._read_pipelined)
@@ -987,7 +803,7 @@ class ClientConnection(asyncio.Protocol):
     ) -> None:
         """Send one of HTTP.SYS's own pages."""
         service = self._service
-        if self._body_parts or self._waits_for_room is not None:
+        if self._body is not None:
             self._forget_body()
         request_id = ""
         if request is not None and status >= 500:
@@ -1017,7 +833,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._start_drain()
 
-    def _drain_rest(self, data: bytes) -> None:
+    def drain_rest(self, data: bytes) -> None:
         """What came with the head of a request that was refused belongs to its body."""
         if data and self._phase == DRAIN:
             self._on_drain(data)
@@ -1041,18 +857,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _close_gently(self) -> None:
         """Close our half after what was written; read on a while, so that no reset overtakes it."""
-        self._left_bytes = -1
-        self.deadline = self._service.time() + LINGER_S
-        self.deadline_reason = "Linger"
-        if self._is_eof or not self.transport.can_write_eof():
-            self._phase = CLOSED
-            self.transport.close()
-            return
-        self._phase = LINGER
-        self._discarded = 0
-        self._buffer = b""
-        self._resume_reading()
-        self.transport.write_eof()
+        self._phase = LINGER if self._half_close() else CLOSED
 
     def cut(self, why: str, reason: str = "Connection_Abandoned_By_AppPool") -> None:
         """No more of the response will come from the worker.
@@ -1142,16 +947,6 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._close_gently()
 
-    def _linger_on(self) -> None:
-        """The time to linger is over; it begins again while a client is still taking the answer."""
-        left = self.transport.get_write_buffer_size()
-        before = self._left_bytes
-        if left == 0 or (before >= 0 and left > max(0, before - self._service.least_bytes)):
-            self.transport.abort()
-            return
-        self._left_bytes = left
-        self.deadline = self._service.send_deadline()
-
     def fail_body_timeout(self, request: ClientRequest) -> None:
         """The body came too slowly: 408, and close."""
         self._service.records.error(
@@ -1160,8 +955,3 @@ class ClientConnection(asyncio.Protocol):
         request.pool.abandon(request)
         self.request = None
         self.answer(408, "Timer_EntityBody", close=True, request=request)
-
-
-def _plain_ip(address: str) -> str:
-    """An IPv4 client of a dual-stack socket is an IPv4 client."""
-    return address[7:] if address.startswith("::ffff:") and "." in address else address

@@ -10,7 +10,8 @@ How it is fast: one decode, one match for the request line, one findall for all 
 every line was a field needs no second look: a match begins with the LF before its line and ends
 with a CR before the next LF, so the matches number as many as the lines, or some line was no field
 (or hid a bare CR or LF); only then is it asked which, and why. All patterns are possessive, so no
-input makes them go back: the time is linear.
+input makes them go back: the time is linear. A possessive group must not fail half-way through one
+of its rounds: before Python 3.11.5 it would keep what that round had taken (gh-106052).
 
 A head: `scan`. Bytes that are not yet one: `find_end`, `skip_leading`, `check_incomplete`.
 """

@@ -59,7 +59,7 @@ class PulledBodies:
             request.pull_offset = 0
             request.is_body_lost = True
         if left <= READ_AHEAD_BYTES:
-            request.connection.body_pulled()
+            request.connection.let_body_on()
 
     def send_owed(self, worker: Incarnation) -> None:
         """The worker reads again."""

@@ -1,0 +1,181 @@
+"""ArrivingBody: the body of one request, from the head to its last byte.
+
+It is kept for a worker: in memory up to the pool's bodySpool, then in a Spool. A pool that streams,
+and one that will not wait for a body as long as this, gets it while it arrives; then the client
+waits whenever the worker is more than a spool behind. While the pool's spools are full most bodies
+wait for those of older requests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from was.errors import RemoteProtocolError
+from was.ipc.messages import CHUNK_BYTES
+from was.listener.client_socket import READ_AHEAD
+from was.listener.request import Progress
+from was.listener.spool import Spool
+
+if TYPE_CHECKING:
+    from was.listener.connection import ClientConnection
+    from was.listener.engines import Engine
+    from was.listener.request import ClientRequest
+    from was.listener.spool import SpoolAccount, SpoolMemory
+
+__all__ = ["ArrivingBody"]
+
+READING = Progress.READING
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ArrivingBody:
+    """What has come of a body and what is awaited; a Runner of the pool's SpoolAccount."""
+
+    __slots__ = ("_connection", "_engine", "_memory", "_parts", "_request", "_size", "_waits_for")
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        request: ClientRequest,
+        engine: Engine,
+        memory: SpoolMemory,
+    ) -> None:
+        self._connection = connection
+        self._request = request
+        self._engine = engine
+        self._memory = memory
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._waits_for: SpoolAccount | None = None
+
+    # ── arriving ────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, data: bytes) -> None:
+        """`data` came with the head."""
+        connection, request = self._connection, self._request
+        settings = request.pool.settings
+        if settings.streaming or request.head.content_length > settings.max_spool:
+            request.spool = Spool(request.pool.account, settings.body_spool)
+            request.pool.submit(request)
+            if connection.request is not request:
+                connection.drain_rest(data)
+                return
+        if request.head.expect_continue and not data:
+            connection.transport.write(CONTINUE)
+        if data:
+            self.feed(data)
+        else:
+            connection.await_body()
+
+    def feed(self, data: bytes) -> None:
+        """More bytes of the client's."""
+        connection, request = self._connection, self._request
+        try:
+            pieces, is_complete, rest = self._engine.feed(data)
+        except RemoteProtocolError as error:
+            connection.refuse_body(request, error)
+            return
+        request.received_bytes += len(data) - len(rest)
+        try:
+            for piece in pieces:
+                self._keep(piece)
+        except OSError as error:
+            connection.spool_failed(request, error, rest if is_complete else None)
+            return
+        if is_complete:
+            self._make_room()
+            connection.body_ended(rest)
+            self._complete()
+            return
+        connection.await_body()
+        if request.progress is not READING:
+            request.pool.bodies.arrived(request)
+            self._bound_stream()
+        elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
+            # Too long to wait for its end: the worker gets it while it arrives.
+            request.pool.submit(request)
+            if connection.request is request:
+                self._bound_stream()
+        elif request.spool is not None:
+            self._wait_for_room(request.pool.account)
+
+    def _keep(self, piece: bytes) -> None:
+        request = self._request
+        spool = request.spool
+        if spool is not None:
+            spool.append(piece)
+            return
+        memory = self._memory
+        self._size += len(piece)
+        memory.held_bytes += len(piece)
+        self._parts.append(piece)
+        limit = request.pool.settings.body_spool
+        if self._size > limit or self._size > CHUNK_BYTES or memory.is_full():
+            # Beyond a chunk it would not travel in one message with its head.
+            parts = self._take()
+            request.spool = spool = Spool(request.pool.account, limit)
+            for part in parts:
+                spool.append(part)
+
+    def _complete(self) -> None:
+        request = self._request
+        request.is_body_complete = True
+        if request.spool is None:
+            parts = self._take()
+            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            request.body_length = len(request.body)
+        elif request.progress is READING:
+            request.body_length = request.spool.size
+        if request.progress is READING:
+            request.pool.submit(request)
+        else:
+            request.pool.bodies.arrived(request)
+
+    def _take(self) -> list[bytes]:
+        """What is in memory, and is counted there no more."""
+        parts, self._parts = self._parts, []
+        self._memory.held_bytes -= self._size
+        self._size = 0
+        return parts
+
+    def forget(self) -> None:
+        """Nobody wants it."""
+        self._take()
+        self._make_room()
+
+    # ── waiting ─────────────────────────────────────────────────────────────────────────────────
+
+    def _bound_stream(self) -> None:
+        """While a body streams, the client waits when the worker is more than a spool behind."""
+        request = self._request
+        spool = request.spool
+        if spool is None:
+            return
+        settings = request.pool.settings
+        if request.pool.bodies.unread(request) > max(settings.body_spool, READ_AHEAD) and (
+            settings.streaming or spool.size >= settings.max_spool
+        ):
+            self._connection.hold_body_up()
+
+    def _wait_for_room(self, account: SpoolAccount) -> None:
+        """While the pool's spools are full most clients wait with the rest of their bodies."""
+        if not account.may_arrive(self):
+            self._connection.hold_body_up()
+            self._waits_for = account
+        elif account.is_full():
+            self._waits_for = account  # it is among the first: others wait for its end
+
+    def _make_room(self) -> None:
+        if self._waits_for is not None:
+            account, self._waits_for = self._waits_for, None
+            account.body_over(self)
+
+    @property
+    def order(self) -> int:
+        """Bodies of older requests arrive first."""
+        return self._request.id
+
+    def may_run(self) -> None:
+        """There may be room for more of the body."""
+        self._connection.let_body_on()

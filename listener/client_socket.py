@@ -1,0 +1,156 @@
+"""ClientSocket: a client's transport, whatever is said on it: who, how much, how fast, how it ends.
+
+What the client sends beyond what it may is left in its socket. What it does not read is bounded by
+the transport's water marks. An end of ours is a half-close, and what still comes is read and thrown
+away for a while, so that no reset destroys the last answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from was.listener.service import ListenerService
+
+__all__ = ["READ_AHEAD", "ClientSocket"]
+
+READ_AHEAD: Final = 64 * 1024
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 1024 * 1024
+# The transport's own buffer: above HIGH we stop writing, at LOW we go on.
+HIGH_WATER: Final = 64 * 1024
+LOW_WATER: Final = 16 * 1024
+
+
+class ClientSocket(asyncio.Protocol):
+    """A client's socket, from accept to close."""
+
+    __slots__ = (
+        "_buffer",
+        "_discarded",
+        "_is_eof",
+        "_is_reading_paused",
+        "_left_bytes",
+        "_service",
+        "_wants_empty",
+        "deadline",
+        "deadline_reason",
+        "id",
+        "is_paused",
+        "loop",
+        "peer",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, service: ListenerService) -> None:
+        self._service = service
+        self.loop = service.loop
+        self._buffer = b""
+        self._discarded = 0
+        self._is_eof = False
+        self._is_reading_paused = False
+        self.is_paused = False
+        self._wants_empty = False
+        self._left_bytes = -1
+        self.deadline = 0.0
+        self.deadline_reason = ""
+        self.id = 0
+        self.peer = ("", 0, "", 0)
+
+    def _accepted(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        remote = transport.get_extra_info("peername") or ("", 0)
+        local = transport.get_extra_info("sockname") or ("", 0)
+        self.peer = (
+            _plain_ip(remote[0]),
+            int(remote[1]),
+            _plain_ip(local[0]),
+            int(local[1]),
+        )
+        self.id = self._service.next_connection_id()
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    def fileno(self) -> int:
+        """The socket's descriptor; it stays the transport's."""
+        sock: Any = self.transport.get_extra_info("socket")
+        return int(sock.fileno())
+
+    # ── what comes ──────────────────────────────────────────────────────────────────────────────
+
+    def _read_ahead(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        if len(self._buffer) > READ_AHEAD:
+            self.pause_reading()
+
+    def pause_reading(self) -> None:
+        """Have the client wait."""
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Have the client go on."""
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()
+
+    # ── what goes ───────────────────────────────────────────────────────────────────────────────
+
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has run down."""
+        self.is_paused = False
+        if self._wants_empty:
+            self._wants_empty = False
+            self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    def wait_until_empty(self) -> bool:
+        """Whether the transport holds nothing; else `resume_writing` comes when it does."""
+        if self.transport.get_write_buffer_size() == 0:
+            return True
+        self._wants_empty = True
+        self.transport.set_write_buffer_limits(0, 0)
+        return False
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _half_close(self) -> bool:
+        """Close our half after what was written; False where that had to be the whole of it."""
+        self._left_bytes = -1
+        self.deadline = self._service.time() + LINGER_S
+        self.deadline_reason = "Linger"
+        if self._is_eof or not self.transport.can_write_eof():
+            self.transport.close()
+            return False
+        self._discarded = 0
+        self._buffer = b""
+        self.resume_reading()
+        self.transport.write_eof()
+        return True
+
+    def _discard(self, data: bytes) -> None:
+        """What comes after our half was closed."""
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self.transport.abort()
+
+    def _linger_on(self) -> None:
+        """The time to linger is over; it begins again while a client is still taking the answer."""
+        left = self.transport.get_write_buffer_size()
+        before = self._left_bytes
+        if left == 0 or (before >= 0 and left > max(0, before - self._service.least_bytes)):
+            self.transport.abort()
+            return
+        self._left_bytes = left
+        self.deadline = self._service.send_deadline()
+
+
+def _plain_ip(address: str) -> str:
+    """An IPv4 client of a dual-stack socket is an IPv4 client."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
