@@ -141,6 +141,13 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
         return request
 
     @property
+    def has_no_body(self) -> bool:
+        """Whether the client has sent none, and no module adds one or wants to hear of it."""
+        return self._request is None and not (
+            self.message.body or self.message.pull or self.calls.read_entity
+        )
+
+    @property
     def connection(self) -> HttpConnection:
         """The client's connection."""
         if self._connection is None:

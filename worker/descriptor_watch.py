@@ -22,6 +22,8 @@ from was.log import log_exception
 
 __all__ = ["DescriptorWatch"]
 
+MOST_EVENTS = 64  # a turn
+
 
 class DescriptorWatch:
     """Everything but `look` and `due` is for any thread."""
@@ -105,7 +107,7 @@ class DescriptorWatch:
     def look(self) -> None:
         """Call back for everything that has happened."""
         if self._epoll is not None:
-            for fd, _ in self._epoll.poll(0):
+            for fd, _ in self._epoll.poll(0, MOST_EVENTS):
                 callback = self._callbacks.get(fd)
                 if callback is not None:
                     _call(callback)

@@ -5,7 +5,8 @@ Nobody owns the socket: every request's thread waits for it and for its own bell
 bell of those that are other threads'. What is sent goes through one buffer, record by record.
 
 A connection with one request, or none, can be watched instead: then it is read when something has
-come, and `listener` is told.
+come, and what has come is left in `raw` for its `listener`, who is told; until a thread begins or
+takes over a conversation there.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from was.worker.fastcgi.records import Record, RecordError, RecordReader, Record
 if TYPE_CHECKING:
     from was.worker.descriptor_watch import DescriptorWatch
 
-__all__ = ["NO_BELL", "Connection", "Conversation"]
+__all__ = ["Connection", "Conversation"]
 
 READ_BYTES = 65536
 # A request asks for no more body while so much waits to be sent.
 OUT_BYTES = 131072
-NO_BELL = -1  # of a request without a thread
 
 
 class Conversation:
@@ -55,8 +55,8 @@ class Connection:
         self.is_closed = False  # the peer has ended it, or broken the protocol
         self.received = 0
         self._watch: DescriptorWatch | None = None
-        # Told of what has come while it is watched, and of the end.
         self.listener: Callable[[], None] | None = None
+        self.raw = b""
 
     def fileno(self) -> int:
         """To wait for: readable, and writable while `has_unsent`."""
@@ -91,12 +91,6 @@ class Connection:
         with self._lock:
             self._out += data
 
-    def send(self, data: bytes) -> None:
-        """Both at once."""
-        with self._lock:
-            self._out += data
-            self._flush()
-
     def flush(self) -> None:
         """Send what waits, as far as the peer takes it."""
         with self._lock:
@@ -122,14 +116,31 @@ class Connection:
         finally:
             self._lock.release()
 
-    def _receive(self) -> None:
+    def _read(self) -> bytes | None:
+        """What there is; None: nothing yet, b"": the end."""
         try:
-            data = self._socket.recv(READ_BYTES)
+            return self._socket.recv(READ_BYTES)
         except BlockingIOError:
-            return
+            return None
         except OSError:
-            data = b""
+            return b""
+
+    def _receive(self) -> None:
+        data = self._read()
+        if data is None:
+            return
+        if not data:
+            self.is_closed = True
         self.received += len(data)
+        rung = self._sort(data)
+        if self.is_closed:
+            rung |= {c.bell for c in self._conversations.values()}
+        if len(self._conversations) > 1 or self.is_closed:
+            for bell in rung:
+                os.eventfd_write(bell, 1)
+
+    def _sort(self, data: bytes) -> set[int]:
+        """Put records into the inboxes of their requests; whose bells are to be rung."""
         rung: set[int] = set()
         try:
             for record in self._reader.feed(data):
@@ -139,13 +150,7 @@ class Connection:
                     rung.add(conversation.bell)
         except RecordError:
             self.is_closed = True
-        if not data:
-            self.is_closed = True
-        if self.is_closed:
-            rung |= {c.bell for c in self._conversations.values()}
-        if len(self._conversations) > 1 or self.is_closed:
-            for bell in rung - {NO_BELL}:
-                os.eventfd_write(bell, 1)
+        return rung
 
     def is_stale(self) -> bool:
         """Whether the peer has closed it while nobody was on it. It is not watched from here on."""
@@ -155,12 +160,27 @@ class Connection:
 
     # ── watched ─────────────────────────────────────────────────────────────────────────────────
 
-    def watch(self, watch: DescriptorWatch, listener: Callable[[], None]) -> None:
-        """Have it read when something comes, and `listener` told; until `unwatch`."""
+    def ask(self, data: bytes, watch: DescriptorWatch, listener: Callable[[], None]) -> bool:
+        """Send a request that is alone here, and have `listener` told of what comes for it.
+
+        False: not all could be sent; what is left waits for `flush`.
+        """
         self.listener = listener
+        self.raw = b""
         if self._watch is None:
             self._watch = watch
             watch.add(self._socket.fileno(), self._has_news)
+        with self._lock:
+            try:
+                sent = 0 if self._out else self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return True  # what it has answered before is still to be read: its end is the end
+            if sent == len(data):
+                return True
+            self._out += data[sent:]
+            return False
 
     def unwatch(self) -> None:
         """Threads read it again."""
@@ -169,10 +189,29 @@ class Connection:
         if watch is not None:
             watch.forget(self._socket.fileno())
 
+    def take_over(self, bell: int) -> Conversation:
+        """For a thread: the conversation that `ask` has begun, with what has come for it."""
+        self.unwatch()
+        conversation = self.open(bell)
+        with self._lock:
+            raw, self.raw = self.raw, b""
+            self._sort(raw)
+        return conversation
+
     def _has_news(self) -> None:
         with self._lock:
-            self._receive()
-        listener = self.listener
+            data = self._read()
+            if data is None:
+                return
+            listener = self.listener
+            if listener is None:
+                self._sort(data)
+            elif self.raw:
+                self.raw += data
+            else:
+                self.raw = data
+            if not data:
+                self.is_closed = True
         if listener is not None:
             listener()
         elif self.is_closed:

@@ -67,6 +67,7 @@ class ProcessPool:
     capacity: int = 1  # requests that one instance takes at once
     generation: int = 0
     instances: dict[int, Instance] = field(default_factory=dict[int, Instance])
+    _idle: list[Instance] = field(default_factory=list[Instance])  # the last used at the end
     _queue: deque[Turn] = field(default_factory=deque[Turn])
     _failures: deque[float] = field(default_factory=deque[float])
     _numbers: int = 0
@@ -116,12 +117,20 @@ class ProcessPool:
     def _take(self, now: float) -> Instance | Verdict:
         if self._failures and self._is_offline(now):
             return Verdict.OFFLINE
-        free = [i for i in self.instances.values() if self._is_free(i)]
-        if free:
-            chosen = max(free, key=_usefulness) if len(free) > 1 else free[0]
-            chosen.busy += 1
-            chosen.served += 1
-            return chosen
+        idle = self._idle
+        while idle:
+            chosen = idle.pop()
+            if chosen.busy == 0 and self._is_free(chosen):
+                chosen.busy = 1
+                chosen.served += 1
+                return chosen
+        if self.capacity > 1:
+            free = [i for i in self.instances.values() if self._is_free(i)]
+            if free:
+                chosen = min(free, key=lambda i: i.busy)
+                chosen.busy += 1
+                chosen.served += 1
+                return chosen
         if len(self.instances) < self.most:
             self._numbers += 1
             started = Instance(self._numbers, self.generation, served=1)
@@ -145,9 +154,13 @@ class ProcessPool:
         """A request has left it; True: it has done its part, and is to be ended."""
         instance.busy -= 1
         instance.idle_since = now
-        if instance.busy == 0 and not self._may_go_on(instance):
+        if instance.busy:
+            return False
+        if not self._may_go_on(instance):
             instance.is_ending = True
-        return instance.busy == 0 and instance.is_ending
+        elif not instance.is_ending:
+            self._idle.append(instance)
+        return instance.is_ending
 
     def _may_go_on(self, instance: Instance) -> bool:
         return (
@@ -158,6 +171,8 @@ class ProcessPool:
     def remove(self, instance: Instance, now: float, *, is_failure: bool) -> None:
         """Its process is no more, or will not be when this is done."""
         instance.is_ending = True
+        if instance in self._idle:
+            self._idle.remove(instance)
         if self.instances.pop(instance.number, None) is not None and is_failure:
             self._failures.append(now)
 
@@ -183,10 +198,6 @@ class ProcessPool:
             failures.popleft()
         most = self.settings.rapid_fails_per_minute
         return bool(most) and len(failures) > most
-
-
-def _usefulness(instance: Instance) -> tuple[bool, float]:
-    return instance.busy == 0, instance.idle_since
 
 
 def _end(instances: list[Instance]) -> list[Instance]:

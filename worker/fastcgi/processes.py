@@ -127,7 +127,12 @@ class Processes:
         return self._pool.capacity
 
     def held_at_once(self, instance: Instance) -> Held | None:
-        """The process of a taken instance, with an open connection; None: that takes time."""
+        """The process of a taken instance, with an open connection that is nobody else's.
+
+        None: that takes time.
+        """
+        if self._pool.capacity > 1:
+            return None
         held = self._held.get(instance)
         if held is None:
             # Somebody else's need not be started, but the first is asked what it can do.
@@ -184,8 +189,9 @@ class Processes:
         self._quick.discard(run)
 
     def _look(self, watch: DescriptorWatch) -> None:
+        now = time.monotonic()
         for run in list(self._quick):
-            run.look()
+            run.look(now)
         self.end_overdue_turns()
         self._is_looking = False
         if self._quick:

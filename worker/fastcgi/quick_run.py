@@ -1,6 +1,6 @@
 """A request that waits for its process, and for its answer, without a thread.
 
-    wait for a process ──▶ send ──▶ wait for the answer ──▶ all has come: `is_answered`
+    wait for a process ──▶ send ──▶ wait for the answer ──▶ all has come
            │                │              │
            └────────────────┴──────────────┴──▶ a thread has to go on
 
@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from was.worker.fastcgi.connection import NO_BELL
 from was.worker.fastcgi.process_pool import Turn
-from was.worker.fastcgi.records import RecordType
+from was.worker.fastcgi.records import RecordError, whole_answer, whole_request
 from was.worker.fastcgi.run import GATHER_S
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from was.worker.fastcgi.held import Held
     from was.worker.fastcgi.process_pool import Instance
     from was.worker.fastcgi.processes import Processes
-    from was.worker.fastcgi.run import FastCgiRun
 
 __all__ = ["QuickRun"]
 
@@ -43,16 +41,19 @@ class QuickRun(Turn):
 
     __slots__ = (
         "_connection",
+        "_due",
         "_is_over",
         "_is_partial",
-        "_is_sent",
-        "_received",
         "_then",
+        "began_at",
+        "body",
         "context",
+        "first_byte_limit_s",
         "held",
-        "is_answered",
+        "output",
         "processes",
-        "run",
+        "protocol_status",
+        "sent_at",
         "variables",
         "watch",
     )
@@ -60,31 +61,35 @@ class QuickRun(Turn):
     def __init__(
         self,
         context: HttpContext,
-        run: FastCgiRun,
         processes: Processes,
         variables: bytes,
+        body: bytes,
+        first_byte_limit_s: float,
         watch: DescriptorWatch,
         then: Callable[[QuickRun], None],
     ) -> None:
         """`then` may block and must not raise.
 
-        If `is_answered` the process is another's by then, and `run.take_answer` says what it has
-        said. Otherwise it is to go on with `held`, if the request has been sent; or to begin it,
-        with `instance` if there is one.
+        If there is `output` the process is another's by then. Otherwise it is to go on with `held`,
+        if the request has been sent; or to begin it, with `instance` if there is one.
         """
-        super().__init__(time.monotonic() + processes.settings.request_timeout)
+        now = self.began_at = time.monotonic()
+        self.until = now + processes.settings.request_timeout
+        self._due = min(self.until, now + first_byte_limit_s)
+        self.first_byte_limit_s = first_byte_limit_s
+        self.instance = self.verdict = None
         self.context = context
-        self.run = run
         self.processes = processes
         self.variables = variables
-        self.held: Held | None = None
-        self.is_answered = False
+        self.body = body
         self.watch = watch
+        self.held: Held | None = None
+        self.sent_at = 0.0
+        self.output: bytes | None = None
+        self.protocol_status = 0
         self._then = then
         self._connection: Connection | None = None
-        self._received = 0
-        self._is_sent = self._is_partial = False
-        self._is_over = False
+        self._is_over = self._is_partial = False
 
     def start(self) -> None:
         """On the request's thread. Raises NoProcessError; nothing follows then."""
@@ -115,65 +120,68 @@ class QuickRun(Turn):
     def _send(self, instance: Instance) -> None:
         """Also on the request's own thread."""
         processes = self.processes
-        held = processes.held_at_once(instance) if processes.capacity == 1 else None
+        held = processes.held_at_once(instance)
         connection = held.connection if held is not None else None
         if connection is None:
             self.watch.call_soon(self._end)
             return
         self.held = held
         self._connection = connection
-        self._received = connection.received
-        # Before the answer can come.
-        connection.watch(self.watch, self._has_news)
-        self.run.begin(connection, NO_BELL, self.variables, keep=processes.keeps_connections)
-        self._is_sent = True
+        data = whole_request(self.variables, self.body, keep=processes.keeps_connections)
+        is_sent = connection.ask(data, self.watch, self._has_news)
+        self.sent_at = time.monotonic()
         # The watch has let alone what came before that line.
-        if connection.has_unsent or connection.is_closed or self.context.exchange.gone:
+        if connection.is_closed or not is_sent or self.context.exchange.gone:
             self.watch.call_soon(self._end)
-        elif self.run.conversation.inbox:
+        elif connection.raw:
             self.watch.call_soon(self._has_news)
 
     def _has_news(self) -> None:
         """Something has come on the connection, its end maybe."""
         connection = self._connection
-        if self._is_over or connection is None or not self._is_sent:
+        if self._is_over or connection is None or not self.sent_at:
             return
-        inbox = self.run.conversation.inbox
-        if inbox and inbox[-1].type == RecordType.END_REQUEST:
-            if all(record.type != RecordType.STDERR for record in inbox):
-                self._answered(connection)
-                return
-        elif not connection.is_closed and inbox and inbox[-1].type == RecordType.STDOUT:
-            if not self._is_partial:
-                self._is_partial = True
-                self.watch.call_at(time.monotonic() + GATHER_S, self._end)
-            if connection.received - self._received <= MOST_BYTES:
-                return
-        self._end()
+        raw = connection.raw
+        try:
+            found = whole_answer(raw)
+        except RecordError:
+            self._end()
+            return
+        if found is not None:
+            self.output, self.protocol_status = found
+            self._answered(connection)
+        elif connection.is_closed or len(raw) > MOST_BYTES:
+            self._end()
+        elif raw and not self._is_partial:
+            self._is_partial = True
+            self.watch.call_at(time.monotonic() + GATHER_S, self._end)
 
     def _answered(self, connection: Connection) -> None:
         """All has come. The process goes to the next request first of all."""
         held = self.held
         assert held is not None
-        self._is_over = self.is_answered = True
+        self._is_over = True
         self.processes.forget(self)
         connection.listener = None
-        self.run.leave(connection)
+        connection.raw = b""
+        self.context.exchange.ring_on_arrival(None)
         is_good = not connection.is_closed or held.program is not None
         self.processes.release(held, is_good=is_good)
         self.watch.go_on(self._go_on)
 
-    def look(self) -> None:
+    def look(self, now: float) -> None:
         """Now and then: whether its process has been given all its time."""
-        if self._is_sent and self.run.is_overdue():
-            self._end()
+        if self.sent_at:
+            quiet_s = now - self.sent_at
+            if now >= self._due or quiet_s >= self.processes.settings.activity_timeout:
+                self._end()
 
     def _tell_client(self) -> None:
         if self.context.exchange.gone:
             self.watch.call_soon(self._client_gone)
 
     def _client_gone(self) -> None:
-        if self._is_sent or self.processes.leave(self):
+        if self.sent_at or self.processes.leave(self):
             self._end()
 
     def _end(self) -> None:
@@ -185,8 +193,6 @@ class QuickRun(Turn):
         self.context.exchange.ring_on_arrival(None)
         if self._connection is not None:
             self._connection.unwatch()
-            if self.run.conversation.inbox:
-                self.run.hold_back_no_more()
         self.watch.go_on(self._go_on)
 
     def _go_on(self) -> None:

@@ -28,6 +28,8 @@ __all__ = [
     "encode_pairs",
     "get_values",
     "stream",
+    "whole_answer",
+    "whole_request",
 ]
 
 VERSION = 1
@@ -56,6 +58,9 @@ class RecordType(IntEnum):
     GET_VALUES = 9
     GET_VALUES_RESULT = 10
     UNKNOWN_TYPE = 11
+
+
+_STDOUT, _END_REQUEST = int(RecordType.STDOUT), int(RecordType.END_REQUEST)
 
 
 class Role(IntEnum):
@@ -125,6 +130,50 @@ def stream(kind: RecordType, request_id: int, data: bytes) -> bytes:
     return b"".join([encode(kind, request_id, piece) for piece in pieces])
 
 
+# Records that are the same in most requests: one at a time on a connection has the id 1.
+_FIRST = 1
+_BEGINS = {
+    keeps: begin_request(_FIRST, Role.RESPONDER, FLAG_KEEP_CONN * keeps) for keeps in (False, True)
+}
+_END_OF_PARAMS = encode(RecordType.PARAMS, _FIRST, b"")
+_END_OF_STDIN = encode(RecordType.STDIN, _FIRST, b"")
+
+
+def whole_request(parameters: bytes, body: bytes, *, keep: bool) -> bytes:
+    """All records of a request that is alone on its connection."""
+    if len(parameters) > MAX_CONTENT:
+        head = stream(RecordType.PARAMS, _FIRST, parameters)
+    else:
+        length, padding = len(parameters), -len(parameters) % 8
+        header = _HEADER.pack(VERSION, RecordType.PARAMS, _FIRST, length, padding)
+        head = header + parameters + bytes(padding)
+    stdin = stream(RecordType.STDIN, _FIRST, body) if body else b""
+    return b"".join((_BEGINS[keep], head, _END_OF_PARAMS, stdin, _END_OF_STDIN))
+
+
+def whole_answer(data: bytes) -> tuple[bytes, int] | None:
+    """What a process has written to STDOUT, and its protocol status; None: more is to come.
+
+    For an answer to `whole_request`. Raises RecordError where there is anything else in it.
+    """
+    at, end = 0, len(data) - _HEADER.size
+    content: list[bytes] = []
+    while at <= end:
+        version, kind, request_id, length, padding = _HEADER.unpack_from(data, at)
+        at += _HEADER.size
+        if version != VERSION or request_id != _FIRST:
+            raise RecordError("another version, or request")
+        if kind == _STDOUT:
+            content.append(data[at : at + length])
+        elif kind != _END_REQUEST or length < _END.size:
+            raise RecordError("neither output nor the end")
+        elif at + length + padding == len(data):
+            output = content[0] if len(content) == 1 else b"".join(content)
+            return output, _END.unpack_from(data, at)[1]
+        at += length + padding
+    return None
+
+
 def get_values(names: Iterable[bytes]) -> bytes:
     """Ask what the process can do."""
     return encode(RecordType.GET_VALUES, MANAGEMENT_ID, encode_pairs(dict.fromkeys(names, b"")))
@@ -133,8 +182,12 @@ def get_values(names: Iterable[bytes]) -> bytes:
 def encode_pairs(pairs: Mapping[bytes, bytes]) -> bytes:
     """Names and values, each after its length: one byte up to 127, else four."""
     parts: list[bytes] = []
+    short = _SHORT
     for name, value in pairs.items():
-        parts += (_length(len(name)), _length(len(value)), name, value)
+        try:
+            parts += (short[len(name)], short[len(value)], name, value)
+        except IndexError:
+            parts += (_length(len(name)), _length(len(value)), name, value)
     return b"".join(parts)
 
 

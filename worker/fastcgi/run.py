@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from was.worker.exchange import ClientGoneError
 from was.worker.fastcgi import records
-from was.worker.fastcgi.connection import Connection
-from was.worker.fastcgi.records import EndRequest, RecordError, RecordType, Role
+from was.worker.fastcgi.connection import Connection, Conversation
+from was.worker.fastcgi.records import EndRequest, RecordType, Role
 from was.worker.fastcgi.settings import StdErrMode
 from was.worker.gateway.head import HeadError
 
@@ -75,17 +75,14 @@ class FastCgiRun:
         self._bad_head: HeadError | None = None  # likewise
         self.can_repeat = True
 
-    def begin(self, connection: Connection, bell: int, variables: bytes, *, keep: bool) -> None:
-        """Send what there is of the request, as far as the process takes it."""
-        self.conversation = connection.open(bell)
-        number = self.conversation.id
-        self._quiet_since = time.monotonic()
-        connection.send(
-            records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
-            + records.stream(RecordType.PARAMS, number, variables)
-            + records.stream(RecordType.PARAMS, number, b"")
-            + self._body_again(number)
-        )
+    def came_from(self, began_at: float, body: bytes, sent_at: float) -> None:
+        """The request began then, this is its body, and it was sent then (0: it was not)."""
+        late_s = time.monotonic() - began_at
+        self._deadline -= late_s
+        self._first_deadline -= late_s
+        self._quiet_since = sent_at or self._quiet_since
+        self._body_sent = bytearray(body)
+        self._is_body_over = True
 
     def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
         """To the END_REQUEST. May be called again on another connection while `can_repeat`.
@@ -93,63 +90,36 @@ class FastCgiRun:
         Raises FastCgiTimeoutError, ConnectionLostError, StdErrError, HeadError; ClientGoneError
         where the client has gone, after the process has ended the request all the same.
         """
-        bell = _own_bell()
-        self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
-        self.begin(connection, bell, variables, keep=keep)
-        return self.go_on(connection)
+        self._quiet_since = time.monotonic()
+        conversation = connection.open(_own_bell())
+        number = conversation.id
+        connection.queue(
+            records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
+            + records.stream(RecordType.PARAMS, number, variables)
+            + records.stream(RecordType.PARAMS, number, b"")
+            + self._body_again(number)
+        )
+        return self._run(connection, conversation)
 
     def go_on(self, connection: Connection) -> EndRequest:
-        """The same from where `begin` has left it, on any thread."""
-        bell = self.conversation.bell = _own_bell()
+        """The same for a request that `ask` has begun there."""
+        conversation = connection.take_over(_own_bell())
+        if conversation.inbox:
+            self._gathered_at = time.monotonic() - GATHER_S  # it was held back before
+        return self._run(connection, conversation)
+
+    def _run(self, connection: Connection, conversation: Conversation) -> EndRequest:
+        self._conversation = conversation
+        bell = conversation.bell
         self._context.exchange.ring_on_arrival(lambda: os.eventfd_write(bell, 1))
         try:
-            end = self._converse(connection, self.conversation.id, bell)
+            end = self._converse(connection, conversation.id, bell)
         finally:
-            self.leave(connection)
+            self._context.exchange.ring_on_arrival(None)
+            connection.leave(conversation)
         if self._is_draining:
             raise ClientGoneError("the client has gone")
         if self._bad_head is not None and not self.has_failed:
-            raise self._bad_head
-        return end
-
-    def leave(self, connection: Connection) -> None:
-        """The process has no more part in it."""
-        self._context.exchange.ring_on_arrival(None)
-        connection.leave(self.conversation)
-
-    def read_body(self) -> bool:
-        """Take the body if all of it is here, and short; False: `run` sends it."""
-        exchange = self._context.exchange
-        request = self._context.request
-        sent = self._body_sent
-        while not self._is_body_over and exchange.is_readable:
-            if sent is None:
-                return False
-            data = request.read_entity_body(BODY_BYTES)
-            sent += data
-            if len(sent) > MOST_REPEATED:
-                return False
-            self._is_body_over = not data
-        return self._is_body_over
-
-    def is_overdue(self) -> bool:
-        """Whether the process has been given all its time."""
-        try:
-            self._patience_s(0.0)
-        except FastCgiTimeoutError:
-            return True
-        return False
-
-    def hold_back_no_more(self) -> None:
-        """Output was held back for long enough already."""
-        self._gathered_at = time.monotonic() - GATHER_S
-
-    def take_answer(self) -> EndRequest:
-        """What has come is all. Raises HeadError, RecordError."""
-        end = self._take_records()
-        if end is None:
-            raise RecordError("no END_REQUEST")
-        if self._bad_head is not None:
             raise self._bad_head
         return end
 
@@ -171,7 +141,7 @@ class FastCgiRun:
             end = self._take_records()
             if end is not None:
                 return end
-            if connection.is_closed and not self.conversation.inbox:
+            if connection.is_closed and not self._conversation.inbox:
                 raise ConnectionLostError("the process has closed the connection")
             if self._context.exchange.gone and not self._is_draining:
                 self._drain(connection, number)
@@ -190,7 +160,7 @@ class FastCgiRun:
                 self._quiet_since = time.monotonic()
             if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
-                if not (self.conversation.inbox or self._is_silent):
+                if not (self._conversation.inbox or self._is_silent):
                     self._flush()
 
     def _patience_s(self, gathered_at: float) -> float:
@@ -206,7 +176,7 @@ class FastCgiRun:
 
     def _take_records(self) -> EndRequest | None:
         """What has come for this request; its end, if that is among it."""
-        inbox = self.conversation.inbox
+        inbox = self._conversation.inbox
         while inbox:
             record = inbox.popleft()
             self.can_repeat = False

@@ -42,12 +42,14 @@ class Answer:
     def feed(self, data: bytes) -> None:
         """More of what the program writes. Raises HeadError, ClientGoneError."""
         if self.head is None:
-            self._buffer += data
-            found = parse_head(self._buffer)
+            if self._buffer:
+                data = bytes(self._buffer) + data
+            found = parse_head(data)
             if found is None:
+                self._buffer[:] = data
                 return
             self.head, at = found
-            data = bytes(self._buffer[at:])
+            data = data[at:]
             self._buffer.clear()
             self._begin(self.head)
         self._add(data)
@@ -57,11 +59,9 @@ class Answer:
             return
         response = self._context.response
         response.set_status(head.status, head.reason)
-        kept = [f for f in head.fields if f[0].lower() not in HOP_BY_HOP and f[0].lower() != "date"]
-        try:
-            response.add_encoded_fields(kept, encode_fields(kept))
-        except LocalProtocolError as error:
-            raise HeadError(str(error), "") from error
+        if head.prepared is None:
+            head.prepared = _prepare(head)
+        response.add_encoded_fields(*head.prepared)
         if head.content_length >= 0:
             response.content_length = self._left = head.content_length
 
@@ -117,3 +117,12 @@ class Answer:
 
     def _may_have_body(self) -> bool:
         return self._context.method != "HEAD" and self._context.response.status not in (204, 304)
+
+
+def _prepare(head: Head) -> tuple[list[tuple[str, str]], bytes]:
+    """The fields that are sent on, and their block. Raises HeadError."""
+    kept = [f for f in head.fields if f[0].lower() not in HOP_BY_HOP and f[0].lower() != "date"]
+    try:
+        return kept, encode_fields(kept)
+    except LocalProtocolError as error:
+        raise HeadError(str(error), "") from error

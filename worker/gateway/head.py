@@ -18,6 +18,10 @@ _STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-9]\d\d)(?:[ \t]+(.*))?")
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*?)[ \t]*")
 _END = re.compile(rb"\r?\n(?:\r?\n)|\A\r?\n")
 
+# Programs say the same again and again: heads up to this size are read once.
+_KNOWN_LIMIT = 512
+_MOST_KNOWN = 512
+
 
 class HeadError(ValueError):
     """The bytes are no head; `text` is how they begin."""
@@ -28,9 +32,18 @@ class HeadError(ValueError):
 
 
 class Head:
-    """Status, fields and what the fields mean."""
+    """Status, fields and what the fields mean; not to be changed, since others have it as well."""
 
-    __slots__ = ("content_length", "fields", "has_status", "is_raw", "location", "reason", "status")
+    __slots__ = (
+        "content_length",
+        "fields",
+        "has_status",
+        "is_raw",
+        "location",
+        "prepared",
+        "reason",
+        "status",
+    )
 
     def __init__(self) -> None:
         self.status = 200
@@ -40,6 +53,8 @@ class Head:
         self.fields: list[tuple[str, str]] = []  # without Status and Content-Length
         self.location = ""
         self.content_length = -1
+        # What is sent of the fields, also as a block; whoever works it out leaves it here.
+        self.prepared: tuple[list[tuple[str, str]], bytes] | None = None
 
     @property
     def is_local_redirect(self) -> bool:
@@ -51,18 +66,48 @@ class Head:
         return any(key.lower() == name for key, _ in self.fields)
 
 
+_known: dict[bytes, Head] = {}
+
+
 def parse_head(data: bytes | bytearray, *, is_all: bool = False) -> tuple[Head, int] | None:
     """The head that `data` begins with, and where the body begins; None if it is not complete.
 
     `is_all`: nothing will follow. Raises HeadError.
     """
-    end = _END.search(data, 0, HEAD_LIMIT + 4)
-    if end is None:
+    end, begin = _find_end(data)
+    if begin < 0:
         if is_all or len(data) > HEAD_LIMIT:
             reason = "there is no empty line after the headers"
             raise HeadError(reason, bytes(data[:HEAD_LIMIT]).decode("latin-1"))
         return None
-    text = bytes(data[: end.start()]).decode("latin-1")
+    raw = bytes(data[:end])
+    head = _known.get(raw)
+    if head is None:
+        head = _parse(raw)
+        if end <= _KNOWN_LIMIT:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            _known[raw] = head
+    return head, begin
+
+
+def _find_end(data: bytes | bytearray) -> tuple[int, int]:
+    """Where the head's last line ends, and where the body begins; -1 for both: not yet."""
+    if data[:1] not in (b"\r", b"\n"):
+        # Far quicker than the expression, which says the same.
+        end, size = data.find(b"\n\r\n", 0, HEAD_LIMIT + 4), 3
+        other = data.find(b"\n\n", 0, end if end >= 0 else HEAD_LIMIT + 4)
+        if other >= 0:
+            end, size = other, 2
+        if end < 0:
+            return -1, -1
+        return end - (data[end - 1] == 13), end + size
+    found = _END.search(data, 0, HEAD_LIMIT + 4)
+    return (-1, -1) if found is None else found.span()
+
+
+def _parse(raw: bytes) -> Head:
+    text = raw.decode("latin-1")
     head = Head()
     lines = text.split("\n") if text else []
     for number, line in enumerate(lines):
@@ -74,7 +119,7 @@ def parse_head(data: bytes | bytearray, *, is_all: bool = False) -> tuple[Head, 
             _read_field(head, line, text)
     if head.location and not head.has_status and not head.is_local_redirect:
         head.status = 302
-    return head, end.end()
+    return head
 
 
 def _read_field(head: Head, line: str, text: str) -> None:

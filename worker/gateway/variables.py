@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from was.ipc.messages import Request
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
-__all__ = ["VariableBuilder", "to_bytes"]
+__all__ = ["VariableBuilder", "of_connection", "of_request", "to_bytes"]
 
 _CACHE_LIMIT = 1024
 _names: dict[str, bytes] = {}
@@ -47,43 +48,25 @@ class VariableBuilder:
 
     def build(self, context: HttpContext) -> dict[bytes, bytes]:
         """What is this request's own, without what the program inherits."""
-        message = context.message
+        found = self.of_path(context) | of_connection(context.message) | of_request(context)
+        if not found[b"SERVER_NAME"]:
+            found[b"SERVER_NAME"] = found[b"LOCAL_ADDR"]
+        return found
+
+    def of_path(self, context: HttpContext) -> dict[bytes, bytes]:
+        """What follows from the path and where PATH_INFO begins in it, and from MAP_PATH."""
         script, path_info = context.script_name, context.path_info
         file = to_bytes(context.map_path(script))
-        remote = message.remote_addr.encode()
-        # What the client has asked for, also where this is the default document of it.
-        target = to_bytes(context.root_context.message.target)
         found = {
-            b"HTTPS": b"on" if message.secure else b"off",
-            b"HTTP_URL": target,
-            b"LOCAL_ADDR": message.local_addr.encode(),
             b"PATH_INFO": to_bytes(path_info),
-            b"QUERY_STRING": to_bytes(context.query),
-            b"REMOTE_ADDR": remote,
-            b"REMOTE_HOST": remote,
-            b"REMOTE_PORT": b"%d" % message.remote_port,
-            b"REQUEST_ATTEMPT": b"%d" % message.attempt,
             b"REQUEST_FILENAME": to_bytes(context.physical_path) if path_info else file,
-            b"REQUEST_ID": context.request_id.encode(),
-            b"REQUEST_METHOD": context.method.encode(),
-            b"REQUEST_URI": target,
             b"SCRIPT_FILENAME": file,
             b"SCRIPT_NAME": to_bytes(script),
             b"SCRIPT_TRANSLATED": file,
-            b"SERVER_NAME": to_bytes(context.get_server_variable("SERVER_NAME") or ""),
-            b"SERVER_PORT": b"%d" % message.local_port,
-            b"SERVER_PORT_SECURE": b"1" if message.secure else b"0",
-            b"SERVER_PROTOCOL": b"HTTP/1.1" if message.version >= 11 else b"HTTP/1.0",
             b"URL": to_bytes(context.path),
         }
         if path_info:
             found[b"PATH_TRANSLATED"] = to_bytes(self._root + path_info)
-        has_user = _add_user(context, found)
-        _add_fields(context, found, has_user=has_user)
-        length = message.body_length
-        if length >= 0 and (length or b"HTTP_CONTENT_LENGTH" in found):
-            found[b"CONTENT_LENGTH"] = b"%d" % length
-        found.pop(b"HTTP_CONTENT_LENGTH", None)
         return found
 
     def whole(self, context: HttpContext) -> dict[bytes, bytes]:
@@ -97,26 +80,61 @@ class VariableBuilder:
         return found
 
 
-def _add_user(context: HttpContext, found: dict[bytes, bytes]) -> bool:
-    """Who asks; whether the server knows."""
+def of_connection(message: Request) -> dict[bytes, bytes]:
+    """What all requests of a client's connection share."""
+    remote = message.remote_addr.encode()
+    return {
+        b"HTTPS": b"on" if message.secure else b"off",
+        b"LOCAL_ADDR": message.local_addr.encode(),
+        b"REMOTE_ADDR": remote,
+        b"REMOTE_HOST": remote,
+        b"REMOTE_PORT": b"%d" % message.remote_port,
+        b"SERVER_PORT": b"%d" % message.local_port,
+        b"SERVER_PORT_SECURE": b"1" if message.secure else b"0",
+    }
+
+
+def of_request(context: HttpContext) -> dict[bytes, bytes]:
+    """The rest. SERVER_NAME is empty where the client names no host."""
+    message = context.message
+    # What the client has asked for, also where this is the default document of it.
+    root = message if context.child is None else context.root_context.message
+    target = to_bytes(root.target)
     user = context.user
     name = user.remote_user_name if user is not None else ""
-    if user is None or not name:
-        return False
-    found[b"AUTH_TYPE"] = to_bytes(user.authentication_type)
-    found[b"AUTH_USER"] = found[b"LOGON_USER"] = to_bytes(user.user_name)
-    found[b"REMOTE_USER"] = to_bytes(name)
-    return True
+    found = _fields(context, has_user=bool(name))
+    found[b"HTTP_URL"] = found[b"REQUEST_URI"] = target
+    found[b"QUERY_STRING"] = to_bytes(context.query)
+    found[b"REQUEST_ATTEMPT"] = b"%d" % message.attempt
+    found[b"REQUEST_ID"] = b"%016x" % message.id
+    found[b"REQUEST_METHOD"] = context.method.encode()
+    found[b"SERVER_PROTOCOL"] = b"HTTP/1.1" if message.version >= 11 else b"HTTP/1.0"
+    if user is not None and name:
+        found[b"AUTH_TYPE"] = to_bytes(user.authentication_type)
+        found[b"AUTH_USER"] = found[b"LOGON_USER"] = to_bytes(user.user_name)
+        found[b"REMOTE_USER"] = to_bytes(name)
+    found[b"SERVER_NAME"] = _name_in(found.get(b"HTTP_HOST", b""))
+    length = message.body_length
+    if length >= 0 and (length or b"HTTP_CONTENT_LENGTH" in found):
+        found[b"CONTENT_LENGTH"] = b"%d" % length
+    found.pop(b"HTTP_CONTENT_LENGTH", None)
+    return found
 
 
-def _add_fields(context: HttpContext, found: dict[bytes, bytes], *, has_user: bool) -> None:
+def _name_in(host: bytes) -> bytes:
+    """A Host field without the port."""
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() and not host.endswith(b"]") else host
+
+
+def _fields(context: HttpContext, *, has_user: bool) -> dict[bytes, bytes]:
     """The request's fields as HTTP_*; one that comes again is joined to the first.
 
     Left out: names with "_", which would share a key with those that have "-"; Proxy, which
     programs would take for HTTP_PROXY; and the credentials of a user whom the server has checked
     (RFC 3875, 9.2).
     """
-    seen: set[bytes] = set()
+    found: dict[bytes, bytes] = {}
     for name, value in context.fields:
         key = _names.get(name)
         if key is None:
@@ -124,11 +142,11 @@ def _add_fields(context: HttpContext, found: dict[bytes, bytes], *, has_user: bo
         if not key or (has_user and key == b"HTTP_AUTHORIZATION"):
             continue
         encoded = value.encode("latin-1", "replace")
-        if key in seen:
+        if key in found:
             joint = b"; " if key == b"HTTP_COOKIE" else b", "
             encoded = found[key] + joint + encoded
-        seen.add(key)
         found[key] = encoded
+    return found
 
 
 def _key_of(name: str) -> bytes:

@@ -16,11 +16,13 @@ from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.fastcgi.held import Held
+from was.worker.fastcgi.parameters import Parameters
 from was.worker.fastcgi.process_pool import Verdict
 from was.worker.fastcgi.processes import Processes
 from was.worker.fastcgi.quick_run import QuickRun
-from was.worker.fastcgi.records import EndRequest, ProtocolStatus, RecordError, encode_pairs
+from was.worker.fastcgi.records import EndRequest, ProtocolStatus, RecordError
 from was.worker.fastcgi.run import (
+    MOST_REPEATED,
     ConnectionLostError,
     FastCgiRun,
     FastCgiTimeoutError,
@@ -31,7 +33,6 @@ from was.worker.fastcgi.waiting import NoProcessError, no_process
 from was.worker.gateway.answer import Answer
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
-from was.worker.gateway.variables import VariableBuilder
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -85,8 +86,7 @@ class FastCgiHandler(GatewayModule):
     def __init__(self, application: HttpApplication) -> None:
         self._settings = application.settings
         self._first_byte_limit_s = application.time_limit_s * OWN_SHARE
-        self._variables = VariableBuilder(application)
-        self._constant = encode_pairs(self._variables.constant)
+        self._parameters = Parameters(application)
         self._processes: dict[str, Processes | None] = {}
         for handler in application.settings.handlers.entries:
             if "FastCgiModule" in handler.modules:
@@ -114,42 +114,35 @@ class FastCgiHandler(GatewayModule):
         return _outcome(context, processes, lambda: self._run(context, processes))
 
     def _run(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
-        settings = processes.settings
-        first_byte_limit_s = self._first_byte_limit_s or settings.request_timeout
-        run = FastCgiRun(context, Answer(context), settings, first_byte_limit_s)
-        if context.variables:
-            variables = encode_pairs(self._variables.whole(context))
-        else:
-            variables = self._constant + encode_pairs(self._variables.build(context))
+        first_byte_limit_s = self._first_byte_limit_s or processes.settings.request_timeout
+        variables = self._parameters.encode(context)
         watch = context.application.server.watch
-        is_quick = (
-            watch is not None
-            and processes.capacity == 1
-            and isinstance(context.exchange, Exchange)
-            and run.read_body()
-        )
-        if watch is None or not is_quick:
+        message = context.message
+        if (
+            watch is None
+            or processes.capacity > 1
+            or message.pull
+            or len(message.body) > MOST_REPEATED
+            or not isinstance(context.exchange, Exchange)
+        ):
+            run = FastCgiRun(context, Answer(context), processes.settings, first_byte_limit_s)
             return _answer(context, processes, run, variables)
-        QuickRun(context, run, processes, variables, watch, _go_on).start()
+        body = b"" if context.has_no_body else _read_all(context)
+        QuickRun(context, processes, variables, body, first_byte_limit_s, watch, _go_on).start()
         return PENDING
+
+
+def _read_all(context: HttpContext) -> bytes:
+    """A body that is here; modules may change it."""
+    pieces = list(iter(lambda: context.request.read_entity_body(MOST_REPEATED), b""))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _go_on(quick: QuickRun) -> None:
     """On a request thread: the end of a request that had none, or what takes one."""
-    context, processes = quick.context, quick.processes
-
-    def finish() -> RequestNotificationStatus:
-        if quick.is_answered:
-            return _conclude(context, quick.run, quick.run.take_answer())
-        if quick.verdict is not None:
-            raise no_process(quick.verdict)
-        if quick.held is None and quick.instance is None:
-            raise no_process(Verdict.WAIT)  # the client has gone
-        quick.watch.give_up_lead()
-        return _answer(context, processes, quick.run, quick.variables, quick)
-
+    context = quick.context
     try:
-        status = _outcome(context, processes, finish)
+        status = _outcome(context, quick.processes, lambda: _finish(quick))
     except BaseException as error:  # noqa: BLE001 whatever it is, the request ends
         log_exception("module_failed", error, module=MODULE, request=context.request_id)
         status = FINISH_REQUEST
@@ -158,6 +151,23 @@ def _go_on(quick: QuickRun) -> None:
         else:
             refuse_failed(context, error, MODULE, "EXECUTE_REQUEST_HANDLER")
     context.indicate_completion(status)
+
+
+def _finish(quick: QuickRun) -> RequestNotificationStatus:
+    context, processes = quick.context, quick.processes
+    answer = Answer(context)
+    if quick.output is not None:
+        if quick.output:
+            answer.feed(quick.output)
+        return _conclude(context, answer, quick.protocol_status)
+    if quick.verdict is not None:
+        raise no_process(quick.verdict)
+    if quick.held is None and quick.instance is None:
+        raise no_process(Verdict.WAIT)  # the client has gone
+    quick.watch.give_up_lead()
+    run = FastCgiRun(context, answer, processes.settings, quick.first_byte_limit_s)
+    run.came_from(quick.began_at, quick.body, quick.sent_at)
+    return _answer(context, processes, run, quick.variables, quick)
 
 
 def _outcome(
@@ -207,7 +217,9 @@ def _answer(
             held, instance, is_begun = None, None, False
     except StdErrError:
         return _complained(context, run, settings.stderr_mode)
-    return _conclude(context, run, end)
+    if run.has_failed:
+        return _complained(context, run, settings.stderr_mode)
+    return _conclude(context, run.answer, end.protocol_status)
 
 
 def _converse(
@@ -243,16 +255,16 @@ def _converse(
         processes.release(held, is_good=is_good, is_failure=is_failure and not is_good)
 
 
-def _conclude(context: HttpContext, run: FastCgiRun, end: EndRequest) -> RequestNotificationStatus:
-    if run.has_failed:
-        return _complained(context, run, run.settings.stderr_mode)
-    if end.protocol_status == ProtocolStatus.OVERLOADED:
+def _conclude(
+    context: HttpContext, answer: Answer, protocol_status: int
+) -> RequestNotificationStatus:
+    if protocol_status == ProtocolStatus.OVERLOADED:
         return _fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
-    if end.protocol_status != ProtocolStatus.REQUEST_COMPLETE:
-        text = f"The FastCGI process refused the request ({end.protocol_status})."
+    if protocol_status != ProtocolStatus.REQUEST_COMPLETE:
+        text = f"The FastCGI process refused the request ({protocol_status})."
         return _fail(context, 500, 0, _FAIL, text)
-    run.answer.end()
-    head = run.answer.head
+    answer.end()
+    head = answer.head
     if head is not None and head.is_local_redirect:
         return answer_by_redirect(context, head.location)
     context.is_handled = True
