@@ -20,8 +20,8 @@ __all__ = ["BodyEnd"]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15}+)\r\n")
-# The groups are not possessive: before Python 3.11.5 one that fails half-way keeps what it has taken
-# (gh-106052). Nothing is tried twice all the same, each part begins with a character of its own.
+# The groups are not possessive: before Python 3.11.5 one that fails half-way keeps what it took
+# (gh-106052). Nothing is tried twice all the same: each part begins with a character of its own.
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15}+)"
     rb"(?:;" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb"++|\"[\t !#-\[\]-~]*+\"))?)*\r\n"

@@ -44,8 +44,7 @@ def encode(headers: Iterable[Any]) -> EncodedFields:
     pairs = found.pairs
     try:
         for item in headers:
-            kind: object = type(item)
-            known = _cache.get(item) if kind is tuple else None
+            known = _cache.get(item) if item.__class__ is tuple else None
             if known is None:
                 name, value = item
                 known = _cache.get((name, value)) or _encode_one(name, value, found)
