@@ -1,6 +1,7 @@
 """Frames: bytes of the client in, whole messages out; messages in, bytes for the client out. Pure.
 
-wsproto reads and writes the frames. Here messages are put together, bounded in size whatever their
+wsproto reads and writes the frames, but for messages that are one whole frame each, where nothing
+was agreed that folds them (see whole_frames). Here messages are put together, bounded in size whatever their
 compression unfolds to, pings are answered, and both sides' closing is followed:
 
     OPEN ─we close─▶ CLOSING ─the client's close─▶ CLOSED
@@ -22,6 +23,8 @@ from wsproto.events import (
 )
 from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.utilities import LocalProtocolError
+
+from was.worker.websocket.whole_frames import BINARY, FINAL, TEXT, frame, unmask, where
 
 __all__ = ["CLOSED", "CLOSING", "OPEN", "Frames", "agreed_extensions", "choose_extensions"]
 
@@ -68,7 +71,11 @@ class Frames:
 
     def __init__(self, extensions: list[Extension], limit_bytes: int) -> None:
         self._connection = Connection(ConnectionType.SERVER, extensions)
-        self._step = STEP_BYTES if extensions else 1 << 20
+        self._is_plain = not extensions
+        self._head = b""  # of a frame, as long as it is not all there
+        self._owed = 0  # bytes of a frame that wsproto has begun to read
+        self._is_message_open = False  # the client's last frame of data was not final
+        self._is_own_open = False  # nor ours
         self._limit_bytes = limit_bytes
         self._parts: list[str | bytes | bytearray] = []
         self._part_bytes = 0
@@ -84,21 +91,70 @@ class Frames:
 
     def receive(self, data: bytes) -> None:
         """Take in bytes; see `messages`, `state` and `out` for what has come of them."""
-        for at in range(0, len(data), self._step):
+        if self._is_plain:
+            self._receive_plain(data)
+            return
+        for at in range(0, len(data), STEP_BYTES):
             if self.state == CLOSED:
                 return
-            self._connection.receive_data(data[at : at + self._step])
-            for event in self._connection.events():
-                if isinstance(event, TextMessage | BytesMessage):
-                    self._add(event)
-                elif isinstance(event, Ping):
-                    if self.state == OPEN:
-                        self.out.append(self._connection.send(event.response()))
-                elif isinstance(event, Pong):
-                    self.pongs += 1
-                elif isinstance(event, CloseConnection):
-                    self._closed_by_client(event)
+            self._feed(data[at : at + STEP_BYTES])
+
+    def _receive_plain(self, data: bytes) -> None:
+        """Read what whole frames there are, and feed wsproto with the others."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        at, size = 0, len(data)
+        while at < size and self.state != CLOSED:
+            end = at + self._owed
+            if not self._owed:
+                found = where(data, at)
+                if found is None:
+                    self._head = data[at:]
                     return
+                begin, end = found
+                if end <= size and self._take_whole(data, at, begin, end):
+                    at = end
+                    continue
+                if not data[at] & 0x08:  # of data
+                    self._is_message_open = not data[at] & FINAL
+            self._owed = max(0, end - size)
+            self._feed(data[at:end])
+            at = end
+
+    def _take_whole(self, data: bytes, at: int, begin: int, end: int) -> bool:
+        """Read a frame that is a message; False for any other, and for what is at fault."""
+        first = data[at]
+        if (
+            (first != BINARY and first != TEXT)
+            or not data[at + 1] & 0x80
+            or self._is_message_open
+            or self.state != OPEN
+            or end - begin > self._limit_bytes
+        ):
+            return False
+        message: str | bytes = unmask(data, begin, end)
+        if first == TEXT:
+            try:
+                message = message.decode()  # type: ignore[union-attr]
+            except UnicodeDecodeError:
+                return False
+        self.waiting_bytes += len(message)
+        self.messages.append(message)
+        return True
+
+    def _feed(self, data: bytes) -> None:
+        self._connection.receive_data(data)
+        for event in self._connection.events():
+            if isinstance(event, TextMessage | BytesMessage):
+                self._add(event)
+            elif isinstance(event, Ping):
+                if self.state == OPEN:
+                    self.out.append(self._connection.send(event.response()))
+            elif isinstance(event, Pong):
+                self.pongs += 1
+            elif isinstance(event, CloseConnection):
+                self._closed_by_client(event)
+                return
 
     def _add(self, event: TextMessage | BytesMessage) -> None:
         if self.state != OPEN:
@@ -146,6 +202,11 @@ class Frames:
         """Put a whole message into frames; nothing once the closing has begun."""
         if self.state != OPEN:
             return
+        is_text = isinstance(message, str)
+        if self._is_plain and not self._is_own_open:
+            payload = message.encode() if isinstance(message, str) else message
+            self.out.append(frame(TEXT if is_text else BINARY, payload))
+            return
         event = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         self.out.append(self._connection.send(event))
 
@@ -153,6 +214,7 @@ class Frames:
         """The same for a part of a message; `is_final` ends it."""
         if self.state != OPEN:
             return
+        self._is_own_open = not is_final
         if isinstance(data, str):
             self.out.append(self._connection.send(TextMessage(data, message_finished=is_final)))
         else:
