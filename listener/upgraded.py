@@ -52,8 +52,17 @@ class Upgraded:
 
     def arrived(self, data: bytes) -> None:
         """Bytes from the client."""
-        self._waiting += data
-        self._send()
+        size = len(data)
+        request = self._request
+        worker = request.worker
+        if self._waiting or worker is None or size > self._granted or size > CHUNK_BYTES:
+            self._waiting += data
+            self._send()
+            return
+        # As nearly always: they are asked for already.
+        self._granted -= size
+        chunk = BodyChunk(request.id, request.attempt, bytes(data), False)
+        request.pool.outbox.post(worker, chunk, size + 64)
 
     def ended(self) -> None:
         """The client sends no more."""

@@ -83,6 +83,7 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     _left_bytes: bytes = b""  # frames that did not go whole, of which
     _left_at: int = 0  # so many bytes have gone
     _pongs: int = 0
+    _has_read_all: bool = True  # that has come; what comes next is told
     _timers: list[asyncio.TimerHandle] = msgspec.field(default_factory=list[asyncio.TimerHandle])
 
     def __post_init__(self) -> None:
@@ -200,7 +201,7 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
             message = frames.take()
             if holding is not None:
                 holding.took()
-            if frames.waiting_bytes < HELD_BYTES:
+            if not self._has_read_all and frames.waiting_bytes < HELD_BYTES:
                 outside(self.context.proof, self.has_news)
             if isinstance(message, str):
                 return {"type": "websocket.receive", "text": message}
@@ -231,8 +232,12 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         if action == SEND:
             assert frames is not None
             frames.send(cycle.data)
-            outside(proof, self.has_news)
-            await self.wait(self._has_left)
+            if self._has_read_all and not self._is_leaving:
+                outside(proof, self._write)
+            else:
+                outside(proof, self.has_news)
+            if frames.out or self._left_bytes:
+                await self.wait(self._has_left)
         elif action == ACCEPT:
             outside(proof, self._accept)
         elif action == CLOSE:
@@ -324,12 +329,14 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
             self._write()
             self._let_go()
             return  # what comes now is the next worker's
+        self._has_read_all = False
         try:
             while frames.state != CLOSED and frames.waiting_bytes < HELD_BYTES:
                 if len(frames.out) > 64:
                     break  # it asks faster than it reads the answers
                 data = self.exchange.read_nowait(BLOCK_BYTES)
                 if data is None:
+                    self._has_read_all = True
                     break
                 if data:
                     frames.receive(data)

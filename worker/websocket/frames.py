@@ -1,8 +1,8 @@
 """Frames: bytes of the client in, whole messages out; messages in, bytes for the client out. Pure.
 
 wsproto reads and writes the frames, but for messages that are one whole frame each, where nothing
-was agreed that folds them (see whole_frames). Here messages are put together, bounded in size whatever their
-compression unfolds to, pings are answered, and both sides' closing is followed:
+was agreed that folds them (see whole_frames). Here messages are put together, bounded in size
+whatever their compression unfolds to, pings are answered, and both sides' closing is followed:
 
     OPEN ─we close─▶ CLOSING ─the client's close─▶ CLOSED
       └─the client closes (answered at once)──────▶ CLOSED

@@ -112,3 +112,59 @@ def test_fragments_are_written_as_one_message():
     frames.send_fragment("b", True)
     assert b"".join(frames.out) == b"\x01\x01a\x80\x01b"
     assert frames.state == OPEN
+
+
+def masked(first, payload, mask=b"\x01\x82\x03\xf4"):
+    """A frame with a mask that is none of zeros."""
+    body = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return frame(0, payload)[1 : -4 - len(payload) or None].join([bytes([first]), mask + body])
+
+
+STREAMS = {
+    "lengths": b"".join(
+        masked(0x82, b"ab" * (size // 2)) for size in (0, 2, 124, 126, 65534, 65536)
+    ),
+    "text between fragments": masked(0x81, "grüß".encode())
+    + masked(0x01, b"a")
+    + masked(0x89, b"p")
+    + masked(0x80, b"b")
+    + masked(0x81, b"c"),
+    "message within a message": masked(0x01, b"a") + masked(0x81, b"b") + masked(0x80, b"c"),
+    "continuation of nothing": masked(0x81, b"a") + masked(0x80, b"b"),
+    "text that is none": masked(0x81, b"a") + masked(0x81, b"\xff"),
+    "no mask": masked(0x81, b"a") + b"\x81\x01b" + masked(0x81, b"c"),
+    "reserved bit": masked(0xC1, b"a"),
+    "unknown opcode": masked(0x81, b"a") + masked(0x83, b"b"),
+    "too long": masked(0x81, b"a") + masked(0x82, bytes(70_000)) + masked(0x81, b"b"),
+    "after the close": masked(0x88, b"\x03\xe8") + masked(0x81, b"a"),
+}
+
+
+def heard(data, step, *, is_plain):
+    """What a connection makes of a stream that comes in steps."""
+    frames = Frames([], 66_000)
+    if not is_plain:
+        frames._is_plain = False  # as if something were agreed: all of it goes to wsproto
+    for at in range(0, len(data), step):
+        frames.receive(data[at : at + step])
+    closing = (frames.state, frames.close_code)
+    return list(frames.messages), frames.waiting_bytes, b"".join(frames.out), closing
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_whole_frames_are_read_as_wsproto_reads_them(name):
+    """The short way and the library agree about every stream, however it is cut."""
+    data = STREAMS[name]
+    steps = (len(data), 4093) if len(data) > 2000 else (1, 2, 3, 5, 8, 13, len(data))
+    for step in steps:
+        assert heard(data, step, is_plain=True) == heard(data, step, is_plain=False), step
+
+
+@pytest.mark.parametrize("message", ["", "grüß", "x" * 126, b"", b"\0" * 125, b"\0" * 65536])
+def test_whole_messages_are_written_as_wsproto_writes_them(message):
+    """The same bytes, whoever writes them; within a fragmented message it is the library."""
+    plain, library = Frames([], 100), Frames([], 100)
+    library._is_plain = False
+    for frames in (plain, library):
+        frames.send(message)
+    assert list(plain.out) == list(library.out)
