@@ -8,10 +8,18 @@ import gzip
 import hashlib
 import hmac
 import runpy
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.home import (
+    Application,
+    Pool,
+    Site,
+    application_host_config,
+    asgi_handler,
+    wsgi_handler,
+)
 from harness.server import wait_for
 from support.isapi import FILTERS, compile_extension
 from support.running import run_server
@@ -33,6 +41,22 @@ def application(environ, start_response):
     told["account"] = context.user.user_name
     told["sent"] = context.get_server_variable("UNMAPPED_REMOTE_USER")
     return [json.dumps(told).encode()]
+"""
+# Pages that come in parts.
+STREAMS = """def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    for number in range(5):
+        yield b"part %d " % number * 1000
+    yield b"</body>"
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    head = [(b"content-type", b"text/html")]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    for part in wsgi({}, lambda *_: None):
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
 """
 BASIC = (
     '<security><authentication><anonymousAuthentication enabled="false" />'
@@ -75,8 +99,23 @@ def site(sample: str) -> Site:
     file = f"{{home}}/filters/{sample}".replace(".c", ".so")
     section = f'{more}<isapiFilters><filter name="{sample}" path="{file}" /></isapiFilters>'
     handlers = (wsgi_handler("tells:application"),) if is_application else ()
-    folder = FILTERS.__class__("{home}") / "sites" / "app"
+    folder = Path("{home}") / "sites" / "app"
     return Site(sample, (Application("/", folder, "Pool", handlers, section),))
+
+
+def streams() -> Site:
+    """A site of two filters, before applications that send a page in parts."""
+    entries = "".join(
+        f'<filter name="{name}" path="{{home}}/filters/{name}" />'
+        for name in ("compress.py", "footer.py")
+    )
+    handlers = (
+        wsgi_handler("streams:wsgi", path="/wsgi", name="wsgi"),
+        asgi_handler("streams:asgi", path="/asgi", name="asgi"),
+    )
+    folder = Path("{home}") / "sites" / "app"
+    sections = f"<isapiFilters>{entries}</isapiFilters>"
+    return Site("streams", (Application("/", folder, "Pool", handlers, sections),))
 
 
 def place(home) -> None:
@@ -93,6 +132,7 @@ def place(home) -> None:
     for name in (app, app / "data", app / "www.example.com"):
         name.mkdir(mode=0o755, parents=True)
     (app / "tells.py").write_text(TELLS)
+    (app / "streams.py").write_text(STREAMS)
     (app / "page.html").write_text(PAGE)
     (app / "page.asp").write_text("from asp")
     (app / "www.example.com" / "page.html").write_text("of www")
@@ -110,7 +150,7 @@ def running():
     )
     users = f"<security><authentication><users>{USERS}</users></authentication></security>"
     extra = f"<system.webServer>{users}</system.webServer>"
-    config = application_host_config([pool], [site(name) for name in SAMPLES], extra)
+    config = application_host_config([pool], [*map(site, SAMPLES), streams()], extra)
     with run_server(config, place) as server:
         yield server
 
@@ -234,6 +274,16 @@ def test_what_is_sent_is_compressed(running):
     assert packed.field("content-length") == str(len(packed.body))
     assert gzip.decompress(packed.body).decode() == PAGE
     assert ask(running, "compress.py").text == PAGE
+
+
+@pytest.mark.parametrize("path", ["/wsgi", "/asgi"])
+def test_what_comes_in_parts_is_changed_by_each_filter(running, path):
+    """SEND_RAW_DATA for each part, in the reverse order of the filters: what is added is packed."""
+    for _ in range(2):
+        answer = ask(running, "streams", path, Accept_Encoding="gzip")
+        page = gzip.decompress(answer.body).decode()
+        assert page.startswith("part 0 part 0 ")
+        assert page.endswith("part 4 <footer>Served with a footer.</footer></body>")
 
 
 def test_what_is_sent_is_encrypted(running):
