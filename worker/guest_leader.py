@@ -64,17 +64,17 @@ class GuestWatch:
         self._turns = -1
         self._since = 0.0
 
-    def waits(self, fds: tuple[int, ...], timeout_ms: int) -> bool:
-        """Whether there may be something to receive or to send, now or within the time."""
+    def waits(self, fds: tuple[int, ...]) -> bool:
+        """Whether there may be something to receive or to send now."""
         if fds is not self._fds:
             self._fds, self._poll = fds, select.poll()
             for fd in fds:
                 self._poll.register(fd, select.POLLIN)
-        return any(event & select.POLLIN for _, event in self._poll.poll(timeout_ms))
+        return any(event & select.POLLIN for _, event in self._poll.poll(0))
 
-    def is_stuck(self, turns: int, fds: tuple[int, ...], now: float) -> bool:
+    def is_stuck(self, turns: int, fds: tuple[int, ...], now: float, *, has_posts: bool) -> bool:
         """Whether it has begun none of its turns since something began to wait, for too long."""
-        if not self.waits(fds, 0):
+        if not has_posts and not self.waits(fds):
             self._turns = -1
             return False
         if turns != self._turns:

@@ -172,6 +172,8 @@ class RequestThreads:
             guest = self._guest
             if guest is not None and self._leader is self._guest_thread and guest.is_here:
                 guest.schedule()
+                if not self._monitor.is_awake:
+                    self._monitor.wake()  # the step that has posted may go on for long
             else:
                 self._ring()
 
@@ -472,7 +474,7 @@ class RequestThreads:
         if self._leader is not self._guest_thread:
             return now - self._since >= HAND_OVER_S
         return now - self._since >= GUEST_HAND_OVER_S or self._guest_watch.is_stuck(
-            self._guest_turns, self.poller.fds, now
+            self._guest_turns, self.poller.fds, now, has_posts=self._client.has_posts()
         )
 
     def depose(self) -> None:

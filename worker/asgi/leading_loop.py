@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from was.log import log_exception
 
 if TYPE_CHECKING:
+    import asyncio
+
     from was.worker.asgi.loop import LoopThread
     from was.worker.exchange import Exchange
     from was.worker.loop_limits import LoopLimits
@@ -33,6 +35,7 @@ class LeadingLoop:
         self._fds: tuple[int, ...] = ()
         self._is_scheduled = False
         self._has_left = False
+        self._timer: asyncio.TimerHandle | None = None
 
     # ── from any thread ─────────────────────────────────────────────────────────────────────────
 
@@ -113,7 +116,10 @@ class LeadingLoop:
         if again_s == 0.0:
             self.schedule()
         elif again_s != inf:
-            loop.loop.call_later(again_s, self.schedule)
+            # One timer: each turn that it brings would else leave another.
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.loop.call_later(again_s, self.schedule)
 
     def _watch(self, fds: tuple[int, ...]) -> None:
         self.forget_channels()

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 # An overdue request's cancellation that waits this long finds the loop blocked.
 CANCEL_WAIT_S = 1.0
+# Applications whose first step takes longer do not have it taken within the handler's call.
+LINGER_S = 0.005
 
 
 class LoopThread:
@@ -172,7 +174,10 @@ class LoopThread:
             del loop.call_soon  # the instance's
         first_steps = self._first_steps
         if first_steps:
+            began = time.perf_counter()
             context.run(first_steps.pop())
+            if time.perf_counter() - began > LINGER_S:
+                run.hosted.lingers = True
         self.is_receiving = True
         run.is_starting = False
         if not task.done():

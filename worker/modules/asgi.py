@@ -192,7 +192,7 @@ class AsgiHandler(HttpModule):
         if run is None:
             return FINISH_REQUEST
         loop = self._loop
-        if loop.is_receiving and get_ident() == loop.ident:
+        if loop.is_receiving and get_ident() == loop.ident and not hosted.lingers:
             loop.start_here(run)
             if run.is_over:
                 return self._over(context, run)

@@ -1,5 +1,7 @@
 """Leader and followers: who receives, who runs, and that nobody is left waiting."""
 
+import os
+import select
 import socket
 import threading
 import time
@@ -66,6 +68,9 @@ class FakeClient:
 
     def has_posts(self):
         return bool(self.posts)
+
+    def is_owed_a_turn(self):
+        return bool(self.posts or self.incoming)
 
 
 @pytest.fixture
@@ -296,3 +301,176 @@ def test_what_returns_to_a_thread_holds_up_nobody(pool):
     gate.set()
     assert slow.is_done.wait(WAIT_S)
     assert client.faults == []
+
+
+# ── an event loop that leads ────────────────────────────────────────────────────────────────────
+
+
+class FakeLoop:
+    """A guest: a thread that does one thing after the other, and turns when there is news."""
+
+    def __init__(self):
+        self.calls = deque()
+        self.threads = None
+        self.leads = threading.Event()
+        self.is_stopped = False
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.thread = threading.Thread(target=self._main)
+        self.thread.start()
+
+    def stop(self):
+        def leave():
+            self.is_stopped = True
+            self.threads.give_up_lead()
+
+        self.submit(leave)
+        self.thread.join(WAIT_S)
+        os.close(self._fd)
+
+    def submit(self, call):
+        self.calls.append(call)
+        os.eventfd_write(self._fd, 1)
+
+    def enter(self, threads):
+        self.threads = threads
+        self.begin()
+
+    @property
+    def is_here(self):
+        return threading.current_thread() is self.thread
+
+    def begin(self):
+        self.submit(self._turn)
+
+    schedule = begin
+
+    def forget_channels(self):
+        pass
+
+    def take_news(self):
+        pass
+
+    def runs(self, job):
+        if job.is_for_loop:
+            job.run()
+            self.threads._client.posts.append(job)
+            self.threads.posted()
+        return job.is_for_loop
+
+    def _turn(self):
+        again_s = self.threads.guest_turn()
+        if again_s is None:
+            self.leads.clear()
+            if not self.is_stopped:
+                self.threads.ask_for_lead()
+            return
+        self.leads.set()
+        if again_s == 0:
+            self.begin()
+
+    def _main(self):
+        while not self.is_stopped:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLIN)
+            if self.leads.is_set():
+                poll.register(self.threads.poller.fds[0], select.POLLIN)
+            for fd, _ in poll.poll():
+                os.eventfd_read(fd)
+                if fd != self._fd:
+                    self._turn()
+            while self.calls:
+                self.calls.popleft()()
+
+
+@pytest.fixture
+def led_by_loop(pool):
+    client, threads, push = pool(4)
+    loop = FakeLoop()
+    threads.welcome(loop)
+    assert loop.leads.wait(WAIT_S)
+    yield client, loop, push
+    loop.stop()
+
+
+def loop_job(work=None, *, is_for_loop=True):
+    job = Job(work)
+    job.is_for_loop = is_for_loop
+    return job
+
+
+def test_a_loop_that_leads_runs_what_is_for_it(led_by_loop):
+    """Received, run and sent by the loop's thread; nobody else is in the channels."""
+    client, loop, push = led_by_loop
+    jobs = [loop_job() for _ in range(50)]
+    push(*jobs)
+    for job in jobs:
+        assert job.is_done.wait(WAIT_S)
+    assert {job.ran_in for job in jobs} == {loop.thread}
+    wait_until_flushed(client, jobs)
+    assert client.faults == []
+
+
+def test_what_is_not_for_the_loop_runs_in_threads(led_by_loop):
+    """It waits for nothing but a thread, and the loop goes on meanwhile."""
+    client, loop, push = led_by_loop
+    gate = threading.Event()
+    slow = [loop_job(lambda: gate.wait(WAIT_S), is_for_loop=False) for _ in range(8)]
+    quick = loop_job()
+    push(*slow, quick)
+    assert quick.is_done.wait(WAIT_S)
+    assert quick.ran_in is loop.thread
+    gate.set()
+    for job in slow:
+        assert job.is_done.wait(WAIT_S)
+    assert loop.thread not in {job.ran_in for job in slow}
+    wait_until_flushed(client, [*slow, quick])
+    assert client.faults == []
+
+
+def test_a_blocked_loop_loses_the_lead_and_gets_it_back(led_by_loop):
+    """Whether a request blocks it or some task: others are received, run and answered meanwhile."""
+    client, loop, push = led_by_loop
+    for block in (lambda work: push(loop_job(work)), loop.submit):
+        gate, is_blocked = threading.Event(), threading.Event()
+
+        def hold(gate=gate, is_blocked=is_blocked):
+            is_blocked.set()
+            gate.wait(WAIT_S)
+
+        block(hold)
+        assert is_blocked.wait(WAIT_S)
+        other = loop_job(is_for_loop=False)
+        push(other)
+        assert other.is_done.wait(WAIT_S)
+        wait_until_flushed(client, [other])
+        gate.set()
+        assert loop.leads.wait(WAIT_S)
+        again = loop_job()
+        push(again)
+        assert again.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_what_a_loop_posts_leaves_though_it_goes_on(led_by_loop):
+    """A step that posts and then blocks holds nothing back."""
+    client, loop, _ = led_by_loop
+    gate = threading.Event()
+    job = loop_job()
+
+    def post_and_block():
+        client.posts.append(job)
+        loop.threads.posted()
+        gate.wait(6 * WAIT_S)
+
+    loop.submit(post_and_block)
+    wait_until_flushed(client, [job])
+    gate.set()
+
+
+def wait_until_flushed(client, jobs):
+    pause = threading.Event()
+    for _ in range(1000):
+        if all(job in client.flushed for job in jobs):
+            return
+        pause.wait(0.01)
+    pytest.fail("not sent")
