@@ -51,7 +51,7 @@ async def socket(scope, receive, send):
             continue
         if text == "half":
             await half(scope, send)
-        heard.append(text if len(text) < 100 else len(text))
+        heard.append(int(text.split()[0]) if text[0].isdigit() else text)
         if hold is not None and asked != "unheld":
             hold["store"](json.dumps(heard).encode())
         how = "interrupted" if hold and hold["interrupted"] else "resumed" if resumed else "new"

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -124,6 +126,47 @@ def test_nothing_to_go_on_with(running):
             "refuse": 4003,
             "fail": 1011,
         }
+
+
+def talk(running, stop, heard, number):
+    """Say numbers without waiting for the answers, until `stop`; then what was heard of them."""
+    long = "x" * 20_000
+    compression = "deflate" if number % 2 else None
+    with connect(url(running), compression=compression, max_queue=None) as client:
+        sent = 0
+        while not stop.is_set():
+            client.send(f"{sent}" if sent % 10 else [f"{sent} ", long])
+            sent += 1
+            time.sleep(0.004)
+        client.send("end")
+        said = json.loads(client.recv(20))
+        while said["heard"][-1] != "end":
+            said = json.loads(client.recv(20))
+        heard[number] = sent, said["heard"][:-1]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_under_load(running, is_killed):
+    """In order and once each: all messages when workers are recycled, nearly all when killed."""
+    stop, heard = threading.Event(), {}
+    with ThreadPoolExecutor(6) as threads:
+        talks = [threads.submit(talk, running, stop, heard, number) for number in range(6)]
+        try:
+            for _ in range(3):
+                time.sleep(0.3)
+                if is_killed:
+                    os.kill(running.workers(count=1)[0], signal.SIGKILL)
+                else:
+                    recycle(running)
+        finally:
+            time.sleep(0.3)
+            stop.set()
+        for each in talks:
+            each.result(40)
+    for sent, numbers in heard.values():
+        assert numbers == sorted(set(numbers))
+        assert sent > 50
+        assert len(numbers) == sent if not is_killed else len(numbers) >= sent - 60
 
 
 def test_what_is_received_after_the_end(running):
