@@ -901,6 +901,11 @@ class ClientConnection(ClientSocket):
         """Whether no request of it is with a pool."""
         return self._phase != BUSY and self._phase != UPGRADED
 
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it has left HTTP; how it ends then, nobody but its worker knows."""
+        return self._phase == UPGRADED
+
     def shut_down(self) -> None:
         """The listener is leaving: close when idle; a busy one closes after its response."""
         if self._phase == HEAD and not self._buffer:

@@ -99,6 +99,7 @@ class ListenerService:
         self.spool_memory = SpoolMemory()
         self.is_draining = False
         self._patient_until = 0.0
+        self._is_rest_told = False
         # The lines every response brings, by (has a Date of its own, has a Server of its own).
         self.standing: dict[tuple[bool, bool], bytes] = {}
         self.retry_after_s = 5
@@ -418,7 +419,12 @@ class ListenerService:
                 self._close_idle()
         if self.records.access is not None:
             self.records.access.flush()
-        if self.is_draining and not self.listening and not self.connections:
-            self._finish()
-            return
+        if self.is_draining and not self.listening:
+            if not self.connections:
+                self._finish()
+                return
+            if not self._is_rest_told and all(c.is_upgraded for c in self.connections):
+                # They do not end by themselves: it is time for their workers to close them.
+                self._is_rest_told = True
+                self.manager.tell(ListenerDrained())
         self.loop.call_later(TICK_S, self._tick)

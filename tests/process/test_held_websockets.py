@@ -128,6 +128,22 @@ def test_nothing_to_go_on_with(running):
         }
 
 
+@pytest.mark.parametrize("sections", [HOLD, "<webSocket />"])
+def test_a_server_that_stops_waits_for_no_websocket(sections):
+    """Its workers close them with 1012; none goes on, held or not."""
+    with (
+        run_server(config(sections), place("keeps_sockets.py")) as running,
+        connect(url(running)) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        ask(client, "first")
+        began = time.monotonic()
+        code = threads.submit(closed, client)
+        assert running.server.command("stop").returncode == 0
+        assert code.result() == 1012
+        assert time.monotonic() - began < 20
+
+
 def talk(running, stop, heard, number):
     """Say numbers without waiting for the answers, until `stop`; then what was heard of them."""
     long = "x" * 20_000

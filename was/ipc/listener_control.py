@@ -400,7 +400,10 @@ class ListenerReport(Control, frozen=True):
 
 
 class ListenerDrained(Control, frozen=True):
-    """After StopListener(drain): nothing is left; the listener exits."""
+    """After StopListener(drain): nothing is left; the listener exits.
+
+    Said before that where what is left has left HTTP (101): its workers have to end it.
+    """
 
 
 ListenerToManager: TypeAlias = (
