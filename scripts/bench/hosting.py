@@ -1,7 +1,8 @@
 """One page by every way of hosting it, and FastCGI beside nginx with php-fpm.
 
 All of ours in one server, two workers a pool. nginx runs with two processes and talks to a php-fpm
-of four; ours has four php-cgi of its own, and in another row the same php-fpm. The rounds take
+of eight; ours has eight php-cgi of its own (what maxInstances is on two processors unless it is
+set), and in another row the same php-fpm. The rounds take
 turns. Processes started: the different ones that answered 200 requests in a row, but for workers.
 """
 
@@ -37,7 +38,7 @@ PHP = "/usr/bin/php-cgi|-d opcache.lockfile_path=${TMPDIR}"
 NGINX = "nginx + php-fpm"
 OURS, OURS_REMOTE = "FastCGI php-cgi", "FastCGI php-fpm"
 FASTCGI = (
-    '<system.webServer><fastCgi><application fullPath="/usr/bin/php-cgi" maxInstances="2" '
+    '<system.webServer><fastCgi><application fullPath="/usr/bin/php-cgi" maxInstances="4" '
     'arguments="-d opcache.lockfile_path=${TMPDIR}" instanceMaxRequests="1000000" '
     "><environmentVariables>"
     '<environmentVariable name="PHP_FCGI_MAX_REQUESTS" value="1000000" />'
@@ -163,13 +164,13 @@ def _make_home(home: Path, handlers: dict[str, tuple[str, str]]) -> None:
 
 @contextmanager
 def _php_fpm(folder: Path) -> Generator[str, None, None]:
-    """php-fpm with four processes; the path of its socket."""
+    """php-fpm with eight processes; the path of its socket."""
     (program,) = Path("/usr/sbin").glob("php-fpm*")
     file = folder / "fpm.conf"
     file.write_text(
         f"[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n"
         f"[bench]\nlisten = {folder}/fpm.sock\nlisten.mode = 0666\nlisten.backlog = 511\n"
-        "user = nobody\ngroup = nogroup\npm = static\npm.max_children = 4\n"
+        "user = nobody\ngroup = nogroup\npm = static\npm.max_children = 8\n"
     )
     with _process([str(program), "-y", str(file)]):
         wait_for("php-fpm", (folder / "fpm.sock").exists)

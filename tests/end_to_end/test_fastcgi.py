@@ -109,6 +109,11 @@ def test_a_process_stays_for_the_next_request(fast):
     assert Told(post(fast.port(), "/plain", os.urandom(1_000_000)).text).body == 1_000_000
 
 
+def test_a_process_does_not_preempt_its_worker(fast):
+    """It is woken in the middle of the worker's turn, which gathers work for all of them."""
+    assert os.sched_getscheduler(_told(fast, "/plain").pid) == os.SCHED_BATCH
+
+
 def test_each_request_that_runs_has_a_process_up_to_max_instances(fast):
     """Three at once are three processes; the fourth waits for one of them."""
     gate = fast.folder() / "data" / "gate"
