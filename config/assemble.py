@@ -64,10 +64,14 @@ def known_modules(view: SectionView, builtin: Mapping[str, str]) -> KnownModules
     IIS's file names DLLs. Where the module is one that we have, ours stands in for the DLL.
     """
     typer = Typer()
+    return typer.once(view, KnownModules, lambda: _known_modules(view, builtin, typer))
+
+
+def _known_modules(view: SectionView, builtin: Mapping[str, str], typer: Typer) -> KnownModules:
     usable: list[GlobalModule] = []
     windows: set[str] = set()
     for item in view.items:
-        module = typer.make(GlobalModule, item)
+        module = typer.shared(GlobalModule, item)
         if not module.image.lower().endswith(".dll"):
             usable.append(module)
         elif module.name in builtin:
@@ -79,8 +83,12 @@ def known_modules(view: SectionView, builtin: Mapping[str, str]) -> KnownModules
 
 def modules_in_use(view: SectionView, known: KnownModules, typer: Typer) -> tuple[ModuleEntry, ...]:
     """The entries of a modules section without those that are Windows DLLs."""
-    entries = (typer.make(ModuleEntry, item) for item in view.items)
-    return tuple([e for e in entries if e.type or e.name in known.names])
+
+    def make() -> tuple[ModuleEntry, ...]:
+        entries = (typer.make(ModuleEntry, item) for item in view.items)
+        return tuple([e for e in entries if e.type or e.name in known.names])
+
+    return typer.once(view, (ModuleEntry, known.names), make)
 
 
 def build_server(

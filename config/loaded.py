@@ -116,7 +116,7 @@ class LoadedServer:
                     state.sections,
                     self._foundation.schema,
                     self._viewer if is_server else self._viewer.fork(),
-                    self._typer if is_server else self._typer.fork(),
+                    self._typer,
                     self._known,
                     self._server_handlers,
                     rule_folders(node),

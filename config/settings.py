@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from was.config.choices import (
     CacheControlMode,
@@ -66,6 +67,8 @@ class SectionView:
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
     column: int = field(default=0, compare=False)
+    # What was.config.typed has made of it, by kind.
+    typed: dict[object, Any] | None = field(default=None, init=False, compare=False, repr=False)
 
     def __getitem__(self, attribute: str) -> Value:
         """The value of an attribute, by its name in the file."""

@@ -30,16 +30,7 @@ _plans: dict[type, list[tuple[str, _Maker]]] = {}
 
 
 class Typer:
-    """Makes typed views; one view gives one object, so what is inherited is shared."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[int, type], tuple[SectionView, Any]] = {}
-
-    def fork(self) -> Typer:
-        """A typer that shares what this one has made, and keeps what it makes to itself."""
-        other = Typer()
-        other._made = dict(self._made)
-        return other
+    """Makes typed views."""
 
     def make(self, kind: type[T], view: SectionView, **more: object) -> T:
         """`view` as a `kind`, with the fields of `more` as given there."""
@@ -53,10 +44,21 @@ class Typer:
 
     def shared(self, kind: type[T], view: SectionView) -> T:
         """Like make; the same object each time the same view is given."""
-        known = self._made.get((id(view), kind))
-        if known is None:
-            known = self._made[(id(view), kind)] = (view, self.make(kind, view))
-        made: T = known[1]
+        return self.once(view, kind, lambda: self.make(kind, view))
+
+    def once(self, view: SectionView, key: object, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for a view and kept with it under a key.
+
+        So what is inherited is shared, and what is the same for every configuration (a view that
+        belongs to the built-in level) is made once a process.
+        """
+        typed = view.typed
+        if typed is None:
+            typed = {}
+            object.__setattr__(view, "typed", typed)
+        if key not in typed:
+            typed[key] = make()
+        made: T = typed[key]
         return made
 
 

@@ -6,7 +6,8 @@ say *together* (an application's pool, a handler's module) is checked in was.con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import count
 
 from was.config.integrated import SECTION as SYSTEM_WEB
@@ -383,9 +384,14 @@ def _normalised(attribute: AttributeSchema, item: Element) -> SchemaValue:
     return value
 
 
-def _group_names(paths: Mapping[str, object]) -> set[str]:
+def _group_names(paths: Iterable[str]) -> set[str]:
     groups: set[str] = set()
     for path in paths:
-        parts = path.split("/")[:-1]
-        groups.update("/".join(parts[: n + 1]) for n in range(len(parts)))
+        groups |= _groups_above(path)
     return groups
+
+
+@lru_cache(maxsize=1024)
+def _groups_above(path: str) -> frozenset[str]:
+    parts = path.split("/")[:-1]
+    return frozenset(["/".join(parts[: n + 1]) for n in range(len(parts))])

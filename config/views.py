@@ -34,6 +34,9 @@ class Viewer:
         if before is not None and (before.home, before.variables) == (home, self.variables):
             self.surroundings = before.surroundings
         self.errors: list[ConfigError] = Faults()
+        # Goes up with everything that another home, other variables or other defaults would have
+        # made different: where it has not moved the result holds for all configurations.
+        self._differences = 0
         # Keyed by id: the entry holds the object, so that its id cannot be given to another.
         self._views: dict[int, tuple[object, SectionView]] = {}
         self._special: dict[int, tuple[ElementSchema, list[AttributeSchema]]] = {}
@@ -47,9 +50,11 @@ class Viewer:
     def resolve(self, attribute: AttributeSchema, value: SchemaValue) -> SchemaValue:
         """The value in force: expanded, and absolute if it is a path."""
         if isinstance(value, str) and value:
-            if attribute.expanded:
+            if attribute.expanded and "%" in value:
+                self._differences += 1
                 value = expand(value, self.variables)
             if attribute.is_path:
+                self._differences += 1
                 value = os.path.normpath(os.path.join(self.home, value))
         return value
 
@@ -60,25 +65,32 @@ class Viewer:
         return self._view(merged, _NOTHING, schema.name)
 
     def _empty(self, schema: ElementSchema, defaults: Mapping[str, Merged]) -> SectionView:
+        if isinstance(schema.empty, SectionView):
+            return schema.empty
         known = self._views.get(id(schema))
         if known is None:
-            known = (
-                schema,
-                self._build(Merged(schema, schema.name.rpartition("/")[2]), defaults, ""),
-            )
+            before = self._differences
+            merged = Merged(schema, schema.name.rpartition("/")[2])
+            known = (schema, self._build(merged, defaults, ""))
+            if before == self._differences:
+                schema.empty = known[1]
+                return known[1]
             self._views[id(schema)] = known
+        self._differences += 1
         return known[1]
 
     def _view(self, merged: Merged, defaults: Mapping[str, Merged], section: str) -> SectionView:
-        if not merged.schema.varies:
-            if merged.view is None:
-                merged.view = self._build(merged, defaults, section)
-            if isinstance(merged.view, SectionView):
-                return merged.view
+        if isinstance(merged.view, SectionView):
+            return merged.view
         known = self._views.get(id(merged))
         if known is None:
+            before = self._differences
             known = (merged, self._build(merged, defaults, section))
+            if before == self._differences:
+                merged.view = known[1]
+                return known[1]
             self._views[id(merged)] = known
+        self._differences += 1
         return known[1]
 
     def _build(self, merged: Merged, defaults: Mapping[str, Merged], section: str) -> SectionView:
@@ -126,6 +138,7 @@ class Viewer:
             return ()
         if not collection.default_element:
             return tuple([self._view(item, defaults, section) for item in merged.items.values()])
+        self._differences += 1
         default = defaults.get(collection.default_element)
         views: list[SectionView] = []
         surroundings, given = self.surroundings, tuple(defaults.values())

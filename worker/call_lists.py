@@ -46,7 +46,7 @@ __all__ = ["CallLists", "HandlerPlan"]
 RQ = RequestNotification
 
 # Raised within other events.
-_NESTED = RQ.SEND_RESPONSE | RQ.READ_ENTITY | RQ.MAP_PATH | RQ.CUSTOM_NOTIFICATION
+_NESTED = int(RQ.SEND_RESPONSE | RQ.READ_ENTITY | RQ.MAP_PATH | RQ.CUSTOM_NOTIFICATION)
 
 Completer = Callable[["HttpContext", "AsyncCompletion | RequestNotificationStatus"], None]
 
@@ -232,7 +232,7 @@ class CallLists:
                 yield Step(_refuse_unknown_handler, rq, False, None)
                 return
             registration, shared = by_name[name]
-            if not registration.mask & rq:
+            if not registration.mask & int(rq):
                 continue
             call = bind(registration, shared, rq, False)
             if call is None:
@@ -258,10 +258,11 @@ class CallLists:
     def _find(self, notification: RequestNotification, is_post: bool) -> list[Step]:
         if is_post and notification not in DETERMINISTIC:
             return []
+        bit = int(notification)  # an enum's & costs more than all else here
         subscribed = [
             (registration, shared)
             for registration, shared in self._modules
-            if (registration.post_mask if is_post else registration.mask) & notification
+            if (registration.post_mask if is_post else registration.mask) & bit
         ]
         subscribed.sort(key=lambda pair: pair[0].priority(notification, is_post))
         steps: list[Step] = []

@@ -41,7 +41,7 @@ class GlobalEvents:
         known = list(registrations)
         calls: dict[GlobalNotification, tuple[_Call, ...]] = {}
         for bit in GlobalNotification:
-            of_bit = [r for r in known if r.global_module is not None and r.global_mask & bit]
+            of_bit = [r for r in known if r.global_module is not None and r.global_mask & int(bit)]
             of_bit.sort(key=lambda r: r.global_priorities.get(bit, Priority.MEDIUM))
             if of_bit:
                 method = GLOBAL_METHODS[bit]

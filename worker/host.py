@@ -45,6 +45,7 @@ from was.ipc.worker_control import (
 )
 from was.log import log, log_exception
 from was.worker.exchange import Exchange
+from was.worker.few_collections import few_collections
 from was.worker.manager_link import ManagerLink
 from was.worker.module_files import ModuleFiles
 from was.worker.overdue import OverdueRequests
@@ -121,11 +122,15 @@ class WorkerHost:
 
     def run(self) -> int:
         """Load, serve until told to stop; the exit status."""
+        # ZeroMQ's thread finds the listener while we load; it has no request for us until the
+        # manager says so, which waits for our WorkerReady.
+        threads = self._open_queue()
         self._web_configs = WebConfigs()
         self._server.watch(self._web_configs)
         try:
-            self._server.load()
-            self._server.warm_up()
+            with few_collections():
+                self._server.load()
+                self._server.warm_up()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
             self._link.send(
@@ -136,6 +141,22 @@ class WorkerHost:
         gc.collect()
         gc.freeze()
         self._scoreboard.write_names(self._server.module_names)
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
+        self._server.limits.invite(threads.welcome)
+        self._server.http.watch = threads.watch
+        threads.start()
+        self._server.ask_for_recycle = self._ask_for_recycle
+        if self._server.reload_on_change:
+            self._files = ModuleFiles(self._server.application_folders)
+        self._link.hold_life_line()
+        self._state = State.RUNNING
+        faults.reach("worker.loaded")
+        self._link.send(WorkerReady(self._welcome.worker_id))
+        self._serve()
+        return self._exit_code
+
+    def _open_queue(self) -> RequestThreads:
+        """Connect to the listeners; the threads that serve them are to be started."""
         context = self._context = Context()
         client = self._client = QueueClient(
             context=context,
@@ -151,25 +172,14 @@ class WorkerHost:
             client, self._server.handle, self._welcome.threads, name="request"
         )
         client.threads = threads
-        self._server.limits.invite(threads.welcome)
-        self._server.http.watch = threads.watch
         client.serve_contexts_of_connections(self._server.http.connections)
         self._server.http.running_requests = lambda: describe(
             client.exchanges, self._server.module_names
         )
         for endpoint in self._welcome.endpoints:
             self._connect(endpoint)
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
-        threads.start()
-        self._server.ask_for_recycle = self._ask_for_recycle
-        if self._server.reload_on_change:
-            self._files = ModuleFiles(self._server.application_folders)
-        self._link.hold_life_line()
-        self._state = State.RUNNING
-        faults.reach("worker.loaded")
-        self._link.send(WorkerReady(self._welcome.worker_id))
-        self._serve()
-        return self._exit_code
+        client.flush()
+        return threads
 
     def _connect(self, endpoint: QueueEndpoint) -> None:
         assert self._client is not None

@@ -14,7 +14,7 @@ place in a call list.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from was.log import log, log_exception
 from was.worker.global_module import GlobalModule
@@ -96,10 +96,10 @@ class ModuleRegistration:
         self.failure = ""  # why it could not be loaded
         self.hresult = 0
         self.factory: HttpModuleFactory | None = None
-        self.mask = RequestNotification(0)
-        self.post_mask = RequestNotification(0)
+        self.mask = 0  # of RequestNotification; plain numbers are what building call lists needs
+        self.post_mask = 0
         self.global_module: GlobalModule | None = None
-        self.global_mask = GlobalNotification(0)
+        self.global_mask = 0  # of GlobalNotification
         self.priorities: dict[RequestNotification, Priority] = {}
         self.post_priorities: dict[RequestNotification, Priority] = {}
         self.global_priorities: dict[GlobalNotification, Priority] = {}
@@ -161,32 +161,31 @@ class ModuleRegistrationInfo:
         `priority` is a Priority, its number or its alias ("FIRST" … "LAST"). Raises HResultError:
         ERROR_INVALID_PARAMETER for what is none, and for unknown bits.
         """
-        for bit in _bits(RequestNotification, mask):
+        for bit in RequestNotification(_bits(RequestNotification, mask)):
             self._registration.priorities[bit] = _priority(priority)
 
     def set_priority_for_post_request_notification(
         self, mask: int, priority: Priority | str | int
     ) -> None:
         """Choose the module's place within the post-events of `mask`."""
-        for bit in _bits(RequestNotification, mask):
+        for bit in RequestNotification(_bits(RequestNotification, mask)):
             self._registration.post_priorities[bit] = _priority(priority)
 
     def set_priority_for_global_notification(
         self, mask: int, priority: Priority | str | int
     ) -> None:
         """Choose the module's place within global notifications."""
-        for bit in _bits(GlobalNotification, mask):
+        for bit in GlobalNotification(_bits(GlobalNotification, mask)):
             self._registration.global_priorities[bit] = _priority(priority)
 
 
-Bits = TypeVar("Bits", RequestNotification, GlobalNotification)
+_KNOWN: dict[type, int] = {kind: sum(kind) for kind in (RequestNotification, GlobalNotification)}
 
 
-def _bits(kind: type[Bits], mask: int) -> Bits:
-    known = sum(kind)
-    if not _is_number(mask) or mask & ~known:
+def _bits(kind: type[RequestNotification | GlobalNotification], mask: int) -> int:
+    if not _is_number(mask) or int(mask) & ~_KNOWN[kind]:
         raise HResultError(ERROR_INVALID_PARAMETER, f"no such notifications: {mask!r:.80}")
-    return kind(mask)
+    return int(mask)
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,8 @@ compiled patterns; forked workers share the pages. It knows no application and n
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 
 from was.config.files import load_text
@@ -52,3 +54,13 @@ def rehearse() -> None:
         read_configuration=lambda: load_text(CONFIGURATION, NOWHERE),
     )
     server.load()
+    _rehearse_import()
+
+
+def _rehearse_import() -> None:
+    """Look for a module and compile one, as for an application; nothing is imported."""
+    folder = str(Path(__file__).parent)
+    PathFinder.find_spec("no_such_application", [folder])
+    loader = SourceFileLoader("rehearsal", __file__)
+    module_from_spec(ModuleSpec("rehearsal", loader, origin=__file__))
+    loader.source_to_code(loader.get_data(__file__), __file__)

@@ -77,8 +77,8 @@ class ResolveModulesProvider(ApplicationProvider):
             name, self._next_id(name) if before is None else before.id
         )
         registration.factory = factory
-        registration.mask = wanted
-        registration.post_mask = wanted_post
+        registration.mask = int(wanted)
+        registration.post_mask = int(wanted_post)
         self.modules[name] = registration
 
     def set_priority_for_request_notification(

@@ -70,8 +70,8 @@ class CollectionSchema:
 class ElementSchema:
     """A section, an element of one, or an item of a collection.
 
-    `varies` is True where a value in force may depend on the home or the environment;
-    `allow_unrecognized` where attributes that are not declared are kept as text.
+    `allow_unrecognized` is True where attributes that are not declared are kept as text; `empty` is
+    the view of one that nobody has written, where it is the same in all surroundings.
     """
 
     name: str
@@ -82,7 +82,7 @@ class ElementSchema:
     no_effect: bool = False
     opaque: bool = False
     allow_unrecognized: bool = False
-    varies: bool = False
+    empty: object = None
     defaults: dict[str, SchemaValue] = field(default_factory=dict[str, SchemaValue])
 
 
@@ -96,7 +96,6 @@ def build_schema(documents: Iterable[Node]) -> dict[str, ElementSchema]:
             _extend(section, node)
     for section in sections.values():
         _share_item_shapes(section)
-        _mark_varying(section, set())
         for collection in _collections_below(section):
             attributes = collection.item.attributes.values()
             collection.unique_keys = [a for a in attributes if a.unique_key]
@@ -181,19 +180,3 @@ def _share_item_shapes(section: ElementSchema) -> None:
                 source = next(c.item for c in collections if c.default_element == name)
                 element.attributes = {n: a for n, a in source.attributes.items() if not a.is_key}
                 element.elements = source.elements
-                element.varies = True
-
-
-def _mark_varying(element: ElementSchema, seen: set[int]) -> bool:
-    if id(element) in seen:
-        return element.varies
-    seen.add(id(element))
-    varies = element.varies or any(a.expanded or a.is_path for a in element.attributes.values())
-    children = list(element.elements.values())
-    if element.collection is not None:
-        varies |= bool(element.collection.default_element)
-        children.append(element.collection.item)
-    for child in children:
-        varies |= _mark_varying(child, seen)
-    element.varies = varies
-    return varies

@@ -31,7 +31,7 @@ from was.ipc.messages import CHUNK_BYTES
 if TYPE_CHECKING:
     import asyncio  # a worker has no use for it
 
-__all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller"]
+__all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller", "rehearse_dealer"]
 
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 HIGH_WATER_BATCHES: Final = 256
@@ -317,6 +317,18 @@ class DealerChannel:
     def close(self, *, linger: bool) -> None:
         """Close; with `linger`, what was sent is still delivered for up to 2 s."""
         self.sock.close(LINGER_MS if linger else 0)
+
+
+def rehearse_dealer() -> None:
+    """What a worker does to connect, done once and undone: no thread and no descriptor is left.
+
+    So what ZeroMQ writes to as it begins is this process's own already when it matters.
+    """
+    context = Context()
+    dealer = DealerChannel(context, "ipc:///nonexistent/rehearsal", bytes(16))
+    dealer.send(b"")
+    dealer.close(linger=False)
+    context.close()
 
 
 class WorkerPoller:

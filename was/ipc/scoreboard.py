@@ -97,6 +97,11 @@ class Row:
         self.taken = int.from_bytes(note[(TAKEN_WORD - NOTE_WORD) * 8 :], sys.byteorder)
 
 
+def _row_at(raw: bytes, at: int) -> Row:
+    end = at + ROW_WORDS * 8
+    return Row(struct.unpack_from("=3Q", raw, at), raw[at + NOTE_WORD * 8 : end])
+
+
 def hint_of(notification: int, module: int, is_post: bool) -> int:
     """Word 1 of a row: which module and notification (one bit) runs.
 
@@ -202,9 +207,17 @@ class ScoreboardReader:
         """Every row, as one consistent copy of a dead worker's, a recent one of a live one's."""
         raw = os.pread(self.fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
         step = ROW_WORDS * 8
+        return [_row_at(raw, at) for at in range(0, len(raw) - step + 1, step)]
+
+    def read_running(self) -> list[Row]:
+        """The rows of requests that have begun and not ended: few of many."""
+        step = ROW_WORDS * 8
+        raw = os.pread(self.fd, self.rows * step, HEADER_WORDS * 8)
+        proofs = memoryview(raw[: len(raw) // step * step]).cast("Q")[::ROW_WORDS]
         return [
-            Row(struct.unpack_from("=3Q", raw, at), raw[at + NOTE_WORD * 8 : at + step])
-            for at in range(0, len(raw) - step + 1, step)
+            _row_at(raw, number * step)
+            for number, proof in enumerate(proofs)
+            if RequestState.FREE < proof & 7 < RequestState.ENDED
         ]
 
     def read_names(self) -> list[str]:

@@ -195,7 +195,7 @@ def _read_scoreboard(fd: int) -> list[Facts]:
     """The requests that had begun, for when no listener can name them: no URL is known here."""
     try:
         reader = ScoreboardReader(fd)
-        rows, names = reader.read_rows(), reader.read_names()
+        rows, names = reader.read_running(), reader.read_names()
     except (OSError, ValueError):
         return []
     found: list[Facts] = []

@@ -58,6 +58,8 @@ class Performer:
         self._pools = pools
         self._deaths = deaths
         self.orphans = Orphans(server, workers, listener, deaths)
+        # Told of each pool that something has happened to.
+        self.on_performed: Callable[[ApplicationPool], object] = lambda _pool: None
         self._waiters: dict[int, Callable[[str], None]] = {}
         self._last_token = 0
 
@@ -72,6 +74,7 @@ class Performer:
         left = deque(sorted(actions, key=lambda action: not isinstance(action, Spawn)))
         while left:
             left.extend(self._one(pool, left.popleft()))
+        self.on_performed(pool)
         self._server.files.write_pool(pool.settings.name, to_record(pool))
 
     def _one(self, pool: ApplicationPool, action: Action) -> Sequence[Action]:

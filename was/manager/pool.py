@@ -158,11 +158,6 @@ class ApplicationPool:
     def _next_date(self) -> float | None:
         return min((t for t in (self.resume_at, self.trial_until) if t is not None), default=None)
 
-    def is_due(self, now: float) -> bool:
-        """Whether `tick` has something to do now."""
-        deadline = self.next_deadline()
-        return deadline is not None and deadline <= now
-
     # ── orders ──────────────────────────────────────────────────────────────────────────────────
 
     def start(self, now: float) -> list[Action]:
@@ -221,8 +216,8 @@ class ApplicationPool:
                 worker.state = after(worker.state, WorkerEvent.STOP)
                 worker.deadline = now + limit_s
             if worker.state is WorkerState.STOPPING:
-                attached = worker.is_attached
-                actions.append(Stop(worker.id, drain) if attached else Kill(worker.id))
+                is_there = worker.is_loaded and worker.is_attached
+                actions.append(Stop(worker.id, drain) if is_there else Kill(worker.id))
         return actions
 
     def apply(self, settings: AppPool, now: float) -> list[Action]:

@@ -20,6 +20,7 @@ import setproctitle
 
 import was.worker.main as worker_main
 from was.errors import IllFormedMessageError
+from was.ipc.channel import rehearse_dealer
 from was.ipc.codec import decode_manager_to_template
 from was.ipc.descriptors import ControlSocket
 from was.ipc.worker_control import Fork
@@ -40,6 +41,7 @@ def be_spare(end: ControlSocket, is_used: int, home: str) -> NoReturn:
         if not has_come(end):
             # Its pages become our own now rather than when a worker is waited for.
             rehearse()
+            rehearse_dealer()
             gc.collect()
             gc.freeze()
         order = receive_order(end)

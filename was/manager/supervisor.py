@@ -42,6 +42,7 @@ from was.manager.memory import measure
 from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
+from was.manager.pool_deadlines import PoolDeadlines
 from was.manager.pool_record import fingerprint, restore
 from was.manager.pressure import MemoryPressure, idle_divisor, used_share
 from was.manager.processors import Processors
@@ -86,6 +87,8 @@ class Manager:
         self.deaths = Deaths(server)
         self.overdue = OverdueWorkers(self)
         self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
+        self._deadlines = PoolDeadlines()
+        self.performer.on_performed = self._deadlines.note
         self.processors = Processors(server, self.performer, self.workers, self.pools)
         self.workers.on_arrival = self.processors.arrived
         self.queries = Queries(server, self.listener)
@@ -247,7 +250,7 @@ class Manager:
         ]
         if self.is_ready:
             times.append(self.history.next_deadline())
-        times += [pool.next_deadline() for pool in self.pools.values()]
+        times.append(self._deadlines.earliest())
         times += [self.upgrade.next_deadline(), self._touched.next_deadline()]
         times += [self.server.notifier.next_deadline(), self.supervisor.respawn_at]
         if not self.shutdown.has_begun:
@@ -274,9 +277,8 @@ class Manager:
         if not self.shutdown.has_begun and self.is_ready and self.listener.pid:
             self.listener.spare.plan(now)
             self.listener.spare.tick(now)
-        is_all = now >= self._sample_at
         for pool in self.pools.values():
-            if is_all or pool.is_due(now):
+            if self._deadlines.note(pool) <= now or now >= self._sample_at:
                 self.performer.perform(pool, pool.tick(now))
         for handle in list(self.workers.handles.values()):
             if handle.link_lost_at is not None and now >= handle.link_lost_at + LINK_LOST_LIMIT_S:
@@ -303,6 +305,7 @@ class Manager:
             self.queries.ask(self._sampled)
         for name in [n for n, p in self.pools.items() if self._is_dropped(n, p)]:
             del self.pools[name]
+            self._deadlines.drop(name)
             self.performer.publish_pools()
 
     def _look_at_memory(self) -> None:

@@ -90,6 +90,10 @@ def test_the_scoreboard_shows_what_the_writer_stored():
     assert (reader.read_rows()[2].notification, reader.read_rows()[2].module) == (0x80, 9)
     assert reader.read_names() == ["StaticFileModule", "WsgiModule", "X"]
     assert len(reader.read_rows()) == reader.rows == 4
+    (begun,) = reader.read_running()
+    assert (begun.id, begun.module) == (123456, 9)
+    writer.words[row] = 123456 << 11 | 2 << 3 | RequestState.ENDED
+    assert reader.read_running() == []
     writer.close()
     reader.close()
     os.close(fd)

@@ -279,6 +279,15 @@ def test_start_up_and_shutdown_limits_kill():
     assert of(Kill, actions) == [Kill(2)]
 
 
+def test_who_still_loads_when_the_server_ends_is_killed():
+    """The listener and it have met already, but it hears nothing before it has loaded."""
+    pool = make_pool()
+    pool.demand(0.0, further=False)
+    pool.worker_attached(1, 0.0)
+    assert of(Kill, pool.shut_down(1.0, drain=True)) == [Kill(1)]
+    assert of(Kill, running_pool().shut_down(1.0, drain=True)) == []
+
+
 def test_a_missed_ping_replaces_and_kills():
     """Silence for pingResponseTime after a ping is a failure; an answer is not."""
     pool = running_pool()
