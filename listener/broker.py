@@ -31,6 +31,7 @@ from was.listener.spool import SpoolAccount
 from was.listener.time_limits import TimeLimits
 from was.listener.worker_deaths import WorkerDeaths
 from was.listener.worker_messages import WorkerMessages
+from was.log import log_exception
 
 if TYPE_CHECKING:
     from was.listener.queue_end import FileDoor, QueueEnd
@@ -106,6 +107,13 @@ class PoolBroker:
         )
         self.door = DescriptorDoor(endpoint.descriptors, self._is_worker)
         self.service.channels.append(channel)
+
+    def _bind_ahead(self) -> None:
+        """The worker that was asked for is not to find the door closed, and look again later."""
+        try:
+            self.bind()
+        except Exception as error:  # noqa: BLE001 it is tried again when the worker is announced
+            log_exception("listener_error", error, app_pool=self.settings.name)
 
     def _is_worker(self, pid: int) -> bool:
         return any(worker.pid == pid for worker in self.workers.values())
@@ -247,6 +255,7 @@ class PoolBroker:
             if not self._is_demanded:
                 self._is_demanded = True
                 self.service.manager.demand(self.settings.name, further=False)
+                self._bind_ahead()
         elif self._further_timer is None and self._may_have_further():
             self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
 
@@ -280,6 +289,7 @@ class PoolBroker:
         self.workers[worker.worker_id] = worker
         self.by_identity[worker.identity] = worker
         self.service.loop.add_reader(worker.pidfd, self.deaths.on_death, worker)
+        self.hearing.announced(worker)
 
     def activate(self, worker_id: int, replaces: list[int]) -> None:
         """Give the worker requests; those it replaces get none from here on, then are stopped."""

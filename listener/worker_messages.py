@@ -54,6 +54,10 @@ MAX_FILE_OFFSET = (1 << 63) - 1
 # A worker counts every item of a batch as 64 bytes at least. More of them take long to read.
 MAX_ITEMS = BATCH_BYTES // 64
 
+# Of how many whom nobody has announced the first word is kept, and how long it may be.
+EARLY_WORKERS = 16
+EARLY_BYTES = 256
+
 
 class WorkerMessages:
     """The ears of one pool's broker."""
@@ -61,17 +65,32 @@ class WorkerMessages:
     def __init__(self, pool: PoolBroker) -> None:
         self._pool = pool
         self._quarantine = pool.quarantine
+        self._early: dict[bytes, tuple[bytes, int]] = {}
+
+    def announced(self, worker: Incarnation) -> None:
+        """The manager has told of a worker: it may have spoken already."""
+        early = self._early.pop(worker.identity, None)
+        if early is not None:
+            self.on_message(worker.identity, *early)
+
+    def _keep(self, identity: bytes, data: bytes, source: int) -> None:
+        """The manager's word of a worker comes by another road, and may be read after its Hello."""
+        self._pool.service.records.count("messages_from_strangers")
+        if len(data) <= EARLY_BYTES and identity not in self._early:
+            if len(self._early) >= EARLY_WORKERS:
+                del self._early[next(iter(self._early))]
+            self._early[identity] = bytes(data), source
 
     def wants_source(self, identity: bytes) -> bool:
         """Whether the connection that a message came by is to be known: for the first one."""
         worker = self._pool.by_identity.get(identity)
-        return worker is not None and not worker.is_attached
+        return worker is None or not worker.is_attached
 
     def on_message(self, identity: bytes, data: Any, source: int) -> None:  # noqa: ANN401 buffer
         """A batch from one of the workers."""
         worker = self._pool.by_identity.get(identity)
         if worker is None:
-            self._pool.service.records.count("messages_from_strangers")
+            self._keep(identity, data, source)
             return
         if worker.is_faulty:
             return

@@ -21,6 +21,7 @@ from was.ipc.scoreboard import make_scoreboard
 from was.listener.broker import Incarnation
 from was.listener.descriptors import NOTE
 from was.listener.service import ListenerService
+from was.listener.worker_messages import EARLY_WORKERS
 
 LIMIT_S = 10.0
 
@@ -45,16 +46,26 @@ class Queue:
 
     def add_worker(self, number):
         """Announce a worker, connect as it, and wait until it is attached."""
+        incarnation = self.announce(number)
+        dealer = self.greet(number)
+        self.wait(lambda: incarnation.is_attached)
+        return incarnation, dealer
+
+    def announce(self, number):
+        """As the manager does."""
         identity = number.to_bytes(16, "big")
         pidfd = os.pidfd_open(os.getpid())
         incarnation = Incarnation(
             number, os.getpid(), identity, SLOTS, pidfd, make_scoreboard(SLOTS)
         )
         self.pool.add_worker(incarnation)
-        dealer = self.dealer(identity)
+        return incarnation
+
+    def greet(self, number):
+        """Connect as a worker and say Hello."""
+        dealer = self.dealer(number.to_bytes(16, "big"))
         self.send(dealer, m.Hello(m.PROTOCOL_VERSION, number, os.getpid(), SLOTS))
-        self.wait(lambda: incarnation.is_attached)
-        return incarnation, dealer
+        return dealer
 
     def dealer(self, identity):
         dealer = self.context.socket(zmq.DEALER)
@@ -144,6 +155,19 @@ def test_strangers_are_counted_and_forgotten(queue):
     queue.send(stranger, m.Hello(m.PROTOCOL_VERSION, 1, os.getpid(), SLOTS))
     queue.wait(lambda: queue.service.records.counters["messages_from_strangers"] == 1)
     assert queue.faults() == []
+
+
+def test_a_worker_may_speak_before_it_is_announced(queue):
+    """Manager and worker come by two roads: whichever is read first, the worker is attached."""
+    queue.greet(2)
+    strangers = queue.service.counters
+    queue.wait(lambda: strangers["messages_from_strangers"] == 1)
+    assert queue.announce(2).is_attached
+    for number in range(3, 40):  # the first words of some are kept, of others forgotten
+        queue.greet(number)
+    queue.wait(lambda: strangers["messages_from_strangers"] == 38)
+    attached = [queue.announce(number).is_attached for number in range(3, 40)]
+    assert sum(attached) == EARLY_WORKERS
 
 
 def test_a_flood_is_taken_in_turns(queue):

@@ -16,6 +16,7 @@ from was.ipc import worker_control as wc
 from was.ipc.codec import ToManager
 from was.log import log
 from was.manager.control import Peer
+from was.manager.handle import WorkerHandle
 
 if TYPE_CHECKING:
     from was.manager.supervisor import Manager
@@ -151,13 +152,23 @@ class Hearing:
         self._greet(peer, "worker", handle is not None)
         if handle is None:
             return
-        if not handle.is_adopted:
+        if handle.is_adopted:
+            self._announce(handle)
+        else:
             log("worker_spawned", worker=handle.id, pid=handle.pid, app_pool=handle.pool)
         if handle.is_condemned:
             self._manager.workers.kill(handle.id)
         elif handle.is_draining and self._manager.shutdown.is_stopping_workers:
             peer.send(wc.StopWorker(drain=True))  # it was not there when the others were told
-        else:
+
+    def worker_arrived(self, handle: WorkerHandle) -> None:
+        """A new worker, before its welcome."""
+        self._manager.processors.arrived(handle)
+        self._announce(handle)
+
+    def _announce(self, handle: WorkerHandle) -> None:
+        is_leaving = handle.is_draining and self._manager.shutdown.is_stopping_workers
+        if not (handle.is_condemned or is_leaving):
             self._manager.listener.announce(handle)
 
     def _tell_listener_all(self) -> None:

@@ -90,11 +90,11 @@ class Manager:
         self._deadlines = PoolDeadlines()
         self.performer.on_performed = self._deadlines.note
         self.processors = Processors(server, self.performer, self.workers, self.pools)
-        self.workers.on_arrival = self.processors.arrived
         self.queries = Queries(server, self.listener)
         self.worker_queries = WorkerQueries(server)
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
+        self.workers.on_arrival = self.hearing.worker_arrived
         self.endings = Endings(self)
         self.adoption = Adoption(self)
         self.upgrade = Upgrade(self)

@@ -55,7 +55,8 @@ class WorkerSet:
         self._suspensions = 0
         self._dead: OrderedDict[int, str] = OrderedDict()
         self.handles: dict[int, WorkerHandle] = {}
-        # Told of each worker before its welcome, when it is one thread with nothing to do.
+        # Told of each worker before its welcome, when it is one thread with nothing to do; the
+        # listener is to hear of it before it can speak.
         self.on_arrival: Callable[[WorkerHandle], None] = lambda _handle: None
 
     def pool_of(self, worker_id: int) -> str:
