@@ -160,7 +160,7 @@ def test_strangers_are_counted_and_forgotten(queue):
 def test_a_worker_may_speak_before_it_is_announced(queue):
     """Manager and worker come by two roads: whichever is read first, the worker is attached."""
     queue.greet(2)
-    strangers = queue.service.counters
+    strangers = queue.service.records.counters
     queue.wait(lambda: strangers["messages_from_strangers"] == 1)
     assert queue.announce(2).is_attached
     for number in range(3, 40):  # the first words of some are kept, of others forgotten
