@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from was.ipc.listener_control import ListeningSocket
 from was.listener.health import HEALTH
@@ -36,12 +36,16 @@ class Listening:
         """Some of those that `accept` is to accept on; it takes several messages to name many."""
         self._incoming += zip(sockets, descriptors, strict=False)
 
-    async def accept(self) -> None:
+    def accept(self) -> Coroutine[None, None, None]:
         """Accept on exactly the sockets that were collected; those already open stay as they are.
 
-        Safe to call again before the last call has ended: one follows the other.
+        Which ones is settled by the call, not when the coroutine gets its turn. Safe to call again
+        before the last call has ended: one follows the other.
         """
         incoming, self._incoming = self._incoming, []
+        return self._accept(incoming)
+
+    async def _accept(self, incoming: list[tuple[ListeningSocket, int]]) -> None:
         async with self._changing:
             wanted: set[tuple[str, int, str]] = set()
             for item, fd in incoming:

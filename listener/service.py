@@ -12,7 +12,7 @@ import os
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,7 +174,7 @@ class ListenerService:
             case SetSockets():
                 self.listening.collect(command.sockets, descriptors)
                 if not command.more:
-                    task = self.loop.create_task(self._listen())
+                    task = self.loop.create_task(self._listen(self.listening.accept()))
                     self._pending.add(task)
                     task.add_done_callback(self._pending.discard)
             case AddWorker():
@@ -265,8 +265,8 @@ class ListenerService:
                 pool.configure(settings)
                 pool.renew_demand()
 
-    async def _listen(self) -> None:
-        await self.listening.accept()
+    async def _listen(self, accepting: Coroutine[None, None, None]) -> None:
+        await accepting
         faults.reach("listener.sockets")
         self.programs.sockets_changed([])
         self.manager.tell(ListenerReady(self.epoch, len(self.listening)))
