@@ -437,6 +437,8 @@ class RequestThreads:
         others: list[Exchange] = []
         self._since = time.perf_counter()
         self._is_running = True
+        if inbox and not self._monitor.is_awake:
+            self._monitor.wake()
         guest.take_news()
         while inbox and self._leader is self._guest_thread:
             try:

@@ -245,6 +245,29 @@ def test_a_blocked_loop_is_a_hang(path):
         assert get(port, "/").status == 200
 
 
+def test_a_blocked_loop_holds_up_no_other_handler():
+    """A file is sent while the loop is blocked, though the loop receives the requests."""
+    static = '<add name="files" path="*.txt" verb="*" modules="StaticFileModule" '
+    static += 'resourceType="File" requireAccess="Read" /><add name="app"'
+    config = asgi_config("asgi_kinds:application").replace('<add name="app"', static)
+
+    def prepare(home):
+        place("asgi_kinds.py")(home)
+        (home / "sites" / "app" / "page.txt").write_text("a page")
+
+    with run_server(config, prepare) as running:
+        port = running.port()
+        assert get(port, "/").status == 200
+        with Wire(port) as wire:
+            wire.send_request("/block?2")
+            wait_for("the request", lambda: "/block?2" in urls(running))
+            assert get(port, "/page.txt").status == 200
+            assert "/block?2" in urls(running)  # it blocks the loop still
+            assert get(port, "/page.txt").status == 200
+            assert wire.read().text == "blocked"
+        assert get(port, "/").status == 200
+
+
 def limited_config():
     elements = {
         "failure": {"rapidFailProtection": "false"},
