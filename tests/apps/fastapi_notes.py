@@ -1,6 +1,7 @@
 """A FastAPI application as its users write it; a Starlette one is mounted in it."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -64,6 +65,21 @@ async def talk(socket: WebSocket, name: str):
     try:
         while True:
             await socket.send_json({"name": name, "said": await socket.receive_text()})
+    except WebSocketDisconnect:
+        pass
+
+
+@app.websocket("/held/{name}")
+async def held(socket: WebSocket, name: str):
+    hold = socket.scope["extensions"]["was.websocket.hold"]
+    said = json.loads(hold["state"] or b"[]")
+    hold["store"](json.dumps(said).encode())
+    await socket.accept()
+    try:
+        while True:
+            said.append(await socket.receive_text())
+            hold["store"](json.dumps(said).encode())
+            await socket.send_json({"name": name, "said": said})
     except WebSocketDisconnect:
         pass
 

@@ -10,7 +10,8 @@ from websockets.sync.client import connect
 
 @pytest.fixture(scope="module")
 def running():
-    with run_server(asgi_config("fastapi_notes:app"), place("fastapi_notes.py")) as running:
+    config = asgi_config("fastapi_notes:app", sections='<webSocket hold="true" />')
+    with run_server(config, place("fastapi_notes.py")) as running:
         running.allow("application_error")
         yield running
 
@@ -45,3 +46,16 @@ def test_websocket(running):
     with connect(f"ws://127.0.0.1:{running.port()}/talk/ann") as client:
         client.send("hi")
         assert json.loads(client.recv(10)) == {"name": "ann", "said": "hi"}
+
+
+def test_a_websocket_that_outlives_its_worker(running):
+    """As a framework's users write it; and the configuration that allows it has no remark."""
+    with connect(f"ws://127.0.0.1:{running.port()}/held/ann") as client:
+        client.send("hi")
+        assert json.loads(client.recv(10)) == {"name": "ann", "said": ["hi"]}
+        assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
+        client.send("again")
+        assert json.loads(client.recv(10)) == {"name": "ann", "said": ["hi", "again"]}
+    done = running.server.command("config", "validate")
+    assert done.returncode == 0
+    assert "webSocket" not in done.stdout + done.stderr
