@@ -29,7 +29,17 @@ HOP_BY_HOP = frozenset(
 )
 # Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
 LISTENER_FIELDS = frozenset(
-    {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 
 # Values of these differ from response to response: caching them would only turn the cache over.

@@ -7,6 +7,8 @@ whole deques away and sends them as one batch.
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import threading
 from collections import deque
@@ -86,6 +88,10 @@ class Channel:
                 if self._side is None:
                     self._side = ControlSocket.connect(self._descriptors_path, timeout_s=1.0)
                     self._side.sock.settimeout(1.0)
+                # The listener takes files only; the number of one that a module has closed may be
+                # another descriptor's by now, that of the side socket itself for one.
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return False
                 self._side.send(DESCRIPTOR_NOTE.pack(request_id, token), [fd])
             except OSError:
                 if self._side is not None:

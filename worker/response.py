@@ -31,7 +31,8 @@ REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
 def win32_of(hresult: int) -> int:
-    """What an HRESULT is in the sc-win32-status column."""
+    """What an HRESULT is in the sc-win32-status column; many have it as a signed number."""
+    hresult &= 0xFFFFFFFF
     return hresult & 0xFFFF if hresult >> 16 == 0x8007 else hresult
 
 

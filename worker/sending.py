@@ -15,6 +15,7 @@ from was.log import log_exception
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import encode_fields
 from was.worker.nested_events import raise_within
+from was.worker.sendable import GOOD_REASONS, fault_of
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
 
 ERROR_NETNAME_DELETED = 64
+ERROR_GEN_FAILURE = 31
+_FAILED = b"The page cannot be displayed because an internal server error has occurred."
 
 _RESPONDING = int(RequestState.RESPONDING)
 _BODILESS = frozenset({*range(100, 200), 204, 304})
+_SUCCESS = frozenset({*range(200, 300)}) - _BODILESS
 
 
 def raise_send_response(context: HttpContext) -> None:
@@ -47,12 +51,15 @@ def raise_send_response(context: HttpContext) -> None:
 def flush(context: HttpContext) -> None:
     """Send status and fields if they have not gone, and the chunks there are.
 
-    Raises ClientGoneError when nobody reads them.
+    Raises ClientGoneError when nobody reads them, LocalProtocolError for what cannot be sent.
     """
     exchange = context.exchange
     response = context.response
     response.headers_being_sent = not exchange.started
     raise_send_response(context)
+    fault = fault_of(response, may_upgrade=_asks_for_upgrade(context))
+    if fault:
+        raise LocalProtocolError(fault)
     chunks, response.chunks = response.chunks, []
     try:
         if not exchange.started:
@@ -74,15 +81,25 @@ def flush(context: HttpContext) -> None:
 
 def finish(context: HttpContext) -> None:
     """Send what is left and end the exchange. Never raises."""
+    try:
+        _finish(context)
+    except BaseException as error:  # noqa: BLE001 modules can leave anything behind
+        _give_up(context, error)
+
+
+def _finish(context: HttpContext) -> None:
     exchange = context.exchange
     response = context.response
     chunks = response.chunks
+    log = context.log_text
+    if type(log) is not str:
+        raise TypeError(f"the log data are no text: {log!r:.80}")
     body = chunks[0] if len(chunks) == 1 else None
     if (
         isinstance(body, bytes)
-        and response.status < 300
+        and response.status in _SUCCESS
+        and response.reason in GOOD_REASONS
         and (response.content_length < 0 or response.content_length == len(body))
-        and response.status not in _BODILESS
         and not (
             exchange.started
             or exchange.gone
@@ -92,6 +109,7 @@ def finish(context: HttpContext) -> None:
             or response.trailers
             or context.error_status
             or response.error is not None
+            or response.sub_status
             or context.message.method == "HEAD"
         )
     ):
@@ -102,12 +120,12 @@ def finish(context: HttpContext) -> None:
             response.block(),
             len(body),
             body,
-            context.log_text,
-            response.sub_status,
+            log,
+            0,
             0,
         )
         return
-    _finish_unusual(context, exchange, response, context.log_text)
+    _finish_unusual(context, exchange, response, log)
 
 
 def _finish_unusual(
@@ -120,20 +138,23 @@ def _finish_unusual(
         response.headers_being_sent = not exchange.started
         response.ready_to_log_data = True
         calls = context.calls
+        is_said = response.content_length >= 0
+        if is_said and not exchange.started and not _is_bodiless(context, response):
+            _insist_on_length(context, response)
         if calls.send_success or (response.status >= 400 and calls.send_response):
             try:
                 raise_send_response(context)
             except BaseException as error:  # noqa: BLE001 a module's fault, whatever it is
                 _replace_failed(context, error)
-                if context.is_cut:
-                    exchange.abort(log, context.win32_status())
-                    return
-        if not exchange.started and not _is_bodiless(context, response):
-            _insist_on_length(context, response)
-        if exchange.started:
+        fault = fault_of(response, may_upgrade=exchange.started)
+        if fault:
+            _replace_failed(context, LocalProtocolError(fault))
+        if context.is_cut:
+            exchange.abort(log, context.win32_status())
+        elif exchange.started:
             _end_started(context, response, log)
         elif _has_trailers(context, response):
-            _finish_in_pieces(context, response, response.content_length, log)
+            _finish_in_pieces(context, response, log)
         else:
             _finish_whole(context, response, log)
     finally:
@@ -146,24 +167,21 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
     chunks = response.chunks
     body = b""
     file: FileRegion | None = None
+    # A filter of RQ_SEND_RESPONSE may have changed what was as long as somebody had said.
     length = response.content_length
+    if length < 0 or not _is_bodiless(context, response):
+        length = _size_of(chunks)
     if len(chunks) == 1 and isinstance(chunks[0], bytes):
         body = chunks[0]
-        if length < 0:
-            length = len(body)
     elif chunks:
-        if length < 0:
-            length = response.buffered_bytes()
         last = chunks[-1]
         leading = chunks if isinstance(last, bytes) else chunks[:-1]
         if all(isinstance(chunk, bytes) for chunk in leading):
             body = b"".join(leading)  # type: ignore[arg-type]
             file = None if isinstance(last, bytes) else last
         else:
-            _finish_in_pieces(context, response, length, log)
+            _finish_in_pieces(context, response, log)
             return
-    elif length < 0:
-        length = 0
     if response.status in _BODILESS or context.message.method == "HEAD":
         body, file = b"", None
         if response.status in _BODILESS:
@@ -194,18 +212,19 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
     )
 
 
-def _finish_in_pieces(context: HttpContext, response: HttpResponse, length: int, log: str) -> None:
+def _finish_in_pieces(context: HttpContext, response: HttpResponse, log: str) -> None:
     # Several files in one body (multipart ranges), or trailers: no single message can carry it.
-    response.content_length = length
+    bodiless = _is_bodiless(context, response)
+    if response.content_length < 0 or not bodiless:
+        response.content_length = response.buffered_bytes()
     chunks, response.chunks = response.chunks, []
     exchange = context.exchange
-    bodiless = _is_bodiless(context, response)
     if bodiless:
         exchange.finish(
             response.status,
             response.reason,
             response.block(),
-            length,
+            response.content_length,
             b"",
             log,
             response.sub_status,
@@ -296,6 +315,8 @@ def _insist_on_all(response: HttpResponse) -> None:
 
 
 def _size_of(chunks: list[bytes | FileRegion]) -> int:
+    if len(chunks) == 1 and isinstance(chunks[0], bytes):
+        return len(chunks[0])
     return sum(len(c) if isinstance(c, bytes) else c.length for c in chunks)
 
 
@@ -341,6 +362,23 @@ def _replace_failed(context: HttpContext, error: BaseException) -> None:
     response.clear()
     response.set_status(500, "Internal Server Error", 0, 0x8000FFFF, error)
     response.set_header("Content-Type", "text/html")
-    response.set_body(
-        b"The page cannot be displayed because an internal server error has occurred."
-    )
+    response.set_body(_FAILED)
+
+
+def _asks_for_upgrade(context: HttpContext) -> bool:
+    return any(name.lower() == "upgrade" for name, _ in context.fields)
+
+
+def _give_up(context: HttpContext, error: BaseException) -> None:
+    """The response cannot be sent as it was left: a bare 500, or a cut where it has begun."""
+    log_exception("module_failed", error, during="the end", request=context.request_id)
+    exchange = context.exchange
+    try:
+        if exchange.started:
+            exchange.abort("", ERROR_GEN_FAILURE)
+            return
+        context.response.status, context.response.reason = 500, ""
+        block = b"Content-Type: text/html\r\n"
+        exchange.finish(500, "", block, len(_FAILED), _FAILED, "", 0, ERROR_GEN_FAILURE)
+    except RuntimeError:
+        pass  # it had ended

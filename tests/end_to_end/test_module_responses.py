@@ -5,14 +5,56 @@ from pathlib import Path
 import pytest
 from harness.home import Application, Pool, Site, application_host_config
 from support.running import run_server
-from support.wire import Wire, get
+from support.wire import CutShortError, Wire, get
 
 MODULE = """
-from was.api import CONTINUE, FINISH_REQUEST, HttpModule, RequestNotification
+import os
+
+from was.api import CONTINUE, FINISH_REQUEST, FileRegion, HttpModule, RequestNotification
+
+def include(context, response):
+    child = context.clone_context(0)
+    child.request.set_url("/plain.txt")
+    context.run_child(child)
+    response.write_entity_chunks([b", and a footer"])
+
+def closed_file(context, response):
+    fd = os.open("/dev/null", os.O_RDONLY)
+    os.close(fd)
+    response.write_entity_chunks([FileRegion(fd, 0, 5, is_owned=False)])
+
+def text_flushed(context, response):
+    response.chunks.append("text")
+    response.flush()
+
+def low_status_flushed(context, response):
+    response.set_status(99)
+    response.flush()
+
+MISTAKES = {
+    "low_status": lambda c, r: r.set_status(99),
+    "high_status": lambda c, r: r.set_status(600),
+    "text_for_status": lambda c, r: setattr(r, "status", "200"),
+    "switching_protocols": lambda c, r: r.set_status(101),
+    "line_break": lambda c, r: r.set_status(200, "OK\\r\\nX: y"),
+    "text_for_sub_status": lambda c, r: r.set_status(403, "Forbidden", "9"),
+    "text_for_error": lambda c, r: c.set_error_status("0x80070005"),
+    "text_for_chunk": lambda c, r: r.chunks.append("text"),
+    "text_flushed": text_flushed,
+    "low_status_flushed": low_status_flushed,
+    "listeners_field": lambda c, r: r.set_header("Trailer", "X"),
+    "negative_region": lambda c, r: r.chunks.append(FileRegion(0, -5, -7, is_owned=False)),
+    "closed_file": closed_file,
+    "length_too_long": lambda c, r: (r.set_body(b"five!"), r.set_header("Content-Length", "9")),
+    "length_too_short": lambda c, r: (r.set_body(b"five!"), r.set_header("Content-Length", "1")),
+    "include": include,
+}
 
 class Odd(HttpModule):
     def on_begin_request(self, context, provider):
         response, path = context.response, context.path
+        if path.startswith("/plain"):
+            return CONTINUE
         if path.startswith("/file"):
             response.set_trailer("X-Sum", "of a file")
             return CONTINUE
@@ -31,7 +73,14 @@ class Odd(HttpModule):
             response.write_entity_chunks([b"x" * size])
             if path == "/close/flushed":
                 response.flush()
+        if path.startswith("/mistake/"):
+            MISTAKES[path[len("/mistake/"):]](context, response)
         return FINISH_REQUEST
+
+    def on_send_response(self, context, provider):
+        if context.query == "footer":
+            provider.chunks.append(b", and more")
+        return CONTINUE
 
 class Factory:
     def get_http_module(self, allocator):
@@ -40,7 +89,8 @@ class Factory:
         pass
 
 def register_module(server_version, registration_info, http_server):
-    registration_info.set_request_notifications(Factory(), RequestNotification.BEGIN_REQUEST, 0)
+    mask = RequestNotification.BEGIN_REQUEST | RequestNotification.SEND_RESPONSE
+    registration_info.set_request_notifications(Factory(), mask, 0)
 """
 
 
@@ -49,6 +99,7 @@ def prepare(home):
     folder.mkdir(parents=True)
     (folder / "odd.py").write_text(MODULE)
     (folder / "file.txt").write_text("a file")
+    (folder / "plain.txt").write_text("a file")
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +156,54 @@ def test_who_gets_no_chunks_gets_no_trailers(running, line):
 def test_a_connection_that_shall_close_closes(running, path):
     """SetNeedDisconnect holds also where the response begins before its end."""
     assert get(running.port(), path).will_close
+
+
+MISTAKES = (
+    "low_status",
+    "high_status",
+    "text_for_status",
+    "switching_protocols",
+    "line_break",
+    "text_for_sub_status",
+    "text_for_error",
+    "text_for_chunk",
+    "text_flushed",
+    "low_status_flushed",
+    "listeners_field",
+    "negative_region",
+    "length_too_long",
+    "length_too_short",
+)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_cannot_be_sent_is_500(running, mistake):
+    """The module's own request alone pays for it: the worker goes on."""
+    running.allow("module_failed")
+    (pid,) = running.workers(count=1)
+    assert get(running.port(), f"/mistake/{mistake}").status == 500
+    assert get(running.port(), "/trailers").text == "the body"
+    assert running.workers() == [pid]
+
+
+def test_a_file_that_is_closed_by_now_cuts_its_response(running):
+    """Its number may be another descriptor's, which the listener would not take."""
+    (pid,) = running.workers(count=1)
+    with pytest.raises(CutShortError):
+        get(running.port(), "/mistake/closed_file")
+    assert get(running.port(), "/trailers").text == "the body"
+    assert running.workers() == [pid]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/mistake/include", "a file, and a footer"),
+        ("/plain.txt?footer", "a file, and more"),
+    ],
+)
+def test_the_length_of_a_whole_body_is_what_it_has(running, path, text):
+    """A filter of RQ_SEND_RESPONSE, and a child's parent, may add to what was declared."""
+    answer = get(running.port(), path)
+    assert (answer.status, answer.text) == (200, text)
+    assert answer.field("content-length") == str(len(text))
