@@ -87,7 +87,7 @@ def generic_page(context: HttpContext) -> bytes:
 
 
 def detailed_page(context: HttpContext, link: str) -> bytes:
-    """What is known of the error; everything in it that came from outside is escaped."""
+    """What is known of the error; all of it is escaped that no module says is HTML already."""
     response = context.response
     error = response.error or ErrorDetail()
     title = f"HTTP Error {response.status}.{response.sub_status} - {response.reason}"
@@ -121,7 +121,7 @@ def detailed_page(context: HttpContext, link: str) -> bytes:
         f"<title>{_text(title)}</title>\n<style>body{{font-family:sans-serif;margin:2em}}"
         "th{text-align:left;padding-right:2em;vertical-align:top}"
         "pre{background:#f4f4f4;padding:1em;overflow:auto}</style></head>\n"
-        f"<body><h2>{_text(title)}</h2>\n<p>{_text(meaning)}</p>\n"
+        f"<body><h2>{_text(title)}</h2>\n<p>{meaning if error.is_html else _text(meaning)}</p>\n"
         f"<h3>Detailed error information</h3>\n<table>\n{rows}\n</table>\n"
         f"{config}{trace}{more}\n"
         "<p>This page is shown to requests from the server itself (httpErrors errorMode).</p>"

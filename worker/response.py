@@ -61,6 +61,7 @@ class ErrorDetail:
         "description",
         "exception",
         "hresult",
+        "is_html",
         "module_name",
         "notification",
         "traceback",
@@ -72,6 +73,7 @@ class ErrorDetail:
         self.exception: BaseException | None = None
         self.try_skip_custom_errors = False
         self.description = ""
+        self.is_html = False
         self.traceback = ""
         self.module_name = ""
         self.notification = ""
@@ -133,11 +135,12 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         else:
             self.error = None
 
-    def set_error_description(self, text: str) -> None:
-        """A sentence for the detailed error page."""
+    def set_error_description(self, text: str, html_encode: bool = True) -> None:
+        """A sentence for the detailed error page; `html_encode=False`: it is HTML already."""
         if self.error is None:
             self.error = ErrorDetail()
         self.error.description = text
+        self.error.is_html = not html_encode
 
     @property
     def hresult(self) -> int:

@@ -318,6 +318,21 @@ def test_status_stats_and_variables(serve):
     assert exchange.headers()["location"] == "/x?a=1&b=2"
 
 
+@pytest.mark.parametrize(
+    ("html_encode", "shown"),
+    [(True, b"<p>a &lt;i&gt;b&lt;/i&gt;</p>"), (False, b"<p>a <i>b</i></p>")],
+)
+def test_an_error_description_is_text_or_html(serve, html_encode, shown):
+    """fHtmlEncode: what a module says of its error is escaped, unless it is HTML already."""
+
+    def on_begin_request(self, context, provider):
+        context.response.set_status(500, "", 0, 0x80004005)
+        context.response.set_error_description("a <i>b</i>", html_encode=html_encode)
+        return FINISH_REQUEST
+
+    assert shown in ask(serve({"M": {"on_begin_request": on_begin_request}})).body
+
+
 # ── what modules do wrong ───────────────────────────────────────────────────────────────────────
 
 
