@@ -19,6 +19,10 @@ from support.running import Running, run_server  # noqa: E402
 
 ENGINES = ["h11", "llhttp"]
 
+# What a shell runs in the background ignores SIGINT, and so would everything that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Time is never asserted: a busy machine must not fail a property.
 settings.register_profile("was", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("was")

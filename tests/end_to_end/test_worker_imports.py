@@ -3,8 +3,16 @@
 from support.running import place, run_server, simple_config
 from support.wire import get
 
-# What the installation itself puts there, whatever runs: the editable finder, Cython's runtime.
-OF_THE_INSTALLATION = ("__editable__", "_cython", "cython_runtime", "_distutils_hack", "coverage")
+# What the installation itself puts there, whatever runs: the editable finder, Cython's runtime,
+# a distribution's own start-up file.
+OF_THE_INSTALLATION = (
+    "__editable__",
+    "_cython",
+    "cython_runtime",
+    "_distutils_hack",
+    "coverage",
+    "sitecustomize",
+)
 ALLOWED = {"was", "zmq", "msgspec", "setproctitle", "typing_extensions"}
 
 
