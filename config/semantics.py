@@ -226,7 +226,9 @@ def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
     attributes: Mapping[str, object] = element.values
     for name, value in attributes.items():
         known = schema.attributes.get(name)
-        if known is not None and known.no_effect and value != schema.defaults[name]:
+        if known is None or value == schema.defaults[name]:
+            continue
+        if known.no_effect or (known.idle_choices and str(value) in known.idle_choices):
             found.append(_warning(element, f"{element.name}/@{name}"))
     for child in element.elements.values():
         if child.schema.no_effect:

@@ -35,6 +35,7 @@ class AttributeSchema:
     expanded: bool = False
     is_path: bool = False
     no_effect: bool = False
+    idle_choices: frozenset[str] = frozenset()  # those without an effect here
     allow_infinite: bool = False
     display_hex: bool = False
     time_format: str = "string"
@@ -137,6 +138,9 @@ def _attribute(node: Node) -> AttributeSchema:
         expanded=_is_true(node, "expanded"),
         is_path=_is_true(node, "isPath"),
         no_effect=_is_true(node, "noEffect"),
+        idle_choices=frozenset(
+            c.attributes["name"] for c in node.children if _is_true(c, "noEffect")
+        ),
         allow_infinite=_is_true(node, "allowInfinite"),
         display_hex=_is_true(node, "displayHex"),
         time_format=text.get("timeSpanFormat", "string"),

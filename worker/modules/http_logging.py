@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from was.config.model import LogSelection
+from was.config.model import LogFormat, LogSelection
 from was.ipc.log_fields import composer
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
@@ -115,7 +115,11 @@ def _port(port: int) -> str:
 
 def _make(application: HttpApplication) -> HttpModule:
     log_file = application.site.config.log_file
-    if application.settings.http_logging.dont_log or not log_file.enabled:
+    if (
+        application.settings.http_logging.dont_log
+        or not log_file.enabled
+        or log_file.log_format is LogFormat.CUSTOM
+    ):
         return HttpModule()
     return HttpLogging(application)
 

@@ -437,6 +437,7 @@ def test_the_built_in_level_is_enough_for_a_file_with_a_handler(home, at):
         "IpRestrictionModule",
         "DynamicIpRestrictionModule",
         "RequestFilteringModule",
+        "CustomLoggingModule",
         "CustomErrorModule",
         "IsapiModule",
         "IsapiFilterModule",
