@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 
+over = []  # the talks of this worker that have come to their end
+
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -36,6 +38,7 @@ async def socket(scope, receive, send):
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
+            over.append(asked)
             if message["code"] == 1012 and asked == "last words":
                 heard.append("last words")
                 await send({"type": "websocket.send", "text": "see you"})
@@ -44,7 +47,11 @@ async def socket(scope, receive, send):
         text = message["text"]
         if text == "kill":
             os.kill(os.getpid(), 9)
+        if text == "over":
+            await send({"type": "websocket.send", "text": str(len(over))})
+            continue
         if text.startswith("sleep"):
+            await send({"type": "websocket.send", "text": "asleep"})
             await asyncio.sleep(float(text.split()[1]))
             continue
         if text == "quiet":

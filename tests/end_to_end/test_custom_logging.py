@@ -21,6 +21,7 @@ def test_the_plug_in_is_given_each_request_and_there_is_no_other_log():
         assert get(running.port(), "/fails").status == 200
         assert get(running.port(), "/").text == "Site GET /none 404"
         assert get(running.port(), "/").text.splitlines()[1] == "Site GET / 200"
+        assert running.server.command("stop").returncode == 0  # what is to be written is now
         assert not list(running.home.glob("logs/W3SVC1/*.log"))
 
 

@@ -78,8 +78,8 @@ def test_a_killed_worker_is_survived(running):
         old = ask(client, "first")["pid"]
         ask(other, "first")
         client.send("sleep 60")
+        assert client.recv(10) == "asleep"
         client.send("after")
-        time.sleep(0.3)  # it is at it
         os.kill(old, signal.SIGKILL)
         said = json.loads(client.recv(10))
         assert said == {"pid": said["pid"], "heard": ["first", "after"], "how": "interrupted"}
@@ -144,6 +144,12 @@ def test_a_server_that_stops_waits_for_no_websocket(sections):
         assert time.monotonic() - began < 20
 
 
+def talks_over(client):
+    """How many have ended for the application, in the client's worker."""
+    client.send("over")
+    return int(client.recv(10))
+
+
 def talk(running, stop, heard, number):
     """Say numbers without waiting for the answers, until `stop`; then what was heard of them."""
     long = "x" * 20_000
@@ -193,11 +199,12 @@ def test_what_is_received_after_the_end(running):
     """A client that says much and leaves: the application hears all of it, its worker lives on."""
     with connect(url(running)) as client:
         pid = ask(client, "first")["pid"]
+        before = talks_over(client)
         client.send("sleep 0.5")
         for _ in range(300):
             client.send("quiet")
-    time.sleep(1)
     with connect(url(running)) as client:
+        wait_for("the end of the first", lambda: talks_over(client) > before)
         assert ask(client, "well")["pid"] == pid
 
 
