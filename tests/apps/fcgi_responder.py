@@ -104,6 +104,9 @@ class Peer:
         if todo == "overloaded":
             self.end(number, 2)
             return
+        if todo.startswith("note="):
+            with open(todo[5:], "ab") as note:
+                note.write(body + b"\n")
         if todo == "complain":
             self.send(7, number, b"a complaint")
         if todo == "nonsense":

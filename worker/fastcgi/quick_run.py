@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from was.worker.fastcgi.process_pool import Turn
 from was.worker.fastcgi.records import RecordError, whole_answer, whole_request
-from was.worker.fastcgi.run import GATHER_S
+from was.worker.fastcgi.run import GATHER_S, mark_begun
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -128,6 +128,7 @@ class QuickRun(Turn):
         self.held = held
         self._connection = connection
         data = whole_request(self.variables, self.body, keep=processes.keeps_connections)
+        mark_begun(self.context)
         is_sent = connection.ask(data, self.watch, self._has_news)
         self.sent_at = time.monotonic()
         # The watch has let alone what came before that line.

@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from was import faults
+from was.ipc.scoreboard import RequestState
 from was.worker.exchange import ClientGoneError
 from was.worker.fastcgi import records
 from was.worker.fastcgi.connection import Connection, Conversation
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
     from was.worker.fastcgi.settings import FastCgiApplication
     from was.worker.gateway.answer import Answer
 
-__all__ = ["ConnectionLostError", "FastCgiRun", "FastCgiTimeoutError", "StdErrError"]
+__all__ = [
+    "ConnectionLostError",
+    "FastCgiRun",
+    "FastCgiTimeoutError",
+    "StdErrError",
+    "mark_begun",
+]
 
 BODY_BYTES = 65528  # a record's content without padding
 # How long output is held back for more to come: one message carries a short response whole.
@@ -33,6 +41,8 @@ GATHER_S = 0.02
 MOST_COMPLAINTS = 65536
 # A body up to this size can be sent to another process, should the first be gone already.
 MOST_REPEATED = 65536
+
+_STARTED = int(RequestState.STARTED)
 
 _own = threading.local()
 
@@ -47,6 +57,13 @@ class ConnectionLostError(ConnectionError):
 
 class StdErrError(Exception):
     """The process has written to FCGI_STDERR, and stderrMode makes that its end."""
+
+
+def mark_begun(context: HttpContext) -> None:
+    """A process is given the request now: only from here on can a second run do harm."""
+    exchange = context.exchange
+    exchange.words[exchange.row] = context.proof | _STARTED
+    faults.reach("worker.begun")
 
 
 class FastCgiRun:
@@ -91,6 +108,7 @@ class FastCgiRun:
         where the client has gone, after the process has ended the request all the same.
         """
         self._quiet_since = time.monotonic()
+        mark_begun(self._context)
         conversation = connection.open(_own_bell())
         number = conversation.id
         connection.queue(

@@ -11,8 +11,6 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from was import faults
-from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.fastcgi.held import Held
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 MODULE = "FastCgiModule"
-_STARTED = int(RequestState.STARTED)
 _WAIT_TIMEOUT = 0x80070102
 _INVALID_INDEX = 0x80070585
 _FAIL = 0x80004005
@@ -107,28 +104,25 @@ class FastCgiHandler(GatewayModule):
         if processes is None:
             text = f"The fastCgi section has no application {processor}"
             return _refuse(context, 500, 0, _INVALID_INDEX, text)
-        exchange = context.exchange
-        # From here on code that is not ours runs: only now can a second run do harm.
-        exchange.words[exchange.row] = context.proof | _STARTED
-        faults.reach("worker.begun")
         return _outcome(context, processes, lambda: self._run(context, processes))
 
     def _run(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
         first_byte_limit_s = self._first_byte_limit_s or processes.settings.request_timeout
         variables = self._parameters.encode(context)
         watch = context.application.server.watch
-        message = context.message
+        message, exchange = context.message, context.exchange
         if (
             watch is None
             or processes.capacity > 1
             or message.pull
             or len(message.body) > MOST_REPEATED
-            or not isinstance(context.exchange, Exchange)
+            or not isinstance(exchange, Exchange)
         ):
             run = FastCgiRun(context, Answer(context), processes.settings, first_byte_limit_s)
             return _answer(context, processes, run, variables)
         body = b"" if context.has_no_body else _read_all(context)
         QuickRun(context, processes, variables, body, first_byte_limit_s, watch, _go_on).start()
+        exchange.park()
         return PENDING
 
 
