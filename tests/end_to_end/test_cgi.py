@@ -228,6 +228,17 @@ def test_what_is_wrong_has_iis_status(cgi, target, status, text):
     assert (answer.status, text in answer.text) == (status, True), answer.text
 
 
+def test_half_an_answer_of_a_killed_program_is_none(cgi):
+    """502.2, or the connection is cut; what has its Content-Length is an answer all the same."""
+    answer = get(cgi.port(), "/killed.cgi")
+    assert (answer.status, "502.2" in answer.text) == (502, True), answer.text
+    with Wire(cgi.port()) as wire, pytest.raises(CutShortError) as raised:
+        wire.request("/killed.cgi?sent")
+    assert raised.value.begun
+    answer = get(cgi.port(), "/killed.cgi?whole")
+    assert (answer.status, answer.text) == (200, "begun")
+
+
 def test_a_script_that_may_not_be_executed_is_refused(cgi):
     """403.1 for a file without the right to execute it."""
     (cgi.folder() / "plain.cgi").write_text("#!/bin/sh\n")

@@ -84,6 +84,11 @@ class Answer:
                 self.flush()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether as much of the body has come as its Content-Length says."""
+        return self._left == 0
+
+    @property
     def can_flush(self) -> bool:
         """Whether there is something that could be sent now."""
         head = self.head

@@ -131,6 +131,8 @@ def _conclude(context: HttpContext, answer: Answer, program: Program) -> Request
             request=context.request_id,
             url=_url(context),
         )
+    if program.was_killed and not answer.is_whole:
+        return _fail(context, 502, 2, 0, "The CGI program was killed within its response.")
     answer.end()
     head = answer.head
     if head is None:

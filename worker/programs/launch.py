@@ -44,6 +44,11 @@ class Program:
         """Readable when there is news; then call `hear`."""
         return self._lease.fileno()
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal has ended it."""
+        return self.status is not None and os.WIFSIGNALED(self.status)
+
     def hear(self) -> bool:
         """Take the news there is; whether the program has ended. Does not block."""
         while True:
