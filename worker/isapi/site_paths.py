@@ -21,8 +21,9 @@ def normalize(url: str) -> str:
     raw = url.partition("?")[0].encode("utf-8", "surrogateescape")
     path = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
     path = path.replace("\\", "/")
-    ends = "/" if path.endswith(("/", "/.", "/..")) and path.strip("/.") else ""
-    return posixpath.normpath("/" + path.lstrip("/")) + ends if path else "/"
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    names_folder = clean != "/" and path.endswith(("/", "/.", "/.."))
+    return clean + "/" if names_folder else clean
 
 
 def application_of(context: HttpContext, url: str) -> Application:

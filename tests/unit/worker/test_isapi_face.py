@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from fake_exchange import ask, make_request, make_server
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from was.worker.isapi.errors import ServerFunctionError
@@ -165,6 +165,7 @@ def test_any_text_is_a_block_or_an_error(text):
         parse_header_block(text)
 
 
+@example("a/..")
 @given(st.text(alphabet="/.ab%2eE5c\\?", max_size=20))
 def test_normalized_urls_have_no_dots_and_stay_as_they_are(url):
     """A path below the root, and normalizing it again changes nothing that is not encoded."""
