@@ -374,7 +374,7 @@ class QueueClient:
         Most have ended before, and are never mentioned.
         """
         parked = self._to_park
-        if 2 * len(self._exchanges) <= self._slots:
+        if 4 * len(self._exchanges) <= 3 * self._slots:
             if len(parked) > PARKED_LIMIT:
                 for exchange in [parked.popleft() for _ in range(len(parked))]:
                     if not exchange.is_ended:
