@@ -27,6 +27,7 @@ from was.listener.program_link import ProgramLink
 from was.listener.program_queue import ProgramQueue
 from was.listener.reservations import Reservations, Who
 from was.listener.routes import Target
+from was.listener.url_adders import UrlAdders
 from was.log import log
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Programs:
         self._links: dict[int, ProgramLink] = {}
         self._queues: dict[str, ProgramQueue] = {}
         self._urls: dict[UrlPrefix, ProgramQueue] = {}
+        self._adders = UrlAdders()
         self._unbound: dict[UrlPrefix, ProgramLink] = {}
         self._dead: OrderedDict[UrlPrefix, None] = OrderedDict()
         self._connection_timeout_s = 120.0
@@ -206,6 +208,7 @@ class Programs:
         queue.broker.close()
         for prefix in [p for p, owner in self._urls.items() if owner is queue]:
             del self._urls[prefix]
+            self._adders.forget(prefix)
             self._bury(prefix)
 
     def _bury(self, prefix: UrlPrefix) -> None:
@@ -286,6 +289,7 @@ class Programs:
             self._unbound[prefix] = link
         else:
             self._urls[prefix] = link.queue
+            self._adders.add(prefix, link.number)
         self._wanted.add(_place_of(prefix))
         link.tell(Replied(call))
         self._bring_back(prefix, target)
@@ -317,14 +321,18 @@ class Programs:
                 return ERROR_INVALID_PARAMETER, str(error)
         else:
             wanted = set(self._urls) | set(self._unbound)
-        own = {p for p in wanted if link.queue is not None and self._urls.get(p) is link.queue}
-        own |= {p for p in wanted if self._unbound.get(p) is link}
+        own = {p for p in wanted if self._unbound.get(p) is link}
+        if link.queue is not None:
+            may = self._adders.may_give_back
+            added = {p for p in wanted if self._urls.get(p) is link.queue}
+            own |= {p for p in added if may(p, link.number, self._links)}
         if url and not own:
             return ERROR_FILE_NOT_FOUND, f"{url} was not added"
         for prefix in own:
-            self._urls.pop(prefix, None)
-            self._unbound.pop(prefix, None)
-            self._service.routes.unregister(prefix)
+            if self._adders.give_back(prefix, link.number, self._links):
+                self._urls.pop(prefix, None)
+                self._unbound.pop(prefix, None)
+                self._service.routes.unregister(prefix)
         self._forget_ports()
         return 0, ""
 
@@ -345,7 +353,8 @@ class Programs:
 
     def _tell_urls(self) -> None:
         urls = [str(prefix) for prefix in (*self._urls, *self._unbound)]
-        self._service.manager.tell(WantSockets(_listed(self._wanted), self._is_whole, urls))
+        places = [ListeningSocket(ip, port, "http") for ip, port in sorted(self._wanted)]
+        self._service.manager.tell(WantSockets(places, self._is_whole, urls))
 
     def tell_wanted(self) -> None:
         """A manager that took over must know which URLs and ports are the programs'."""
@@ -380,19 +389,13 @@ def _place_of(prefix: UrlPrefix) -> tuple[str, int]:
     return prefix.host if prefix.bucket is Bucket.IP_BOUND else prefix.local_ip, prefix.port
 
 
-def _listed(places: set[tuple[str, int]]) -> list[ListeningSocket]:
-    return [ListeningSocket(ip, port, "http") for ip, port in sorted(places)]
-
-
 def _uid_of(name: str) -> int | None:
-    try:
+    with suppress(KeyError):
         return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
+    return None
 
 
 def _gid_of(name: str) -> int | None:
-    try:
+    with suppress(KeyError):
         return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
+    return None

@@ -327,7 +327,8 @@ class WorkerMessages:
         self._pool.service.manager.drained(worker.worker_id)
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
-        if not worker.is_stop_sent:
+        # Programs give back what came for a receive that was given up meanwhile.
+        if not worker.is_stop_sent and worker.worker_id >= 0:
             raise IllFormedMessageError("requests given back without StopListening")
         rows = worker.scoreboard.read_rows()
         for request_id, attempt in item.requests:

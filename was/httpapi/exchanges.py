@@ -5,7 +5,9 @@ The messages are those between listener and workers, in the order that `was.ipc.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason
 from was.httpapi.errors import (
     ERROR_CONNECTION_INVALID,
     ERROR_INVALID_PARAMETER,
+    ERROR_OPERATION_ABORTED,
     HttpApiError,
 )
 from was.ipc.messages import (
@@ -23,6 +26,7 @@ from was.ipc.messages import (
     RESPONSE_WINDOW_BYTES,
     AbortResponse,
     BodyPull,
+    GivenBack,
     Request,
     Response,
     ResponseChunk,
@@ -40,7 +44,20 @@ PULL_BYTES = 4 * CHUNK_BYTES
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # The listener frames responses and keeps connections.
-_DROPPED = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+_DROPPED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_REASON = re.compile(r"[\t -~\x80-\xff]*")
+_MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
 
 
 class Exchange:
@@ -74,7 +91,9 @@ class Exchange:
 
     def begin(self) -> HttpRequest:
         """The program has it from here on: it may do harm to run it twice."""
-        self._mark(RequestState.STARTED)
+        with self._changed:
+            if not self._is_gone:
+                self._mark(RequestState.STARTED)
         message = self.message
         context, _, prefix = message.application.partition(" ")
         host = next((v for n, v in message.fields if n.lower() == "host"), "")
@@ -124,6 +143,16 @@ class Exchange:
 
     # ── what the program does ───────────────────────────────────────────────────────────────────
 
+    # Several threads may be at it: one reads, one sends, one cancels. What is said is said under
+    # the lock, as nothing may follow the END; whoever waits then is woken, and told.
+
+    def give_back(self) -> None:
+        """The program does not want it, and has not looked at it: it is for another receive."""
+        with self._changed:
+            if not self._is_gone:
+                self._mark(RequestState.RECEIVED)
+            self._end(GivenBack([(self.id, self.message.attempt)]))
+
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of the body, b"" at its end; waits until some have come."""
         with self._changed:
@@ -144,15 +173,15 @@ class Exchange:
 
     def respond(self, response: HttpResponse, *, more: bool, disconnect: bool) -> int:
         """Send status, headers and chunks; the whole response unless `more`. Bytes sent."""
-        if self._has_begun or self.has_ended:
-            raise HttpApiError(ERROR_INVALID_PARAMETER, "this request has its response")
         if not 200 <= response.status <= 599:
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
+        reason = reason_of(response)
+        if not _REASON.fullmatch(reason):
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r}")
         block, length, close = _encode(response.headers)
         close = close or disconnect
-        self._insist()
         chunks = list(response.chunks)
-        size = sum(len(c) if isinstance(c, bytes) else c.size() for c in chunks)
+        size = sum(_size_of(chunk) for chunk in chunks)
         if length < 0 and not more:
             length = size
         if not more and 0 <= length != size and self.message.method != "HEAD":
@@ -164,88 +193,95 @@ class Exchange:
             first = chunks[0]
             del chunks[0]
         is_whole = not more and not chunks
-        with self._changed:
-            self._window -= 0 if is_whole else len(first)
-        self._mark(RequestState.RESPONDING)
-        self._has_begun = True
-        self._say(
-            [
-                Response(
-                    self.id,
-                    self.message.attempt,
-                    response.status,
-                    reason_of(response),
-                    block,
-                    length,
-                    first,
-                    not is_whole,
-                    close=close,
-                )
-            ]
+        item = Response(
+            self.id,
+            self.message.attempt,
+            response.status,
+            reason,
+            block,
+            length,
+            first,
+            not is_whole,
+            close=close,
         )
-        if is_whole:
-            self.has_ended = True
-        else:
-            self.write(chunks, more=more)
+        with self._changed:
+            if self._has_begun or self.has_ended:
+                raise HttpApiError(ERROR_INVALID_PARAMETER, "this request has its response")
+            self._insist()
+            self._mark(RequestState.RESPONDING)
+            self._has_begun = True
+            if is_whole:
+                self._end(item)
+                return size
+            self._window -= len(first)
+            self._say([item])
+        self.write(chunks, more=more)
         return size
 
     def write(self, chunks: Sequence[Chunk], *, more: bool) -> int:
         """Send more of the body; waits while the listener holds as much as it may. Bytes sent."""
         if not self._has_begun or self.has_ended:
             raise HttpApiError(ERROR_INVALID_PARAMETER, "no response of this request is under way")
-        sent = 0
+        size = sum(_size_of(chunk) for chunk in chunks)
         for chunk in chunks:
-            self._insist()
             if isinstance(chunk, FileChunk):
-                sent += self._send_file(chunk)
+                self._send_file(chunk)
             else:
-                sent += self._send_bytes(chunk)
+                self._send_bytes(chunk)
         if not more:
-            self._insist()
-            self.has_ended = True
-            self._say([ResponseChunk(self.id, self.message.attempt, b"", False)])
-        return sent
+            with self._changed:
+                self._insist()
+                self._end(ResponseChunk(self.id, self.message.attempt, b"", False))
+        return size
 
-    def _send_bytes(self, data: bytes) -> int:
+    def _send_bytes(self, data: bytes) -> None:
         for at in range(0, len(data), CHUNK_BYTES):
             piece = data[at : at + CHUNK_BYTES]
             with self._changed:
+                self._insist()
                 while self._window <= 0:
-                    self._insist()
                     self._changed.wait()
+                    self._insist()
                 self._window -= len(piece)
-            self._say([ResponseChunk(self.id, self.message.attempt, piece, True)])
-        return len(data)
+                self._say([ResponseChunk(self.id, self.message.attempt, piece, True)])
 
-    def _send_file(self, chunk: FileChunk) -> int:
-        size = chunk.size()
-        self._token += 1
-        item = ResponseChunk(
-            self.id,
-            self.message.attempt,
-            b"",
-            True,
-            file_token=self._token,
-            file_offset=chunk.offset,
-            file_length=size,
-        )
-        self._say([item], [chunk.fd])
-        return size
+    def _send_file(self, chunk: FileChunk) -> None:
+        size = _size_of(chunk)
+        with self._changed:
+            self._insist()
+            self._token += 1
+            item = ResponseChunk(
+                self.id,
+                self.message.attempt,
+                b"",
+                True,
+                file_token=self._token,
+                file_offset=chunk.offset,
+                file_length=size,
+            )
+            self._say([item], [chunk.fd])
 
     def abort(self) -> None:
         """Give the response up: a begun one is cut, else the client gets 502."""
-        if not self.has_ended:
-            self.has_ended = True
-            self._say([AbortResponse(self.id, self.message.attempt)])
+        with self._changed:
+            if not self.has_ended:
+                self._end(AbortResponse(self.id, self.message.attempt))
 
     def _insist(self) -> None:
         """Raises HttpApiError when nobody reads what is sent; the END is said then."""
+        if self.has_ended and not self._is_gone:
+            raise HttpApiError(ERROR_OPERATION_ABORTED, "the request was ended meanwhile")
         if not self._is_gone:
             return
         if not self.has_ended:
-            self.has_ended = True
-            self._say([AbortResponse(self.id, self.message.attempt)])
+            self._end(AbortResponse(self.id, self.message.attempt))
         raise HttpApiError(ERROR_CONNECTION_INVALID, "the client has gone")
+
+    def _end(self, item: ToListenerItem) -> None:
+        """The END: nothing more is said of this request."""
+        self.has_ended = True
+        self._changed.notify_all()
+        self._say([item])
 
     def _say(self, items: list[ToListenerItem], descriptors: Sequence[int] = ()) -> None:
         try:
@@ -253,7 +289,22 @@ class Exchange:
         except HttpApiError:
             self._is_gone = True
             self.has_ended = True
+            self._changed.notify_all()
             raise
+
+
+def _size_of(chunk: Chunk) -> int:
+    """A chunk's bytes. What the listener would not take is refused here: there it ends the link."""
+    if isinstance(chunk, bytes):
+        return len(chunk)
+    try:
+        is_file = stat.S_ISREG(os.fstat(chunk.fd).st_mode)
+        size = chunk.size()
+    except OSError as error:
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk}: {error.strerror}") from None
+    if not is_file or not 0 <= chunk.offset <= _MOST_BYTES - size:
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk} is no region of a regular file")
+    return size
 
 
 def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
@@ -268,6 +319,8 @@ def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
             if not (value.isascii() and value.isdigit()):
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
             length = int(value)
+            if length > _MOST_BYTES:
+                raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
         elif lower == "connection":
             close = close or "close" in value.lower()
         if lower not in _DROPPED:

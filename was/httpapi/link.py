@@ -123,7 +123,7 @@ class Link:
                 self._take(content, descriptors)
             except IllFormedMessageError:
                 break  # another version of us: nothing it says can be understood
-        self.is_closed = True
+        self.close()
         for reply in list(self._replies.values()):
             if not reply.done():
                 reply.set_exception(HttpApiError(ERROR_OPERATION_ABORTED, "the listener has gone"))
@@ -151,4 +151,5 @@ class Link:
             self._end.sock.shutdown(2)
         if self._thread is not threading.current_thread():
             self._thread.join()
-        self._end.close()
+        with self._sending:
+            self._end.close()

@@ -11,9 +11,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
@@ -57,6 +57,7 @@ class _Attachment:
         self.link = link
         self.board = board
         self.credit = 0  # receives it was told of, and has not answered
+        self.open = 0  # requests that came from there and have not ended
 
 
 class RequestQueue:
@@ -84,7 +85,6 @@ class RequestQueue:
         self._is_shut_down = False
         self._attachments: list[_Attachment] = []
         self._exchanges: dict[int, Exchange] = {}
-        self._arrived: deque[Exchange] = deque()
         self._receives: deque[Future[HttpRequest]] = deque()
         self._urls: dict[str, int] = {}
         self._properties: dict[str, object] = {}
@@ -119,31 +119,44 @@ class RequestQueue:
             if len(self._receives) >= MOST_RECEIVES:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"{MOST_RECEIVES} receives are waiting")
             self._receives.append(receive)
-            self._hand_out()
             self._ask()
+        receive.add_done_callback(self._given_up)
         return receive
+
+    def _given_up(self, receive: Future[HttpRequest]) -> None:
+        # The listener is not told: what it sends for this receive is the next one's, or given back.
+        if receive.cancelled():
+            with self._lock, suppress(ValueError):
+                self._receives.remove(receive)
 
     def _ask(self) -> None:
         """Have every listener send as many requests as calls wait."""
         wanted = len(self._receives)
         for attachment in self._attachments:
-            missing = wanted - attachment.credit
+            room = MOST_RECEIVES - attachment.open - attachment.credit
+            missing = min(wanted - attachment.credit, room)
             if missing > 0 and not attachment.link.is_closed:
                 attachment.credit += missing
                 with suppress(HttpApiError):  # it has gone: the next one is asked
                     attachment.link.tell(Receive(missing))
 
-    def _hand_out(self) -> None:
-        while self._arrived and self._receives:
+    def _hand_out(self, exchange: Exchange) -> None:
+        """To a receive that waits; when all were given up, back to the others on the queue."""
+        while self._receives:
             receive = self._receives.popleft()
             if receive.set_running_or_notify_cancel():
-                receive.set_result(self._arrived.popleft().begin())
+                receive.set_result(exchange.begin())
+                return
+        with suppress(HttpApiError):
+            exchange.give_back()
+        self._forget(exchange)
 
     def give_back(self, request_id: int) -> None:
         """A request that was received, and not looked at, goes to the next receive."""
         with self._lock:
-            self._arrived.appendleft(self._exchange(request_id))
-            self._hand_out()
+            exchange = self._exchanges.get(request_id)
+            if exchange is not None:
+                self._hand_out(exchange)
 
     def receive_request_entity_body(self, request_id: int, size: int = READ_BYTES) -> bytes:
         """HttpReceiveRequestEntityBody: up to `size` bytes, b"" at the end; waits for some.
@@ -206,8 +219,24 @@ class RequestQueue:
             raise HttpApiError(ERROR_CONNECTION_INVALID, f"no request {request_id:x} is open here")
         return exchange
 
-    def _ending(self, exchange: Exchange) -> _Ending:
-        return _Ending(self._exchanges, exchange)
+    @contextmanager
+    def _ending(self, exchange: Exchange) -> Generator[None]:
+        """Forgets an exchange that has ended within its block."""
+        try:
+            yield
+        finally:
+            if exchange.has_ended:
+                with self._lock:
+                    self._forget(exchange)
+
+    def _forget(self, exchange: Exchange) -> None:
+        """Its END was said: there is room for another request."""
+        if self._exchanges.pop(exchange.id, None) is None:
+            return
+        for attachment in self._attachments:
+            if attachment.link is exchange.link:
+                attachment.open -= 1
+        self._ask()
 
     # ── URLs and properties, for URL groups ─────────────────────────────────────────────────────
 
@@ -371,10 +400,11 @@ class RequestQueue:
             for attachment in self._attachments:
                 if attachment.link.epoch == epoch:
                     attachment.credit -= 1
+                    attachment.open += 1
                     exchange = Exchange(attachment.link, attachment.board, message)
                     self._exchanges[message.id] = exchange
-                    self._arrived.append(exchange)
-            self._hand_out()
+                    self._hand_out(exchange)
+                    return
 
     def _tell(self, number: int, what: partial[None] | object) -> None:
         exchange = self._exchanges.get(number)
@@ -391,7 +421,6 @@ class RequestQueue:
             gone = [a for a in self._attachments if a.link.is_closed]
             self._attachments = [a for a in self._attachments if not a.link.is_closed]
             lost = [e for e in self._exchanges.values() if e.link.is_closed]
-            self._arrived = deque(e for e in self._arrived if not e.link.is_closed)
             for exchange in lost:
                 self._exchanges.pop(exchange.id, None)
             is_over = self._is_closed or bool(self._attachments) or not gone
@@ -406,21 +435,6 @@ class RequestQueue:
                 self._attach(open_existing=False, share=True)
                 return
             time.sleep(RECONNECT_S)
-
-
-class _Ending:
-    """Forgets an exchange that has ended within its block."""
-
-    def __init__(self, exchanges: dict[int, Exchange], exchange: Exchange) -> None:
-        self._exchanges = exchanges
-        self._exchange = exchange
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        if self._exchange.has_ended:
-            self._exchanges.pop(self._exchange.id, None)
 
 
 def _abort(receives: deque[Future[HttpRequest]]) -> None:

@@ -202,7 +202,10 @@ class BodyPull(_Data, frozen=True, tag=24):
 
 
 class GivenBack(_Data, frozen=True, tag=25):
-    """Requests received but not started; they go to another worker. Only after StopListening."""
+    """Requests received but not started; they go to another worker.
+
+    A worker says so only after StopListening, a program at any time.
+    """
 
     requests: list[tuple[int, int]]  # (id, attempt)
 
