@@ -103,6 +103,16 @@ class Replay(StrEnum):
     SAFE = "safe"
     IDEMPOTENT = "idempotent"
 
+    def covers(self, method: str) -> bool:
+        """Whether a request of this method is among them."""
+        if self is Replay.NONE:
+            return False
+        return method in _SAFE or (self is Replay.IDEMPOTENT and method in _IDEMPOTENT)
+
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_IDEMPOTENT = _SAFE | {"PUT", "DELETE", "TRACE"}
+
 
 class LogFormat(StrEnum):
     """Format of a site's request log."""

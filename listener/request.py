@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from was.config.choices import Replay
 from was.ipc.messages import Request
 
 if TYPE_CHECKING:
@@ -118,18 +119,8 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
 
     def can_repeat(self) -> bool:
         """Whether policy and body allow a second run of a request that had begun."""
-        settings = self.pool.settings
-        method = self.head.method
-        if settings.replay == "none":
-            return False
-        if method in _SAFE or (settings.replay == "idempotent" and method in _IDEMPOTENT):
-            return self.is_body_held()
-        return False
+        return Replay(self.pool.settings.replay).covers(self.head.method) and self.is_body_held()
 
     def is_body_held(self) -> bool:
         """Whether every body byte can still be given to another worker."""
         return not self.is_body_lost
-
-
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_IDEMPOTENT = _SAFE | {"PUT", "DELETE", "TRACE"}

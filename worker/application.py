@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from was.config.model import PoolRequests
 from was.worker.perf_counters import PerfCounterInfo
 from was.worker.stored_contexts import ModuleContextContainer
 from was.worker.warming import Warming
@@ -67,6 +68,7 @@ class HttpApplication:
         self.locate: Callable[[int, str], HttpApplication | None] = lambda _site, _path: self
         # requests/@timeLimit: the listener answers 504 where no response has begun; 0 = never.
         self.time_limit_s = 0.0
+        self.requests = PoolRequests()  # the pool's
         self.has_foreign_modules = False  # whether the worker has modules that are not ours
         self.is_multiprocess = False
         self.is_multithread = True

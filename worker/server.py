@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.config.files import LoadedServer, load_server
-from was.config.model import RecycleReason
+from was.config.model import PoolRequests, RecycleReason
 from was.errors import ConfigErrors
 from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import RequestState
@@ -90,6 +90,7 @@ class WorkerServer:
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
         self.reload_on_change = False
         self.time_limit_s = 0.0
+        self._requests = PoolRequests()
         self.managerless_limit_s = 0.0
         self._config_file = config_file
         self.http = HttpServer(pool, config_file, post or run_on_spare_thread)
@@ -180,6 +181,7 @@ class WorkerServer:
     def _build(self, loaded: LoadedServer) -> None:
         pool = loaded.config.app_pools.get(self.pool)
         self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
+        self._requests = pool.requests if pool is not None else PoolRequests()
         self.limits.time_limit_s = self.time_limit_s / self._time_scale
         if pool is not None:
             limit_s = pool.process_model.shutdown_time_limit_s
@@ -199,6 +201,7 @@ class WorkerServer:
         application.server = self.http
         application.has_foreign_modules = self._has_foreign_modules
         application.time_limit_s = self.time_limit_s
+        application.requests = self._requests
 
     def _resolve(self, application: HttpApplication) -> None:
         """GL_APPLICATION_RESOLVE_MODULES: modules add others to the application's list."""

@@ -107,6 +107,13 @@ class Peer:
         if todo.startswith("note="):
             with open(todo[5:], "ab") as note:
                 note.write(body + b"\n")
+        if todo.startswith("fatal="):
+            with open(todo[6:], "ab") as note:
+                note.write(body + b"\n")
+            os._exit(7)
+        if todo.startswith("wait="):
+            while not os.path.exists(todo[5:]):
+                time.sleep(0.01)
         if todo == "complain":
             self.send(7, number, b"a complaint")
         if todo == "nonsense":

@@ -53,6 +53,8 @@ class Connection:
         self._out = bytearray()
         self._conversations: dict[int, Conversation] = {}
         self.is_closed = False  # the peer has ended it, or broken the protocol
+        self.is_reset = False  # when it did so there was something that it had not read
+        self.sent = 0  # bytes, since it was opened, or `ask` began
         self.received = 0
         self._watch: DescriptorWatch | None = None
         self.listener: Callable[[], None] | None = None
@@ -100,6 +102,7 @@ class Connection:
         try:
             while self._out and not self.is_closed:
                 count = self._socket.send(self._out)
+                self.sent += count
                 del self._out[:count]
         except BlockingIOError:
             pass
@@ -122,7 +125,8 @@ class Connection:
             return self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return None
-        except OSError:
+        except OSError as error:
+            self.is_reset = isinstance(error, ConnectionResetError)
             return b""
 
     def _receive(self) -> None:
@@ -167,6 +171,7 @@ class Connection:
         """
         self.listener = listener
         self.raw = b""
+        self.sent = 0
         if self._watch is None:
             self._watch = watch
             watch.add(self._socket.fileno(), self._has_news)
@@ -177,6 +182,7 @@ class Connection:
                 sent = 0
             except OSError:
                 return True  # what it has answered before is still to be read: its end is the end
+            self.sent = sent
             if sent == len(data):
                 return True
             self._out += data[sent:]

@@ -31,6 +31,11 @@ class Held:
         self.connection: Connection | None = None
         self.file = b""  # its socket
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a process that is no more has ended otherwise than by exit(0)."""
+        return self.program is not None and bool(self.program.status)
+
     def kill(self) -> None:
         """End a process while others may still read what it has sent them."""
         if self.program is not None:

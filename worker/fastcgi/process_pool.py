@@ -131,12 +131,13 @@ class ProcessPool:
                 chosen.busy += 1
                 chosen.served += 1
                 return chosen
-        if len(self.instances) < self.most:
-            self._numbers += 1
-            started = Instance(self._numbers, self.generation, served=1)
-            self.instances[started.number] = started
-            return started
-        return Verdict.WAIT
+        return self._add() if len(self.instances) < self.most else Verdict.WAIT
+
+    def _add(self) -> Instance:
+        self._numbers += 1
+        added = Instance(self._numbers, self.generation, served=1)
+        self.instances[added.number] = added
+        return added
 
     def _is_free(self, instance: Instance) -> bool:
         return (
@@ -175,6 +176,16 @@ class ProcessPool:
             self._idle.remove(instance)
         if self.instances.pop(instance.number, None) is not None and is_failure:
             self._failures.append(now)
+
+    def replace(self, instance: Instance, now: float, *, is_failure: bool) -> Instance | None:
+        """Its process was gone when a request came: another for that one, whose turn it was.
+
+        None: others were on it too, or too many have failed.
+        """
+        self.give_back(instance, now)
+        self.remove(instance, now, is_failure=is_failure)
+        is_full = len(self.instances) >= self.most
+        return None if instance.busy or is_full or self._is_offline(now) else self._add()
 
     def renew(self) -> list[Instance]:
         """All are to be replaced: those that may be ended now. The others end when given back."""

@@ -20,6 +20,7 @@ from was.worker.fastcgi.held import Held, start
 from was.worker.fastcgi.process_pool import Instance, ProcessPool, Turn, Verdict
 from was.worker.fastcgi.settings import FastCgiApplication, remote_address
 from was.worker.fastcgi.waiting import NoProcessError, WaitingThread, no_process
+from was.worker.fastcgi.watched_file import WatchedFile
 
 if TYPE_CHECKING:
     from was.worker.descriptor_watch import DescriptorWatch
@@ -30,7 +31,6 @@ __all__ = ["Processes"]
 ASK_VALUES_S = 1.0
 WAIT_S = 0.25
 LOOK_S = 0.25
-LOOK_AT_FILE_S = 1.0
 # maxInstances="0": as many requests as this wait for a process's answer, not for a processor.
 FEWEST, PER_PROCESSOR = 4, 2
 MOST_CONNECTIONS = 10000
@@ -54,8 +54,7 @@ class Processes:
         self._quick: set[QuickRun] = set()
         self._is_looking = False
         self._numbers = 0
-        self._file_seen: object = None
-        self._file_looked_at = 0.0
+        self._file = WatchedFile(settings.monitor_changes_to)
         self._clock: threading.Event | None = None
         self._is_closed = False
 
@@ -73,13 +72,13 @@ class Processes:
         while True:
             if instance is None:
                 instance = self._wait(turn, is_gone)
-            held = self._held.get(instance)
-            if held is None:
-                held = self._start(instance)
+            found = self._held.get(instance)
+            held = found or self._start(instance)
             if self._connect(held):
                 return held
-            self.release(held, is_good=False, is_failure=_has_failed(held))
-            instance = None
+            if found is None:
+                raise self._ended_at_once(held)
+            instance = self.replace(held, is_failure=held.has_failed)
 
     def take(self, turn: Turn) -> Instance | None:
         """An instance for a request; None: `turn` will ring. Raises NoProcessError.
@@ -175,6 +174,24 @@ class Processes:
         elif is_last and instance.is_ending:
             held.close()
 
+    def replace(self, held: Held, *, is_failure: bool = False) -> Instance | None:
+        """The process is gone; an instance for its request, which does not queue again.
+
+        None: it has to, or there is none to be had.
+        """
+        now = time.monotonic()
+        held.kill()
+        with self._lock:
+            instance = self._pool.replace(held.instance, now, is_failure=is_failure)
+            self._held.pop(held.instance, None)
+            is_last = held.instance.busy == 0
+            self._wind_clock()
+            turns = self._pool.serve(now)
+        _ring(turns)
+        if is_last:
+            held.close()
+        return instance
+
     # ── those that wait without a thread ────────────────────────────────────────────────────────
 
     def look_after(self, run: QuickRun, watch: DescriptorWatch) -> None:
@@ -227,17 +244,32 @@ class Processes:
         _ring(turns)
         return held
 
+    def _ended_at_once(self, held: Held) -> NoProcessError:
+        """Another would as well: it costs its request only one of rapidFailsPerMinute."""
+        number = held.program.error if held.program is not None else 0
+        self.release(held, is_good=False, is_failure=True)
+        text = f"error {number}" if number else "it exited unexpectedly"
+        return NoProcessError(None, f"The FastCGI process could not be started: {text}", number)
+
     def _ask(self, held: Held) -> None:
-        """Learn from the first process whether one connection can carry several requests."""
-        self._has_asked = True
-        connection = Connection(connect(held.address))
+        """Learn whether one connection can carry several requests, before a process has any."""
+        try:
+            connection = Connection(connect(held.address))
+        except OSError:
+            return  # who connects next will find that as well
         try:
             values = connection.ask_values(ASK_VALUES_S)
         finally:
             connection.close()
+        capacity = 1
         if values.get(b"FCGI_MPXS_CONNS") == b"1":
             most = values.get(b"FCGI_MAX_REQS", b"")
-            self._pool.capacity = min(int(most) if most.isdigit() else 1, MOST_MULTIPLEXED) or 1
+            capacity = min(int(most) if most.isdigit() else 1, MOST_MULTIPLEXED) or 1
+        with self._lock:
+            # Once: a connection that has been given to one request alone must stay so.
+            if not self._has_asked:
+                self._has_asked = True
+                self._pool.capacity = capacity
 
     def _connect(self, held: Held) -> bool:
         """Have an open connection; False: the process is not there any more."""
@@ -271,13 +303,11 @@ class Processes:
 
     def _look_at_file(self) -> None:
         """monitorChangesTo: where the file has changed all processes are replaced."""
-        file, now = self.settings.monitor_changes_to, time.monotonic()
-        if not file or now - self._file_looked_at < LOOK_AT_FILE_S:
+        now = time.monotonic()
+        if not self._file.is_due(now):
             return
         with self._lock:
-            self._file_looked_at = now
-            seen, self._file_seen = self._file_seen, _stamp(file)
-            if seen is None or seen == self._file_seen:
+            if not self._file.has_changed(now):
                 return
             ended = [self._drop(i) for i in self._pool.renew()]
         self._end(ended)
@@ -305,11 +335,16 @@ class Processes:
             ended, self._held = list(self._held.values()), {}
         self._end(ended)
         while self._dying:
-            for until, held in list(self._dying):
-                if held.program is None or held.program.hear() or time.monotonic() >= until:
-                    self._dying.remove((until, held))
-                    held.close()
+            with self._lock:
+                self._bury(time.monotonic())
             time.sleep(0.01 if self._dying else 0)
+
+    def _bury(self, now: float) -> None:
+        """Close those that have ended, or had all their time. The lock is held."""
+        for until, held in list(self._dying):
+            if held.program is None or held.program.hear() or now >= until:
+                self._dying.remove((until, held))
+                held.close()
 
     def __del__(self) -> None:
         """No handler names them any more."""
@@ -337,10 +372,7 @@ class Processes:
             ended = [self._drop(instance) for instance in self._pool.idle(now)]
         self._end(ended)
         with self._lock:
-            for until, held in list(self._dying):
-                if held.program is None or held.program.hear() or now >= until:
-                    self._dying.remove((until, held))
-                    held.close()
+            self._bury(now)
             if self._is_closed or not (self._held or self._dying):
                 self._clock = None
                 return None
@@ -365,16 +397,3 @@ def _run_clock(pool: weakref.ref[Processes], wound: threading.Event) -> None:
 def _ring(turns: list[Turn]) -> None:
     for turn in turns:
         turn.ring()
-
-
-def _has_failed(held: Held) -> bool:
-    """Whether a process that is no more has ended otherwise than by exit(0)."""
-    return held.program is not None and bool(held.program.status)
-
-
-def _stamp(file: str) -> tuple[int, int, int]:
-    try:
-        found = os.stat(file)
-    except OSError:
-        return (0, 0, 0)
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -41,11 +41,9 @@ class QuickRun(Turn):
 
     __slots__ = (
         "_connection",
-        "_due",
         "_is_over",
         "_is_partial",
         "_then",
-        "began_at",
         "body",
         "context",
         "first_byte_limit_s",
@@ -73,9 +71,7 @@ class QuickRun(Turn):
         If there is `output` the process is another's by then. Otherwise it is to go on with `held`,
         if the request has been sent; or to begin it, with `instance` if there is one.
         """
-        now = self.began_at = time.monotonic()
-        self.until = now + processes.settings.request_timeout
-        self._due = min(self.until, now + first_byte_limit_s)
+        self.until = time.monotonic() + processes.settings.request_timeout
         self.first_byte_limit_s = first_byte_limit_s
         self.instance = self.verdict = None
         self.context = context
@@ -173,8 +169,9 @@ class QuickRun(Turn):
     def look(self, now: float) -> None:
         """Now and then: whether its process has been given all its time."""
         if self.sent_at:
-            quiet_s = now - self.sent_at
-            if now >= self._due or quiet_s >= self.processes.settings.activity_timeout:
+            settings = self.processes.settings
+            limit_s = min(settings.request_timeout, settings.activity_timeout)
+            if now - self.sent_at >= min(limit_s, self.first_byte_limit_s):
                 self._end()
 
     def _tell_client(self) -> None:

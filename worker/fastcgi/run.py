@@ -79,10 +79,9 @@ class FastCgiRun:
         self._context = context
         self.answer = answer
         self.settings = settings
-        now = time.monotonic()
-        self._deadline = now + settings.request_timeout
-        self._first_deadline = min(self._deadline, now + first_byte_limit_s)
-        self._quiet_since = now
+        self._first_byte_limit_s = first_byte_limit_s
+        self._deadline = self._first_deadline = 0.0  # from when it is first begun
+        self._quiet_since = 0.0
         self._gathered_at = 0.0  # since when output is held back
         self._body_sent: bytearray | None = bytearray()
         self._is_body_over = False
@@ -91,15 +90,32 @@ class FastCgiRun:
         self.has_failed = False  # by stderrMode; the rest of the output is dropped
         self._bad_head: HeadError | None = None  # likewise
         self.can_repeat = True
+        self._sent_before = 0  # bytes that were sent on the connection before it
+        requests = context.application.requests
+        self._repeats = requests.max_replays if requests.replay.covers(context.method) else 0
 
-    def came_from(self, began_at: float, body: bytes, sent_at: float) -> None:
-        """The request began then, this is its body, and it was sent then (0: it was not)."""
-        late_s = time.monotonic() - began_at
-        self._deadline -= late_s
-        self._first_deadline -= late_s
-        self._quiet_since = sent_at or self._quiet_since
+    def came_from(self, body: bytes, sent_at: float) -> None:
+        """This is the request's body, and it was sent then (0: it was not)."""
         self._body_sent = bytearray(body)
         self._is_body_over = True
+        if sent_at:
+            self._begin(sent_at)
+
+    def _begin(self, now: float) -> None:
+        """The limits are a process's, not the queue's: they count from here."""
+        self._quiet_since = now
+        if not self._deadline:
+            self._deadline = now + self.settings.request_timeout
+            self._first_deadline = min(self._deadline, now + self._first_byte_limit_s)
+
+    def was_refused(self, connection: Connection) -> bool:
+        """Whether a process that is gone was not sent a byte of it."""
+        return connection.sent == self._sent_before
+
+    def use_repeat(self) -> bool:
+        """Whether it may be run again by the pool's policy; asked once for each time."""
+        self._repeats -= 1
+        return self._repeats >= 0
 
     def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
         """To the END_REQUEST. May be called again on another connection while `can_repeat`.
@@ -107,7 +123,8 @@ class FastCgiRun:
         Raises FastCgiTimeoutError, ConnectionLostError, StdErrError, HeadError; ClientGoneError
         where the client has gone, after the process has ended the request all the same.
         """
-        self._quiet_since = time.monotonic()
+        self._begin(time.monotonic())
+        self._sent_before = connection.sent
         mark_begun(self._context)
         conversation = connection.open(_own_bell())
         number = conversation.id

@@ -160,7 +160,7 @@ def _finish(quick: QuickRun) -> RequestNotificationStatus:
         raise no_process(Verdict.WAIT)  # the client has gone
     quick.watch.give_up_lead()
     run = FastCgiRun(context, answer, processes.settings, quick.first_byte_limit_s)
-    run.came_from(quick.began_at, quick.body, quick.sent_at)
+    run.came_from(quick.body, quick.sent_at)
     return _answer(context, processes, run, quick.variables, quick)
 
 
@@ -208,7 +208,8 @@ def _answer(
             end = _converse(processes, held, run, variables, is_begun=is_begun)
             if end is not None:
                 break
-            held, instance, is_begun = None, None, False
+            instance = processes.replace(held)
+            held, is_begun = None, False
     except StdErrError:
         return _complained(context, run, settings.stderr_mode)
     if run.has_failed:
@@ -219,11 +220,11 @@ def _answer(
 def _converse(
     processes: Processes, held: Held, run: FastCgiRun, variables: bytes, *, is_begun: bool
 ) -> EndRequest | None:
-    """The request on one process; None: it was gone already, and another may be asked."""
+    """The request on one process; None: that is gone, and to be replaced by another."""
     connection = held.connection
     assert connection is not None
     is_first = held.instance.served <= 1
-    is_good, is_failure = False, True
+    is_good, is_replaced = False, False
     try:
         if is_begun:
             end = run.go_on(connection)
@@ -231,11 +232,11 @@ def _converse(
             end = run.run(connection, variables, keep=processes.keeps_connections)
         is_good = not connection.is_closed or held.program is not None
     except ConnectionLostError as error:
-        if is_first or not run.can_repeat:
+        if is_first or not run.can_repeat or not _may_repeat(processes, held, run):
             if held.program is not None:
                 held.program.wait(EXIT_CODE_S)
             raise _ExitError(held) from error
-        is_failure = False
+        is_replaced = True
         return None
     except ClientGoneError:
         is_good = not connection.is_closed
@@ -246,7 +247,24 @@ def _converse(
     else:
         return end
     finally:
-        processes.release(held, is_good=is_good, is_failure=is_failure and not is_good)
+        if not is_replaced:
+            processes.release(held, is_good=is_good, is_failure=not is_good)
+
+
+def _may_repeat(processes: Processes, held: Held, run: FastCgiRun) -> bool:
+    """Whether the process that has gone had not begun the request, or it may be run twice.
+
+    One that has ended well and left something unread had made up its mind before.
+    """
+    connection, program = held.connection, held.program
+    assert connection is not None
+    if run.was_refused(connection):
+        return True
+    if connection.is_reset and processes.capacity == 1 and program is not None:
+        program.wait(EXIT_CODE_S)
+        if program.status == 0:
+            return True
+    return run.use_repeat()
 
 
 def _conclude(

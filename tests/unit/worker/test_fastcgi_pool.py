@@ -52,6 +52,31 @@ def test_a_queue_is_served_in_order_until_nobody_waits_any_longer():
     assert second.instance is only
 
 
+def test_a_request_whose_process_was_gone_does_not_queue_again():
+    """It has had its turn: who comes after it waits on, and a full queue does not refuse it."""
+    pool = make_pool(most=1, queue_length=1)
+    gone, turn = take(pool), Turn(until=10.0)
+    pool.queue(turn)
+    other = pool.replace(gone, 1.0, is_failure=False)
+    assert other is not None
+    assert other.is_new
+    assert list(pool.instances.values()) == [other]
+    assert pool.serve(1.0) == []
+
+
+def test_a_process_that_others_use_or_that_has_failed_too_often_is_not_replaced():
+    """Those on it go to the queue; the application off line is off line for all."""
+    pool = make_pool(most=1, capacity=2)
+    assert take(pool) is (shared := take(pool))
+    assert pool.replace(shared, 1.0, is_failure=False) is None
+    pool = make_pool(most=1, rapid_fails_per_minute=1)
+    for now, is_replaced in ((1.0, True), (2.0, False)):
+        found = pool.replace(
+            next(iter(pool.instances.values()), None) or take(pool), now, is_failure=True
+        )
+        assert (found is not None) is is_replaced
+
+
 def test_who_waits_is_told_when_the_application_goes_off_line():
     """Too many failures: nobody is left in the queue for ever."""
     pool = make_pool(most=1, rapid_fails_per_minute=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from harness.server import wait_for
 
+from was.worker.fastcgi.held import start
 from was.worker.fastcgi.process_pool import Verdict
 from was.worker.fastcgi.processes import Processes
 from was.worker.fastcgi.settings import FastCgiApplication
@@ -79,6 +80,22 @@ def test_a_socket_may_lie_deep(tmp_path, monkeypatch):
     processes.release(held, is_good=True)
     processes.close()
     assert _sockets(deep) == []
+
+
+def test_a_process_that_ends_at_once_is_one_failure(tmp_path, monkeypatch):
+    """It is not started again and again for one request; what execve said is told."""
+
+    def start_and_wait(held, *others):
+        start(held, *others)
+        assert held.program.wait(10)
+
+    monkeypatch.setattr("was.worker.fastcgi.processes.start", start_and_wait)
+    processes = Processes(FastCgiApplication(full_path="/no/such/program"))
+    for count in (1, 2):
+        with pytest.raises(NoProcessError, match="error 2"):
+            processes.acquire(10, lambda: False)
+        assert len(processes._pool._failures) == count
+    assert _sockets(tmp_path) == []
 
 
 def test_who_waits_is_let_go_when_the_client_has_gone(tmp_path):
