@@ -53,6 +53,24 @@ def test_it_serves_until_it_is_told_to_stop(folder, number):
     wait_for("the end of all processes", lambda: not any(command_line(pid) for pid in before))
 
 
+def test_what_the_application_prints_is_there_at_once(folder):
+    """A printed line is in the output while the worker lives: a kill loses none."""
+    (folder / "talk.py").write_text(
+        "def app(environ, start_response):\n"
+        "    print('asked for', environ['PATH_INFO'])\n"
+        "    start_response('204 No Content', [])\n"
+        "    return []\n"
+    )
+    process = _run(folder, "talk:app", "--bind", "127.0.0.1:0")
+    try:
+        port = wait_for("ready", lambda: _url_port(folder), limit_s=20)
+        assert get(port, "/here").status == 204
+        assert "asked for /here\n" in (folder / "output").read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
 def _children(pid: int) -> list[int]:
     """All descendants."""
     found, new = [], [pid]
