@@ -77,7 +77,7 @@ class _Thread:
 
 
 class RequestThreads:
-    """At most `limit` threads that run `run(exchange)`, one of which leads."""
+    """`limit` threads that run `run(exchange)`, one of which leads; more only for what returns."""
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class RequestThreads:
         self._calls: deque[Callable[[], None]] = deque()
         # Requests that went on without a thread, and need one again.
         self._returning: deque[Callable[[], None]] = deque()
+        self._returned: deque[None] = deque()  # one for each of those, until it has been run
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.poller = poller = WorkerPoller(self._wake_fd)
         self.watch = DescriptorWatch(
@@ -159,8 +160,15 @@ class RequestThreads:
         self._ring()
 
     def _go_on(self, work: Callable[[], None]) -> None:
-        self._returning.append(work)
+        self._returned.append(None)
+        self._returning.append(partial(self._run_returned, work))
         self.posted()
+
+    def _run_returned(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self._returned.pop()
 
     # ── from threads that post ──────────────────────────────────────────────────────────────────
 
@@ -211,7 +219,7 @@ class RequestThreads:
 
     def _promote(self) -> None:
         """Give the lead to an idle or a new thread; keep it when there is none."""
-        if not self._idle and (self._count >= self._limit or self._is_stopped):
+        if not self._idle and (self._count >= self._most() or self._is_stopped):
             return
         deposed = self._leader
         self._is_running = self._is_sleeping = False
@@ -235,7 +243,15 @@ class RequestThreads:
         return thread
 
     def _can_promote(self) -> bool:
-        return bool(self._idle) or self._count < self._limit
+        return bool(self._idle) or self._count < self._most()
+
+    def _most(self) -> int:
+        """How many threads there may be.
+
+        A request that returns has left its thread to another one, and holds what all of them may
+        wait for (a process of FastCGI): it must never wait for theirs.
+        """
+        return self._limit + min(self._limit, len(self._returned))
 
     # ── a thread's life ─────────────────────────────────────────────────────────────────────────
 
@@ -455,7 +471,7 @@ class RequestThreads:
         """Have so many threads run what waits; one is left to lead."""
         with self._mutex:
             for _ in range(count):
-                if len(self._idle) + self._limit - self._count < 2 or self._is_stopped:
+                if len(self._idle) + self._most() - self._count < 2 or self._is_stopped:
                     return  # who comes back from a request takes the next
                 if self._idle:
                     self._idle.pop().wake.release()

@@ -112,7 +112,7 @@ class Peer:
                 note.write(body + b"\n")
             os._exit(7)
         if todo.startswith("wait="):
-            while not os.path.exists(todo[5:]):
+            while not os.path.exists(todo[5:].removesuffix("&large")):
                 time.sleep(0.01)
         if todo == "complain":
             self.send(7, number, b"a complaint")
@@ -123,7 +123,7 @@ class Peer:
             self.send(6, number, b"begun\n")
             while not os.path.exists(todo[6:]):
                 time.sleep(0.01)
-        if todo == "large":
+        if todo.endswith("large"):
             for _ in range(10):
                 self.send(6, number, b"x" * 30000)
         if todo == "halves":
