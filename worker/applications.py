@@ -182,7 +182,6 @@ class Applications:
         if loaded is None:
             return
         for folder in folders:
-            log("web_config_changed", folder=folder)
             loaded.forget(folder)
         sites = {site.id: site for site in loaded.config.sites}
         for application in self:

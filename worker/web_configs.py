@@ -67,22 +67,33 @@ class WebConfigs:
         return True
 
     def changes(self, now: float) -> list[str]:
-        """The folders whose configuration may be another since the last call; "/" means all."""
+        """The folders whose configuration may be another since the last call; "/" means all.
+
+        The log has those of a web.config that is there, or has gone.
+        """
         found: set[str] = set()
+        said: set[str] = set()
         with self._lock:
             if self._watch is not None:
                 for change in self._watch.changes():
                     if change.folder == OVERFLOW:
-                        found.add("/")
+                        said.add("/")
                     elif change.is_folder:
                         found.add(os.path.join(change.folder, change.name))
                     elif change.name in ("", "web.config"):
                         found.add(change.folder)
+                        if change.name:
+                            said.add(change.folder)
             if self._stamps and now >= self._look_at:
                 self._look_at = now + LOOK_EVERY_S
-                found |= self._look()
+                said |= self._look()
+            # An application that makes folders of its own changes no configuration by that.
+            said |= {f for f in found if _stamp(os.path.join(f, "web.config")) is not None}
+            found |= said
             for folder in found:
                 self._drop(folder)
+        for folder in sorted(said):
+            log("web_config_changed", folder=folder)
         return sorted(found)
 
     def _look(self) -> set[str]:

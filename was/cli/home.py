@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,7 +73,8 @@ def open_home() -> Home:
     """
     home = find_home()
     if not home.config_file.exists():
-        raise HomeError(f"no home at {home.path}: `was init {home.path}` makes one")
+        command = shlex.join(("was", "init", str(home.path)))
+        raise HomeError(f"no home at {home.path}: `{command}` makes one")
     for folder in (home.run, home.logs):
         os.makedirs(os.path.realpath(folder), exist_ok=True)
     return home

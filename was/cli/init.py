@@ -1,9 +1,10 @@
-"""`was init`: a commented home that works, with three sample sites on free ports."""
+"""`was init`: a commented home that works, with four sample sites on free ports."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import sys
@@ -42,7 +43,7 @@ def command(folder: Path | None, move_ports: bool) -> None:
     click.echo(f"made a home in {home}")
     _say_moved(moved)
     click.echo(f"edit   {config}")
-    click.echo(f"start  {program()} start --home {home}")
+    click.echo(f"start  {shlex.join((program(), 'start', '--home', str(home)))}")
 
 
 def write_home(home: Path) -> None:

@@ -1,6 +1,7 @@
 """`was init`: a home that works, never at the cost of somebody's files."""
 
 import re
+import shlex
 import socket
 
 import pytest
@@ -32,6 +33,15 @@ def test_an_empty_folder_is_taken_and_named_as_argument(run, home, tmp_path):
     assert result.exit_code == 0
     assert (tmp_path / "config" / "applicationHost.config").is_file()
     assert not home.path.exists()
+
+
+def test_the_command_to_start_it_can_be_pasted(run, tmp_path):
+    """What is said to start the home is for a shell, also where the path has a space."""
+    folder = tmp_path / "my homes" / "it's"
+    folder.parent.mkdir()
+    result = run("init", str(folder))
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("start ")]
+    assert shlex.split(line)[-3:] == ["start", "--home", str(folder)]
 
 
 def test_a_foreign_folder_is_refused(run, home):
