@@ -16,7 +16,7 @@ def web_configs():
 
 
 def test_folders_without_a_web_config_are_looked_at_and_not_logged(web_configs, tmp_path, capfd):
-    """A new folder may have a web.config later, so it is told; what did not happen is not logged."""
+    """A new folder may have a web.config later, so it is told; nothing is logged."""
     web_configs.add([tmp_path / "web.config"])
     (tmp_path / "uploads").mkdir()
     found = wait_for("the new folder", lambda: web_configs.changes(time.monotonic()))
