@@ -184,3 +184,39 @@ def test_a_url_stays_with_the_last_process_that_added_it(queue, url, running):
             other.send_response(request.id, httpapi.HttpResponse.text("other"))
             assert wire.read().text == "other"
     wait_for("the site", lambda: get(running.port(), "/demo/").status == 200)
+
+
+def test_waiting_for_a_disconnect_outlasts_the_response(queue, url, running):
+    """The connection is waited for, not the request: who waits is told, whatever comes between."""
+    queue.add_url(url)
+    with Wire(running.port()) as wire:
+        waits = []
+        for _ in range(2):
+            wire.send_request("/demo/")
+            request = queue.receive_request(LIMIT_S)
+            waits.append(queue.begin_wait_for_disconnect(request.id))
+            queue.send_response(request.id, httpapi.HttpResponse.text("ok"))
+            assert wire.read().text == "ok"
+        with pytest.raises(TimeoutError):
+            waits[0].result(0)
+    with Wire(running.port()) as wire:
+        wire.send_request("/demo/")
+        request = queue.receive_request(LIMIT_S)
+        waits.append(queue.begin_wait_for_disconnect(request.id))
+        queue.close()  # nobody will say when it ends
+        waits[-1].result(LIMIT_S)
+    for wait in waits:
+        wait.result(LIMIT_S)
+
+
+def test_what_would_have_been_sent_may_be_said(queue, url, running):
+    """304 has the Content-Length of the response that it stands for, and no body (RFC 9110 8.6)."""
+    queue.add_url(url)
+    with Wire(running.port()) as wire:
+        wire.send_request("/demo/")
+        request = queue.receive_request(LIMIT_S)
+        queue.send_response(
+            request.id, httpapi.HttpResponse(304, headers=[("Content-Length", "44")])
+        )
+        answer = wire.read()
+        assert (answer.status, answer.field("content-length")) == (304, "44")

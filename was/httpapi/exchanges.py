@@ -11,7 +11,7 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
@@ -31,6 +31,7 @@ from was.ipc.messages import (
     Response,
     ResponseChunk,
     ToListenerItem,
+    WatchConnection,
 )
 from was.ipc.scoreboard import RequestState, ScoreboardWriter
 
@@ -67,7 +68,6 @@ class Exchange:
         self.link = link
         self.message = message
         self.has_ended = False
-        self.disconnected: Future[None] = Future()
         self._words = board.words
         self._row = board.row(message.slot)
         self._has_begun = False
@@ -138,8 +138,6 @@ class Exchange:
         with self._changed:
             self._is_gone = True
             self._changed.notify_all()
-        if not self.disconnected.done():
-            self.disconnected.set_result(None)
 
     # ── what the program does ───────────────────────────────────────────────────────────────────
 
@@ -184,7 +182,8 @@ class Exchange:
         size = sum(_size_of(chunk) for chunk in chunks)
         if length < 0 and not more:
             length = size
-        if not more and 0 <= length != size and self.message.method != "HEAD":
+        describes = self.message.method == "HEAD" or response.status == 304  # what would be sent
+        if not more and 0 <= length != size and not describes:
             raise HttpApiError(
                 ERROR_INVALID_PARAMETER, f"{size} bytes of body, Content-Length says {length}"
             )
@@ -266,6 +265,16 @@ class Exchange:
         with self._changed:
             if not self.has_ended:
                 self._end(AbortResponse(self.id, self.message.attempt))
+
+    def watch(self) -> bool:
+        """Have the listener say when the connection ends; False if nobody is there any more."""
+        with self._changed:
+            if self._is_gone or self.has_ended:
+                return False
+            number = self.message.connection_id
+            with suppress(HttpApiError):
+                self._say([WatchConnection(self.id, self.message.attempt, number)])
+            return not self._is_gone
 
     def _insist(self) -> None:
         """Raises HttpApiError when nobody reads what is sent; the END is said then."""

@@ -17,29 +17,33 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
+from was.httpapi.attachment import Attachment, open_queue
 from was.httpapi.data import Chunk, HttpRequest, HttpResponse
+from was.httpapi.disconnects import Disconnects
 from was.httpapi.errors import (
-    ERROR_ALREADY_EXISTS,
     ERROR_CONNECTION_INVALID,
-    ERROR_FILE_NOT_FOUND,
     ERROR_INVALID_PARAMETER,
     ERROR_OPERATION_ABORTED,
     HttpApiError,
 )
 from was.httpapi.exchanges import Exchange
 from was.httpapi.link import Link, find_door
-from was.ipc.messages import BodyChunk, CancelRequest, Request, ResponseWindow, ToWorker
+from was.ipc.messages import (
+    BodyChunk,
+    CancelRequest,
+    ConnectionClosed,
+    Request,
+    ResponseWindow,
+    ToWorker,
+)
 from was.ipc.program_messages import (
     MOST_RECEIVES,
     AddUrl,
-    OpenQueue,
-    QueueOpened,
     Receive,
     RemoveUrl,
     SetQueue,
     ShutDownQueue,
 )
-from was.ipc.scoreboard import ScoreboardWriter
 
 __all__ = ["RequestQueue"]
 
@@ -48,16 +52,6 @@ RECONNECT_S = 0.1
 READ_BYTES = 65536
 
 _GONE = (ERROR_CONNECTION_INVALID, ERROR_OPERATION_ABORTED)
-
-
-class _Attachment:
-    """The queue as it is open at one listener."""
-
-    def __init__(self, link: Link, board: ScoreboardWriter) -> None:
-        self.link = link
-        self.board = board
-        self.credit = 0  # receives it was told of, and has not answered
-        self.open = 0  # requests that came from there and have not ended
 
 
 class RequestQueue:
@@ -83,9 +77,10 @@ class RequestQueue:
         self._lock = threading.RLock()
         self._is_closed = False
         self._is_shut_down = False
-        self._attachments: list[_Attachment] = []
+        self._attachments: list[Attachment] = []
         self._exchanges: dict[int, Exchange] = {}
         self._receives: deque[Future[HttpRequest]] = deque()
+        self._disconnects = Disconnects()
         self._urls: dict[str, int] = {}
         self._properties: dict[str, object] = {}
         self._attach(open_existing=open_existing, share=share)
@@ -206,12 +201,22 @@ class RequestQueue:
             exchange.abort()
 
     def wait_for_disconnect(self, request_id: int, timeout_s: float | None = None) -> None:
-        """HttpWaitForDisconnect: until the request's client has gone. Raises TimeoutError."""
-        self.begin_wait_for_disconnect(request_id).result(timeout_s)
+        """HttpWaitForDisconnect: until the request's connection ends. Raises TimeoutError."""
+        wait = self.begin_wait_for_disconnect(request_id)
+        try:
+            wait.result(timeout_s)
+        except TimeoutError:
+            wait.cancel()
+            raise
 
     def begin_wait_for_disconnect(self, request_id: int) -> Future[None]:
-        """The same, as a future. It stays undone when the response ends before."""
-        return self._exchange(request_id).disconnected
+        """The same, as a future. The connection may well outlive the request's response."""
+        exchange = self._exchange(request_id)
+        connection = exchange.link.epoch, exchange.message.connection_id
+        wait = self._disconnects.wait(*connection)
+        if not exchange.watch():
+            self._disconnects.ended(*connection)
+        return wait
 
     def _exchange(self, request_id: int) -> Exchange:
         exchange = self._exchanges.get(request_id)
@@ -289,7 +294,7 @@ class RequestQueue:
             attachment.link.call(partial(SetQueue, **changed))  # type: ignore[arg-type]
         self._properties.update(changed)
 
-    def _open_attachments(self) -> list[_Attachment]:
+    def _open_attachments(self) -> list[Attachment]:
         with self._lock:
             if self._is_closed:
                 raise HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
@@ -324,6 +329,7 @@ class RequestQueue:
                     for url in self._urls:
                         attachment.link.call(partial(RemoveUrl, url=url))
             attachment.link.close()
+            self._disconnects.lost(attachment.link.epoch)
             attachment.board.close()
 
     def __enter__(self) -> RequestQueue:
@@ -343,7 +349,7 @@ class RequestQueue:
         door = find_door(self._home)
         link = Link(door, on_batch=self._heard, on_moved=self._moved, on_end=self._ended)
         try:
-            opened = self._open(link, open_existing=open_existing, share=share)
+            opened = open_queue(link, self.name, open_existing=open_existing, share=share)
             for url, context in list(self._urls.items()):
                 link.call(partial(AddUrl, url=url, context=context))
             if self._properties:
@@ -360,27 +366,6 @@ class RequestQueue:
         link.close()
         opened.board.close()
 
-    def _open(self, link: Link, *, open_existing: bool, share: bool) -> _Attachment:
-        while True:
-            try:
-                notice, descriptors = link.call(
-                    partial(OpenQueue, name=self.name, must_exist=open_existing)
-                )
-                break
-            except HttpApiError as error:
-                # Shared: whoever else does the same may be quicker, and may go at any moment.
-                if not share or error.error not in {ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND}:
-                    raise
-                open_existing = not open_existing
-        assert isinstance(notice, QueueOpened)
-        link.epoch = notice.epoch
-        try:
-            board = ScoreboardWriter(descriptors[0])
-        finally:
-            for fd in descriptors:
-                os.close(fd)
-        return _Attachment(link, board)
-
     def _heard(self, batch: ToWorker) -> None:
         for item in batch.items:
             match item:
@@ -392,6 +377,12 @@ class RequestQueue:
                     self._tell(number, partial(Exchange.widened, count=count))
                 case CancelRequest(number):
                     self._tell(number, Exchange.gone)
+                case ConnectionClosed(number):
+                    for exchange in list(self._exchanges.values()):
+                        known = exchange.link.epoch, exchange.message.connection_id
+                        if known == (batch.epoch, number):
+                            exchange.gone()
+                    self._disconnects.ended(batch.epoch, number)
                 case _:
                     pass
 
@@ -419,6 +410,7 @@ class RequestQueue:
         """A listener has gone, with all that was under way there."""
         with self._lock:
             gone = [a for a in self._attachments if a.link.is_closed]
+            epochs = {a.link.epoch for a in gone}
             self._attachments = [a for a in self._attachments if not a.link.is_closed]
             lost = [e for e in self._exchanges.values() if e.link.is_closed]
             for exchange in lost:
@@ -426,6 +418,8 @@ class RequestQueue:
             is_over = self._is_closed or bool(self._attachments) or not gone
         for exchange in lost:
             exchange.gone()
+        for epoch in epochs:
+            self._disconnects.lost(epoch)
         if not is_over:
             self._moved()
 
