@@ -92,6 +92,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
     skipped: frozenset[str] = frozenset()  # names of handlers that may not be chosen
     started: bool = False
     is_run: bool = False
+    is_waited_for: bool = False  # a thread is blocked until it ends
     is_over: bool = False
     when_over: Callable[[], None] | None = None
     trailers: bytes = b""  # the root has them
@@ -311,6 +312,8 @@ def execute(
         raise HResultError(ERROR_STACK_OVERFLOW, f"more than {MAX_DEPTH} child requests in a row")
     exchange.is_run = True
     exchange.flags = flags
+    outer = parent.child
+    exchange.is_waited_for = when_over is not None or (outer is not None and outer.is_waited_for)
     exchange.when_over = when_over or (lambda: parent.post_completion(0))
     if parent.child is not None:
         exchange.skipped = parent.child.skipped

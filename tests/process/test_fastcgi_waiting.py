@@ -20,14 +20,20 @@ def _config() -> str:
     handlers = (
         '<add name="program" path="/program" verb="*" modules="FastCgiModule" '
         f'scriptProcessor="/usr/bin/python3|{RESPONDER}" />',
-        '<add name="wsgi" path="*" verb="*" modules="WsgiModule" '
+        '<add name="page" path="*.page" verb="*" modules="FastCgiModule" '
+        f'scriptProcessor="/usr/bin/python3|{RESPONDER}" />',
+        '<add name="wsgi" path="/" verb="*" modules="WsgiModule" '
         'scriptProcessor="hello:application" />',
     )
     application = (
         f'<application fullPath="/usr/bin/python3" arguments="{RESPONDER}" maxInstances="1" />'
     )
     site = Site("Site", (Application("/", Path("{home}") / "sites" / "app", "Pool", handlers),))
-    section = f"<system.webServer><fastCgi>{application}</fastCgi></system.webServer>"
+    section = (
+        f"<system.webServer><fastCgi>{application}</fastCgi>"
+        '<defaultDocument><files><add value="index.page" /></files></defaultDocument>'
+        "</system.webServer>"
+    )
     return application_host_config([Pool("Pool")], [site], section)
 
 
@@ -56,6 +62,28 @@ def test_they_survive_their_worker_and_others_are_answered_meanwhile(start_serve
             first.read()
     notes = (data / "notes").read_bytes().split()
     assert sorted(map(int, notes)) == list(range(WAITING))
+
+
+def test_a_default_document_waits_like_any_other(start_server):
+    """Sixty GETs of a folder, for one process: another page of the pool is answered meanwhile."""
+    running = start_server(_config(), place("fcgi_responder.py", "hello.py"))
+    data = running.folder() / "data"
+    (running.folder() / "folder").mkdir()
+    (running.folder() / "folder" / "index.page").touch()
+    assert get(running.port(), "/").status == 200
+    (worker,) = running.workers()
+    with ExitStack() as stack:
+        first = stack.enter_context(Wire(running.port()))
+        first.send_request(f"/folder/?until={data}/gate")
+        first.read_until(b"begun\n")
+        others = [stack.enter_context(Wire(running.port())) for _ in range(WAITING)]
+        for wire in others:
+            wire.send_request(f"/folder/?note={data}/notes")
+        wait_for("all to be with the worker", lambda: len(_rows(running, worker)) == WAITING + 1)
+        assert get(running.port(), "/").status == 200
+        (data / "gate").touch()
+        assert [wire.read().status for wire in others] == [200] * WAITING
+    assert (data / "notes").read_bytes() == b"\n" * WAITING
 
 
 def _rows(running, worker):

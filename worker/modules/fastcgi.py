@@ -110,13 +110,15 @@ class FastCgiHandler(GatewayModule):
         first_byte_limit_s = self._first_byte_limit_s or processes.settings.request_timeout
         variables = self._parameters.encode(context)
         watch = context.application.server.watch
-        message, exchange = context.message, context.exchange
+        message, child = context.message, context.child
+        exchange = context.exchange if child is None else context.root_context.exchange
         if (
             watch is None
             or processes.capacity > 1
             or message.pull
             or len(message.body) > MOST_REPEATED
             or not isinstance(exchange, Exchange)
+            or (child is not None and child.is_waited_for)
         ):
             run = FastCgiRun(context, Answer(context), processes.settings, first_byte_limit_s)
             return _answer(context, processes, run, variables)
