@@ -23,8 +23,8 @@ CONFIG = simple_config(
 
 
 @pytest.fixture
-def systemd():
-    with ServiceManager(watchdog_s=0.2) as service_manager:
+def systemd(request):
+    with ServiceManager(watchdog_s=getattr(request, "param", 60)) as service_manager:
         yield service_manager
 
 
@@ -49,6 +49,7 @@ def test_it_says_when_it_is_ready_reloads_and_stops(systemd, serve):
     assert said == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
 
+@pytest.mark.parametrize("systemd", [0.2], indirect=True)
 def test_the_watchdog_hears_a_manager_that_works(systemd, serve):
     """WATCHDOG=1 again and again; one that is stopped says nothing, and goes on when it can."""
     running = serve()

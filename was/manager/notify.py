@@ -20,6 +20,8 @@ from typing import NamedTuple
 __all__ = ["GivenSocket", "Notifier", "take_sockets"]
 
 _FIRST_FD = 3
+# How long a notice waits where the service manager reads nothing; the next beat needs no wait.
+_PATIENCE_S = 1.0
 
 
 class Notifier:
@@ -60,7 +62,7 @@ class Notifier:
         """Say it, twice in every interval. Who asks is the manager's loop: a hung one is silent."""
         if self._every_s and now >= self._alive_at:
             self._alive_at = now + self._every_s
-            self._send("WATCHDOG=1")
+            self._send("WATCHDOG=1", patience_s=0)
 
     def keep(self, name: str, descriptor: int) -> None:
         """Have a descriptor kept: whoever is started after us is given it under that name."""
@@ -70,7 +72,9 @@ class Notifier:
         """Have it kept no longer."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
-    def _send(self, text: str, descriptors: Iterable[int] = ()) -> None:
+    def _send(
+        self, text: str, descriptors: Iterable[int] = (), *, patience_s: float = _PATIENCE_S
+    ) -> None:
         if not self._address:
             return
         rights = array.array("i", descriptors)
@@ -79,7 +83,7 @@ class Notifier:
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as peer,
         ):
-            peer.setblocking(False)
+            peer.settimeout(patience_s)
             peer.sendmsg([text.encode()], ancillary, 0, self._address)
 
 
