@@ -119,11 +119,13 @@ class _Harm:
 
     def do(self, victim: LiveProcess) -> None:
         """Signal it; it is kept open while it is stopped."""
+        is_stopped = self.action in ("stop", "hang")
+        if is_stopped:
+            # First of all: who is interrupted just after the signal must know whom to resume.
+            self.stopped.append((time.monotonic() + STOP_S, victim))
         victim.send(SIGNALS[self.action])
         self.pids.append(victim.pid)
-        if self.action in ("stop", "hang"):
-            self.stopped.append((time.monotonic() + STOP_S, victim))
-        else:
+        if not is_stopped:
             victim.close()
 
     def resume_due(self) -> float | None:
