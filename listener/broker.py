@@ -158,8 +158,11 @@ class PoolBroker:
             return
         request.progress = QUEUED
         if not self.queue.offer(request):
-            self.fail(request, 503, "QueueFull")
-            return
+            # A burst within one turn of the loop is no full queue where there is credit for it.
+            self._dispatch()
+            if not self.queue.offer(request):
+                self.fail(request, 503, "QueueFull")
+                return
         if not self.is_marked:
             self.is_marked = True
             self.service.mark(self)

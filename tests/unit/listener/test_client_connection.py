@@ -54,6 +54,19 @@ def test_a_pipelined_request_behind_a_refused_one_is_read(make_rig, streaming):
     assert client.statuses() == [503, 503]
 
 
+def test_a_burst_within_one_turn_fills_no_queue_while_there_is_credit(make_rig):
+    """The queue is of those that no worker has room for, however many come before it is given."""
+    rig = make_rig(queue_length=1)
+    worker = rig.worker()
+    slots = len(worker.incarnation.free_slots)
+    clients = [rig.client() for _ in range(slots + 2)]
+    for client in clients:
+        client.connection.data_received(GET)
+    rig.turn()
+    assert len(worker.requests()) == slots
+    assert [client.statuses() for client in clients] == [[]] * (slots + 1) + [[503]]
+
+
 def test_a_body_beyond_a_chunk_is_pulled_whatever_the_pool_allows(make_rig):
     """bodySpool says what is kept in memory; a message to a worker has its own bound."""
     rig = make_rig(body_spool=16 << 20)
