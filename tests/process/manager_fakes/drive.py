@@ -7,6 +7,7 @@ from was.config.model import (
     Application,
     AppPool,
     Binding,
+    LogFile,
     ServerConfig,
     Site,
     StartMode,
@@ -31,6 +32,7 @@ root = VirtualDirectory(path="/", physical_path="/srv")
 site = Site(
     name="site",
     id=1,
+    log_file=LogFile(directory=str(home.logs)),
     bindings=(Binding(binding_information=f"127.0.0.1:{port}:", ip="127.0.0.1", port=port),),
     applications=(
         Application(path="/", application_pool=next(iter(pools)), virtual_directories=(root,)),
