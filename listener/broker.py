@@ -354,6 +354,7 @@ class PoolBroker:
 
     def forget(self, worker: Incarnation) -> None:
         """The worker has gone and nothing of it is left to settle."""
+        worker.is_dead = True
         self.workers.pop(worker.worker_id, None)
         self.by_identity.pop(worker.identity, None)
         self.take_from_dispatch(worker)

@@ -220,3 +220,15 @@ def test_what_would_have_been_sent_may_be_said(queue, url, running):
         )
         answer = wire.read()
         assert (answer.status, answer.field("content-length")) == (304, "44")
+
+
+def test_a_server_that_stops_settles_each_link_once(queue, url, running):
+    """A queue is open and has answered: the log of the stop speaks of no mistake of ours."""
+    queue.add_url(url)
+    with Wire(running.port()) as wire:
+        wire.send_request("/demo/")
+        queue.send_response(queue.receive_request(LIMIT_S).id, httpapi.HttpResponse.text("mine"))
+        assert wire.read().text == "mine"
+    assert running.server.stop() == 0
+    running.expected_exit = None
+    assert "Traceback" not in running.server.log_text()
