@@ -15,10 +15,9 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from was.errors import LocalProtocolError
+from was.ipc.fields import OWNED
 
 __all__ = [
-    "HOP_BY_HOP",
-    "OWNED",
     "TOKEN",
     "BlockFlags",
     "check_block",
@@ -28,21 +27,6 @@ __all__ = [
 ]
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
-
-# RFC 9110 7.6.1: fields about this connection, not about the message.
-HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
-# What only the listener may say in a response.
-OWNED = HOP_BY_HOP | {"content-length"}
 
 
 class BlockFlags(NamedTuple):

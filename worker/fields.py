@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from was.errors import LocalProtocolError
+from was.ipc.fields import OWNED
 
 __all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields"]
 
@@ -28,19 +29,7 @@ HOP_BY_HOP = frozenset(
     }
 )
 # Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
-LISTENER_FIELDS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+LISTENER_FIELDS = OWNED | {"date"}
 
 # Values of these differ from response to response: caching them would only turn the cache over.
 _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})

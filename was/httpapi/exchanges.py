@@ -21,6 +21,7 @@ from was.httpapi.errors import (
     ERROR_OPERATION_ABORTED,
     HttpApiError,
 )
+from was.ipc.fields import OWNED
 from was.ipc.messages import (
     CHUNK_BYTES,
     RESPONSE_WINDOW_BYTES,
@@ -44,19 +45,6 @@ PULL_BYTES = 4 * CHUNK_BYTES
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# The listener frames responses and keeps connections.
-_DROPPED = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _REASON = re.compile(r"[\t -~\x80-\xff]*")
 _MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
 
@@ -332,7 +320,7 @@ def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
         elif lower == "connection":
             close = close or "close" in value.lower()
-        if lower not in _DROPPED:
+        if lower not in OWNED:
             lines.append(f"{name}: {value}\r\n")
     try:
         return "".join(lines).encode("latin-1"), length, close

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from was.errors import LocalProtocolError
+from was.ipc.fields import OWNED
 from was.listener import headers
-from was.listener.headers import OWNED, check_block, http_date, response_head
+from was.listener.headers import check_block, http_date, response_head
 
 DATE = b"Thu, 01 Jan 1970 00:00:00 GMT"
 DATE_AND_SERVER = b"Date: " + DATE + b"\r\nServer: was\r\n"
