@@ -9,6 +9,7 @@ import threading
 import pytest
 from harness.killing import GARDEN, make_kill_home
 from harness.server import WasServer, wait_for
+from support.ports import unused_port
 from support.running import APPS, place, simple_config
 
 
@@ -16,12 +17,6 @@ def _load(server: WasServer, *arguments: str) -> dict:
     result = server.command("load", *arguments, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
-
-
-def _closed_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 def test_a_paced_load_sends_rate_times_duration_requests(start_server):
@@ -50,7 +45,7 @@ def test_without_a_rate_each_connection_sends_at_once(start_server):
 
 def test_a_port_nobody_listens_on_is_refused(tmp_path):
     """Refused connections are told from other failures."""
-    url = f"http://127.0.0.1:{_closed_port()}/"
+    url = f"http://127.0.0.1:{unused_port()}/"
     found = _load(WasServer(tmp_path), url, "--rate", "20", "--for", "500ms")
     assert (found["requests"], found["refused"], found["statuses"]) == (10, 10, {})
 

@@ -1,10 +1,10 @@
 """Which site answers: host names, addresses and ports of the bindings."""
 
-import socket
 from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from support.ports import unused_port
 from support.running import run_server
 from support.wire import get
 
@@ -28,15 +28,9 @@ def _site(name: str, binding: str) -> Site:
     return Site(name, (Application("/", folder, "Pool", (handler,)),), (binding,))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def port():
-    number = free_port()
+    number = unused_port()
     sites = [
         _site("alpha", f"127.0.0.1:{number}:alpha.test"),
         _site("beta", f"127.0.0.1:{number}:*.beta.test"),
@@ -63,7 +57,7 @@ def test_the_host_field_chooses_the_site(port, host, site):
 
 def test_a_host_without_a_site_is_refused():
     """Where every binding has a host name, any other name is refused by the listener."""
-    number = free_port()
+    number = unused_port()
     sites = [_site("alpha", f"127.0.0.1:{number}:alpha.test")]
     with run_server(application_host_config([Pool("Pool")], sites), _prepare):
         assert get(number, Host="alpha.test").text == "alpha"

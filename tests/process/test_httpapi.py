@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from harness.server import wait_for
 from support.load import under_load
+from support.ports import unused_port
 from support.running import Running, place, simple_config
 from support.wire import CutShortError, Wire, get, post
 
@@ -112,9 +113,7 @@ def test_no_get_is_lost_while_copies_of_a_program_are_killed(running, url):
 def test_a_program_comes_back_after_every_other_process_died(running):
     """Listener and manager may be killed: a port of the program's own stays, and waits for it."""
     running.allow("listener_died")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     with program(running, f"http://127.0.0.1:{port}/demo/") as copy:
         assert _pid(port) == copy.pid
         listener = running.server.status()["listener_pid"]

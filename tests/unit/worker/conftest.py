@@ -1,9 +1,16 @@
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+TEMPORARY = tempfile.gettempdir() + os.sep
+PROJECT = (
+    str(Path(__file__).resolve().parents[3]) + os.sep
+)  # a clone may be a temporary folder, too
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +21,5 @@ def _imports():
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if "pytest-of" in file:
+        if file.startswith(TEMPORARY) and not file.startswith(PROJECT):
             del sys.modules[name]
