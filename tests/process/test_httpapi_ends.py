@@ -199,13 +199,13 @@ def test_waiting_for_a_disconnect_outlasts_the_response(queue, url, running):
             assert wire.read().text == "ok"
         with pytest.raises(TimeoutError):
             waits[0].result(0)
+    for wait in waits:
+        wait.result(LIMIT_S)
     with Wire(running.port()) as wire:
         wire.send_request("/demo/")
         request = queue.receive_request(LIMIT_S)
-        waits.append(queue.begin_wait_for_disconnect(request.id))
+        wait = queue.begin_wait_for_disconnect(request.id)
         queue.close()  # nobody will say when it ends
-        waits[-1].result(LIMIT_S)
-    for wait in waits:
         wait.result(LIMIT_S)
 
 
