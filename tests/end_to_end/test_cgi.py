@@ -165,6 +165,15 @@ def test_output_is_sent_as_it_comes(cgi):
         assert b"second\n" in wire.read_until(b"second\n")
 
 
+def test_the_end_of_the_output_is_the_end_of_the_answer(cgi):
+    """Also where the program goes on working: it holds neither the client nor the thread."""
+    with Wire(cgi.port()) as wire:
+        pid = int(wire.request("/goes-on.cgi").text)
+        assert _is_alive(pid)
+        assert wire.request("/script.txt").status == 200
+        assert _is_alive(pid)
+
+
 def test_a_short_answer_has_a_length(cgi):
     """A program that ends at once is answered in one piece, with Content-Length."""
     assert (

@@ -2,6 +2,9 @@
 
 The request's thread waits here for whichever comes first: output, the program's end, room in its
 standard input, body bytes of a client that is still sending, the client's disconnect.
+
+The end of the output is the end of the response (RFC 3875, 6.1), also where the program goes on.
+Nearly all programs close their output by ending, so how that went is waited for, but briefly.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ __all__ = ["CgiRun", "CgiTimeoutError"]
 READ_BYTES = 65536
 # How long output is held back for more to come: one message carries a short response whole.
 GATHER_S = 0.02
+# How long after the end of the output the program's own end is waited for: was it killed?
+END_S = 1.0
 
 _IN, _OUT, _BROKEN = select.POLLIN, select.POLLOUT, select.POLLERR | select.POLLHUP
 
@@ -54,6 +59,7 @@ class CgiRun:
         self._poll = select.poll()
         self._pending = memoryview(b"")
         self._is_open = True  # the program's output
+        self._end_deadline = self._deadline  # of the program itself
 
     def start(self, argv: list[bytes], folder: bytes, environment: list[bytes]) -> None:
         """Start the program. Raises ProgramError."""
@@ -78,8 +84,9 @@ class CgiRun:
         return bool(message.body_length) or message.pull or self._context.is_body_touched
 
     def run(self) -> Program:
-        """To the program's end and that of its output; it is closed by `close`.
+        """To the end of the program's output, and its own if that is near; `close` closes it.
 
+        A program without a status goes on by itself, for no longer than the whole run may take.
         Raises CgiTimeoutError, ClientGoneError, HeadError.
         """
         program = self._program
@@ -94,7 +101,7 @@ class CgiRun:
             self._poll.register(self._input, 0)
             self._feed()
         gathered_at = 0.0
-        while self._is_open or program.status is None:
+        while self._is_open or self._awaits_end(program):
             if exchange.gone:
                 raise ClientGoneError("the client has gone")
             for fd, events in self._poll.poll(self._patience_s(gathered_at) * 1000):
@@ -106,15 +113,24 @@ class CgiRun:
                 break  # what it has left may hold the pipe for ever
             if not gathered_at and self._answer.can_flush:
                 gathered_at = time.monotonic()
-            elif gathered_at and self._is_open and time.monotonic() - gathered_at >= GATHER_S:
+            elif gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
-                self._answer.flush()
+                if self._is_open or program.status is None:
+                    self._answer.flush()  # a client that knows the length has it all
+        if program.status is None:
+            program.leave(self._deadline - time.monotonic())
         return program
+
+    def _awaits_end(self, program: Program) -> bool:
+        """Whether to wait on although all output has come."""
+        return program.status is None and time.monotonic() < self._end_deadline
 
     def _go_on(self, fd: int, events: int) -> None:
         """Something can be read or written."""
         if fd == self._output:
             self._is_open = self._take()
+            if not self._is_open:
+                self._end_deadline = min(self._deadline, time.monotonic() + END_S)
         elif fd == self._bell:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._bell)
@@ -132,10 +148,13 @@ class CgiRun:
 
     def _patience_s(self, gathered_at: float) -> float:
         now = time.monotonic()
-        has_begun = self._context.exchange.started
-        until = self._deadline if has_begun else self._first_deadline
-        if now >= until:
-            raise CgiTimeoutError
+        if self._is_open:
+            has_begun = self._context.exchange.started
+            until = self._deadline if has_begun else self._first_deadline
+            if now >= until:
+                raise CgiTimeoutError
+        else:
+            until = self._end_deadline
         if gathered_at:
             until = min(until, gathered_at + GATHER_S)
         return max(0.0, until - now)

@@ -11,6 +11,7 @@ is a SEQPACKET socket pair of the one who asked:
     to the asker   b"E<errno>"  the program could not be executed
                    b"X<wait status>"  it has ended
     to the keeper  b"T"  SIGTERM to the program's process group
+                   b"L<seconds>"  the lease is given up: it may go on for so long
                    end of file: SIGKILL to it
 
 So what a program belongs to cannot end without it: a request, a process pool, the worker. Each
@@ -28,6 +29,7 @@ import os
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 
 CONTROL_FD, WORKER_FD = 3, 4
@@ -78,12 +80,13 @@ class Keeper:
         # By descriptor: lease, pid, the file that goes with the program.
         self._leases: dict[int, tuple[socket.socket, int, bytes]] = {}
         self._running: dict[int, socket.socket] = {}  # leases by pid, while the program runs
+        self._left: dict[int, float] = {}  # when those must end that nobody holds, by pid
         self._parent = os.getpid()
 
     def run(self) -> None:
         """Until the worker has ended, or closed its end; then nothing of it is left."""
         while True:
-            for fd, _ in self._poll.poll():
+            for fd, _ in self._poll.poll(self._patience_ms()):
                 if fd == self._wake_r:
                     with suppress(BlockingIOError):
                         os.read(self._wake_r, 4096)
@@ -93,6 +96,16 @@ class Keeper:
                     return
                 elif fd in self._leases:
                     self._hear(fd)
+
+    def _patience_ms(self) -> float | None:
+        """Until the next of those that nobody holds must end; kills who must by now."""
+        if not self._left:
+            return None
+        now = time.monotonic()
+        for pid in [pid for pid, until in self._left.items() if until <= now]:
+            del self._left[pid]
+            _signal_group(pid, signal.SIGKILL)  # not waited for yet: the number is still its own
+        return max(0.0, min(self._left.values()) - now) * 1000 + 1 if self._left else None
 
     def _take(self) -> bool:
         """Start what a datagram asks for; False at the worker's end."""
@@ -163,15 +176,17 @@ class Keeper:
             data = lease.recv(16)
         except OSError:
             data = b""
-        if data:
+        if data[:1] == b"T":
             if pid in self._running:
                 _signal_group(pid, signal.SIGTERM)
             return
+        if data[:1] == b"L" and self._running.pop(pid, None) is not None:
+            self._left[pid] = time.monotonic() + float(data[1:])
         self._poll.unregister(fd)
         del self._leases[fd]
         lease.close()
         # Where the leader is gone, its number is known to be its group's only by a member of it.
-        if self._running.pop(pid, None) is not None or _has_member(pid):
+        if self._running.pop(pid, None) is not None or (pid not in self._left and _has_member(pid)):
             _signal_group(pid, signal.SIGKILL)
         _remove(file)
 
@@ -188,6 +203,8 @@ class Keeper:
             if lease is not None:
                 with suppress(OSError):
                     lease.send(b"X%d" % status)
+            elif self._left.pop(pid, None) is not None and _has_member(pid):
+                _signal_group(pid, signal.SIGKILL)
 
     def _end_all(self) -> None:
         """Kill every descendant; those of a killed one become children of this process."""

@@ -85,6 +85,11 @@ class Program:
         with suppress(OSError):
             self._lease.send(b"T")
 
+    def leave(self, limit_s: float) -> None:
+        """Let it go on by itself for so long, but not longer than this process; then `close`."""
+        with suppress(OSError):
+            self._lease.send(b"L%.3f" % max(0.0, limit_s))
+
     def kill(self) -> None:
         """SIGKILL, if anything of it still runs; `hear` says that it has ended from now on."""
         # Not by a close alone: a forked child of the application may hold the socket too.

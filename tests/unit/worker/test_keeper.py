@@ -82,6 +82,23 @@ def test_terminate_asks_the_group_to_end():
     program.close()
 
 
+def test_a_program_that_was_left_goes_on_but_not_for_ever():
+    """Without its lease; at the limit it is killed, and its group ends with it in any case."""
+    program, out = _start("sleep 1000 & echo $! $$; sleep 999; exit 0")
+    limited, other = _start("echo $$; exec sleep 1000")
+    with os.fdopen(out, "rb") as output, os.fdopen(other, "rb") as second:
+        child, leader = map(int, output.readline().split())
+        late = int(second.readline())
+        program.leave(60)
+        program.close()
+        limited.leave(0.05)
+        limited.close()
+        wait_for("the end at the limit", lambda: _is_gone(late))
+        assert not _is_gone(child)
+        os.kill(leader, 15)
+        wait_for("the end of its group", lambda: _is_gone(child))
+
+
 def test_what_left_its_session_ends_with_the_worker():
     """At the end of the control socket nothing stays, whoever's child it has become."""
     program, out = _start("setsid sh -c 'echo $$; exec sleep 1000 >/dev/null' &")
