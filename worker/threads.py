@@ -152,6 +152,7 @@ class RequestThreads:
         """Give the eventfds back; nobody may post any more."""
         self._monitor.close()
         self.watch.close()
+        self.poller.close()
         os.close(self._wake_fd)
 
     def call(self, function: Callable[[], None]) -> None:

@@ -49,6 +49,9 @@ BATCH_BYTES: Final = MAX_MESSAGE_BYTES - 4 * CHUNK_BYTES
 
 _EVENTS: Final = SocketOption.EVENTS
 _POLLIN: Final = int(POLLIN)
+# As numbers: joining two members of an enumeration takes longer than a send.
+_SEND: Final = int(zmq.NOBLOCK)
+_SEND_FIRST: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 class Context:
@@ -157,7 +160,7 @@ class RouterChannel:
         # Typed by what these options are, not by what any option may be.
         self._getsockopt: Callable[[int], int] = sock.getsockopt  # type: ignore[assignment]
         self._recv = sock.recv
-        self._send_multipart = sock.send_multipart
+        self._send = sock.send
         self._is_scheduled = False
         self._is_closed = False
         self._was_used = True  # since the last tick
@@ -186,17 +189,15 @@ class RouterChannel:
                 break
             received += 1
             identity = recv()
-            if self._wants_source(identity):
-                frame = recv(copy=False)
-                self._on_message(identity, frame.buffer, int(frame.get(zmq.SRCFD)))
-                more = int(frame.more)
-            else:
-                self._on_message(identity, recv(), -1)
-                more = getsockopt(zmq.RCVMORE)
-            while more:  # nobody of ours sends further frames: one who does is told apart here
+            # A frame knows whether there are more: asking the socket takes longer than receiving.
+            frame = recv(copy=False)
+            source = int(frame.get(zmq.SRCFD)) if self._wants_source(identity) else -1
+            self._on_message(identity, frame.buffer, source)
+            while (
+                frame.more
+            ):  # nobody of ours sends further frames: one who does is told apart here
                 self._on_message(identity, b"", -1)
-                recv()
-                more = getsockopt(zmq.RCVMORE)
+                frame = recv(copy=False)
             if self._is_closed:
                 return
         if received:
@@ -241,7 +242,9 @@ class RouterChannel:
         """Send one batch; never blocks."""
         self._was_used = True
         try:
-            self._send_multipart((identity, batch), zmq.NOBLOCK)
+            # What becomes of both is decided with the first.
+            self._send(identity, _SEND_FIRST)
+            self._send(batch, _SEND)
         except zmq.Again:
             result = Sent.NOT_READING
         except zmq.ZMQError as error:
@@ -309,7 +312,7 @@ class DealerChannel:
     def send(self, batch: bytes) -> bool:
         """Send one batch; False when the listener is not reading now."""
         try:
-            self._send(batch, zmq.NOBLOCK)
+            self._send(batch, _SEND)
         except zmq.Again:
             return False
         return True
@@ -332,22 +335,25 @@ def rehearse_dealer() -> None:
 
 
 class WorkerPoller:
-    """Waits for any of a worker's channels or its eventfd. Used by the leader only, but `fds`."""
+    """Waits for any of a worker's channels or its eventfd. Used by the leader only, but `fds`.
+
+    A channel's descriptor is as silent as the top of this file says: whoever waits has looked at
+    EVENTS since he last sent or received there, which `DealerChannel.receive` does.
+    """
 
     def __init__(self, wake_fd: int) -> None:
-        self._poller = zmq.Poller()
-        self._poller.register(wake_fd, zmq.POLLIN)
+        self._epoll = select.epoll()
         self._wake_fd = wake_fd
-        self.fds: tuple[int, ...] = (wake_fd,)  # readable: there may be something to do
+        self.fds: tuple[int, ...] = ()  # readable: there may be something to do
+        self.add_descriptor(wake_fd)
 
     def add(self, channel: DealerChannel) -> None:
         """Watch a channel."""
-        self._poller.register(channel.sock, zmq.POLLIN)
-        self.fds = (*self.fds, channel.fd)
+        self.add_descriptor(channel.fd)
 
     def remove(self, channel: DealerChannel) -> None:
         """Stop watching a channel; call before it is closed."""
-        self._poller.unregister(channel.sock)
+        self._epoll.unregister(channel.fd)
         self.fds = tuple(fd for fd in self.fds if fd != channel.fd)
 
     def heard_ring(self) -> None:
@@ -357,11 +363,15 @@ class WorkerPoller:
 
     def add_descriptor(self, fd: int) -> None:
         """Let the wait end when a descriptor can be read, too."""
-        self._poller.register(fd, zmq.POLLIN)
+        self._epoll.register(fd, select.EPOLLIN)
         self.fds = (*self.fds, fd)
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something can be received or somebody rang the eventfd."""
-        for ready, _ in self._poller.poll(timeout_ms):
+        for ready, _ in self._epoll.poll(timeout_ms / 1000):
             if ready == self._wake_fd:
                 self.heard_ring()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._epoll.close()
