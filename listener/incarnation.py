@@ -33,6 +33,7 @@ class Incarnation:
         "is_retrying",
         "is_stop_sent",
         "is_suspended",
+        "left_alone_at",
         "lost_at",
         "out",
         "out_bytes",
@@ -94,7 +95,14 @@ class Incarnation:
         self.is_faulty = False
         self.has_left = False
         self.lost_at = 0.0
+        self.left_alone_at = 0.0  # since when it is to go and has nothing that anybody waits for
         self.remind_at = 0.0  # when to tell the manager again of a request past its limit
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it has requests, all past their limits: nobody waits for what they answer."""
+        requests = self.outstanding.values()
+        return bool(requests) and all(r.is_overdue and r.connection is None for r in requests)
 
     def close(self) -> None:
         """Give the descriptors back."""

@@ -24,6 +24,7 @@ from was.ipc.listener_control import (
     WorkerDeathSettled,
     WorkerDrained,
     WorkerFaulty,
+    WorkerLeftAlone,
     WorkerOverdue,
 )
 from was.log import log
@@ -161,6 +162,11 @@ class ManagerLink:
                 is_responding,
             )
         )
+
+    def left_alone(self, worker_id: int) -> None:
+        """It is to finish, and does not end the last it has: requests past their limits."""
+        if worker_id >= 0:
+            self.tell(WorkerLeftAlone(worker_id))
 
     def settled(self, worker_id: int, requests: list[InFlight], finished: int) -> None:
         """A death is settled."""

@@ -133,13 +133,18 @@ class ListenerService:
     def _finish(self) -> None:
         if self._stopped.done():
             return
+        left_alone = self._left_alone()
         for pool in list(self.pools.values()):
             pool.close()
         self.programs.close()
         if self.records.access is not None:
             self.records.access.close()
-        self.manager.tell(ListenerDrained())
+        self.manager.tell(ListenerDrained(left_alone))
         self.end()
+
+    def _left_alone(self) -> tuple[int, ...]:
+        workers = [worker for pool in self.pools.values() for worker in pool.workers.values()]
+        return tuple(worker.worker_id for worker in workers if worker.is_left_alone)
 
     @property
     def has_ended(self) -> bool:
@@ -426,5 +431,5 @@ class ListenerService:
             if not self._is_rest_told and all(c.is_upgraded for c in self.connections):
                 # They do not end by themselves: it is time for their workers to close them.
                 self._is_rest_told = True
-                self.manager.tell(ListenerDrained())
+                self.manager.tell(ListenerDrained(self._left_alone()))
         self.loop.call_later(TICK_S, self._tick)

@@ -13,6 +13,8 @@ nobody is answered then, but the worker is told, or one hung thread after the ot
 
 A worker that has not ended a request OVERDUE_S after its limit passed was not able to interrupt it,
 nor perhaps to ask for its own replacement: the manager is told, and reminded as long as that lasts.
+One that was told to finish and has nothing but such requests ends them itself within a moment. If
+it cannot, the manager is told of that too: there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ __all__ = ["TimeLimits"]
 SLOW_S = 0.2
 OVERDUE_S = 2.0
 REMIND_S = 30.0
+# Longer than a worker takes that can (was.worker.overdue.LEAVE_S, and a turn of its host's).
+LEFT_ALONE_S = 4.0
 # A worker's connection ends with its process. If it has ended and this much later the pidfd has not
 # fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).
 CONNECTION_LOST_S = 1.0
@@ -59,6 +63,8 @@ class TimeLimits:
             slow = [r for r in worker.outstanding.values() if now - r.quiet_since > SLOW_S]
             if slow and not worker.is_dead:
                 self._look_at(worker, slow, now)
+                if worker.is_stop_sent:
+                    self._look_whether_alone(worker, now)
 
     def _look_at(self, worker: Incarnation, slow: list[ClientRequest], now: float) -> None:
         settings = self._pool.settings
@@ -78,6 +84,15 @@ class TimeLimits:
             limit_s = silence_s if request.has_answer_begun else first_byte_s
             if 0 < limit_s < quiet_s:
                 self._end(request, now)
+
+    def _look_whether_alone(self, worker: Incarnation, now: float) -> None:
+        if not worker.is_left_alone:
+            worker.left_alone_at = 0.0
+        elif not worker.left_alone_at:
+            worker.left_alone_at = now
+        elif now - worker.left_alone_at > LEFT_ALONE_S:
+            worker.left_alone_at = now
+            self._pool.service.manager.left_alone(worker.worker_id)
 
     def _end(self, request: ClientRequest, now: float) -> None:
         request.is_overdue = True

@@ -80,6 +80,7 @@ EVENTS: dict[str, str] = {
     "request_overdue": "warning",
     "request_excessive": "warning",
     "request_interrupted": "warning",
+    "request_left": "warning",
     "request_poisoned": "error",
     "request_trace": "info",
     "request_quarantined": "error",

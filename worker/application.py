@@ -66,13 +66,16 @@ class HttpApplication:
         self.report_unhealthy: Callable[[str], None] = lambda _reason: None
         # The one that a site's URL path belongs to; None: another pool's.
         self.locate: Callable[[int, str], HttpApplication | None] = lambda _site, _path: self
-        # requests/@timeLimit: the listener answers 504 where no response has begun; 0 = never.
-        self.time_limit_s = 0.0
         self.requests = PoolRequests()  # the pool's
         self.has_foreign_modules = False  # whether the worker has modules that are not ours
         self.is_multiprocess = False
         self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)
+
+    @property
+    def time_limit_s(self) -> float:
+        """requests/@timeLimit: the listener answers 504 where no response has begun; 0 = never."""
+        return self.requests.time_limit_s
 
     # ── warm-up (IHttpApplication2) ─────────────────────────────────────────────────────────────
 

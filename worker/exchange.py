@@ -75,6 +75,7 @@ class Exchange(msgspec.Struct, eq=False):
     never_waits: bool = False  # an event loop writes: it looks at `is_writable` before it does
     is_overdue: bool = False  # it has passed its time limit, and was answered
     trailers: bytes = b""  # encoded fields that follow a chunked body
+    _is_left: bool = False  # its END is not its thread's, which does not come back
 
     # ── request body ────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +278,8 @@ class Exchange(msgspec.Struct, eq=False):
         request = self.request
         if len(body) <= CHUNK_BYTES and file is None:
             if self._is_ended:
-                raise RuntimeError("a second END of one request")
+                self._second_end()
+                return
             self._is_ended = True
             faults.reach("worker.answering")
             self.channel.outbox.append(
@@ -365,10 +367,25 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _end(self, item: Response | ResponseChunk | AbortResponse) -> None:
         if self._is_ended:
-            raise RuntimeError("a second END of one request")
+            self._second_end()
+            return
         self._is_ended = True
         self.channel.outbox.append(item)
         self._client.ended(self.request.id)
+
+    def _second_end(self) -> None:
+        if not self._is_left:
+            raise RuntimeError("a second END of one request")
+
+    def leave(self) -> None:
+        """From the host, for a request past its limit: END, whatever its thread does from here."""
+        if not self._is_ended:
+            # In this order: its thread may come back between any two of these lines.
+            self._is_left = self._is_ended = True
+            self.channel.outbox.append(
+                AbortResponse(self.request.id, self.request.attempt, "", 0, False)
+            )
+            self._client.ended(self.request.id)
 
     @property
     def proof(self) -> int:
@@ -392,7 +409,8 @@ class Exchange(msgspec.Struct, eq=False):
         | MessagesTaken
         | HandOver,
     ) -> None:
-        outside(self.proof, self._client.post, self.channel, item)
+        if not self._is_left:
+            outside(self.proof, self._client.post, self.channel, item)
 
     @property
     def is_readable(self) -> bool:

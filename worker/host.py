@@ -206,6 +206,8 @@ class WorkerHost:
             while self._events:
                 self._events.popleft()()
             if self._state is State.DRAINING:
+                assert self._client is not None
+                self._overdue.leave(self._client.exchanges)
                 # Also when a request came between the last END and the notice of it.
                 self._drained()
             elif self._state is State.RUNNING:

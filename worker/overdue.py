@@ -31,6 +31,8 @@ CANCEL_S = 0.5
 STACKS_EVERY_S = 1.0
 # The manager wants a replacement at the first: more pictures come only when there is no manager.
 MOST_STACKS = 10
+# How long they may take to come to their ends when nothing else keeps the worker from leaving.
+LEAVE_S = 1.0
 
 
 class OverdueRequests:
@@ -44,6 +46,7 @@ class OverdueRequests:
         self._stacks_at = 0.0
         self._stacks_left = MOST_STACKS
         self._has_told = False
+        self._leave_at = 0.0
 
     def add(self, exchange: Exchange) -> None:
         """A request has passed its limit; it may have ended since."""
@@ -60,6 +63,7 @@ class OverdueRequests:
         self._hangs(exchange)
 
     def _hangs(self, exchange: Exchange) -> None:
+        exchange.is_overdue = True
         request = exchange.request
         log("request_overdue", request=request_id_text(request.id), url=request.target[:256])
         now = time.monotonic()
@@ -77,6 +81,23 @@ class OverdueRequests:
         """The request's listener is dead: unless it ends within its limit it is overdue."""
         if limit_s > 0:
             self._left_alone.append((time.monotonic() + limit_s, exchange))
+
+    def leave(self, running: list[Exchange]) -> None:
+        """The worker is to end: what is past its limit holds it up no longer than a moment.
+
+        Nothing is given up while any other request runs. Nobody waits for an answer of these, and
+        they were interrupted where that can be done.
+        """
+        if not running or not all(exchange.is_overdue for exchange in running):
+            self._leave_at = 0.0
+            return
+        now = time.monotonic()
+        if not self._leave_at:
+            self._leave_at = now + LEAVE_S
+        elif now >= self._leave_at:
+            for exchange in running:
+                log("request_left", request=request_id_text(exchange.request.id))
+                exchange.leave()
 
     def look(self) -> float | None:
         """Interrupt those that are inside their application now; when to look again."""

@@ -89,7 +89,6 @@ class WorkerServer:
         # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
         self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
         self.reload_on_change = False
-        self.time_limit_s = 0.0
         self._requests = PoolRequests()
         self.managerless_limit_s = 0.0
         self._config_file = config_file
@@ -173,6 +172,11 @@ class WorkerServer:
             self._events.raise_event(GL.APPLICATION_PRELOAD, provider)
             preload.close()
 
+    @property
+    def time_limit_s(self) -> float:
+        """requests/@timeLimit of the pool; 0 = none."""
+        return self._requests.time_limit_s
+
     def _load(self) -> LoadedServer:
         with suppress(OSError):
             self._read_of = os.stat(self._config_file).st_mtime_ns
@@ -180,7 +184,6 @@ class WorkerServer:
 
     def _build(self, loaded: LoadedServer) -> None:
         pool = loaded.config.app_pools.get(self.pool)
-        self.time_limit_s = pool.requests.time_limit_s if pool is not None else 0.0
         self._requests = pool.requests if pool is not None else PoolRequests()
         self.limits.time_limit_s = self.time_limit_s / self._time_scale
         if pool is not None:
@@ -200,7 +203,6 @@ class WorkerServer:
         application.is_multithread = self.threads > 2
         application.server = self.http
         application.has_foreign_modules = self._has_foreign_modules
-        application.time_limit_s = self.time_limit_s
         application.requests = self._requests
 
     def _resolve(self, application: HttpApplication) -> None:

@@ -17,7 +17,7 @@ LIMIT_S = 1.0
 LATE_S = 1.5
 
 
-def _start(start_server, *, threads: str = "4", **requests: str) -> Running:
+def _start(start_server, *, threads: str = "4", shutdown_s: int = 3, **requests: str) -> Running:
     limits = {"timeLimit": "00:00:01", **requests}
     pool = Pool(
         "Pool",
@@ -25,7 +25,7 @@ def _start(start_server, *, threads: str = "4", **requests: str) -> Running:
         {
             "requests": limits,
             "python": {"threads": threads},
-            "processModel": {"shutdownTimeLimit": "00:00:03"},
+            "processModel": {"shutdownTimeLimit": f"00:00:{shutdown_s:02d}"},
         },
     )
     running = start_server(simple_config("slow:application", pool=pool), place("slow.py"))
@@ -86,24 +86,51 @@ def test_a_request_that_loops_is_interrupted_and_its_worker_replaced(start_serve
 
 
 @pytest.mark.parametrize("path", ["/sleep?s=60", "/stubborn?s=60", "/held?s=60"])
-def test_what_cannot_be_interrupted_is_killed_after_its_successor_is_ready(start_server, path):
-    """A call into C, one that swallows the interruption, one that holds the interpreter's lock."""
-    running = _start(start_server)
+def test_what_cannot_be_interrupted_is_left_after_its_successor_is_ready(start_server, path):
+    """A call into C, one that swallows the interruption: their worker leaves without them, long
+    before shutdownTimeLimit. One that holds the interpreter's lock: its worker is killed for it."""
+    running = _start(start_server, shutdown_s=50)
     before = running.workers(count=1)[0]
     _time_out(running, path)
     wait_for("another worker", lambda: running.workers() not in ([], [before]), limit_s=15)
     assert get(running.port(), "/").status == 200
     wait_for("the end of the old worker", lambda: _is_gone(before), limit_s=15)
     assert get(running.port(), "/").status == 200
-    assert len(_events(running, "worker_killed")) == 1
+    is_killed = path == "/held?s=60"
+    assert len(_events(running, "worker_killed")) == is_killed
     function = {"/sleep": "application", "/stubborn": "loop", "/held": "held"}[path.split("?")[0]]
     event = wait_event(running, 2299)
     assert any(f"in {function}" in line for line in dossier_of(event)["stacks"])
-    killed = wait_event(running, 5013)
-    assert killed["pid"] == event["pid"] == before
-    assert killed["requests"][0]["url"] == path
+    assert event["pid"] == before
+    if is_killed:
+        killed = wait_event(running, 5013)
+        assert killed["pid"] == before
+        assert killed["requests"][0]["url"] == path
     assert events(running, 5009) == []
     assert [e["app_pool"] for e in events(running, 5002)] == []
+
+
+def test_a_stop_does_not_wait_for_a_request_that_was_answered_504(start_server):
+    """Nobody waits for it any more: the server ends long before shutdownTimeLimit."""
+    running = _start(start_server, shutdown_s=50)
+    _time_out(running, "/sleep?s=60")
+    running.server.send(signal.SIGTERM)
+    assert running.server.wait_exit(limit_s=20) == 0
+    assert " request_left " in _output(running)
+    assert _events(running, "worker_killed") == []
+
+
+def test_a_stop_waits_for_a_request_with_a_client_beside_one_that_hangs(start_server):
+    """What is past its limit is given up only when nothing else is left in the worker."""
+    running = _start(start_server, shutdown_s=50)
+    with Wire(running.port()) as wire:
+        wire.send_request("/silent?s=4")  # a response that has begun has no limit
+        wire.read_until(b"first\n")
+        _time_out(running, "/sleep?s=60")
+        running.server.send(signal.SIGTERM)
+        rest = wire.read_until(b"0\r\n\r\n")
+        assert b"second\n" in rest
+    assert running.server.wait_exit(limit_s=10) == 0
 
 
 def test_a_stubborn_request_is_interrupted_once(start_server):

@@ -405,6 +405,14 @@ class ListenerDrained(Control, frozen=True):
     Said before that where what is left has left HTTP (101): its workers have to end it.
     """
 
+    left_alone: tuple[int, ...] = ()  # workers that have only requests past their limits
+
+
+class WorkerLeftAlone(Control, frozen=True):
+    """A worker that is to finish has only requests past their limits, and does not end them."""
+
+    worker_id: int
+
 
 ListenerToManager: TypeAlias = (
     ListenerHello
@@ -422,6 +430,7 @@ ListenerToManager: TypeAlias = (
     | WorkerDeathSettled
     | ListenerReport
     | ListenerDrained
+    | WorkerLeftAlone
 )
 ManagerToListener: TypeAlias = (
     ListenerWelcome

@@ -109,6 +109,18 @@ class Endings:
         )
         self._manager.check_ready()
 
+    def worker_left_alone(self, worker_id: int) -> None:
+        """One that is to end has only requests past their limits, and cannot end them itself."""
+        pool = self._manager.pool_of(worker_id)
+        worker = None if pool is None else pool.workers.get(worker_id)
+        # A listener that is being replaced may have others in it, of which this one knows nothing.
+        if pool is None or worker is None or self._manager.listener.retiring is not None:
+            return
+        if worker.state is WorkerState.STOPPING:
+            detail = "it had only requests past their time limits, and could not end them"
+            actions = pool.worker_failed(worker_id, self._manager.now(), 5013, detail=detail)
+            self._manager.performer.perform(pool, actions)
+
     def _listener_ended(self, pidfd: int, now: float) -> None:
         retiring = self._manager.listener.retiring
         if retiring is not None and pidfd == retiring.pidfd:

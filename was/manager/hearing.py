@@ -101,8 +101,10 @@ class Hearing:
                 self._settled(worker_id, requests, now)
             case lc.ListenerReport():
                 self._manager.queries.answered(message)
-            case lc.ListenerDrained():
-                self._manager.shutdown.listener_drained(now)
+            case lc.WorkerLeftAlone(worker_id):
+                self._manager.endings.worker_left_alone(worker_id)
+            case lc.ListenerDrained(left_alone):
+                self._manager.shutdown.listener_drained(now, frozenset(left_alone))
             case _:
                 self._manager.listener.kill()
 

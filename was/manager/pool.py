@@ -64,6 +64,9 @@ _REFUSALS: dict[PoolState, Refusal] = {
 
 _PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.SUSPENDED})
 
+# So long a worker has at the server's end whose requests have all passed their limits.
+LEFT_ALONE_S = 10.0
+
 # Who goes last when there are too many.
 _KEPT = {WorkerState.RUNNING: 0, WorkerState.SUSPENDED: 1, WorkerState.STARTING: 2}
 
@@ -201,8 +204,13 @@ class ApplicationPool:
                 actions.append(Kill(worker.id))
         return actions
 
-    def shut_down(self, now: float, *, drain: bool) -> list[Action]:
-        """The server ends: workers are told directly, the queue is gone."""
+    def shut_down(
+        self, now: float, left_alone: frozenset[int] = frozenset(), *, drain: bool
+    ) -> list[Action]:
+        """The server ends: workers are told directly, the queue is gone.
+
+        Those `left_alone` have only requests past their limits, which nobody waits for.
+        """
         self._is_ending = True
         self.resume_at = self.trial_until = None
         self.state = PoolState.STOPPING if self.workers else PoolState.STOPPED
@@ -215,6 +223,8 @@ class ApplicationPool:
                     actions.append(Thaw(worker.id))
                 worker.state = after(worker.state, WorkerEvent.STOP)
                 worker.deadline = now + limit_s
+            if worker.id in left_alone and worker.deadline is not None:
+                worker.deadline = min(worker.deadline, now + LEFT_ALONE_S)
             if worker.state is WorkerState.STOPPING:
                 is_there = worker.is_loaded and worker.is_attached
                 actions.append(Stop(worker.id, drain) if is_there else Kill(worker.id))

@@ -41,6 +41,7 @@ class Shutdown:
         self._step = _Step.NOT_BEGUN
         self._was_asked = False  # the listener, to finish
         self._is_drained = False
+        self._left_alone: frozenset[int] = frozenset()
         self.deadline: float | None = None
 
     @property
@@ -89,9 +90,13 @@ class Shutdown:
         if not self._manager.failed_start:  # else nobody asked for it, and it is tried again
             self._manager.supervisor.dismiss()
 
-    def listener_drained(self, now: float) -> None:
-        """The listener has nothing left, or has gone; workers stop when the one before has, too."""
+    def listener_drained(self, now: float, left_alone: frozenset[int] = frozenset()) -> None:
+        """The listener has nothing left, or has gone; workers stop when the one before has, too.
+
+        `left_alone`: workers that have nothing but requests past their limits.
+        """
         self._is_drained = True
+        self._left_alone |= left_alone
         if self._step is _Step.LISTENER and self._manager.listener.retiring is None:
             self._stop_workers(now)
 
@@ -126,7 +131,7 @@ class Shutdown:
         # The pools keep each worker's own limit; this one is for a pool that miscounts.
         self.deadline = now + self._limit_s() + KILL_LIMIT_S
         for pool in manager.pools.values():
-            manager.performer.perform(pool, pool.shut_down(now, drain=False))
+            manager.performer.perform(pool, pool.shut_down(now, self._left_alone, drain=False))
         if self._has_no_worker():
             self._rest(now)
 

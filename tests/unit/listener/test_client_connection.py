@@ -163,6 +163,34 @@ def test_504_frees_the_client_at_once_and_the_slot_at_the_end(make_rig):
     assert client.statuses() == [504, 200]
 
 
+def test_a_worker_that_cannot_end_what_nobody_waits_for_is_told_of(make_rig):
+    """It is to finish, its one request was answered 504 and does not end: there is nothing to wait
+    for. While another one has a client there is."""
+    rig = make_rig(time_limit_s=10)
+    worker, client, other = rig.worker(), rig.client(), rig.client()
+    client.get()
+    worker.start(worker.requests()[0])
+    rig.pass_time(5)
+    other.get()
+    hung, slow = worker.requests()
+    worker.start(slow)
+    rig.pass_time(6)
+    assert client.statuses() == [504]
+    rig.pool.drain(1, graceful=True)
+    worker.tell(m.Response(slow.id, 1, 200, "OK", b"", -1, b"begun", True))
+    rig.pass_time(20)
+    assert not worker.incarnation.is_left_alone
+    assert lc.WorkerLeftAlone(1) not in rig.notices
+    worker.tell(m.ResponseChunk(slow.id, 1, b"", False))
+    assert worker.incarnation.is_left_alone
+    rig.pass_time(4)
+    assert lc.WorkerLeftAlone(1) not in rig.notices
+    rig.pass_time(3)
+    assert lc.WorkerLeftAlone(1) in rig.notices
+    worker.tell(m.AbortResponse(hung.id, 1, "", 0, False))
+    assert not worker.is_faulty
+
+
 def test_the_time_a_request_ran_is_not_time_it_waited(make_rig):
     """One that its worker's death sends back to the queue has its queueTimeLimit before it."""
     rig = make_rig(queue_time_limit_s=30)

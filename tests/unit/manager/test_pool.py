@@ -288,6 +288,16 @@ def test_who_still_loads_when_the_server_ends_is_killed():
     assert of(Kill, running_pool().shut_down(1.0, drain=True)) == []
 
 
+def test_a_worker_whose_requests_were_all_answered_is_not_waited_for():
+    """At the server's end it has ten seconds instead of shutdownTimeLimit."""
+    pool = running_pool()
+    pool.shut_down(100.0, frozenset({1}), drain=False)
+    assert of(Kill, pool.tick(109.0)) == []
+    actions = pool.tick(110.0)
+    assert events(actions) == [5013]
+    assert of(Kill, actions) == [Kill(1)]
+
+
 def test_a_missed_ping_replaces_and_kills():
     """Silence for pingResponseTime after a ping is a failure; an answer is not."""
     pool = running_pool()
