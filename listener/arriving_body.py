@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 from was.errors import RemoteProtocolError
 from was.ipc.messages import CHUNK_BYTES
 from was.listener.client_socket import READ_AHEAD
+from was.listener.endings import abort
+from was.listener.own_answers import answer, fail
+from was.listener.phases import BODY, BUSY
 from was.listener.request import Progress
 from was.listener.spool import Spool
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ArrivingBody"]
 
 READING = Progress.READING
+RESPONDING = Progress.RESPONDING
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -66,7 +70,7 @@ class ArrivingBody:
         if data:
             self.feed(data)
         else:
-            connection.await_body()
+            self.await_more()
 
     def feed(self, data: bytes) -> None:
         """More bytes of the client's."""
@@ -74,21 +78,21 @@ class ArrivingBody:
         try:
             pieces, is_complete, rest = self._engine.feed(data)
         except RemoteProtocolError as error:
-            connection.refuse_body(request, error)
+            self._refuse(error)
             return
         request.received_bytes += len(data) - len(rest)
         try:
             for piece in pieces:
                 self._keep(piece)
         except OSError as error:
-            connection.spool_failed(request, error, rest if is_complete else None)
+            self._spool_failed(error, rest if is_complete else None)
             return
         if is_complete:
             self._make_room()
-            connection.body_ended(rest)
+            self._ended(rest)
             self._complete()
             return
-        connection.await_body()
+        self.await_more()
         if request.progress is not READING:
             request.pool.bodies.arrived(request)
             self._bound_stream()
@@ -132,6 +136,36 @@ class ArrivingBody:
         else:
             request.pool.bodies.arrived(request)
 
+    def _ended(self, rest: bytes) -> None:
+        """It is whole; `rest` belongs to the next request."""
+        self._await_nothing()
+        self._connection.phase = BUSY
+        if rest:
+            self._connection.read_ahead(rest)
+
+    def _spool_failed(self, error: OSError, rest: bytes | None) -> None:
+        """It could not be kept; `rest` is what follows it, None while it still comes."""
+        connection, request = self._connection, self._request
+        connection.service.records.spool_failed(error)
+        if rest is not None:
+            request.is_body_complete = True
+            connection.phase = BUSY
+            connection.buffer = rest
+        fail(connection, request, 503, "N/A")
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """It is not HTTP."""
+        connection, request = self._connection, self._request
+        connection.service.records.error(
+            connection.peer, request.head, error.status, request.site_id, error.reason, request
+        )
+        if request.progress is RESPONDING:
+            abort(connection, "the body is not HTTP")
+            return
+        request.pool.abandon(request)
+        connection.request = None
+        answer(connection, error.status, error.page or error.reason, close=True)
+
     def _take(self) -> list[bytes]:
         """What is in memory, and is counted there no more."""
         parts, self._parts = self._parts, []
@@ -156,12 +190,12 @@ class ArrivingBody:
         if request.pool.bodies.unread(request) > max(settings.body_spool, READ_AHEAD) and (
             settings.streaming or spool.size >= settings.max_spool
         ):
-            self._connection.hold_body_up()
+            self._hold_up()
 
     def _wait_for_room(self, account: SpoolAccount) -> None:
         """While the pool's spools are full most clients wait with the rest of their bodies."""
         if not account.may_arrive(self):
-            self._connection.hold_body_up()
+            self._hold_up()
             self._waits_for = account
         elif account.is_full():
             self._waits_for = account  # it is among the first: others wait for its end
@@ -178,4 +212,32 @@ class ArrivingBody:
 
     def may_run(self) -> None:
         """There may be room for more of the body."""
-        self._connection.let_body_on()
+        self.let_on()
+
+    def await_more(self) -> None:
+        """More of it is to come soon."""
+        connection = self._connection
+        site, service = connection.site, connection.service
+        limit_s = service.entity_body_s if site is None else site.connection_timeout_s
+        connection.deadline = service.time() + limit_s
+        connection.deadline_reason = "Timer_EntityBody"
+
+    def _await_nothing(self) -> None:
+        """Nothing is awaited from the client; what it is being sent it must still take."""
+        connection = self._connection
+        if connection.stream is None:
+            connection.deadline = 0.0
+        else:
+            connection.stream.watch_pace()
+
+    def _hold_up(self) -> None:
+        """The client waits with the rest: it is not it who is slow."""
+        self._connection.pause_reading()
+        self._await_nothing()
+
+    def let_on(self) -> None:
+        """Whoever held the body up has room for more."""
+        connection = self._connection
+        if connection.phase == BODY and connection.is_reading_paused:
+            connection.resume_reading()
+            self.await_more()

@@ -20,9 +20,11 @@ from was.ipc.channel import BATCH_BYTES, RouterChannel
 from was.ipc.listener_control import PoolQueue
 from was.ipc.messages import CHUNK_BYTES, CancelRequest, ResponseWindow, StopListening
 from was.listener.descriptors import DescriptorDoor
+from was.listener.endings import cut
 from was.listener.incarnation import Incarnation
 from was.listener.ledger import Standing
 from was.listener.outbox import WorkerOutbox
+from was.listener.own_answers import fail
 from was.listener.pulled_bodies import PulledBodies
 from was.listener.quarantine import Quarantine
 from was.listener.queue import RequestQueue
@@ -126,7 +128,7 @@ class PoolBroker:
         for worker in self.workers.values():
             for request in list(worker.outstanding.values()):
                 if request.connection is not None and request.progress is RESPONDING:
-                    request.connection.cut("its pool is gone")
+                    cut(request.connection, "its pool is gone")
                 else:
                     self.fail(request, 503, "Disabled")
             worker.outstanding.clear()
@@ -236,8 +238,8 @@ class PoolBroker:
             request.pull_granted = 0
             request.pull_offset = 0
         worker.outstanding[request.id] = request
-        if connection.held is not None:
-            for item in connection.resumption():
+        if connection.beyond is not None:
+            for item in connection.beyond.resumption():
                 self.outbox.post(worker, item, len(item.state) + 320)
         out = worker.out
         if not out:
@@ -377,7 +379,7 @@ class PoolBroker:
     def fail(self, request: ClientRequest, status: int, reason: str) -> None:
         """Answer for the worker, if anybody waits."""
         if request.connection is not None:
-            request.connection.fail(request, status, reason)
+            fail(request.connection, request, status, reason)
 
     def client_gone(self, request: ClientRequest) -> None:
         """The client left before its answer was complete."""

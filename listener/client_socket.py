@@ -27,31 +27,31 @@ class ClientSocket(asyncio.Protocol):
     """A client's socket, from accept to close."""
 
     __slots__ = (
-        "_buffer",
-        "_discarded",
-        "_is_eof",
-        "_is_reading_paused",
         "_left_bytes",
-        "_service",
         "_wants_empty",
+        "buffer",
         "deadline",
         "deadline_reason",
+        "discarded",
         "id",
+        "is_eof",
         "is_paused",
+        "is_reading_paused",
         "loop",
         "peer",
+        "service",
         "transport",
     )
 
     transport: asyncio.Transport
 
     def __init__(self, service: ListenerService) -> None:
-        self._service = service
+        self.service = service
         self.loop = service.loop
-        self._buffer = b""
-        self._discarded = 0
-        self._is_eof = False
-        self._is_reading_paused = False
+        self.buffer = b""
+        self.discarded = 0
+        self.is_eof = False
+        self.is_reading_paused = False
         self.is_paused = False
         self._wants_empty = False
         self._left_bytes = -1
@@ -70,7 +70,7 @@ class ClientSocket(asyncio.Protocol):
             _plain_ip(local[0]),
             int(local[1]),
         )
-        self.id = self._service.next_connection_id()
+        self.id = self.service.next_connection_id()
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
     def fileno(self) -> int:
@@ -80,21 +80,22 @@ class ClientSocket(asyncio.Protocol):
 
     # ── what comes ──────────────────────────────────────────────────────────────────────────────
 
-    def _read_ahead(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
-        if len(self._buffer) > READ_AHEAD:
+    def read_ahead(self, data: bytes) -> None:
+        """Keep what is not for now; the client waits when it is much."""
+        self.buffer = self.buffer + data if self.buffer else data
+        if len(self.buffer) > READ_AHEAD:
             self.pause_reading()
 
     def pause_reading(self) -> None:
         """Have the client wait."""
-        if not self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = True
+        if not self.is_reading_paused and not self.transport.is_closing():
+            self.is_reading_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Have the client go on."""
-        if self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = False
+        if self.is_reading_paused and not self.transport.is_closing():
+            self.is_reading_paused = False
             self.transport.resume_reading()
 
     # ── what goes ───────────────────────────────────────────────────────────────────────────────
@@ -123,32 +124,32 @@ class ClientSocket(asyncio.Protocol):
     def _half_close(self) -> bool:
         """Close our half after what was written; False where that had to be the whole of it."""
         self._left_bytes = -1
-        self.deadline = self._service.time() + LINGER_S
+        self.deadline = self.service.time() + LINGER_S
         self.deadline_reason = "Linger"
-        if self._is_eof or not self.transport.can_write_eof():
+        if self.is_eof or not self.transport.can_write_eof():
             self.transport.close()
             return False
-        self._discarded = 0
-        self._buffer = b""
+        self.discarded = 0
+        self.buffer = b""
         self.resume_reading()
         self.transport.write_eof()
         return True
 
     def _discard(self, data: bytes) -> None:
         """What comes after our half was closed."""
-        self._discarded += len(data)
-        if self._discarded > LINGER_BYTES:
+        self.discarded += len(data)
+        if self.discarded > LINGER_BYTES:
             self.transport.abort()
 
-    def _linger_on(self) -> None:
+    def linger_on(self) -> None:
         """The time to linger is over; it begins again while a client is still taking the answer."""
         left = self.transport.get_write_buffer_size()
         before = self._left_bytes
-        if left == 0 or (before >= 0 and left > max(0, before - self._service.least_bytes)):
+        if left == 0 or (before >= 0 and left > max(0, before - self.service.least_bytes)):
             self.transport.abort()
             return
         self._left_bytes = left
-        self.deadline = self._service.send_deadline()
+        self.deadline = self.service.send_deadline()
 
 
 def _plain_ip(address: str) -> str:

@@ -45,7 +45,8 @@ def decide_fate(request: ClientRequest, *, has_started: bool) -> Fate:
     if request.connection is None:
         return Fate.NOBODY_WAITS
     if request.progress is Progress.RESPONDING:
-        held = request.connection.held
+        beyond = request.connection.beyond
+        held = beyond.held if beyond is not None else None
         return Fate.CUT if held is None or not held.can_go_on else Fate.RESUMED
     if not has_started:
         # Any method; what a worker pulled of a body it did not begin with is still held.

@@ -58,8 +58,8 @@ class PulledBodies:
             spool.restart()
             request.pull_offset = 0
             request.is_body_lost = True
-        if left <= READ_AHEAD_BYTES:
-            request.connection.let_body_on()
+        if left <= READ_AHEAD_BYTES and request.connection.body is not None:
+            request.connection.body.let_on()
 
     def send_owed(self, worker: Incarnation) -> None:
         """The worker reads again."""

@@ -16,7 +16,10 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+from was.errors import LocalProtocolError
+from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES, Response, ResponseChunk
+from was.listener.endings import abort
+from was.listener.headers import check_block
 from was.listener.spool import Spool
 
 if TYPE_CHECKING:
@@ -56,12 +59,14 @@ class ResponseStream:
     """What is still to be sent of one response.
 
     `length` is the body's promised length, -1 when it is chunked or ends with the connection.
+    `log` is the worker's line for the site's log, once it has ended the response.
     """
 
     def __init__(
         self,
         connection: ClientConnection,
         request: ClientRequest,
+        status: int,
         *,
         length: int,
         is_chunked: bool,
@@ -69,6 +74,10 @@ class ResponseStream:
     ) -> None:
         self._connection = connection
         self._request = request
+        self.status = status
+        self.substatus = 0
+        self.win32 = 0
+        self.log = ""
         self._left = length
         self._has_length = length >= 0
         self._is_chunked = is_chunked
@@ -89,6 +98,25 @@ class ResponseStream:
         self.is_closed = False
 
     # ── from the worker ─────────────────────────────────────────────────────────────────────────
+
+    def take(self, item: Response | ResponseChunk, data: bytes, fd: int) -> None:
+        """`data`, and the region of the file `fd`, that came with `item`; the ill is cut off."""
+        try:
+            self.add(data)
+            if fd >= 0:
+                file, fd = fd, -1
+                self.add_file(file, item.file_offset, item.file_length)
+            if not item.more:
+                self.log = item.log
+                self.substatus = item.substatus
+                self.win32 = item.win32
+                self.finish(_trailers(item))
+        except (ValueError, OSError) as error:
+            if fd >= 0:
+                os.close(fd)
+            abort(self._connection, str(error))
+            return
+        self.advance()
 
     def add(self, data: bytes) -> None:
         """More of the body. Raises ValueError when it exceeds the promised length."""
@@ -208,6 +236,11 @@ class ResponseStream:
         """Somebody left the line: perhaps it is our turn."""
         self._acknowledge()
 
+    def watch_pace(self) -> None:
+        """MinBytesPerSecond bounds a client that does not read: see `keeps_up`."""
+        self._connection.deadline_reason = "Timer_MinBytesPerSecond"
+        self._connection.deadline = self._connection.service.send_deadline()
+
     def keeps_up(self, buffered_bytes: int, least_bytes: int) -> bool:
         """Whether since the last look the client took all it was offered then, or the least.
 
@@ -279,11 +312,11 @@ class ResponseStream:
                 loop.add_writer(self._dup, self._send_file)
             return
         except OSError as error:
-            self._connection.abort(f"sendfile: {error.strerror}")
+            abort(self._connection, f"sendfile: {error.strerror}")
             return
         if sent == 0:
             # Fewer bytes than promised: somebody truncated the file. The client must see it.
-            self._connection.abort("the file became shorter while it was sent")
+            abort(self._connection, "the file became shorter while it was sent")
             return
         self.sent_bytes += sent
         region.offset += sent
@@ -326,3 +359,13 @@ class ResponseStream:
         if self._dup >= 0:
             os.close(self._dup)
             self._dup = -1
+
+
+def _trailers(item: Response | ResponseChunk) -> bytes:
+    if not isinstance(item, ResponseChunk) or not item.trailers:
+        return b""
+    try:
+        check_block(item.trailers)
+    except LocalProtocolError as error:
+        raise ValueError(str(error)) from None
+    return item.trailers

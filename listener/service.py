@@ -49,6 +49,8 @@ from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
 from was.listener.crowd import budget, who_leaves
+from was.listener.deadlines import expire
+from was.listener.endings import abort
 from was.listener.engines import select
 from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
@@ -371,7 +373,7 @@ class ListenerService:
         self._crowded[leaving[0].peer[3]] += len(leaving)
         for guest in leaving:
             self.connections.discard(guest)
-            guest.abort("Connections_Refused")
+            abort(guest, "Connections_Refused")
 
     def send_deadline(self) -> float:
         """When to look (again) whether a client takes its response."""
@@ -415,7 +417,7 @@ class ListenerService:
                 broker.limits.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
-                connection.expire()
+                expire(connection)
             for port, closed in self._crowded.items():
                 log("connections_crowded", port=port, closed=closed)
             self._crowded.clear()

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.listener.endings import cut
 from was.listener.fate import has_started
+from was.listener.own_answers import fail
 
 if TYPE_CHECKING:
     from was.ipc.scoreboard import Row
@@ -103,9 +105,9 @@ class TimeLimits:
             return
         self._pool.service.records.count("requests_timed_out")
         if request.has_answer_begun:
-            connection.cut("its worker is silent", "Timer_Response")
+            cut(connection, "its worker is silent", "Timer_Response")
         else:
-            connection.fail(request, 504, "Timer_Response")
+            fail(connection, request, 504, "Timer_Response")
 
     def _remind(self, worker: Incarnation, request: ClientRequest, now: float) -> None:
         if worker.is_faulty or now < worker.remind_at:
@@ -142,4 +144,8 @@ def _waits_for_client(request: ClientRequest, rows: list[Row]) -> bool:
         return True
     if request.pull_granted > 0 and not request.is_body_complete:
         return True
-    return request.has_answer_begun and connection.holds_worker_back()
+    return (
+        request.has_answer_begun
+        and connection.stream is not None
+        and connection.stream.holds_worker_back
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from was.ipc.listener_control import InFlight
 from was.ipc.scoreboard import Row, describe_row
+from was.listener.endings import cut
 from was.listener.fate import Fate, decide_fate, has_started, take_blame
 from was.listener.held_socket import LASTING_S
 from was.listener.request import Progress
@@ -126,7 +127,7 @@ class WorkerDeaths:
                 self._pool.queue_again(request)
             case Fate.CUT:
                 assert connection is not None
-                connection.cut("its worker died")
+                cut(connection, "its worker died")
             case Fate.BAD_GATEWAY:
                 self._pool.service.records.count("requests_failed")
                 request.worker = None
@@ -140,12 +141,14 @@ class WorkerDeaths:
         """A WebSocket that outlives its worker waits for the next one, but not for ever."""
         connection = request.connection
         assert connection is not None
-        assert connection.held is not None
+        beyond = connection.beyond
+        assert beyond is not None
+        assert beyond.held is not None
         service = self._pool.service
         row = rows[request.slot] if 0 <= request.slot < len(rows) else None
         taken = row.taken if row is not None and row.id == request.id else -1
-        if connection.held.survives(taken, service.time(), service.scaled(LASTING_S)):
-            connection.detach(is_interrupted=True)
+        if beyond.held.survives(taken, service.time(), service.scaled(LASTING_S)):
+            beyond.detach(is_interrupted=True)
         else:
             service.records.count("requests_failed")
             request.worker = None

@@ -37,7 +37,9 @@ from was.ipc.messages import (
 )
 from was.listener.fate import has_started
 from was.listener.incarnation import Incarnation
+from was.listener.own_answers import fail
 from was.listener.request import ClientRequest, Progress
+from was.listener.responding import give_hints, give_up, respond, respond_further
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -121,7 +123,7 @@ class WorkerMessages:
             case AbortResponse():
                 request = self._ended(worker, item.id, item.attempt)
                 if request.connection is not None:
-                    request.connection.on_abort(request, item)
+                    give_up(request.connection, request, item)
                 else:
                     self._late_log(request, item.log, 500)
             case GivenBack():
@@ -131,7 +133,7 @@ class WorkerMessages:
             case EarlyHints():
                 request = self._owned(worker, item.id, item.attempt)
                 if request.connection is not None:
-                    request.connection.on_hints(request, item)
+                    give_hints(request.connection, request, item)
             case WatchConnection():
                 self._on_watch(worker, item)
             case Hello():
@@ -143,11 +145,11 @@ class WorkerMessages:
             case MessagesTaken():
                 request = self._owned(worker, item.id, item.attempt)
                 if request.connection is not None:
-                    request.connection.messages_taken(item.count)
+                    request.connection.leave_http().messages_taken(item.count)
             case HandOver():
                 request = self._owned(worker, item.id, item.attempt)
                 if request.connection is not None:
-                    request.connection.hand_over(item)
+                    request.connection.leave_http().hand_over(item)
 
     def _owned(self, worker: Incarnation, request_id: int, attempt: int) -> ClientRequest:
         request = worker.outstanding.get(request_id)
@@ -212,13 +214,13 @@ class WorkerMessages:
         self, connection: ClientConnection, request: ClientRequest, item: Response, fd: int
     ) -> None:
         try:
-            connection.on_response(request, item, fd)
+            respond(connection, request, item, fd)
         except LocalProtocolError:
             if fd >= 0:
                 os.close(fd)
             # What it wanted to say cannot be said; whoever waits gets a 502 instead.
             if request.connection is not None:
-                connection.fail(request, 502, "Connection_Abandoned_By_AppPool")
+                fail(connection, request, 502, "Connection_Abandoned_By_AppPool")
             raise
 
     def _on_chunk(self, worker: Incarnation, item: ResponseChunk) -> None:
@@ -226,8 +228,10 @@ class WorkerMessages:
         connection = request.connection
         if connection is not None and request.progress is not RESPONDING:
             raise IllFormedMessageError("a chunk before its response")
-        if connection is not None and connection.exceeds_window(len(item.data)):
-            raise IllFormedMessageError("more of a response than the window allows")
+        if connection is not None:
+            stream = connection.stream
+            if stream is not None and stream.exceeds_window(len(item.data)):
+                raise IllFormedMessageError("more of a response than the window allows")
         fd = self._take_file(worker, item) if item.file_token else -1
         if not item.more:
             self._end(worker, request)
@@ -235,7 +239,7 @@ class WorkerMessages:
             self._drop_late(request, item, fd)
             return
         request.quiet_since = self._pool.service.time()
-        connection.on_chunk(request, item, fd)
+        respond_further(connection, request, item, fd)
 
     def _on_watch(self, worker: Incarnation, item: WatchConnection) -> None:
         """The end of a request's connection is to be told; a request that is over has none."""
@@ -256,7 +260,7 @@ class WorkerMessages:
         if len(item.state) > HELD_STATE_BYTES or len(item.extensions) > 256 or worker.worker_id < 0:
             raise IllFormedMessageError(f"{len(item.state)} bytes of a WebSocket's state")
         if request.connection is not None:
-            request.connection.hold(request, item)
+            request.connection.leave_http().hold(request, item)
 
     def _on_parked(self, worker: Incarnation, item: Parked) -> None:
         """Credit for as many others, while there are rows; it ends with the parked request."""
@@ -349,7 +353,8 @@ class WorkerMessages:
             raise IllFormedMessageError(f"a pull of {item.count} bytes")
         if request.connection is None:
             return  # the client went while the worker asked: it is told already
-        if request.connection.upgraded_pulled(item.count):
+        if request.connection.is_upgraded:
+            request.connection.leave_http().pulled(item.count)
             return
         if request.spool is None:
             raise IllFormedMessageError("a pull without a body to pull")

@@ -11,6 +11,7 @@ from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
 from was.listener.connection import ClientConnection
+from was.listener.deadlines import expire
 from was.listener.incarnation import Incarnation
 from was.listener.service import ListenerService
 
@@ -252,7 +253,7 @@ class Rig:
             self.pool.limits.expire(self.now)
             for connection in list(self.service.connections):
                 if 0.0 < connection.deadline < self.now:
-                    connection.expire()
+                    expire(connection)
             self.turn()
 
     def close(self):

@@ -228,7 +228,7 @@ def test_a_client_that_takes_nothing_is_cut(make_rig, before, ended):
     client.get()
     (request,) = worker.requests()
     worker.tell(m.Response(request.id, 1, 200, "OK", b"", -1, b"first", True))
-    client.connection._stream.sent_bytes += before
+    client.connection.stream.sent_bytes += before
     client.transport.buffered = 80_000
     client.connection.pause_writing()
     worker.tell(m.ResponseChunk(request.id, 1, b"x" * 1000, not ended))

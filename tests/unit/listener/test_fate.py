@@ -11,7 +11,7 @@ from was.listener.request import ClientRequest, Progress
 def request(method="GET", *, progress=Progress.SENT, replay="safe", attempt=1, blamed=0):
     pool = SimpleNamespace(settings=SimpleNamespace(replay=replay, max_replays=1, poison_crashes=2))
     head = SimpleNamespace(method=method, size=50)
-    made = ClientRequest(1, SimpleNamespace(held=None), head, pool, 1, "/", 0.0, 0.0, 50)
+    made = ClientRequest(1, SimpleNamespace(beyond=None), head, pool, 1, "/", 0.0, 0.0, 50)
     made.progress = progress
     made.attempt = attempt
     made.blamed = blamed
@@ -53,7 +53,7 @@ def test_a_response_partly_sent_is_cut():
 def test_a_websocket_that_is_held_goes_on(can_go_on, fate):
     """Unless half of something was said to its client."""
     open_socket = request(progress=Progress.RESPONDING)
-    open_socket.connection.held = SimpleNamespace(can_go_on=can_go_on)
+    open_socket.connection.beyond = SimpleNamespace(held=SimpleNamespace(can_go_on=can_go_on))
     assert decide_fate(open_socket, has_started=True) is fate
 
 

@@ -305,7 +305,7 @@ def test_a_flood_of_pings(rig):
     client.connection.pause_writing()
     for number in range(1000):
         client.send(frame(b"%0100d" % number, 9))
-    stream = client.connection._stream
+    stream = client.connection.stream
     assert sum(map(len, stream._segments)) < 20_000
     client.connection.resume_writing()
     client.connection.resume_writing()

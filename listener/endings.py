@@ -1,0 +1,73 @@
+"""How what is under way with a client ends before its time: it leaves, or is cut off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.listener.phases import BUSY, CLOSED
+from was.listener.request import Progress
+
+if TYPE_CHECKING:
+    from was.listener.connection import ClientConnection
+    from was.listener.request import ClientRequest
+
+__all__ = ["abort", "client_gone", "cut"]
+
+
+def client_gone(connection: ClientConnection, request: ClientRequest) -> None:
+    """The client left while a request of it was not over."""
+    records, stream = connection.service.records, connection.stream
+    if stream is not None and stream.log:
+        # The worker has ended it already; only the last bytes did not reach the client.
+        records.request(request, stream.log, stream.status, stream.substatus, 64, stream.sent_bytes)
+    elif request.progress <= Progress.QUEUED:
+        records.error(connection.peer, request.head, 0, request.site_id, "Client_Reset", request)
+    request.pool.client_gone(request)
+
+
+def cut(
+    connection: ClientConnection, why: str, reason: str = "Connection_Abandoned_By_AppPool"
+) -> None:
+    """No more of the response will come from the worker.
+
+    When the client is given all that was promised all the same (nothing but the worker's END is
+    missing), its connection goes on, and with it the requests that wait behind this one.
+    """
+    request, stream = connection.request, connection.stream
+    if request is None or stream is None or connection.phase != BUSY or not stream.is_whole:
+        abort(connection, why, reason)
+        return
+    if not stream.log:
+        connection.service.records.error(
+            connection.peer, request.head, stream.status, request.site_id, reason, request
+        )
+    request.pool.abandon(request)
+    stream.finish()
+    stream.advance()
+
+
+def abort(
+    connection: ClientConnection,
+    why: str,
+    reason: str = "Connection_Abandoned_By_AppPool",
+    *,
+    line: str = "",
+) -> None:
+    """Cut the connection: the client must see that its response is not whole.
+
+    `line` is for the site's log, where the worker has composed one.
+    """
+    request, stream = connection.request, connection.stream
+    records = connection.service.records
+    status = sent_bytes = 0
+    if stream is not None:
+        line, status, sent_bytes = line or stream.log, stream.status, stream.sent_bytes
+    if request is not None:
+        connection.request = None
+        if line or request.progress is Progress.RESPONDING:
+            records.cut(request, line, status, sent_bytes, why, reason)
+        request.pool.abandon(request)
+    connection.drop_stream()
+    connection.phase = CLOSED
+    records.count("connections_cut")
+    connection.transport.abort()
