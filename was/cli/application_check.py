@@ -12,10 +12,16 @@ import inspect
 import io
 import os
 import sys
+import traceback
+from collections.abc import Callable
 
-__all__ = ["complaint_about", "interface_of", "split_spec"]
+__all__ = ["check", "interface_of", "split_spec"]
 
 DEFAULT_CALLABLES = ("application", "app")
+
+
+class _RefusedError(Exception):
+    """You get this when an application cannot be served; the text is the line to print."""
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -24,25 +30,82 @@ def split_spec(spec: str) -> tuple[str, str]:
     return module, name
 
 
-def complaint_about(spec: str, folder: str) -> str:
-    """One line that says why SPEC cannot be served, "" when it can."""
+def check(spec: str, folder: str) -> tuple[str, str]:
+    """The interface and "", or "" and one line that says why SPEC cannot be served."""
     module_name, name = split_spec(spec)
     sys.path.insert(0, folder)
     try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name == module_name.partition(".")[0]:
-            return f"no module {module_name!r} in {folder}"
-        return f"{module_name} cannot be imported: {error}"
+        _insist_on_a_module(module_name)
+        module = _imported(module_name, folder)
+        found = _attribute(module, name.removesuffix("()"), module_name, folder)
+        return interface_of(_application(found, spec, folder)), ""
+    except _RefusedError as refused:
+        return "", str(refused).replace("\n", " ")
+
+
+def _application(found: object, spec: str, folder: str) -> object:
+    if not callable(found):
+        raise _RefusedError(f"{spec} is not callable")
+    if spec.endswith("()"):
+        return _made(found, spec, folder)
+    if not _takes(found, 2) and not _takes(found, 3):
+        raise _RefusedError(
+            f"{spec} takes neither (environ, start_response) nor (scope, receive, send);"
+            f" a factory is given as '{spec}()'"
+        )
+    return found
+
+
+def _insist_on_a_module(name: str) -> None:
+    file = name.removeprefix("./")
+    if file.endswith(".py") or "/" in file:
+        module = file.removesuffix(".py").strip("/").replace("/", ".")
+        raise _RefusedError(f"{name!r} is a file; its module is {module!r}")
+
+
+def _imported(name: str, folder: str) -> object:
+    try:
+        return importlib.import_module(name)
     except BaseException as error:  # noqa: BLE001 the user's code may do anything, exit included
-        return f"{module_name} cannot be imported: {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
+            raise _RefusedError(f"no module {name!r} in {folder}") from None
+        raise _RefusedError(f"{name} cannot be imported: {_told(error, folder)}") from None
+
+
+def _attribute(found: object, name: str, module_name: str, folder: str) -> object:
     for part in name.split("."):
         if not hasattr(found, part):
-            return f"{module_name} has no {name!r}{_other_file(module_name, folder)}"
+            other = _other_file(module_name, folder)
+            raise _RefusedError(f"{module_name} has no {name!r}{other}")
         found = getattr(found, part)
-    if not callable(found):
-        return f"{spec} is not callable"
-    return ""
+    return found
+
+
+def _made(factory: Callable[..., object], spec: str, folder: str) -> object:
+    """What a factory makes, as the worker will have it."""
+    try:
+        made = factory()
+    except BaseException as error:  # noqa: BLE001 the user's code may do anything, exit included
+        raise _RefusedError(f"{spec} failed: {_told(error, folder)}") from None
+    if not callable(made):
+        raise _RefusedError(f"{spec} made a {type(made).__name__}, which is not callable")
+    return made
+
+
+def _told(error: BaseException, folder: str) -> str:
+    """The error, and the last line of the user's own that led to it."""
+    kind = "" if isinstance(error, ModuleNotFoundError) else f"{type(error).__name__}: "
+    if isinstance(error, SyntaxError):  # it says its own place
+        return f"{kind}{error}"
+    own = os.path.realpath(folder) + os.sep
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.startswith("<"):
+            continue
+        file = os.path.realpath(frame.filename)
+        # A virtual environment often lies in the application's folder.
+        if file.startswith(own) and "site-packages" not in file:
+            return f"{kind}{error} ({file.removeprefix(own)}, line {frame.lineno})"
+    return f"{kind}{error}"
 
 
 def _other_file(module_name: str, folder: str) -> str:
@@ -51,6 +114,17 @@ def _other_file(module_name: str, folder: str) -> str:
     if isinstance(file, str) and not os.path.realpath(file).startswith(os.path.realpath(folder)):
         return f": the module of that name is {file}"
     return ""
+
+
+def _takes(found: object, count: int) -> bool:
+    """Whether it can be called with so many arguments, as far as can be seen."""
+    try:
+        inspect.signature(found).bind(*range(count))  # type: ignore[arg-type]
+    except ValueError:  # written in C: nobody knows
+        return True
+    except TypeError:
+        return False
+    return True
 
 
 def interface_of(found: object) -> str:
@@ -67,21 +141,12 @@ def interface_of(found: object) -> str:
     return "asgi" if len(required) == 3 else "wsgi"
 
 
-def _find(spec: str) -> object:
-    module_name, name = split_spec(spec)
-    found: object = importlib.import_module(module_name)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def main() -> None:
     """Check the application named on the command line."""
     spec, folder = sys.argv[1:3]
     with contextlib.redirect_stdout(io.StringIO()):
-        complaint = complaint_about(spec, folder)
-        said = complaint.replace("\n", " ") if complaint else interface_of(_find(spec))
-    print(said, flush=True)
+        interface, complaint = check(spec, folder)
+    print(complaint or interface, flush=True)
     os._exit(1 if complaint else 0)  # not for the threads that the application has started
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ from xml.sax.saxutils import quoteattr
 
 import click
 
-from was.cli.home import home_option
 from was.cli.start import engine_option
 from was.errors import HomeError
 
@@ -72,18 +72,25 @@ class Address(NamedTuple):
 @click.command("run")
 @click.argument("spec", metavar="MODULE:CALLABLE")
 @click.option(
+    "-b",
     "--bind",
     metavar="[HOST:]PORT",
     help="Default: 127.0.0.1:8000, or all addresses and PORT where the environment has it.",
 )
 @click.option(
+    "-w",
     "--processes",
     type=click.IntRange(min=1),
-    envvar="WEB_CONCURRENCY",
-    default=1,
-    help="Worker processes (WEB_CONCURRENCY, else 1).",
+    metavar="NUMBER",
+    help="Worker processes (default: WEB_CONCURRENCY, else 1).",
 )
-@click.option("--threads", type=click.IntRange(2, 4096), default=32, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(2, 4096),
+    metavar="NUMBER",
+    default=32,
+    help="Threads of each worker process (32).",
+)
 @click.option(
     "--app-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -98,13 +105,12 @@ class Address(NamedTuple):
     help="What CALLABLE is; auto looks at it.",
 )
 @engine_option
-@home_option
 @click.pass_context
 def command(
     ctx: click.Context,
     spec: str,
     bind: str | None,
-    processes: int,
+    processes: int | None,
     threads: int,
     app_dir: Path,
     interface: str,
@@ -112,10 +118,12 @@ def command(
 ) -> None:
     """Serve one WSGI or ASGI application until Ctrl-C, without a home of its own.
 
-    :CALLABLE may be left out where it is `application` or `app`.
+    :CALLABLE may be left out where it is `application` or `app`; a factory is
+    written MODULE:FACTORY().
     """
     folder = app_dir.resolve()
-    address = parse_bind(bind or _bind_of_environment())
+    address = parse_bind(bind) if bind else _address_of_environment()
+    processes = processes or _processes_of_environment()
     spec, found = _checked(spec, folder)
     interface = found if interface == "auto" else interface
     home = Path(tempfile.mkdtemp(prefix="was-run-"))
@@ -129,7 +137,7 @@ def command(
 def parse_bind(text: str) -> Address:
     """HOST:PORT, :PORT, PORT or [IPV6]:PORT."""
     host, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not _is_port(port):
         raise click.UsageError(f"{text!r} is no HOST:PORT")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -137,7 +145,11 @@ def parse_bind(text: str) -> Address:
         raise click.UsageError(f"{text!r}: an IPv6 address needs brackets, [{host}]:{port}")
     if host == "localhost":
         host = "127.0.0.1"
-    return Address("" if host in ("*", "0.0.0.0") else host, int(port))
+    if host in ("", "*", "0.0.0.0"):
+        return Address("", int(port))
+    if not _is_address(host):
+        raise click.UsageError(f"{text!r}: {host} is no IP address")
+    return Address(host, int(port))
 
 
 def configuration(
@@ -159,9 +171,34 @@ def configuration(
     )
 
 
-def _bind_of_environment() -> str:
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= 65535
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _address_of_environment() -> Address:
     port = os.environ.get("PORT")
-    return f"*:{port}" if port else "127.0.0.1:8000"
+    if not port:
+        return Address("127.0.0.1", 8000)
+    if not _is_port(port):
+        raise click.UsageError(f"PORT in the environment is {port!r}, which is no port")
+    return Address("", int(port))
+
+
+def _processes_of_environment() -> int:
+    number = os.environ.get("WEB_CONCURRENCY") or "1"
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise click.UsageError(
+            f"WEB_CONCURRENCY in the environment is {number!r}, which is no number of processes"
+        )
+    return int(number)
 
 
 def _checked(spec: str, folder: Path) -> tuple[str, str]:

@@ -110,10 +110,25 @@ def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         password = sys.stdin.readline().rstrip("\n")
     else:
-        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        password = _asked()
     if not password:
-        raise AdminError("an empty password is none")
+        raise AdminError("the password is empty")
     return password
+
+
+def _asked() -> str:
+    """The password as it was typed, unseen. Raises AdminError where no terminal can hide it."""
+    import getpass
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        except getpass.GetPassWarning:
+            raise AdminError(
+                "there is no terminal to ask for the password: --password-stdin reads it"
+            ) from None
 
 
 def _change(changes: list[Change]) -> None:

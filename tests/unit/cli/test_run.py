@@ -29,7 +29,9 @@ def test_an_address_is_written_as_people_write_it(text, address, binding):
     assert address.binding_information == binding
 
 
-@pytest.mark.parametrize("text", ["", "host", "127.0.0.1:", "127.0.0.1:x", "h:65536", "::1:80"])
+@pytest.mark.parametrize(
+    "text", ["", "host", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "::1:80", "host:80"]
+)
 def test_what_is_no_address_is_wrong_usage(text):
     """A bad --bind is exit code 2, before anything starts."""
     with pytest.raises(click.UsageError):
@@ -79,6 +81,25 @@ def test_port_and_concurrency_come_from_the_environment(run, monkeypatch, tmp_pa
     assert not seen["home"].exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "abc"), ("PORT", "99999"), ("WEB_CONCURRENCY", "x"), ("WEB_CONCURRENCY", "0")],
+)
+def test_what_the_environment_has_wrong_is_named(run, monkeypatch, name, value):
+    """The variable is named: nobody wrote an option that could be."""
+    monkeypatch.setenv(name, value)
+    refused = run("run", "mod")
+    assert refused.exit_code == 2
+    assert f"{name} in the environment is {value!r}" in refused.stderr
+
+
+def test_it_takes_no_home(run):
+    """The server has a home of its own, so none can be given."""
+    refused = run("run", "mod", "--home", "h")
+    assert refused.exit_code == 2
+    assert "--home" not in run("run", "--help").stdout
+
+
 def test_the_callable_must_be_named_or_usual():
     """MODULE:CALLABLE is an argument of `run`."""
     assert "MODULE:CALLABLE" in command.get_usage(click.Context(command, info_name="run"))
@@ -90,11 +111,49 @@ def test_the_callable_must_be_named_or_usual():
         ("def app(e, s): ...", "mod:app", ""),
         ("class A:\n app = staticmethod(print)", "mod:A.app", ""),
         ("", "nowhere:app", "no module 'nowhere' in {folder}"),
-        ("import nowhere", "mod:app", "mod cannot be imported: No module named 'nowhere'"),
-        ("1/0", "mod:app", "mod cannot be imported: ZeroDivisionError: division by zero"),
-        ("raise SystemExit(0)", "mod:app", "mod cannot be imported: SystemExit: 0"),
+        (
+            "import nowhere",
+            "mod:app",
+            "mod cannot be imported: No module named 'nowhere' (mod.py, line 2)",
+        ),
+        (
+            "1/0",
+            "mod:app",
+            "mod cannot be imported: ZeroDivisionError: division by zero (mod.py, line 2)",
+        ),
+        (
+            "import json\njson.loads('')",
+            "mod:app",
+            "mod cannot be imported: JSONDecodeError:"
+            " Expecting value: line 1 column 1 (char 0) (mod.py, line 3)",
+        ),
+        (
+            "def f(:",
+            "mod:app",
+            "mod cannot be imported: SyntaxError: invalid syntax (mod.py, line 2)",
+        ),
+        (
+            "raise SystemExit(0)",
+            "mod:app",
+            "mod cannot be imported: SystemExit: 0 (mod.py, line 2)",
+        ),
         ("", "mod:app", "mod has no 'app'"),
         ("app = 3", "mod:app", "mod:app is not callable"),
+        ("", "mod.py:app", "'mod.py' is a file; its module is 'mod'"),
+        ("", "./pkg/mod.py:app", "'./pkg/mod.py' is a file; its module is 'pkg.mod'"),
+        ("def make(): return lambda e, s: []", "mod:make()", ""),
+        (
+            "def make(): ...",
+            "mod:make",
+            "mod:make takes neither (environ, start_response) nor (scope, receive, send);"
+            " a factory is given as 'mod:make()'",
+        ),
+        (
+            "def make(): 1/0",
+            "mod:make()",
+            "mod:make() failed: ZeroDivisionError: division by zero (mod.py, line 2)",
+        ),
+        ("def make(): ...", "mod:make()", "mod:make() made a NoneType, which is not callable"),
     ],
 )
 def test_an_application_that_cannot_be_served_is_refused_in_one_line(

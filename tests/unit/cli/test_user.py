@@ -1,5 +1,8 @@
 """`was user`: users are written by the edit engine, and never a password."""
 
+import subprocess
+import sys
+
 import pytest
 
 from was.config.files import load_server
@@ -87,4 +90,19 @@ def test_what_cannot_be_a_user(run, users, name, password):
     refused = run("user", "add", name, "--password-stdin", stdin=f"{password}\n")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("was: ")
+    assert users() == {}
+
+
+def test_without_a_terminal_no_password_is_asked_for(home, users):
+    """One line says how it is given then: typed into nowhere it would only be shown."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was", "--home", str(home.path), "user", "add", "ana"],
+        input="pw\npw\n",
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    expected = "was: there is no terminal to ask for the password: --password-stdin reads it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
     assert users() == {}
