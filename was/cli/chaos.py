@@ -40,13 +40,13 @@ SIGNALS = {
 
 @click.command("chaos")
 @click.argument("action", type=click.Choice(list(SIGNALS)))
-@click.option("--pool", help="Whose workers (default: every pool's).")
+@click.option("--pool", metavar="NAME", help="Whose workers (default: every pool's).")
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
-    show_default=True,
-    help="Workers a second.",
+    metavar="NUMBER",
+    help="Workers a second (1).",
 )
 @click.option(
     "--for",

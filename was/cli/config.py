@@ -23,7 +23,10 @@ def command() -> None:
 @home_option
 @click.pass_context
 def validate_command(ctx: click.Context, file: Path | None) -> None:
-    """Report all errors of FILE (default: the home's) as file:line:column, and what is unused."""
+    """Report all errors, and what has no effect.
+
+    Of FILE (default: the home's), each as file:line:column.
+    """
     from was.config.files import validate
 
     report = validate(file or find_home().config_file)

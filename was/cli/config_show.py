@@ -28,8 +28,9 @@ DEFAULT = "default"
 @click.option("--json", "as_json", is_flag=True, help="One object; origins are always in it.")
 @home_option
 def show_command(path: str, section: str | None, origin: bool, as_json: bool) -> None:
-    """Show what is in force at PATH: a site, or Site/app/folder/file (default: the server).
+    """Show what is in force, and where it comes from.
 
+    PATH is a site, or Site/app/folder/file (default: the server).
     Without --section: every section that a file of yours speaks of, without the defaults.
     """
     from was.config.files import load_server

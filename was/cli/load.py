@@ -18,10 +18,13 @@ __all__ = ["command"]
     "--rate",
     type=click.FloatRange(min=0),
     default=0.0,
+    metavar="NUMBER",
     help="Requests a second, due whether or not earlier ones have ended; 0 = each connection"
     " sends its next one at once.",
 )
-@click.option("--conns", type=click.IntRange(1, 10000), default=1, show_default=True)
+@click.option(
+    "--conns", type=click.IntRange(1, 10000), default=1, metavar="NUMBER", help="Connections (1)."
+)
 @click.option(
     "--for",
     "duration_s",
@@ -30,7 +33,7 @@ __all__ = ["command"]
     metavar="TIME",
     help="How long (10s).",
 )
-@click.option("--method", default="GET", show_default=True)
+@click.option("--method", default="GET", metavar="NAME", help="GET, or another.")
 @click.option(
     "--timeout",
     "timeout_s",

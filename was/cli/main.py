@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recycle": ("recycle", "Replace an application pool's workers, overlapped."),
     "query": ("query", "Ask the modules of a worker process."),
     "run": ("run", "Serve one WSGI or ASGI application, without a home."),
-    "config": ("config", "Check the configuration."),
+    "config": ("config", "Check and show the configuration."),
     "user": ("user", "Add, list and delete users who log in."),
     "install": ("install", "Write a unit for the machine's service manager."),
     "sdk": ("sdk", "Print the folder of the C headers for compiled ISAPI extensions."),

@@ -24,4 +24,5 @@ def kind_argument(*names: str, required: bool = True) -> Callable[[Decorated], D
             raise click.BadParameter(text, ctx, parameter)
         return singular
 
-    return click.argument("kind", metavar="|".join(names), callback=to_singular, required=required)
+    kinds = "|".join(names) if required else f"[{'|'.join(names)}]"
+    return click.argument("kind", metavar=kinds, callback=to_singular, required=required)

@@ -20,7 +20,12 @@ SECTION = "system.applicationHost/urlReservations"
 @click.argument("url")
 @click.option("--user", "users", multiple=True, help="A user's name or number; * is everybody.")
 @click.option("--group", "groups", multiple=True, help="A group's name or number.")
-@click.option("--listen", type=click.Choice(["yes", "no"]), default="yes", show_default=True)
+@click.option(
+    "--listen",
+    type=click.Choice(["yes", "no"]),
+    default="yes",
+    help="Whether they may have requests for it (yes).",
+)
 @home_option
 def add_command(
     kind: str, url: str, users: Sequence[str], groups: Sequence[str], listen: str

@@ -42,7 +42,10 @@ def command() -> None:
 def add_command(
     name: str, roles: tuple[str, ...], digest: bool, realm: str, password_stdin: bool, path: str
 ) -> None:
-    """Add the user NAME, or give it another password and other roles."""
+    """Add a user, or give one another password.
+
+    The roles of a user NAME who exists are replaced too.
+    """
     from was.config.changes import AddItem, Item, Place, RemoveItem
     from was.config.password_hash import digest_hash, hash_password
     from was.config.security_settings import USERS
@@ -69,7 +72,10 @@ def add_command(
 @_AT
 @home_option
 def delete_command(name: str, path: str) -> None:
-    """Delete the user NAME; one that a higher level has is only taken away from this path."""
+    """Delete a user.
+
+    One that a higher level has is only taken away from this path.
+    """
     from was.config.changes import Item, Place, RemoveItem
     from was.config.security_settings import USERS
 
@@ -83,7 +89,7 @@ def delete_command(name: str, path: str) -> None:
 @_AT
 @home_option
 def list_command(path: str) -> None:
-    """List the users that there are at a path, with their roles and schemes."""
+    """List users, their roles and schemes."""
     from was.cli.table import aligned
 
     rows: list[dict[str, object]] = []
@@ -107,10 +113,7 @@ def list_command(path: str) -> None:
 
 
 def _password(*, from_stdin: bool) -> str:
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = _asked()
+    password = sys.stdin.readline().rstrip("\n") if from_stdin else _asked()
     if not password:
         raise AdminError("the password is empty")
     return password

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,24 @@ def test_every_command_is_there():
         result = CliRunner().invoke(cli, [name, "--help"])
         assert result.exit_code == 0, result.output
         assert result.output.startswith(f"Usage: cli {name}")
+
+
+def _commands(command, name="was"):
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for part in command.list_commands(context):
+            yield from _commands(command.get_command(context, part), f"{name} {part}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(_commands(cli)))
+def test_the_help_is_whole_sentences(name, command):
+    """No line of a list of commands is cut off, and no option goes without a word."""
+    text = CliRunner().invoke(command, ["--help"]).output
+    cut = [line for line in text.splitlines() if line.startswith("  ") and line.endswith("...")]
+    assert not cut, name
+    options = [part for part in command.params if isinstance(part, click.Option)]
+    assert not [part.name for part in options if not part.hidden and not part.help], name
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status"], ["list", "sites"], ["stop"]])
