@@ -27,15 +27,28 @@ class SpareThreads:
         self._changed = threading.Condition()
         self._work: deque[Callable[[], None]] = deque()
         self._idle = 0
+        self._count = 0  # of all threads
 
     def run(self, work: Callable[[], None]) -> None:
-        """Have it done by another thread, soon. What it raises is logged."""
+        """Have it done by another thread, soon. What it raises is logged.
+
+        Where the system gives no further thread it waits for one of those there are. Raises
+        RuntimeError, and nothing is done, if there is none.
+        """
         with self._changed:
             self._work.append(work)
             if self._idle >= len(self._work):
                 self._changed.notify()
                 return
-        threading.Thread(target=self._main, name="spare", daemon=True).start()
+            self._count += 1
+        try:
+            threading.Thread(target=self._main, name="spare", daemon=True).start()
+        except RuntimeError:
+            with self._changed:
+                self._count -= 1
+                if not self._count and work in self._work:
+                    self._work.remove(work)
+                    raise
 
     def _main(self) -> None:
         while (work := self._next()) is not None:
@@ -52,6 +65,7 @@ class SpareThreads:
             try:
                 if self._changed.wait_for(lambda: self._work, self._idle_s):
                     return self._work.popleft()
+                self._count -= 1
                 return None
             finally:
                 self._idle -= 1

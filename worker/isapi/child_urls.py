@@ -1,6 +1,6 @@
 """HSE_REQ_EXEC_URL: another URL, or this one by the next handler, answers for the extension.
 
-A child request of the pipeline. It runs on an I/O thread, so the extension goes on meanwhile; what
+A child request of the pipeline. It runs on a spare thread, so the extension goes on meanwhile; what
 it answers goes to the client, and the extension cannot change it.
 """
 

@@ -77,12 +77,15 @@ class ControlBlock:
 
     def _call(self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ours in the extension's name; its failure is the extension's kind of error."""
-        if self._session.is_over:
-            raise RuntimeError("the session is over: DoneWithSession was called")
+        self._insist_on_session()
         try:
             return outside(self._session.proof, function, *args, **kwargs)
         except ServerFunctionError as error:
             raise ExtensionError(error.number, str(error), name) from None
+
+    def _insist_on_session(self) -> None:
+        if self._session.is_over:
+            raise RuntimeError("the session is over: DoneWithSession was called")
 
     # ── attributes ──────────────────────────────────────────────────────────────────────────────
 
@@ -186,10 +189,6 @@ class ControlBlock:
         flags: int,
     ) -> None:
         """Send head, a file's region (`hFile`: a descriptor) and tail; then the callback."""
-        if not flags & IoFlag.ASYNC:
-            raise ExtensionError(
-                Win32.INVALID_PARAMETER, "HSE_IO_ASYNC is missing in flags", "TransmitFile"
-            )
         file = FilePart(int(hFile), Offset, BytesToWrite) if hFile else None  # type: ignore[call-overload]
         has_headers = bool(flags & IoFlag.SEND_HEADERS)
         parts: list[Part] = [] if has_headers else [_bytes(head)]
@@ -199,7 +198,7 @@ class ControlBlock:
         def work(reply: Reply) -> int:
             return reply.send(flags, _text(statusCode), headers, parts)
 
-        self._call("TransmitFile", self._check_file, file)
+        self._call("TransmitFile", self._check_file, file, flags)
         self._call(
             "TransmitFile", self._session.do_later, work, self._completion_of(callback, param)
         )
@@ -227,7 +226,9 @@ class ControlBlock:
         else:
             self._call("VectorSend", self._session.do_now, work)
 
-    def _check_file(self, file: FilePart | None) -> None:
+    def _check_file(self, file: FilePart | None, flags: int) -> None:
+        if not flags & IoFlag.ASYNC:
+            raise invalid("HSE_IO_ASYNC is missing in flags")
         if file is not None and file.fd < 0:
             raise ServerFunctionError(Win32.INVALID_HANDLE, "not a file")
 
@@ -292,6 +293,7 @@ class ControlBlock:
         self._call(name, self._session.do_later, work, self._registered())
 
     def _registered(self) -> Completion:
+        self._insist_on_session()
         if self._completion is None:
             raise ExtensionError(
                 Win32.INVALID_PARAMETER, "IOCompletion comes first", "IOCompletion"

@@ -7,14 +7,16 @@ The end comes once, whichever road is taken:
     returns PENDING, then DONE_WITH_SESSION           at DONE_WITH_SESSION, on its thread
     DONE_WITH_SESSION within a completion callback    after the callback has returned
 
-So: over = (told to end) and returned and no operation outstanding and no callback running.
+So: over = (told to end) and returned and no operation outstanding and no callback running, and no
+other thread in the middle of a synchronous one: what that sends must not follow the end.
 Everything here may be called from any thread; errors are ServerFunctionErrors.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from was.log import log_exception
@@ -22,11 +24,11 @@ from was.worker.exchange import ClientGoneError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
-from was.worker.isapi.io_threads import run_later
 from was.worker.isapi.reply import Reply
 from was.worker.isapi.server_names import ScriptPaths, read_name
 from was.worker.isapi.site_paths import map_site_path
 from was.worker.notifications import CONTINUE
+from was.worker.spare_threads import run_on_spare_thread
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -71,6 +73,7 @@ class Session:
         self._is_over = False
         self._operation = False
         self._callbacks = 0
+        self._calls = 0  # synchronous reads and writes that go on now
         self._total, self.preload = self._read_ahead()
         self._has_preload = True
 
@@ -101,7 +104,7 @@ class Session:
         return (
             (self._is_done or self._ends_when_idle)
             and self._is_returned
-            and not (self._operation or self._callbacks or self._is_over)
+            and not (self._operation or self._callbacks or self._calls or self._is_over)
         )
 
     def _end_if_over(self) -> None:
@@ -170,9 +173,8 @@ class Session:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes that were not handed over with the call; b"" at the end."""
-        self._insist_on_session()
-        self._insist_on_no_operation()
-        return self._read(size)
+        with self._call():
+            return self._read(size)
 
     def _read(self, size: int) -> bytes:
         if size <= 0:
@@ -203,13 +205,11 @@ class Session:
 
     def do_now(self, work: Callable[[Reply], T]) -> T:
         """A synchronous operation on the reply."""
-        self._insist_on_session()
-        self._insist_on_no_operation()
-        with self._io:
+        with self._call(), self._io:
             return work(self.reply)
 
     def do_later(self, work: Callable[[Reply], int], completion: Completion) -> None:
-        """An asynchronous one: `work` runs on an I/O thread, then `completion` is called there."""
+        """An asynchronous one: `work` runs on a spare thread, then `completion` is called there."""
 
         def locked() -> int:
             with self._io:
@@ -232,17 +232,22 @@ class Session:
         self.begin_operation(run)
 
     def begin_operation(self, work: Callable[[], None]) -> None:
-        """Start the one operation: `work` runs on an I/O thread, and calls complete_operation."""
+        """Start the one operation: `work` runs on a spare thread, and calls complete_operation."""
         with self._mutex:
             if self._is_done or self._is_over:
                 raise invalid("the session is over")
             if self._operation:
                 raise invalid("an operation is outstanding")
             self._operation = True
-        run_later(work)
+        try:
+            run_on_spare_thread(work)
+        except RuntimeError as error:
+            with self._mutex:
+                self._operation = False
+            raise ServerFunctionError(Win32.NOT_ENOUGH_MEMORY, str(error)) from error
 
     def complete_operation(self, completion: Completion, count: int, error: int) -> None:
-        """On the I/O thread, once: the operation has ended, the extension is called back."""
+        """On the spare thread, once: the operation has ended, the extension is called back."""
         # The callback may start the next operation, so this one has ended before it is called.
         with self._mutex:
             self._operation = False
@@ -307,6 +312,17 @@ class Session:
         if self._is_done or self._is_over:
             raise invalid("the session is over")
 
-    def _insist_on_no_operation(self) -> None:
-        if self._operation:
-            raise invalid("an operation is outstanding")
+    @contextmanager
+    def _call(self) -> Generator[None]:
+        """A synchronous operation: the request does not end within it."""
+        with self._mutex:
+            self._insist_on_session()
+            if self._operation:
+                raise invalid("an operation is outstanding")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._calls -= 1
+            self._end_if_over()

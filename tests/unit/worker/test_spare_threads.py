@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from was.worker.spare_threads import SpareThreads
 
 LIMIT_S = 15.0
@@ -73,3 +75,30 @@ def wait_until_idle(threads: SpareThreads) -> None:
     ended = threading.Event()
     while not threads._idle:
         ended.wait(0.001)
+
+
+def test_where_there_is_no_further_thread_work_waits_or_is_refused(monkeypatch):
+    """It is done by a thread that is there; without one the caller is told, and nothing is done."""
+    threads = SpareThreads(0.01)
+    done: list[int] = []
+    go, began, finished = (threading.Event() for _ in range(3))
+
+    def first() -> None:
+        began.set()
+        go.wait(LIMIT_S)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            threads.run(lambda: done.append(1))
+    threads.run(first)
+    assert began.wait(LIMIT_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        threads.run(lambda: (done.append(2), finished.set()))
+    go.set()
+    assert finished.wait(LIMIT_S)
+    assert done == [2]
