@@ -99,14 +99,17 @@ def test_a_stopped_worker_goes_on(start_server):
 
 
 def test_an_interrupted_stop_leaves_nobody_stopped(start_server):
-    """Ctrl-C ends the command, and whom it had stopped goes on."""
+    """Ctrl-C ends the command, which says what it did, and whom it had stopped goes on."""
     running = _garden(start_server)
     workers = running.workers(count=2)
     command = ["--home", str(running.home), "chaos", "stop", "--for", "60s"]
-    with subprocess.Popen([sys.executable, "-P", "-m", "was", *command]) as process:
+    program = [sys.executable, "-P", "-m", "was", *command]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         wait_for("a stopped worker", lambda: "T" in [_state(pid) for pid in workers])
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 1
+        output, _ = process.communicate(timeout=10)
+        assert process.returncode == 1
+    assert output.startswith("stop: ")
     assert "T" not in [_state(pid) for pid in workers]
 
 

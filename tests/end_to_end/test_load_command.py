@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -60,6 +62,24 @@ def test_silence_is_a_timeout(tmp_path):
             WasServer(tmp_path), url, "--rate", "4", "--for", "500ms", "--timeout", "100ms"
         )
     assert (found["requests"], found["timeout"]) == (2, 2)
+
+
+def test_an_interrupted_load_says_what_came_of_it():
+    """Ctrl-C ends it with 1, and the requests that had ended are counted."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        command = [sys.executable, "-P", "-m", "was", "load", url, "--for", "60s", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            server.settimeout(20)
+            client, _ = server.accept()
+            with client:
+                assert client.recv(65536)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert client.recv(65536)  # the second request: the first one is counted
+                process.send_signal(signal.SIGINT)
+                output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.split()) == (1, [b"Aborted!"])
+    assert json.loads(output)["statuses"] == {"200": 1}
 
 
 def test_a_killed_listener_shows(start_server):

@@ -73,9 +73,12 @@ def command(action: str, pool: str | None, rate: float, duration_s: float, as_js
         raise AdminError(f"there is no application pool '{pool}'")
     ask_rows(home, "wps")  # a server that does not run is said now
     harm = _Harm(action)
+    is_interrupted = False
     try:
         _repeat(times, rate, lambda: _hit(home, pool, harm), harm.resume_due)
         harm.resume_rest()
+    except KeyboardInterrupt:  # what was done until then is still said
+        is_interrupted = True
     finally:
         harm.close()
     if as_json:
@@ -83,8 +86,17 @@ def command(action: str, pool: str | None, rate: float, duration_s: float, as_js
         counts = {"done": len(harm.pids), "no_worker": harm.no_worker, "pids": harm.pids}
         click.echo(json.dumps({**asked, **counts}, indent=2))
     else:
-        text = f"{action}: {len(harm.pids)} workers"
-        click.echo(text + (f"; {harm.no_worker} times none was there" if harm.no_worker else ""))
+        click.echo(_told(harm))
+    if is_interrupted:
+        raise click.Abort
+
+
+def _told(harm: _Harm) -> str:
+    workers = "1 worker" if len(harm.pids) == 1 else f"{len(harm.pids)} workers"
+    if not harm.no_worker:
+        return f"{harm.action}: {workers}"
+    times = "once" if harm.no_worker == 1 else f"{harm.no_worker} times"
+    return f"{harm.action}: {workers}; {times} none was there"
 
 
 def _require_permission(home: Home) -> None:

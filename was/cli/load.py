@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
 from was.cli.duration import parse_duration
+
+if TYPE_CHECKING:
+    from was.load.tally import Tally
 
 __all__ = ["command"]
 
@@ -58,6 +62,7 @@ def command(
     was due: a stall is charged to all that had to wait behind it.
     """
     from was.load.client import Load, run_load
+    from was.load.tally import Tally
 
     if not (method.isascii() and method.isalpha()):
         raise click.UsageError(f"{method!r} is no method")
@@ -65,26 +70,35 @@ def command(
         raise click.UsageError("at this rate no request is due in this time")
     host, port, target = split_url(url)
     method = method.upper()
-    tally = run_load(
-        Load(
-            host,
-            port,
-            target,
-            method,
-            body=(lambda _: b"") if method in ("POST", "PUT", "PATCH") else None,
-            host_field=urlsplit(url).netloc.rpartition("@")[2],
-            rate=rate,
-            connections=conns,
-            duration_s=duration_s,
-            timeout_s=timeout_s,
-            keep_bytes=0,
-        )
+    load = Load(
+        host,
+        port,
+        target,
+        method,
+        body=(lambda _: b"") if method in ("POST", "PUT", "PATCH") else None,
+        host_field=urlsplit(url).netloc.rpartition("@")[2],
+        rate=rate,
+        connections=conns,
+        duration_s=duration_s,
+        timeout_s=timeout_s,
+        keep_bytes=0,
     )
-    if as_json:
-        asked = {"url": url, "method": method, "rate": rate, "conns": conns, "for_s": duration_s}
-        click.echo(json.dumps({**asked, **tally.to_dict()}, indent=2))
-    else:
+    asked = {"url": url, "method": method, "rate": rate, "conns": conns, "for_s": duration_s}
+    tally = Tally()
+    try:
+        run_load(load, tally)
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    finally:  # also of one that is interrupted: what came of it until then
+        _tell(tally, asked if as_json else None)
+
+
+def _tell(tally: Tally, asked: dict[str, object] | None) -> None:
+    """Print it as text, or as one object with what was asked."""
+    if asked is None:
         click.echo(tally.summary())
+    else:
+        click.echo(json.dumps({**asked, **tally.to_dict()}, indent=2))
 
 
 def split_url(url: str) -> tuple[str, int, str]:

@@ -59,9 +59,9 @@ def request_bytes(load: Load, number: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def run_load(load: Load) -> Tally:
-    """Run it to its end and return the tally."""
-    return asyncio.run(run_load_async(load))
+def run_load(load: Load, tally: Tally | None = None) -> Tally:
+    """Run it to its end and return the tally, which is `tally` where that is given."""
+    return asyncio.run(run_load_async(load, tally))
 
 
 async def run_load_async(
@@ -86,7 +86,7 @@ async def run_load_async(
             task.cancel()
         for client in clients:
             client.close()
-    tally.elapsed_s = loop.time() - start
+        tally.elapsed_s = loop.time() - start  # also of one that is interrupted
     return tally
 
 
