@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -93,7 +94,7 @@ def command(
         _tell(tally, asked if as_json else None)
 
 
-def _tell(tally: Tally, asked: dict[str, object] | None) -> None:
+def _tell(tally: Tally, asked: Mapping[str, object] | None) -> None:
     """Print it as text, or as one object with what was asked."""
     if asked is None:
         click.echo(tally.summary())
