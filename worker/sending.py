@@ -182,9 +182,13 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
         else:
             _finish_in_pieces(context, response, log)
             return
-    if response.status in _BODILESS or context.message.method == "HEAD":
+    if _is_bodiless(context, response):
+        # The length that goes with 304 is that of the 200 it stands for (RFC 9110 8.6): the one
+        # that was said, and none where none was or where it can only mean this empty body.
         body, file = b"", None
-        if response.status in _BODILESS:
+        if response.status == 304:
+            length = response.content_length or -1
+        elif response.status in _BODILESS:
             length = 0
     if file is None and not response.needs_disconnect:
         exchange.finish(
