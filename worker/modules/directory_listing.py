@@ -1,11 +1,13 @@
 """DirectoryListingModule: the listing of a folder, or 403.14 where `directoryBrowse` is off.
 
-Left out: what the static file handler would not serve (dot names, hiddenSegments).
+Left out: what the static file handler would not serve (dot names, hiddenSegments, what is neither
+file nor folder).
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from html import escape
 from typing import TYPE_CHECKING
@@ -56,7 +58,8 @@ class DirectoryListing(HttpModule):
             response.set_status(401, "Unauthorized", 3, 0x80070005)
             return FINISH_REQUEST
         response.set_header("Content-Type", "text/html; charset=UTF-8")
-        response.set_body(page.encode("utf-8", "surrogateescape"))
+        # A name that is no UTF-8 shows a question mark for each such byte; its link has the bytes.
+        response.set_body(page.encode("utf-8", "replace"))
         context.is_handled = True
         return CONTINUE
 
@@ -70,17 +73,20 @@ class DirectoryListing(HttpModule):
             lines.append(f'<A HREF="{parent}">[To Parent Directory]</A><br><br>')
         with os.scandir(context.physical_path) as entries:
             lines += [
-                self._line(context.path, entry)
+                line
                 for entry in sorted(entries, key=lambda e: e.name.lower())
                 if not entry.name.startswith(".") and entry.name.lower() not in self._hidden
+                if (line := self._line(context.path, entry))
             ]
         return "\n".join(lines) + "\n</pre><hr></body></html>"
 
     def _line(self, folder: str, entry: os.DirEntry[str]) -> str:
         try:
             status = entry.stat()
-            is_folder = entry.is_dir()
         except OSError:
+            return ""
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not is_folder and not stat.S_ISREG(status.st_mode):
             return ""
         columns: list[str] = []
         modified = time.localtime(status.st_mtime)
