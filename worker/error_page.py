@@ -27,8 +27,12 @@ _ONE_LINE: dict[int, str] = {
     406: "The resource cannot be displayed because its type is not accepted by the browser.",
     412: "The request was not completed because a precondition was not met.",
     413: "The request is too large.",
+    416: "The resource is shorter than the range that was asked for.",
     501: "The method is not implemented here.",
 }
+
+_FAULT_OF_CLIENT = "The page cannot be displayed."
+_FAULT_OF_SERVER = "The page cannot be displayed because an internal server error has occurred."
 
 # What a sub-status means, where the status alone does not say it.
 _MEANINGS: dict[tuple[int, int], str] = {
@@ -72,12 +76,7 @@ _MEANINGS: dict[tuple[int, int], str] = {
 def generic_page(context: HttpContext) -> bytes:
     """One line, and for 5xx the request id."""
     status = context.response.status
-    if status in _ONE_LINE:
-        text = _ONE_LINE[status]
-    elif status >= 500:
-        text = "The page cannot be displayed because an internal server error has occurred."
-    else:
-        text = "The page cannot be displayed."
+    text = _one_line(status)
     title = f"{status} {context.response.reason}"
     request_id = f"<p>Request ID: {context.request_id}</p>" if status >= 500 else ""
     return (
@@ -86,13 +85,17 @@ def generic_page(context: HttpContext) -> bytes:
     ).encode()
 
 
+def _one_line(status: int) -> str:
+    return _ONE_LINE.get(status, _FAULT_OF_SERVER if status >= 500 else _FAULT_OF_CLIENT)
+
+
 def detailed_page(context: HttpContext, link: str) -> bytes:
     """What is known of the error; all of it is escaped that no module says is HTML already."""
     response = context.response
     error = response.error or ErrorDetail()
     title = f"HTTP Error {response.status}.{response.sub_status} - {response.reason}"
     meaning = error.description or _MEANINGS.get(
-        (response.status, response.sub_status), _ONE_LINE.get(response.status, "")
+        (response.status, response.sub_status), _one_line(response.status)
     )
     user = context.user
     facts = {

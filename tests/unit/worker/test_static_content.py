@@ -192,6 +192,8 @@ def test_ranges(site, tmp_path, value, status, body, content_range):
     assert exchange.headers().get("content-range") == content_range
     if body is not None:
         assert (exchange.body, exchange.length) == (body, len(body))
+    else:
+        assert b"<p>The resource is shorter than the range" in exchange.body
 
 
 def test_several_ranges_are_multipart(site, tmp_path):
@@ -316,6 +318,9 @@ def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
     (site / "dir" / "web.config").write_text("<configuration />")
     (site / "dir" / "<b>.txt").write_text("x")
     (site / "dir" / "sub").mkdir()
+    os.mkfifo(site / "dir" / "pipe.txt")
+    (site / "dir" / "dead.txt").symlink_to("nowhere")
+    (site / "dir" / os.fsdecode(b"odd\xff.txt")).touch()
     exchange = get(tmp_path, "/dir/", '<directoryBrowse enabled="true" />')
     page = exchange.body.decode()
     assert exchange.headers()["content-type"].startswith("text/html")
@@ -325,6 +330,10 @@ def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
     assert "[To Parent Directory]" in page
     assert "hidden" not in page
     assert "web.config" not in page
+    assert "pipe.txt" not in page
+    assert "dead.txt" not in page
+    assert '<A HREF="/dir/odd%FF.txt">odd?.txt</A>' in page
+    assert "" not in page.splitlines()[2:]
 
 
 def filtering(inner, **attributes):
