@@ -81,6 +81,7 @@ EVENTS: dict[str, str] = {
     "request_excessive": "warning",
     "request_interrupted": "warning",
     "request_left": "warning",
+    "application_left": "warning",
     "request_poisoned": "error",
     "request_trace": "info",
     "request_quarantined": "error",

@@ -129,6 +129,10 @@ async def block(scope, receive, send):
     await answer(send, "blocked")
 
 
+async def stand_still(scope, receive, send):
+    time.sleep(float(scope["query_string"]))
+
+
 async def block_child(scope, receive, send):
     await asyncio.create_task(block(scope, receive, send))
 

@@ -1,6 +1,7 @@
 """AsgiModule with a real server and a real client."""
 
 import json
+import signal
 import socket
 import struct
 import time
@@ -243,6 +244,18 @@ def test_a_blocked_loop_is_a_hang(path):
             assert other.read().status == 200  # it waited, unbegun, and was not harmed
         wait_for("a successor", lambda: running.workers(count=1) != before, limit_s=20)
         assert get(port, "/").status == 200
+
+
+@pytest.mark.parametrize("path", ["/stand_still?60", "/disobey?60"])
+def test_a_stop_does_not_wait_for_what_was_answered_504(path):
+    """Neither for a task that will not be cancelled nor for a loop that it blocks."""
+    config = limited_config()
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("event_loop_blocked")
+        assert get(running.port(), path).status == 504
+        running.server.send(signal.SIGTERM)
+        assert running.server.wait_exit(limit_s=9) == 0
+        assert " worker_killed worker=1 " not in running.server.log_text()
 
 
 def test_a_blocked_loop_holds_up_no_other_handler():

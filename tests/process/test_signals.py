@@ -52,6 +52,16 @@ def test_a_second_signal_stops_at_once(gates):
         gates.server.wait_exit(limit_s=5)
 
 
+def test_a_stop_ends_processes_that_somebody_has_stopped(gates):
+    """SIGSTOP to listener and worker: they go on to their end, and nobody waits for a limit."""
+    stopped = [gates.server.status()["listener_pid"], *gates.workers(count=1)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    gates.server.send(signal.SIGTERM)
+    assert gates.server.wait_exit(limit_s=10) == 0
+    assert " worker_killed " not in gates.server.log_text()
+
+
 def test_a_stopping_server_refuses_connections(gates):
     """While the last requests finish nobody new is let in to wait for nothing."""
     port = gates.port()

@@ -60,7 +60,7 @@ def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
         try:
             ask(home, "shutdown", timeout_s=ASK_TIMEOUT_S, drain=drain)
         except NoManagerError:
-            manager.send(signal.SIGTERM)
+            _terminate(manager)
             if not manager.wait(UNASKED_LIMIT_S):
                 raise HomeError(
                     f"the manager (pid {manager.pid}) neither answers nor ends;"
@@ -77,7 +77,7 @@ def _end_supervisor(home: Home) -> bool:
     for process in live_processes(home):
         if process.name == "supervisor":
             found = True
-            process.send(signal.SIGTERM)
+            _terminate(process)
             if not process.wait(SUPERVISOR_LIMIT_S):
                 process.send(signal.SIGKILL)
                 _wait_killed([process])
@@ -93,7 +93,7 @@ def stop_orphans(home: Home) -> bool:
     left = live_processes(home)
     try:
         for process in left:
-            process.send(signal.SIGTERM)
+            _terminate(process)
         still = [process for process in left if not process.wait(UNASKED_LIMIT_S)]
         for process in still:
             process.send(signal.SIGKILL)
@@ -106,6 +106,12 @@ def stop_orphans(home: Home) -> bool:
         shutil.rmtree(folder.path, ignore_errors=True)
         (home.run / "sockets").unlink(missing_ok=True)
     return bool(left)
+
+
+def _terminate(process: LiveProcess) -> None:
+    """SIGTERM, which one that somebody has stopped hears when it goes on."""
+    process.send(signal.SIGTERM)
+    process.send(signal.SIGCONT)
 
 
 def _wait_killed(killed: list[LiveProcess]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
@@ -108,6 +109,8 @@ class Performer:
                 self._workers.resume(worker_id)
             case Stop(worker_id, drain):
                 self._mark_draining(worker_id)
+                # The server ends: one that somebody has stopped is to hear it (as from systemd).
+                self._workers.signal(worker_id, signal.SIGCONT)
                 self._tell_to_stop(worker_id, drain=drain)
             case SendPing(worker_id, nonce):
                 peer = self._workers.handles[worker_id].peer

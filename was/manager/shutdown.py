@@ -71,6 +71,7 @@ class Shutdown:
         self._step = _Step.LISTENER
         self.deadline = now + self._limit_s()
         self._was_asked = True
+        self._manager.listener.kill(signal.SIGCONT)  # somebody may have stopped it
         self._manager.listener.send(StopListener(drain=True))
         # Ours too, or a port without anybody behind it would go on taking connections.
         self._manager.sites.close()

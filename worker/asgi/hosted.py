@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from was.log import log_exception
+from was.log import log, log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.asgi.lifespan import Lifespan
 from was.worker.asgi.loop import LoopThread
@@ -73,12 +73,16 @@ class HostedApplication:
         with self._lock:
             lifespan, self._lifespan = self._lifespan, None
             if lifespan is not None:
-                self._loop.run(self._stop(lifespan))
+                try:
+                    self._loop.run_last(self._stop(lifespan))
+                except TimeoutError:
+                    log("application_left", application=self.reference)
 
     async def _stop(self, lifespan: Lifespan) -> None:
-        """After what it still does for requests that have been answered."""
-        if self.running:
-            tasks = [run.task for run in self.running if run.task is not None]
+        """After what it still does for requests that have been answered in time."""
+        running = [r for r in self.running if not r.exchange.is_overdue]
+        if running:
+            tasks = [run.task for run in running if run.task is not None]
             _, left = await asyncio.wait(tasks, timeout=BACKGROUND_S)
             for task in left:
                 task.cancel("the worker ends")

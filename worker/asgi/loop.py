@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 # An overdue request's cancellation that waits this long finds the loop blocked.
 CANCEL_WAIT_S = 1.0
+# How long a loop that was found blocked may take to begin with what ends the worker.
+LAST_CHANCE_S = 1.0
 # Applications whose first step takes longer do not have it taken within the handler's call.
 LINGER_S = 0.005
 
@@ -93,18 +95,43 @@ class LoopThread:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, and wait for what it returns or raises."""
         done: Future[T] = Future()
+        self.submit(lambda: self._run_for(coroutine, done))
+        return done.result()
 
+    def run_last(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The same when the worker ends. Raises TimeoutError when the loop is blocked for good."""
+        if not self.is_blocked:
+            return self.run(coroutine)
+        done: Future[T] = Future()
+        begun: Future[None] = Future()
+
+        def begin() -> None:
+            if begun.set_running_or_notify_cancel():
+                begun.set_result(None)
+                self._run_for(coroutine, done)
+
+        self.submit(begin)
+        try:
+            begun.result(LAST_CHANCE_S)
+        except TimeoutError:
+            if begun.cancel():
+                coroutine.close()
+                raise
+        return done.result()
+
+    def _run_for(self, coroutine: Coroutine[Any, Any, T], done: Future[T]) -> None:
         async def report() -> None:
             try:
                 done.set_result(await coroutine)
             except BaseException as error:  # noqa: BLE001 raised in the caller's thread
                 done.set_exception(error)
 
-        def begin() -> None:
-            self.start(report())
+        self.start(report())
 
-        self.submit(begin)
-        return done.result()
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something has held the loop up for too long, and still does."""
+        return self._is_rung and (self._has_asked or self._is_urgent)
 
     def look(self, now: float, limit_s: float) -> None:
         """Interrupt what has blocked the loop for longer than `limit_s` (0 = as long as it likes).
@@ -127,7 +154,7 @@ class LoopThread:
 
     def stop(self) -> None:
         """Cancel what still runs, and end the thread."""
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not self.is_blocked:
             self.submit(self._cancel_all)
             self._thread.join(5.0)
 
