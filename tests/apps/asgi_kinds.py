@@ -130,7 +130,7 @@ async def block(scope, receive, send):
 
 
 async def stand_still(scope, receive, send):
-    time.sleep(float(scope["query_string"]))
+    time.sleep(float(scope["query_string"]))  # noqa: ASYNC251 that is the point of it
 
 
 async def block_child(scope, receive, send):

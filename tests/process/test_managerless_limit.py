@@ -8,6 +8,8 @@ from support.load import under_load
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
+RECORDS = {"listener", "template", "worker", "pool", "sites", "sockets"}
+
 STEADY = Pool("Pool", {"startMode": "AlwaysRunning"}, {"failure": {"rapidFailProtection": "false"}})
 
 
@@ -50,6 +52,15 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
         wait_for("the end of the listener's accepting", lambda: not _accepts(running), limit_s=10)
         assert slow.read().status == 200
     wait_for("the end of all processes", lambda: _all_gone(running), limit_s=15)
+
+
+def test_was_stop_without_a_manager_leaves_no_record(start_server):
+    """Who is told to end by `was stop` is not looked for by the next manager."""
+    running = _start_and_kill(start_server, "00:00:00")
+    assert running.server.command("stop").returncode == 0
+    assert _all_gone(running)
+    state = running.home / "run" / "state"
+    assert [p.name for p in state.iterdir() if p.stem.partition("-")[0] in RECORDS] == []
 
 
 def test_0_is_for_ever(start_server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def _end_supervisor(home: Home) -> bool:
 
 
 def stop_orphans(home: Home) -> bool:
-    """End what a dead manager left: ask by SIGTERM, wait, kill; its sockets go too."""
+    """End what a dead manager left: ask by SIGTERM, wait, kill; its sockets and records go too."""
     note = remove_stale_pid_file(home)
     if note:
         click.echo(f"was: {note}", err=True)
@@ -101,11 +102,25 @@ def stop_orphans(home: Home) -> bool:
     finally:
         for process in left:
             process.close()
-    folder = home.find_sockets()
-    if folder is not None:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        (home.run / "sockets").unlink(missing_ok=True)
+    with contextlib.suppress(HomeError, OSError):  # another manager has come: they are its own
+        _forget(home)
     return bool(left)
+
+
+def _forget(home: Home) -> None:
+    """Remove what tells of processes that have ended."""
+    from was.manager.process import ManagerLock
+    from was.manager.state_files import StateFiles
+
+    lock = ManagerLock(home.lock_file)
+    try:
+        StateFiles(home).remove_processes()
+        folder = home.find_sockets()
+        if folder is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            (home.run / "sockets").unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def _terminate(process: LiveProcess) -> None:

@@ -9,11 +9,14 @@ import click
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option
+from was.cli.processes import manager_pid
 from was.errors import AdminError, WasError
 
 __all__ = ["command"]
 
 LOOK_EVERY_S = 0.1
+# Longer than a manager takes that becomes the new code, or that its supervisor starts anew.
+GONE_S = 8.0
 
 
 @click.command("upgrade")
@@ -26,13 +29,18 @@ def command(timeout: float) -> None:
     """
     home = find_home()
     ask(home, "upgrade")
-    deadline = time.monotonic() + timeout
+    seen_at = time.monotonic()
+    deadline = seen_at + timeout
     while time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
         try:
             status = cast("dict[str, Any]", ask(home, "status"))
         except (WasError, OSError):
-            continue  # it is becoming the new code at this moment
+            # It is becoming the new code at this moment; or somebody has stopped it.
+            if manager_pid(home) is None and time.monotonic() - seen_at > GONE_S:
+                raise AdminError("the manager has ended meanwhile; see `was status`") from None
+            continue
+        seen_at = time.monotonic()
         if status["is_ready"] and not status["is_upgrading"]:
             click.echo(f"upgraded to {status['version']}")
             return
