@@ -41,6 +41,7 @@ def main() -> int:
     loop = _new_loop()
     asyncio.set_event_loop(loop)
     service = ListenerService(loop, arguments.control)
+    loop.add_signal_handler(signal.SIGTERM, service.asked_to_end)
     service.on_welcome = lambda: _set_title("listener", arguments.home)
     # What is alive now lives as long as the process: the collector need not look at it again, and
     # requests make few cycles, so it need not look often.

@@ -315,16 +315,28 @@ class ListenerService:
     def _pools_of(self, worker_id: int) -> list[PoolBroker]:
         return [pool for pool in self.pools.values() if worker_id in pool.workers]
 
+    def asked_to_end(self) -> None:
+        """SIGTERM: without a manager, finish. Where there is one it says what is to be done."""
+        if not self.epoch:
+            self.end()
+        elif not self.manager.is_there:
+            self.stop(drain=True)
+
     def stop(self, *, drain: bool, patience_s: float = 0.0) -> None:
-        """End; with `drain` after what has been asked, idle clients after `patience_s` more."""
+        """End; with `drain` after what has been asked, idle clients after `patience_s` more.
+
+        Told again, it is as patient as the least patient word.
+        """
         if not drain:
             self._finish()
             return
+        patient_until = self.time() + patience_s
         if self.is_draining:
+            self._patient_until = min(self._patient_until, patient_until)
             return
         self.is_draining = True
         self.programs.close_door()
-        self._patient_until = self.time() + patience_s
+        self._patient_until = patient_until
         self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
 
     def _stop_accepting(self) -> None:
@@ -335,6 +347,12 @@ class ListenerService:
         if self.time() >= self._patient_until:
             for connection in list(self.connections):
                 connection.shut_down()
+
+    def _dismiss_workers(self) -> None:
+        for pool in self.pools.values():
+            for worker in list(pool.workers.values()):
+                pool.drain(worker.worker_id, graceful=True)
+            pool.turn()
 
     # ── what the pools tell and ask ─────────────────────────────────────────────────────────────
 
@@ -433,5 +451,7 @@ class ListenerService:
             if not self._is_rest_told and all(c.is_upgraded for c in self.connections):
                 # They do not end by themselves: it is time for their workers to close them.
                 self._is_rest_told = True
+                if not self.manager.is_there:
+                    self._dismiss_workers()
                 self.manager.tell(ListenerDrained(self._left_alone()))
         self.loop.call_later(TICK_S, self._tick)

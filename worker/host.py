@@ -361,6 +361,7 @@ class WorkerHost:
         if self._link.is_there:
             self._link.send(RecycleRequested(self._welcome.worker_id, "signal"))
         else:
+            self._is_bye_wanted = self._has_listener()
             self._stop_listening(True)
 
     def _fault(self, detail: str) -> None:

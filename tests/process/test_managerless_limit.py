@@ -54,10 +54,15 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
     wait_for("the end of all processes", lambda: _all_gone(running), limit_s=15)
 
 
-def test_was_stop_without_a_manager_leaves_no_record(start_server):
-    """Who is told to end by `was stop` is not looked for by the next manager."""
+def test_was_stop_without_a_manager_is_a_stop_all_the_same(start_server):
+    """Requests finish, and no record is left for the next manager."""
     running = _start_and_kill(start_server, "00:00:00")
-    assert running.server.command("stop").returncode == 0
+    with Wire(running.port()) as slow:
+        slow.send_request("/pause?s=2")
+        starts = running.folder() / "data" / "starts.log"
+        wait_for("its start", lambda: "/pause" in starts.read_text())
+        assert running.server.command("stop").returncode == 0
+        assert slow.read().status == 200
     assert _all_gone(running)
     state = running.home / "run" / "state"
     assert [p.name for p in state.iterdir() if p.stem.partition("-")[0] in RECORDS] == []

@@ -10,6 +10,10 @@ from support.load import under_load
 from support.running import APPS, STEADY, place, simple_config
 from support.wire import Wire, get
 
+from was.cli.client import NoManagerError, ask
+from was.ipc.endpoints import Home
+from was.recorded import lock_holder
+
 
 @pytest.mark.parametrize("engine", ["h11", "llhttp"])
 def test_an_upgrade_under_load_fails_no_request(start_server, engine):
@@ -50,6 +54,30 @@ def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
         (running.folder() / "data" / "one.open").touch()
         assert wire.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
+def test_a_stop_while_the_manager_becomes_new_code(start_server):
+    """It is found though nobody answers, and hears of the stop: requests finish, all ends."""
+    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
+    running = start_server(simple_config("slow:application", pool=pool), place("slow.py"))
+    home = Home(running.home)
+    with Wire(running.port()) as wire:
+        wire.send_request("/pause?s=3")
+        wait_for("the request", lambda: running.server.rows("requests"))
+        ask(home, "upgrade")
+        wait_for("the exec", lambda: not _answers(home))
+        assert lock_holder(home.lock_file) == running.server.pid
+        assert running.server.command("stop").stdout == "stopped\n"
+        assert wire.read().status == 200
+    assert running.server.processes() == {}
+
+
+def _answers(home):
+    try:
+        ask(home, "status")
+    except NoManagerError:
+        return False
+    return True
 
 
 def test_a_detached_server_stays_one(tmp_path):

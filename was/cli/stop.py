@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "stop_home", "stop_orphans"]
 
 ASK_TIMEOUT_S = 5.0
+ASK_AGAIN_S = 0.1
 SUPERVISOR_LIMIT_S = 2.0
 UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
 
@@ -59,7 +61,7 @@ def stop_home(home: Home, *, drain: bool) -> bool:
 def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
     try:
         try:
-            ask(home, "shutdown", timeout_s=ASK_TIMEOUT_S, drain=drain)
+            _ask_to_stop(home, manager, drain=drain)
         except NoManagerError:
             _terminate(manager)
             if not manager.wait(UNASKED_LIMIT_S):
@@ -70,6 +72,21 @@ def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
         manager.wait(None)
     finally:
         manager.close()
+
+
+def _ask_to_stop(home: Home, manager: LiveProcess, *, drain: bool) -> None:
+    """Raises NoManagerError; not for one that has just started, or becomes new code, or ends."""
+    deadline = time.monotonic() + ASK_TIMEOUT_S
+    while True:
+        try:
+            ask(home, "shutdown", timeout_s=ASK_TIMEOUT_S, drain=drain)
+        except NoManagerError:
+            if manager.wait(ASK_AGAIN_S):
+                return
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def _end_supervisor(home: Home) -> bool:
@@ -93,6 +110,11 @@ def stop_orphans(home: Home) -> bool:
         click.echo(f"was: {note}", err=True)
     left = live_processes(home)
     try:
+        # Listeners first: what they have is answered by the workers, which then find nobody there.
+        for process in left:
+            if process.name in {"listener", "retiring"}:
+                _terminate(process)
+                process.wait(UNASKED_LIMIT_S)
         for process in left:
             _terminate(process)
         still = [process for process in left if not process.wait(UNASKED_LIMIT_S)]

@@ -15,8 +15,8 @@ from was.errors import AdminError, WasError
 __all__ = ["command"]
 
 LOOK_EVERY_S = 0.1
-# Longer than a manager takes that becomes the new code, or that its supervisor starts anew.
-GONE_S = 8.0
+# Longer than a supervisor takes to start another manager.
+GONE_S = 5.0
 
 
 @click.command("upgrade")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ from was.ipc.codec import ToManager
 from was.manager.control import Peer
 
 __all__ = [
+    "SIGNALS",
     "AdminAsked",
     "ChildEnded",
     "FilesTouched",
@@ -22,6 +24,19 @@ __all__ = [
     "SignalArrived",
     "TimeCame",
 ]
+
+
+# What the manager listens to.
+SIGNALS = frozenset(
+    {
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGCHLD,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ that it accepts nothing it cannot route.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,15 @@ class ListenerSide:
         if old is not None and old.deadline is None and old.peer is not None:
             old.deadline = deadline
             old.peer.send(StopListener(drain=True, patience_s=IDLE_PATIENCE_S))
+
+    def retire_now(self, deadline: float) -> None:
+        """The server ends: the old listener is to finish, whether there is a successor or not."""
+        old = self.retiring
+        if old is not None:
+            old.deadline = deadline if old.deadline is None else min(deadline, old.deadline)
+            if old.peer is not None:
+                process.kill(old.pidfd, signal.SIGCONT)
+                old.peer.send(StopListener(drain=True))
 
     def retired(self) -> None:
         """The old listener has gone."""

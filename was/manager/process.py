@@ -220,14 +220,39 @@ def describe_status(status: int | None) -> str:
     return f"exit {os.waitstatus_to_exitcode(status)}"
 
 
+def keep_lock(path: Path, *, keep: bool) -> None:
+    """Have this process go on being its home's manager over an exec, or not."""
+    fd = _open_already(path)
+    if fd >= 0:
+        os.set_inheritable(fd, keep)
+
+
+def _open_already(path: Path) -> int:
+    """The descriptor that this process has of a file, -1 for none."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return -1
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the listing itself
+            if os.path.samestat(os.fstat(int(name)), wanted):
+                return int(name)
+    return -1
+
+
 class ManagerLock:
     """The right to be this home's manager.
 
-    lockf, not flock: a record lock belongs to the process, so no forked child keeps it.
+    lockf, not flock: a record lock belongs to the process, so no forked child keeps it. It outlives
+    an exec where a descriptor does (`keep_lock`), and ends with the first one that is closed.
     """
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = _open_already(path)
+        if self._fd >= 0:
+            os.set_inheritable(self._fd, False)
+        else:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

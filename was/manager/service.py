@@ -26,15 +26,20 @@ from was.manager.commands import answer
 from was.manager.configuration import ConfigurationReader
 from was.manager.control import ControlServer
 from was.manager.events import EventLog
-from was.manager.inbox import Inbox, MessageArrived, PeerFaulty, PeerGone, SignalArrived
+from was.manager.inbox import (
+    SIGNALS,
+    Inbox,
+    MessageArrived,
+    PeerFaulty,
+    PeerGone,
+    SignalArrived,
+)
 from was.manager.notify import GivenSocket, Notifier, take_sockets
 from was.manager.server import Configuration, Engine, Options, Programs, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
 from was.manager.supervisor import Manager
 
 __all__ = ["run_manager"]
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 
 
 def run_manager(
@@ -226,8 +231,9 @@ async def _serve(
     manager.reopen_log = reopen
     for warning in configuration.config.warnings:
         log("config_no_effect", warning=warning)
-    for number in _SIGNALS:
+    for number in SIGNALS:
         loop.add_signal_handler(number, inbox.put_nowait, SignalArrived(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an upgrade has blocked them
     control = ControlServer(
         loop,
         listen_control(server.folder.control),
@@ -262,7 +268,7 @@ async def _serve(
         process.kill_descendants(os.getpid())
         process.reap()
         manager.processors.close()
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
         log("manager_stopped")
 

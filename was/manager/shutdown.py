@@ -65,14 +65,20 @@ class Shutdown:
             return
         log("manager_stopping")
         self._say_that_it_ends()
-        if not self._manager.listener.is_ready:
+        listener = self._manager.listener
+        if not listener.is_connected and listener.retiring is None:
             self._stop_workers(now)
             return
         self._step = _Step.LISTENER
         self.deadline = now + self._limit_s()
-        self._was_asked = True
-        self._manager.listener.kill(signal.SIGCONT)  # somebody may have stopped it
-        self._manager.listener.send(StopListener(drain=True))
+        if listener.retiring is not None:
+            listener.retire_now(self.deadline)
+        if listener.is_connected:
+            self._was_asked = True
+            listener.kill(signal.SIGCONT)  # somebody may have stopped it
+            listener.send(StopListener(drain=True))
+        else:
+            listener.kill()  # it has no client yet
         # Ours too, or a port without anybody behind it would go on taking connections.
         self._manager.sites.close()
 

@@ -365,6 +365,8 @@ class Manager:
                 self.shutdown.at_once(now)
             else:
                 self.shutdown.begin(now)
+        elif number == signal.SIGQUIT:
+            self.shutdown.at_once(now)
         elif number == signal.SIGHUP:
             self.reload()
         elif number == signal.SIGUSR1:

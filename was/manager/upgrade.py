@@ -9,6 +9,7 @@ half of every scoreboard. Last, when the old listener has gone, all workers are 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from was.config.model import RecycleReason
 from was.errors import AdminError
 from was.log import log
 from was.manager import process
+from was.manager.inbox import SIGNALS
 
 if TYPE_CHECKING:
     from was.manager.supervisor import Manager
@@ -60,10 +62,16 @@ class Upgrade:
         self._manager.server.files.write_process(RECORD, os.getpid(), {})
         arguments = same_command(sys.orig_argv[1:])
         self._manager.sites.for_exec(keep=True)
+        # Nobody is to take us for dead meanwhile.
+        process.keep_lock(self._manager.server.home.lock_file, keep=True)
+        # What comes before the new code listens to signals waits until it does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             os.execv(sys.executable, [sys.executable, *arguments])
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._manager.sites.for_exec(keep=False)
+            process.keep_lock(self._manager.server.home.lock_file, keep=False)
             self.is_under_way = False
             log("upgrade_failed", error=error)
 
