@@ -21,7 +21,14 @@ from was.recorded import lock_holder, open_lock_holder, open_recorded
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
-__all__ = ["LiveProcess", "live_processes", "manager_pid", "open_manager", "remove_stale_pid_file"]
+__all__ = [
+    "LiveProcess",
+    "has_records",
+    "live_processes",
+    "manager_pid",
+    "open_manager",
+    "remove_stale_pid_file",
+]
 
 
 KINDS = ("listener", "retiring", "template", "supervisor", "worker", "orphan")
@@ -84,6 +91,11 @@ def live_processes(home: Home) -> list[LiveProcess]:
                 if pidfd is not None:
                     found.append(LiveProcess(path.stem, cast("int", record["pid"]), pidfd))
     return found
+
+
+def has_records(home: Home) -> bool:
+    """Whether any process has a record, alive or not."""
+    return any(path.stem.partition("-")[0] in KINDS for path in home.state.glob("*.json"))
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -13,7 +13,13 @@ import click
 from was.cli.client import NoManagerError, ask
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
-from was.cli.processes import LiveProcess, live_processes, open_manager, remove_stale_pid_file
+from was.cli.processes import (
+    LiveProcess,
+    has_records,
+    live_processes,
+    open_manager,
+    remove_stale_pid_file,
+)
 from was.errors import HomeError
 
 if TYPE_CHECKING:
@@ -124,8 +130,9 @@ def stop_orphans(home: Home) -> bool:
     finally:
         for process in left:
             process.close()
-    with contextlib.suppress(HomeError, OSError):  # another manager has come: they are its own
-        _forget(home)
+    if left or home.find_sockets() is not None or has_records(home):
+        with contextlib.suppress(HomeError, OSError):  # another manager has come: they are its own
+            _forget(home)
     return bool(left)
 
 
