@@ -5,7 +5,7 @@ keeps it in a buffer of its own (h11). So this file finds the end first, by leng
 over the chunks without touching their data, and the engine gets the message's bytes and no more.
 Its grammar is RFC 9112 7.1 without the leniencies: no blanks around a chunk size, CR LF only, sizes
 of at most 15 digits. Chunk lines are bounded, trailers together like a head; their fields obey the
-rules of the head and are dropped.
+rules of the head and are dropped, but for those that would frame a message: they are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15}+)\r\n")
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15}+)"
     rb"(?:;" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb"++|\"[\t !#-\[\]-~]*+\"))?)*\r\n"
+)
+# RFC 9110 6.5.1: none of these may be a trailer, and llhttp acts on each as in a head.
+_FRAMING_TRAILER = re.compile(
+    rb"(?:connection|content-length|proxy-connection|transfer-encoding|upgrade):", re.IGNORECASE
 )
 _TRAILER_LINE = re.compile(_TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n")
 _CHUNK_LINE_BYTES = 4096
@@ -105,6 +109,8 @@ class BodyEnd:
                 return True
             if _TRAILER_LINE.fullmatch(line) is None:
                 raise _refuse("a trailer that is no header field", "Header")
+            if _FRAMING_TRAILER.match(line) is not None:
+                raise _refuse("a trailer that would frame a message", "Header")
             self._trailer_bytes += len(line)
         elif self._at is _At.AFTER_DATA:
             if line != b"\r\n":
