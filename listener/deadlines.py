@@ -31,7 +31,13 @@ def expire(connection: ClientConnection) -> None:
     else:
         connection.service.records.refusal(connection.peer, connection.buffer, 0, reason)
         if reason == "Timer_HeaderWait":
-            answer(connection, 408, reason, close=True)
+            answer(
+                connection,
+                408,
+                reason,
+                close=True,
+                is_head=connection.buffer.startswith(b"HEAD "),
+            )
         else:
             connection.close_gently()
 

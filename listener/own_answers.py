@@ -24,7 +24,13 @@ __all__ = ["answer", "fail", "refuse", "turn_away", "will_drain"]
 def refuse(connection: ClientConnection, error: RemoteProtocolError, raw: bytes) -> None:
     """The client broke HTTP: say so, and close (where it stops speaking HTTP is unknown)."""
     connection.service.records.refusal(connection.peer, raw, error.status, error.reason)
-    answer(connection, error.status, error.page or error.reason, close=True)
+    answer(
+        connection,
+        error.status,
+        error.page or error.reason,
+        close=True,
+        is_head=raw.startswith(b"HEAD "),
+    )
 
 
 def turn_away(
@@ -32,7 +38,7 @@ def turn_away(
 ) -> None:
     """A good head that nobody here is asked for: no such site, or no room there."""
     connection.service.records.error(connection.peer, head, status, site_id, reason, None)
-    answer(connection, status, reason, close=True)
+    answer(connection, status, reason, close=True, is_head=head.method == "HEAD")
 
 
 def fail(connection: ClientConnection, request: ClientRequest, status: int, reason: str) -> None:
@@ -58,7 +64,6 @@ def fail(connection: ClientConnection, request: ClientRequest, status: int, reas
         reason,
         close=not request.head.keep_alive or service.is_draining or not is_held,
         request=request,
-        is_head=request.head.method == "HEAD",
     )
 
 
@@ -79,7 +84,10 @@ def answer(
     request: ClientRequest | None = None,
     is_head: bool = False,
 ) -> None:
-    """Send one of HTTP.SYS's own pages; then close, or go on with what follows the request."""
+    """Send one of HTTP.SYS's own pages; then close, or go on with what follows the request.
+
+    HEAD gets no body (RFC 9110 9.3.2); `is_head` tells of it where there is no request.
+    """
     service = connection.service
     if connection.body is not None:
         connection.forget_body()
@@ -90,7 +98,9 @@ def answer(
         status, reason_key, request_id, service.retry_after_s if status == 503 else None
     )
     block = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
-    version = request.head.version if request is not None else 11
+    version = 11
+    if request is not None:
+        version, is_head = request.head.version, request.head.method == "HEAD"
     data = response_head(
         version,
         status,

@@ -80,6 +80,38 @@ def test_a_body_beyond_a_chunk_is_pulled_whatever_the_pool_allows(make_rig):
     assert client.statuses() == [200]
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"HEAD / HTTP/1.1\nHost: a\n\n", 400),
+        (b"HEAD / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"HEAD /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n", 400),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\n", 408),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", 408),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 503),
+    ],
+)
+def test_no_answer_to_head_has_a_body(make_rig, sent, status):
+    """Not even one to a request that is none: who asked with HEAD reads no body (RFC 9110)."""
+    rig = make_rig()
+    stopped(rig) if status == 503 else None
+    client = rig.client()
+    client.send(sent)
+    rig.pass_time(200)
+    assert client.statuses() == [status]
+    assert client.transport.sent.endswith(b"\r\n\r\n")
+
+
+def test_nor_has_one_to_head_for_a_site_that_is_not_there(make_rig):
+    """The same where nothing is routed."""
+    rig = make_rig()
+    rig.service.routes.configure([], rig.service.pools, rig.service.scaled)
+    client = rig.client()
+    client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.statuses() == [400]
+    assert client.transport.sent.endswith(b"\r\n\r\n")
+
+
 # ── streamed bodies ─────────────────────────────────────────────────────────────────────────────
 
 
