@@ -342,8 +342,8 @@ class ClientConnection(ClientSocket):
         data, self.buffer = self.buffer, b""
         if data:
             self._on_head(data)
-        if self.is_eof and self.phase == HEAD and not self.buffer:
-            self.transport.close()
+        if self.is_eof and not self.buffer and not self.eof_received():
+            self.transport.close()  # its end is met only now
 
     def drain_rest(self, data: bytes) -> None:
         """What came with the head of a request that was refused belongs to its body."""

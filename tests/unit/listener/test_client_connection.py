@@ -341,6 +341,20 @@ def test_half_a_head_and_an_end_close(make_rig):
     assert client.transport.is_ended
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_half_a_body_and_an_end_behind_another_request_close(make_rig, streaming):
+    """The end came while the first request ran: the second one's body is not waited for."""
+    rig = make_rig(streaming=streaming)
+    worker, client = rig.worker(), rig.client()
+    client.send(GET + post(b"half", length=8))
+    client.end()
+    worker.answer(worker.requests()[0])
+    rig.turn()
+    assert client.statuses() == [200]
+    assert client.transport.is_ended
+    assert sum(isinstance(item, m.CancelRequest) for item in worker.inbox) == streaming
+
+
 def test_a_pool_that_goes_leaves_nobody_waiting(make_rig):
     """Queued, sent and begun requests all end; a request for the pool that is gone is refused."""
     rig = make_rig()
