@@ -70,4 +70,7 @@ def abort(
     connection.drop_stream()
     connection.phase = CLOSED
     records.count("connections_cut")
-    connection.transport.abort()
+    if stream is not None and stream.is_whole_at_the_end:
+        connection.reset()
+    else:
+        connection.transport.abort()

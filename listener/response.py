@@ -218,6 +218,12 @@ class ResponseStream:
         """Whether all that was promised has come, though perhaps not the worker's END."""
         return not self._has_body or (self._has_length and self._left == 0)
 
+    @property
+    def is_whole_at_the_end(self) -> bool:
+        """Whether the client takes the connection's end for the body's (RFC 9112 6.3, rule 8)."""
+        is_framed = self._has_length or self._is_chunked
+        return self._has_body and not is_framed and self.status != 101
+
     def exceeds_window(self, size: int) -> bool:
         """Whether so many bytes are more than the worker may send before it is told to go on."""
         return self._unacknowledged + size > RESPONSE_WINDOW_BYTES + BEYOND_WINDOW_BYTES

@@ -117,6 +117,14 @@ def test_an_exception_after_the_first_block_cuts_the_response(streams):
             wire.read()
 
 
+def test_so_it_is_where_it_ends_with_the_connection(streams):
+    """To HTTP/1.0 an end of the stream would be the body's end: the connection is reset."""
+    with Wire(streams.port()) as wire:
+        wire.send(b"GET /fail-late HTTP/1.0\r\n\r\n")
+        with pytest.raises(CutShortError, match="reset"):
+            wire.read()
+
+
 def test_exc_info_replaces_what_was_not_sent(streams):
     """start_response with exc_info replaces a response of which nothing has gone out."""
     answer = get(streams.port(), "/replace")

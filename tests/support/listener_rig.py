@@ -30,9 +30,15 @@ class FakeTransport:
         self.is_ended = False
         self.is_aborted = False
         self.is_lost = False
+        self.is_reset = False
 
     def get_extra_info(self, name):
+        if name == "socket":
+            return self
         return ("127.0.0.1", 40000 if name == "peername" else 80)
+
+    def setsockopt(self, *_linger):
+        self.is_reset = True
 
     def set_write_buffer_limits(self, high, low):
         pass
