@@ -55,6 +55,8 @@ class ProgramLink:
         self.groups = frozenset([gid, *_groups_of(end.sock)])
         self.queue: ProgramQueue | None = None
         self.worker: Incarnation | None = None
+        self.is_silent = False  # it does not read what it is sent: it gets nothing until it does
+        self.gives_back = False
         self._spare_slots: list[int] = []
         self._programs = programs
         self._pidfd = os.pidfd_open(self.pid)
@@ -98,6 +100,9 @@ class ProgramLink:
     # ── in ──────────────────────────────────────────────────────────────────────────────────────
 
     def _on_message(self, content: bytes, descriptors: list[int]) -> None:
+        if self.is_silent and self.queue is not None and self.worker is not None:
+            self.is_silent = False
+            self.queue.broker.activate(self.worker.worker_id, [])
         try:
             if content[:1] == BATCH:
                 self._hear(content[1:], descriptors)
@@ -169,6 +174,7 @@ class ProgramLink:
         worker.source = self.number
         worker.is_attached = True
         self.queue, self.worker = queue, worker
+        self.gives_back = call.gives_back
         queue.ends.links[self.identity] = self
         queue.broker.add_worker(worker)
         self.tell(QueueOpened(call.call, self._programs.epoch, is_new), (scoreboard,))

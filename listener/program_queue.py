@@ -18,6 +18,7 @@ from was.ipc.channel import Sent
 from was.ipc.listener_control import PoolQueue
 from was.listener.broker import PoolBroker
 from was.listener.routes import FOREVER_S, SiteRuntime
+from was.listener.unread import UnreadRequests
 
 if TYPE_CHECKING:
     from was.ipc.program_messages import SetQueue
@@ -109,11 +110,19 @@ class ProgramQueue:
         self.ends = ProgramEnds()
         self.broker.router = self.ends
         self.broker.door = self.ends
+        self._unread = UnreadRequests(self.broker)
 
     @property
     def is_dead(self) -> bool:
         """Whether no process has it open any more."""
         return not self.ends.links
+
+    def take_back_unread(self, now: float) -> None:
+        """What a process does not read is for the others; so is what comes until it reads again."""
+        links = [link for link in self.ends.links.values() if link.gives_back]
+        workers = [link.worker for link in links if link.worker is not None]
+        for worker in self._unread.take_back(now, workers):
+            self.ends.links[worker.identity].is_silent = True
 
     def set(self, call: SetQueue) -> tuple[int, str]:
         """Change properties; an error of Windows and words, 0 if it is done."""

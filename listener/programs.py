@@ -107,6 +107,13 @@ class Programs:
         """All whose clocks run."""
         return [self._absent.broker, *(queue.broker for queue in self._queues.values())]
 
+    def expire(self, now: float) -> None:
+        """Ten times a second: what has passed its limit ends, what nobody reads is taken back."""
+        for broker in self.brokers:
+            broker.limits.expire(now)
+        for queue in self._queues.values():
+            queue.take_back_unread(now)
+
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
     def open_door(self, folder: SocketFolder) -> None:
@@ -180,10 +187,13 @@ class Programs:
     def link_ended(self, link: ProgramLink) -> None:
         """A connection is no more; one without a queue leaves nothing to settle."""
         self._links.pop(link.number, None)
+        has_waited = any(entry[0] is link for entry in self._waiting)
         self._waiting = [entry for entry in self._waiting if entry[0] is not link]
         for prefix in [p for p, owner in self._unbound.items() if owner is link]:
             del self._unbound[prefix]
             self._bury(prefix)
+        if has_waited:
+            self._forget_ports()  # nobody wants the port any more that is being opened
 
     def settled(self, worker_id: int) -> None:
         """What a process had has been settled; the last one's queue goes."""

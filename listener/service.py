@@ -431,8 +431,7 @@ class ListenerService:
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
                 pool.limits.expire(now)
-            for broker in self.programs.brokers:
-                broker.limits.expire(now)
+            self.programs.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 expire(connection)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from harness.server import wait_for
+from support import programs
 from support.load import under_load
 from support.ports import unused_port
-from support.running import Running, place, simple_config
+from support.running import Running
 from support.wire import CutShortError, Wire, get, post
 
 from was import httpapi
@@ -25,21 +26,7 @@ from was.httpapi import version1
 DEMO = Path(__file__).resolve().parents[2] / "docs" / "samples" / "httpapi" / "demo.py"
 LIMIT_S = 15
 
-
-@pytest.fixture
-def running(start_server) -> Running:
-    return start_server(simple_config("hello:application"), place("hello.py"))
-
-
-@pytest.fixture
-def url(running) -> str:
-    return f"http://+:{running.port()}/demo/"
-
-
-@pytest.fixture
-def queue(running) -> Iterator[httpapi.RequestQueue]:
-    with httpapi.RequestQueue("tested", home=running.home) as queue:
-        yield queue
+running, url, queue = programs.running, programs.url, programs.queue
 
 
 @contextlib.contextmanager
@@ -94,6 +81,22 @@ def test_a_script_serves_beside_a_site_dies_and_shares_its_queue(running, url):
     assert get(port, "/").status == 200
     with program(running, url) as third:
         assert _pid(port) == third.pid
+
+
+def test_what_a_stopped_copy_does_not_read_another_one_gets(running, url):
+    """Whatever the method; and it takes part again as soon as it reads again."""
+    port = running.port()
+    with program(running, url) as first, program(running, url) as second:
+        first.send_signal(signal.SIGSTOP)
+        os.waitpid(first.pid, os.WUNTRACED)  # each of its threads has stopped
+        try:
+            answers = [post(port, "/demo/", b"x").text for _ in range(3)]
+        finally:
+            first.send_signal(signal.SIGCONT)
+        assert [int(text.rsplit(maxsplit=1)[1]) for text in answers] == [second.pid] * 3
+        second.kill()
+        second.wait()
+        assert _pid(port) == first.pid
 
 
 def test_no_get_is_lost_while_copies_of_a_program_are_killed(running, url):

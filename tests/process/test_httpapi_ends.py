@@ -3,12 +3,11 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
 from harness.server import wait_for
-from support.running import Running, place, simple_config
+from support import programs
 from support.wire import CutShortError, Wire, get
 
 from was import httpapi
@@ -16,21 +15,7 @@ from was.ipc.program_messages import MOST_RECEIVES
 
 LIMIT_S = 15
 
-
-@pytest.fixture
-def running(start_server) -> Running:
-    return start_server(simple_config("hello:application"), place("hello.py"))
-
-
-@pytest.fixture
-def url(running) -> str:
-    return f"http://+:{running.port()}/demo/"
-
-
-@pytest.fixture
-def queue(running) -> Iterator[httpapi.RequestQueue]:
-    with httpapi.RequestQueue("tested", share=True, home=running.home) as queue:
-        yield queue
+running, url, queue = programs.running, programs.url, programs.queue
 
 
 def in_thread(act) -> Future:

@@ -27,7 +27,9 @@ def open_queue(link: Link, name: str, *, open_existing: bool, share: bool) -> At
     """HttpCreateRequestQueue at one listener. Raises HttpApiError as RequestQueue does."""
     while True:
         try:
-            notice, descriptors = link.call(partial(OpenQueue, name=name, must_exist=open_existing))
+            notice, descriptors = link.call(
+                partial(OpenQueue, name=name, must_exist=open_existing, gives_back=True)
+            )
             break
         except HttpApiError as error:
             # Shared: whoever else does the same may be quicker, and may go at any moment.

@@ -34,7 +34,7 @@ from was.ipc.messages import (
     ToListenerItem,
     WatchConnection,
 )
-from was.ipc.scoreboard import RequestState, ScoreboardWriter
+from was.ipc.scoreboard import WITHDRAWN_WORD, RequestState, ScoreboardWriter
 
 if TYPE_CHECKING:
     from was.httpapi.link import Link
@@ -77,11 +77,21 @@ class Exchange:
         message = self.message
         self._words[self._row] = message.id << 11 | (message.attempt & 0xFF) << 3 | int(state)
 
-    def begin(self) -> HttpRequest:
-        """The program has it from here on: it may do harm to run it twice."""
+    def claim(self) -> bool:
+        """Whether the program has it from here on: it may do harm to run it twice.
+
+        Not, if the listener has taken it back while it lay here unread: see listener/unread.py.
+        """
+        message = self.message
         with self._changed:
-            if not self._is_gone:
-                self._mark(RequestState.STARTED)
+            if self._is_gone:
+                return True
+            self._mark(RequestState.STARTED)
+            word = self._words[self._row + WITHDRAWN_WORD]
+            return word != message.id << 8 | (message.attempt & 0xFF)
+
+    def begin(self) -> HttpRequest:
+        """What was claimed, for the program."""
         message = self.message
         context, _, prefix = message.application.partition(" ")
         host = next((v for n, v in message.fields if n.lower() == "host"), "")

@@ -137,7 +137,7 @@ class RequestQueue:
 
     def _hand_out(self, exchange: Exchange) -> None:
         """To a receive that waits; when all were given up, back to the others on the queue."""
-        while self._receives:
+        while self._receives and exchange.claim():
             receive = self._receives.popleft()
             if receive.set_running_or_notify_cancel():
                 receive.set_result(exchange.begin())

@@ -51,6 +51,7 @@ class OpenQueue(_Message, frozen=True):
     call: int
     name: str = ""  # "" = a queue that nobody else can open
     must_exist: bool = False
+    gives_back: bool = False  # it heeds word 6 of its rows (was/ipc/scoreboard.py)
 
 
 class SetQueue(_Message, frozen=True):

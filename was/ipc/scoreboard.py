@@ -14,7 +14,8 @@ STARTED is stored before the first notification that may run code not ours. The 
 display: word 1 = number of the notification << 17 | is post << 16 | module, word 2 =
 time.monotonic_ns of STARTED, words 3 to 7 a note of what foreign library is being called, as text;
 none if word 3 is 0. Of a WebSocket that the listener holds, word 7 is how many messages its
-application has taken, stored before it has them: proof, as word 0 is.
+application has taken, stored before it has them: proof, as word 0 is. Word 6 of a program's row
+(was.httpapi) the listener writes: id << 8 | attempt of a request that it takes back.
 
 Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
 table of module names, written once at load.
@@ -46,6 +47,7 @@ HEADER_WORDS = 8
 FINISHED_WORD = 3
 NOTE_WORD = 3
 NOTE_BYTES = (ROW_WORDS - NOTE_WORD) * 8
+WITHDRAWN_WORD = 6
 TAKEN_WORD = 7
 NAME_BYTES = 48
 MAX_NAMES = 64
@@ -100,6 +102,10 @@ class Row:
 def _row_at(raw: bytes, at: int) -> Row:
     end = at + ROW_WORDS * 8
     return Row(struct.unpack_from("=3Q", raw, at), raw[at + NOTE_WORD * 8 : end])
+
+
+def _byte_of(slot: int) -> int:
+    return (HEADER_WORDS + slot * ROW_WORDS) * 8
 
 
 def hint_of(notification: int, module: int, is_post: bool) -> int:
@@ -194,7 +200,7 @@ class ScoreboardWriter:
 
 
 class ScoreboardReader:
-    """Anybody else's side: reads only, never maps."""
+    """Anybody else's side: reads, never maps."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -208,6 +214,15 @@ class ScoreboardReader:
         raw = os.pread(self.fd, self.rows * ROW_WORDS * 8, HEADER_WORDS * 8)
         step = ROW_WORDS * 8
         return [_row_at(raw, at) for at in range(0, len(raw) - step + 1, step)]
+
+    def read_proof(self, slot: int) -> int:
+        """Word 0 of one row."""
+        return int(struct.unpack("=Q", os.pread(self.fd, 8, _byte_of(slot)))[0])
+
+    def withdraw(self, slot: int, request_id: int, attempt: int) -> None:
+        """Say to a program that a request which it has not begun is not its any more."""
+        word = request_id << 8 | (attempt & 0xFF)
+        os.pwrite(self.fd, struct.pack("=Q", word), _byte_of(slot) + WITHDRAWN_WORD * 8)
 
     def read_running(self) -> list[Row]:
         """The rows of requests that have begun and not ended: few of many."""
