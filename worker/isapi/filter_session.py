@@ -227,7 +227,7 @@ class FilterSession:
         """As the head of the response is about to be sent."""
         fields, self._fields = self._fields, []
         if self.context.response.status == 401:
-            fields = fields + self._denial_fields
+            fields, self._denial_fields = fields + self._denial_fields, []
         self._put(fields)
 
     def _put(self, fields: list[tuple[str, str]]) -> None:
