@@ -144,6 +144,14 @@ def test_a_thread_of_the_extensions_answers_after_pending(running):
     assert get(running.port(), "/probe?pending").text == "from a thread of mine"
 
 
+def test_a_block_whose_request_has_ended_is_refused(running):
+    """A second DONE_WITH_SESSION, and a write after it: 87, and the process goes on."""
+    port = running.port()
+    assert get(port, "/probe?again").text == "once"
+    line = "again 0 87 0 87\n"
+    wait_for("the second call", lambda: line in get(port, "/probe?lifecycle").text)
+
+
 def test_asynchronous_reads(running):
     """Without a completion routine 87; with it one callback for each read."""
     with Wire(running.port()) as wire:

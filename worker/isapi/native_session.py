@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from collections import deque
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_char_p, c_int32, c_uint32, c_void_p
 
@@ -25,6 +26,9 @@ from was.worker.isapi.session import Completion, Session
 __all__ = ["NativeSession", "serve_support_functions", "set_callbacks", "store", "wide"]
 
 _sessions: dict[int, NativeSession] = {}
+# The last blocks whose requests have ended: an extension that goes on using one finds our functions
+# in it, and is refused. A thread that has just said DONE_WITH_SESSION for the second time, say.
+_ended: deque[EXTENSION_CONTROL_BLOCK] = deque(maxlen=256)
 _numbers = itertools.count(1)
 
 # number of the request -> what serves it: (session, buffer, size, type), the last three being
@@ -64,6 +68,7 @@ class NativeSession:
 
     def _ended(self) -> None:
         _sessions.pop(self.number, None)
+        _ended.append(self.block)
         if self.block.dwHttpStatusCode != 200:
             self.session.log_status = self.block.dwHttpStatusCode
         if self.block.lpszLogData:

@@ -201,6 +201,29 @@ static DWORD pending(EXTENSION_CONTROL_BLOCK *ecb) {
     return HSE_STATUS_PENDING;
 }
 
+static void *answer_again(void *argument) {
+    EXTENSION_CONTROL_BLOCK *ecb = argument;
+    DWORD size = 4, error;
+    BOOL done, written;
+    char line[64];
+    headers(ecb);
+    say(ecb, "once");
+    call(ecb, HSE_REQ_DONE_WITH_SESSION, NULL, NULL, NULL);
+    done = call(ecb, HSE_REQ_DONE_WITH_SESSION, NULL, NULL, NULL);
+    error = GetLastError();
+    written = ecb->WriteClient(ecb->ConnID, "late", &size, HSE_IO_SYNC);
+    snprintf(line, sizeof line, "again %d %u %d %u\n", done, error, written, GetLastError());
+    note(line);
+    return NULL;
+}
+
+static DWORD again(EXTENSION_CONTROL_BLOCK *ecb) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, answer_again, ecb);
+    pthread_detach(thread);
+    return HSE_STATUS_PENDING;
+}
+
 struct upload {
     DWORD left, got, flags;
     char buffer[5000];
@@ -278,6 +301,7 @@ DWORD WINAPI HttpExtensionProc(EXTENSION_CONTROL_BLOCK *ecb) {
     if (strcmp(action, "vector") == 0) return vector(ecb);
     if (strcmp(action, "lifecycle") == 0) return lifecycle(ecb);
     if (strcmp(action, "pending") == 0) return pending(ecb);
+    if (strcmp(action, "again") == 0) return again(ecb);
     if (strcmp(action, "read") == 0) return async_read(ecb);
     if (strcmp(action, "transmit") == 0) return transmit(ecb);
     if (strcmp(action, "child") == 0) return child(ecb, 0, "/luhn?number=18");
