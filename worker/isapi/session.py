@@ -24,6 +24,7 @@ from was.worker.exchange import ClientGoneError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
+from was.worker.isapi.face import ExtensionError
 from was.worker.isapi.reply import Reply
 from was.worker.isapi.server_names import ScriptPaths, read_name
 from was.worker.isapi.site_paths import map_site_path
@@ -134,6 +135,11 @@ class Session:
         root = self.context.root_context
         path, query = root.logged_url or (root.path, root.query)
         root.logged_url = path, query + "".join(self._log_texts)
+
+    def is_clients_doing(self, error: BaseException) -> bool:
+        """Whether what an extension let go of is but the news that its client has gone."""
+        was_told = isinstance(error, ExtensionError) and error.errno == Win32.WSAECONNRESET
+        return was_told and (self.context.exchange.gone or self.context.is_cut)
 
     @property
     def has_operation(self) -> bool:
@@ -255,7 +261,8 @@ class Session:
         try:
             completion(count, error)
         except BaseException as failure:  # noqa: BLE001 foreign code
-            log_exception("module_failed", failure, request=self.context.request_id)
+            if not self.is_clients_doing(failure):
+                log_exception("module_failed", failure, request=self.context.request_id)
             with self._mutex:
                 if not self._is_done:
                     self._is_done, self._status = True, Status.ERROR

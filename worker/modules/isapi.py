@@ -78,7 +78,10 @@ class IsapiHandler(HttpModule):
             context.is_cut = True
             status = 4
         except BaseException as error:  # noqa: BLE001 SystemExit is an extension's error here
-            _fail(context, error, path)
+            if session.is_clients_doing(error):
+                context.is_cut = True
+            else:
+                _fail(context, error, path)
             status = 0
         if session.returned(status):
             return CONTINUE

@@ -74,6 +74,28 @@ class Extension:
         threading.Thread(target=end).start()
         return PENDING
 
+    def writes_for_ever(self, ecb):
+        """Until its client has gone, and does not care how that is told."""
+        ecb.SendResponseHeaders("200 OK", HEADERS, False)
+        try:
+            while True:
+                ecb.WriteClient(BLOCK)
+        finally:
+            print("nobody reads any more", flush=True)
+
+    def writes_on(self, ecb):
+        """The same, with a callback for each block."""
+
+        def called(ecb, argument, count, error):
+            try:
+                ecb.WriteClient(BLOCK, ASYNC if not error else 0)
+            finally:
+                if error:
+                    print("nobody reads any more", flush=True)
+
+        self._send(ecb, called, "begun")
+        return PENDING
+
     def keeps_its_block(self, ecb):
         """DoneWithSession twice, and the block is kept."""
         ecb.SendResponseHeaders("200 OK", HEADERS, False)
