@@ -12,7 +12,7 @@ import re
 from was.errors import LocalProtocolError
 from was.ipc.fields import OWNED
 
-__all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields"]
+__all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields", "read_length"]
 
 # PEP 3333: an application must not send these (RFC 2616, 13.5.1), "connection" among them.
 HOP_BY_HOP = frozenset(
@@ -36,6 +36,9 @@ _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "conten
 _CACHE_LIMIT = 2048
 _CACHED_VALUE_LIMIT = 256
 
+# No message to the listener carries a number of more than 64 bits, and no body is as long.
+_LENGTH_DIGITS = 18
+
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -58,6 +61,13 @@ def encode_field(field: tuple[str, str]) -> bytes:
             _cache.clear()
         _cache[field] = line
     return line
+
+
+def read_length(value: str | bytes) -> int:
+    """What a Content-Length says. Raises LocalProtocolError where that is no length."""
+    if not (value.isascii() and value.isdigit()) or len(value) > _LENGTH_DIGITS:
+        raise LocalProtocolError(f"not a Content-Length: {value!r}")
+    return int(value)
 
 
 def encode_fields(fields: list[tuple[str, str]]) -> bytes:

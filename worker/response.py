@@ -16,7 +16,7 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.cache_policy import HttpCachePolicy
-from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields
+from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields, read_length
 from was.worker.header_ids import response_field
 from was.worker.response_more import ResponseMore
 
@@ -168,9 +168,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         name = response_field(name)
         lower = name.lower()
         if lower == "content-length":
-            if not (value.isascii() and value.isdigit()):
-                raise LocalProtocolError(f"not a Content-Length: {value!r}")
-            self.content_length = int(value)
+            self.content_length = read_length(value)
             return
         if lower in LISTENER_FIELDS:
             raise LocalProtocolError(f"{name} is the listener's to send")

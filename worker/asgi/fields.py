@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from was.errors import LocalProtocolError
-from was.worker.fields import encode_field
+from was.worker.fields import encode_field, read_length
 
 __all__ = ["EncodedFields", "encode"]
 
@@ -68,9 +68,7 @@ def _encode_one(name: object, value: object, found: EncodedFields) -> _Field:
     pair = name.decode("latin-1"), value.decode("latin-1").strip(" \t")
     lower = pair[0].lower()
     if lower == "content-length":
-        if not (value.isascii() and value.isdigit()):
-            raise LocalProtocolError(f"not a Content-Length: {value!r}")
-        return _keep(name, value, (pair, int(value)))
+        return _keep(name, value, (pair, read_length(value)))
     if lower == "connection":
         found.must_close = found.must_close or "close" in pair[1].lower()
         return pair, b""

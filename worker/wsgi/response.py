@@ -12,7 +12,7 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.log import log
 from was.worker.application_calls import call, iterate, outside
-from was.worker.fields import HOP_BY_HOP, encode_field
+from was.worker.fields import HOP_BY_HOP, encode_field, read_length
 from was.worker.response import FileRegion
 from was.worker.wsgi.files import FileWrapper
 
@@ -91,9 +91,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         lower = name.lower()
         line: bytes | int
         if lower == "content-length":
-            if not (value.isascii() and value.isdigit()):
-                raise AssertionError(f"not a Content-Length: {value!r}")
-            line = int(value)
+            line = read_length(value)
         elif lower in HOP_BY_HOP:
             raise AssertionError(f"hop-by-hop header in a WSGI response: {name}")
         else:

@@ -288,6 +288,16 @@ def test_bad_headers_are_the_applications_error(serve, headers):
     assert b"X-B" not in exchange.block
 
 
+def test_a_length_that_no_message_can_carry_is_the_applications_error(serve):
+    """HEAD is not asked whether the body is as long: the worker would die of telling it."""
+    server = serve("""
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "9" * 19)])
+        return [b"x"]
+    """)
+    assert ask(server, method="HEAD").status == 500
+
+
 @pytest.mark.parametrize("status", ["200", "200 OK", "299 Möglich"])
 def test_good_statuses(serve, status):
     """The reason may be empty, and latin-1."""
