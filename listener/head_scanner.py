@@ -36,6 +36,7 @@ _PLAIN_LINE = re.compile(
 _FIELD_LINES = re.compile(rf"\n({_TOKEN}++):[ \t]*+([^\r]*+)\r(?=\n)", re.ASCII)
 _AUTHORITY = re.compile(r"([A-Za-z0-9._~\-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?+", re.ASCII)
 
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*")  # not possessive: it may fail half-way
 _CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
 
 # Field names that mean something here. Every other name is memorised as 0 in the spelling that
@@ -80,13 +81,13 @@ def find_end(buffer: bytes | bytearray, start: int) -> int:
 
 
 def skip_leading(buffer: bytes | bytearray) -> int:
-    """How many bytes of empty lines to drop before a request line: at most two lines.
+    """How many bytes of empty lines to drop before a request line.
 
-    RFC 9112 2.2: a server SHOULD ignore at least one empty line (CRLF) before the request line.
+    RFC 9112 2.2: a server SHOULD ignore at least one empty line (CRLF) before the request line. All
+    are, since how many come at once is the network's affair; the time for the head runs meanwhile.
     """
-    if not buffer.startswith(b"\r\n"):
-        return 0
-    return 4 if buffer.startswith(b"\r\n\r\n") else 2
+    match = _EMPTY_LINES.match(buffer)
+    return match.end() if match is not None else 0
 
 
 def check_incomplete(buffer: bytes | bytearray, limits: Limits) -> None:
