@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 from was.httpapi.data import Chunk, HttpRequest, HttpResponse
 from was.httpapi.queue import READ_BYTES, RequestQueue
+from was.ipc.program_messages import MOST_RECEIVES
 
 __all__ = ["AsyncRequestQueue"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# A request may be read, answered and cancelled at one time. They are started on demand.
+MOST_THREADS = 3 * MOST_RECEIVES
 
 
 class AsyncRequestQueue:
@@ -17,6 +27,12 @@ class AsyncRequestQueue:
 
     def __init__(self, queue: RequestQueue) -> None:
         self.queue = queue
+        # Not the loop's own threads, which are few: each of these may wait for a slow client.
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "httpapi-async")
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        call = partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def receive_request(self) -> HttpRequest:
         """HttpReceiveHttpRequest. Cancelling it takes no request away."""
@@ -30,7 +46,7 @@ class AsyncRequestQueue:
 
     async def receive_request_entity_body(self, request_id: int, size: int = READ_BYTES) -> bytes:
         """HttpReceiveRequestEntityBody: up to `size` bytes, b"" at the end."""
-        return await asyncio.to_thread(self.queue.receive_request_entity_body, request_id, size)
+        return await self._run(self.queue.receive_request_entity_body, request_id, size)
 
     async def send_response(
         self,
@@ -41,7 +57,7 @@ class AsyncRequestQueue:
         disconnect: bool = False,
     ) -> int:
         """HttpSendHttpResponse."""
-        return await asyncio.to_thread(
+        return await self._run(
             self.queue.send_response,
             request_id,
             response,
@@ -53,7 +69,7 @@ class AsyncRequestQueue:
         self, request_id: int, chunks: Sequence[Chunk], *, more_data: bool = False
     ) -> int:
         """HttpSendResponseEntityBody."""
-        return await asyncio.to_thread(
+        return await self._run(
             self.queue.send_response_entity_body, request_id, chunks, more_data=more_data
         )
 
@@ -63,11 +79,11 @@ class AsyncRequestQueue:
 
     async def cancel_request(self, request_id: int) -> None:
         """HttpCancelHttpRequest."""
-        await asyncio.to_thread(self.queue.cancel_request, request_id)
+        await self._run(self.queue.cancel_request, request_id)
 
     async def close(self) -> None:
         """HttpCloseRequestQueue."""
-        await asyncio.to_thread(self.queue.close)
+        await self._run(self.queue.close)
 
     async def __aenter__(self) -> AsyncRequestQueue:
         return self
