@@ -1,6 +1,7 @@
 """`was upgrade`: everything is new afterwards, and no client has noticed."""
 
 import os
+import signal
 
 import pytest
 from harness.home import Pool, application_host_config, make_home
@@ -54,6 +55,28 @@ def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
         (running.folder() / "data" / "one.open").touch()
         assert wire.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
+def test_a_manager_that_is_killed_within_an_upgrade(start_server):
+    """The next one goes on with it: the old listener answers what it has, then workers change."""
+    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
+    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
+    port, (worker,) = running.port(), running.workers(count=1)
+    old = running.server.status()["listener_pid"]
+    with Wire(port) as wire:
+        wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for("the request", lambda: running.server.rows("requests"))
+        running.server.command("upgrade", "--timeout", "1")
+        wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+        running.server.send(signal.SIGKILL)
+        running.server.wait_exit()
+        running.server.start()
+        assert get(port, "/free").status == 200
+        (running.folder() / "data" / "one.open").touch()
+        assert wire.read().status == 200
+    wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+    wait_for("another worker", lambda: running.workers() not in ([], [worker]), limit_s=15)
+    assert old not in running.server.processes()
 
 
 def test_a_stop_while_the_manager_becomes_new_code(start_server):

@@ -57,18 +57,20 @@ class Adoption:
         """Take over what lives, end the rest, and keep only the records that are still true."""
         files = self._manager.server.files
         self._end("template")
-        self._end("retiring")
         record = files.read("listener")
-        pidfd = open_recorded(record)
-        if pidfd is not None:
-            if record.get("protocol") == m.PROTOCOL_VERSION:
-                await self._hear_listener(record["pid"], pidfd)
+        await self._take_listener(record)
+        before = files.read("retiring")
+        if before:
+            # An upgrade was under way: it goes on.
+            self._manager.upgrade.is_under_way = True
             if self._is_complete:
-                self._manager.listener.adopt(record["pid"], pidfd, record["epoch"], record["half"])
-                self._manager.sites.adopt(self._sockets)
+                self._take_retiring(before, record["pid"])
             else:
-                _kill_and_wait(pidfd)
-                os.close(pidfd)
+                record = before  # its successor was not there yet
+                await self._take_listener(record)
+                files.remove("retiring")
+                if self._is_complete:
+                    files.write("listener", record)
         for worker in files.workers():
             self._take_worker(worker)
         for _, fd in self._held.values():
@@ -79,6 +81,27 @@ class Adoption:
             log("manager_took_over", listener=record["pid"], workers=count)
         else:
             files.remove_processes()
+
+    async def _take_listener(self, record: dict[str, Any]) -> None:
+        pidfd = open_recorded(record)
+        if pidfd is None:
+            return
+        if record.get("protocol") == m.PROTOCOL_VERSION:
+            await self._hear_listener(record["pid"], pidfd)
+        if self._is_complete:
+            self._manager.listener.adopt(record["pid"], pidfd, record["epoch"], record["half"])
+            self._manager.sites.adopt(self._sockets)
+        else:
+            _kill_and_wait(pidfd)
+            os.close(pidfd)
+
+    def _take_retiring(self, record: dict[str, Any], successor: int) -> None:
+        """The listener before: what it has accepted it answers, with the workers that are there."""
+        pidfd = open_recorded(record) if record.get("pid") != successor else None
+        if pidfd is None or "half" not in record:
+            self._end("retiring")
+            return
+        self._manager.listener.adopt_retiring(record["pid"], pidfd, record["epoch"], record["half"])
 
     async def _hear_listener(self, pid: int, pidfd: int) -> None:
         """Wait until the listener has said all; everything else is left for later."""
@@ -97,12 +120,16 @@ class Adoption:
                         break
         except TimeoutError:
             log("listener_error", error=f"pid {pid} does not speak to a new manager")
+        while not inbox.empty():  # what one peer has said stays in its order
+            later.append(inbox.get_nowait())
         for item in later:
             inbox.put_nowait(item)
         if not self._is_complete:
-            for _, fd in self._sockets:
+            for _, fd in (*self._sockets, *self._held.values()):
                 os.close(fd)
             self._sockets.clear()
+            self._held.clear()
+            self._peer = None
 
     def _heard(self, item: MessageArrived, pid: int) -> bool:
         if item.peer.pid != pid:

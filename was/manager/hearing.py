@@ -42,6 +42,10 @@ class Hearing:
             self._manager.check_ready()
         elif isinstance(message, lc.ListenerHello) and self._manager.listener.spare.recognise(peer):
             pass  # its time has not come
+        elif isinstance(message, lc.ListenerHello) and self._manager.listener.recognise_retiring(
+            peer
+        ):
+            pass  # its time is over
         elif isinstance(message, lc.ListenerHello):
             self._greet(peer, "listener", self._manager.listener.welcome(peer))
             if peer.kind == "listener":
@@ -149,7 +153,7 @@ class Hearing:
 
     def _worker_hello(self, peer: Peer, hello: wc.WorkerHello, descriptors: list[int]) -> None:
         handle = self._manager.workers.welcome(
-            peer, hello, descriptors, self._manager.listener.epoch
+            peer, hello, descriptors, self._manager.listener.epochs
         )
         self._greet(peer, "worker", handle is not None)
         if handle is None:

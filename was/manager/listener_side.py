@@ -124,7 +124,8 @@ class ListenerSide:
             return
         self._peer.kind = "retiring"
         self.retiring = Retiring(self.pid, self.pidfd, self.epoch, self.half, self._peer)
-        self._server.files.write_process("retiring", self.pid, {"epoch": self.epoch})
+        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
+        self._server.files.write_process("retiring", self.pid, record)
         self._peer = None
         self.is_ready = False
         self.half = 1 - self.half
@@ -133,8 +134,12 @@ class ListenerSide:
     def retire(self, deadline: float) -> None:
         """The successor accepts: the old listener is told to finish."""
         old = self.retiring
-        if old is not None and old.deadline is None and old.peer is not None:
+        if old is not None and old.deadline is None:
             old.deadline = deadline
+            self._tell_to_retire(old)
+
+    def _tell_to_retire(self, old: Retiring) -> None:
+        if old.peer is not None:
             old.peer.send(StopListener(drain=True, patience_s=IDLE_PATIENCE_S))
 
     def retire_now(self, deadline: float) -> None:
@@ -165,6 +170,24 @@ class ListenerSide:
         self.pid, self.pidfd, self.epoch, self.half = pid, pidfd, epoch, half
         ended = ChildEnded("listener", pidfd)
         server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
+
+    def adopt_retiring(self, pid: int, pidfd: int, epoch: int, half: int) -> None:
+        """The same for one that an earlier manager has replaced. It finishes by itself, but for
+        one that was not told so yet: that one says Hello."""
+        server = self._server
+        self.retiring = Retiring(pid, pidfd, epoch, half, None)
+        ended = ChildEnded("listener", pidfd)
+        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
+
+    def recognise_retiring(self, peer: Peer) -> bool:
+        """Whether this is the one that was taken over, and was not told to finish yet."""
+        old = self.retiring
+        if old is None or old.pid != peer.pid or old.peer is not None:
+            return False
+        peer.kind = "retiring"
+        old.peer = peer
+        self._tell_to_retire(old)
+        return True
 
     def welcome(self, peer: Peer) -> bool:
         """Greet it, unless it is not the process we started."""

@@ -177,23 +177,29 @@ class WorkerSet:
         return handle
 
     def _welcome_back(
-        self, handle: WorkerHandle, peer: Peer, descriptors: list[int], epoch: int
+        self, handle: WorkerHandle, peer: Peer, descriptors: list[int], epochs: list[int]
     ) -> WorkerHandle:
         for fd in descriptors:
             os.close(fd)  # its pidfd, which we have
         peer.worker_id = handle.id
         handle.peer = peer
         handle.link_lost_at = None
-        handle.epochs = [epoch]
-        peer.send(SetEndpoints([self._server.folder.queue_endpoint(handle.pool, epoch)]))
+        # A listener that finishes may have requests in it, and is told of none that it has not.
+        handle.epochs = [e for e in epochs if e == epochs[-1] or e in handle.epochs]
+        folder = self._server.folder
+        peer.send(SetEndpoints([folder.queue_endpoint(handle.pool, e) for e in handle.epochs]))
         # Its files may have been changed while nobody was there to notice.
         peer.send(ConfigurationChanged())
         return handle
 
     def welcome(
-        self, peer: Peer, hello: WorkerHello, descriptors: list[int], epoch: int
+        self, peer: Peer, hello: WorkerHello, descriptors: list[int], epochs: list[int]
     ) -> WorkerHandle | None:
-        """Recognise a worker and tell it what it is; None for an impostor."""
+        """Recognise a worker and tell it what it is; None for an impostor.
+
+        `epochs` of all listeners, the last of which takes what comes.
+        """
+        epoch = epochs[-1]
         handle = self.handles.get(hello.worker_id)
         if (
             handle is not None
@@ -201,7 +207,7 @@ class WorkerSet:
             and handle.peer is None
             and handle.pid == hello.pid == peer.pid
         ):
-            return self._welcome_back(handle, peer, descriptors, epoch)
+            return self._welcome_back(handle, peer, descriptors, epochs)
         if (
             handle is None
             or handle.pid
