@@ -44,8 +44,8 @@ class Upgrade:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self.is_under_way = manager.server.files.read(RECORD).get("pid") == os.getpid()
-        manager.server.files.remove(RECORD)
+        # Ours, or that of a manager that was killed within one: it stays until all is done.
+        self.is_under_way = bool(manager.server.files.read(RECORD))
 
     def begin(self) -> None:
         """Exec the new code, once the answer to whoever asked has left. Raises AdminError."""
@@ -70,6 +70,7 @@ class Upgrade:
             os.execv(sys.executable, [sys.executable, *arguments])
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self._manager.server.files.remove(RECORD)
             self._manager.sites.for_exec(keep=False)
             process.keep_lock(self._manager.server.home.lock_file, keep=False)
             self.is_under_way = False
@@ -80,8 +81,7 @@ class Upgrade:
         if not self.is_under_way:
             return
         if self._manager.adoption.peer is None:
-            self.is_under_way = False  # nothing was taken over: all is new already
-            log("upgrade_completed")
+            self._is_over()  # nothing was taken over: all is new already
             return
         manager = self._manager
         for pool in manager.pools.values():  # their workers are to find the new listener
@@ -117,8 +117,12 @@ class Upgrade:
         if self.is_under_way and not manager.shutdown.has_begun:
             for pool in manager.pools.values():
                 manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
-            self.is_under_way = False
-            log("upgrade_completed")
+            self._is_over()
+
+    def _is_over(self) -> None:
+        self.is_under_way = False
+        self._manager.server.files.remove(RECORD)
+        log("upgrade_completed")
 
     def _limit_s(self) -> float:
         limits = [
