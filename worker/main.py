@@ -7,7 +7,6 @@ open a ZeroMQ context or make an event loop: the template imports this module be
 from __future__ import annotations
 
 import ctypes
-import io
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from was.ipc.descriptors import ControlSocket
 from was.ipc.stacks import write_stacks_to
 from was.ipc.worker_control import Fork, WorkerWelcome
 from was.log import log, log_exception, set_process
+from was.worker.application_output import keep_output_from_failing
 from was.worker.host import WorkerHost
 from was.worker.manager_link import say_hello
 
@@ -33,7 +33,7 @@ def run(fork: Fork) -> NoReturn:
     """Be the worker that `fork` asks for; ends the process."""
     status = 70
     set_process("worker")
-    _write_whole_lines()
+    keep_output_from_failing()
     try:
         status = _run(fork)
     except BaseException as error:  # noqa: BLE001 the last place where anything can be said
@@ -73,16 +73,6 @@ def _go_on_without_manager() -> None:
     """Should the manager end while it holds us stopped, the kernel continues us."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0):
         log("limit_lowered", limit="PR_SET_PDEATHSIG", error=os.strerror(ctypes.get_errno()))
-
-
-def _write_whole_lines() -> None:
-    """What the application prints is in the log at once, and there when the worker is killed.
-
-    Python gives a file whole blocks of standard output, and only a terminal each line.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
 
 
 def _flush() -> None:

@@ -167,6 +167,42 @@ def test_the_application_s_own_modules_win(start_server):
     assert get(running.port()).text == "own-config own-listener own-worker\n"
 
 
+PRINTING = """import resource, sys
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    if path == "/room":
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    print("printed at", path)
+    print("complaint at", path, file=environ["wsgi.errors"])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"answered"]
+"""
+
+
+def test_what_cannot_be_printed_fails_no_request():
+    """A full disk loses what the application prints, and the log says so when there is room."""
+
+    def prepare(home: Path) -> None:
+        (home / "sites" / "app").mkdir(parents=True)
+        (home / "sites" / "app" / "printing.py").write_text(PRINTING)
+
+    with run_server(simple_config("printing:application"), prepare) as running:
+        running.allow("log_dropped")
+        for path in ("/before", "/full", "/room"):
+            answer = get(running.port(), path)
+            assert (answer.status, answer.text) == (200, "answered"), path
+        text = (running.home / "logs" / "pools" / "Pool.log").read_text()
+    for path in ("/before", "/room"):
+        assert f"printed at {path}\n" in text
+        assert f"complaint at {path}\n" in text
+    assert "at /full" not in text
+    assert text.count("log_dropped lines=1") == 2
+
+
 def test_an_application_below_the_root(start_server):
     """An application at /shop sees /shop in SCRIPT_NAME and the rest in PATH_INFO."""
 
