@@ -55,9 +55,11 @@ class Run(NamedTuple):
 
     def step_at(self, hint: int) -> Step:
         """The step that the scoreboard's word speaks of; the first if it speaks of none."""
-        for step in self.steps:
-            if hint == step.hint:
-                return step
+        steps = self.steps
+        if len(steps) > 1:
+            for step in steps:
+                if hint == step.hint:
+                    return step
         return self.steps[0]
 
 

@@ -132,9 +132,13 @@ def _stopped(context: HttpContext, run: Run) -> Step:
 
 def _rest(runs: tuple[Run, ...], run: Run, step: Step) -> tuple[Run, ...]:
     """What comes after a step: one by one to the end of its event, then as before."""
-    at = next(number for number, known in enumerate(runs) if known is run)
-    after = run.steps[run.steps.index(step) + 1 :]
-    return (*map(single, after), *runs[at + 1 :])
+    at = 1
+    while runs[at - 1] is not run:
+        at += 1
+    steps = run.steps
+    if steps[-1] is step:
+        return runs[at:]
+    return (*map(single, steps[steps.index(step) + 1 :]), *runs[at:])
 
 
 def _later(runs: tuple[Run, ...], step: Step) -> tuple[Run, ...]:

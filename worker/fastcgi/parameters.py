@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from was.worker.fastcgi.records import encode_pairs
-from was.worker.gateway.variables import VariableBuilder, of_connection, of_request
+from was.worker.gateway.variables import (
+    VariableBuilder,
+    of_connection,
+    of_fields,
+    of_line,
+    of_request,
+)
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
@@ -18,8 +24,11 @@ __all__ = ["Parameters"]
 
 # Of each kind. A client that asks for ever new paths only has the cache begin anew.
 MOST = 1024
+# Longer ones are not kept.
+MOST_BYTES = 2048
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Parameters:
@@ -30,40 +39,90 @@ class Parameters:
         self._constant = encode_pairs(self._variables.constant)
         self._of_connection: dict[tuple[object, ...], bytes] = {}
         self._of_path: dict[tuple[str, int], bytes] = {}
+        # With: whether a host is named, whether there is a Content-Length.
+        self._of_fields: dict[tuple[tuple[str, str], ...], tuple[bytes, bool, bool]] = {}
+        self._of_line: dict[tuple[object, ...], bytes] = {}
 
     def encode(self, context: HttpContext) -> bytes:
         """All variables, with what modules have set."""
         if context.variables:
             return encode_pairs(self._variables.whole(context))
-        own = of_request(context)
-        if not own[b"SERVER_NAME"]:
-            own[b"SERVER_NAME"] = context.message.local_addr.encode()
-        return self._shared(context) + encode_pairs(own)
+        user = context.user
+        if user is not None and user.remote_user_name:
+            own = of_request(context)
+            if not own[b"SERVER_NAME"]:
+                own[b"SERVER_NAME"] = context.message.local_addr.encode()
+            return self._connection(context) + self._path(context) + encode_pairs(own)
+        fields, has_host, has_length = self._fields(context)
+        if not has_host:
+            fields += encode_pairs({b"SERVER_NAME": context.message.local_addr.encode()})
+        return b"%b%b%b%b\x0a\x10REQUEST_ID%016x" % (
+            self._connection(context),
+            self._path(context),
+            fields,
+            self._line(context, has_length=has_length),
+            context.message.id,
+        )
 
-    def _shared(self, context: HttpContext) -> bytes:
+    def _connection(self, context: HttpContext) -> bytes:
         message = context.message
-        connection = (
+        key = (
             message.remote_addr,
             message.remote_port,
             message.local_addr,
             message.local_port,
             message.secure,
         )
-        first = self._of_connection.get(connection)
-        if first is None:
-            first = self._constant + encode_pairs(of_connection(message))
-            _keep(self._of_connection, connection, first)
+        found = self._of_connection.get(key)
+        if found is None:
+            found = self._constant + encode_pairs(of_connection(message))
+            _keep(self._of_connection, key, found)
+        return found
+
+    def _path(self, context: HttpContext) -> bytes:
         if context.calls.map_path:
-            return first + encode_pairs(self._variables.of_path(context))
-        path = (context.path, context.path_info_at)
-        second = self._of_path.get(path)
-        if second is None:
-            second = encode_pairs(self._variables.of_path(context))
-            _keep(self._of_path, path, second)
-        return first + second
+            return encode_pairs(self._variables.of_path(context))
+        key = (context.path, context.path_info_at)
+        found = self._of_path.get(key)
+        if found is None:
+            found = encode_pairs(self._variables.of_path(context))
+            if len(found) <= MOST_BYTES:
+                _keep(self._of_path, key, found)
+        return found
+
+    def _fields(self, context: HttpContext) -> tuple[bytes, bool, bool]:
+        key = tuple(context.fields)
+        found = self._of_fields.get(key)
+        if found is None:
+            pairs, has_length = of_fields(context, has_user=False)
+            has_host = bool(pairs[b"SERVER_NAME"])
+            if not has_host:
+                del pairs[b"SERVER_NAME"]
+            found = encode_pairs(pairs), has_host, has_length
+            if len(found[0]) <= MOST_BYTES:
+                _keep(self._of_fields, key, found)
+        return found
+
+    def _line(self, context: HttpContext, *, has_length: bool) -> bytes:
+        message = context.message
+        key = (
+            message.target if context.child is None else context.root_context.message.target,
+            context.query,
+            context.method,
+            message.attempt,
+            message.version,
+            message.body_length,
+            has_length,
+        )
+        found = self._of_line.get(key)
+        if found is None:
+            found = encode_pairs(of_line(context, has_length=has_length))
+            if len(found) <= MOST_BYTES:
+                _keep(self._of_line, key, found)
+        return found
 
 
-def _keep(cache: dict[Key, bytes], key: Key, value: bytes) -> None:
+def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
     if len(cache) >= MOST:
         cache.clear()
     cache[key] = value

@@ -60,7 +60,8 @@ class RecordType(IntEnum):
     UNKNOWN_TYPE = 11
 
 
-_STDOUT, _END_REQUEST = int(RecordType.STDOUT), int(RecordType.END_REQUEST)
+_PARAMS, _STDOUT = int(RecordType.PARAMS), int(RecordType.STDOUT)
+_END_REQUEST = int(RecordType.END_REQUEST)
 
 
 class Role(IntEnum):
@@ -137,17 +138,22 @@ _BEGINS = {
 }
 _END_OF_PARAMS = encode(RecordType.PARAMS, _FIRST, b"")
 _END_OF_STDIN = encode(RecordType.STDIN, _FIRST, b"")
+_END_OF_BOTH = _END_OF_PARAMS + _END_OF_STDIN
+_PADDINGS = [bytes(length) for length in range(8)]
 
 
 def whole_request(parameters: bytes, body: bytes, *, keep: bool) -> bytes:
     """All records of a request that is alone on its connection."""
-    if len(parameters) > MAX_CONTENT:
+    length = len(parameters)
+    if length > MAX_CONTENT:
         head = stream(RecordType.PARAMS, _FIRST, parameters)
     else:
-        length, padding = len(parameters), -len(parameters) % 8
-        header = _HEADER.pack(VERSION, RecordType.PARAMS, _FIRST, length, padding)
-        head = header + parameters + bytes(padding)
-    stdin = stream(RecordType.STDIN, _FIRST, body) if body else b""
+        padding = -length % 8
+        header = _HEADER.pack(VERSION, _PARAMS, _FIRST, length, padding)
+        head = header + parameters + _PADDINGS[padding]
+    if not body:
+        return _BEGINS[keep] + head + _END_OF_BOTH
+    stdin = stream(RecordType.STDIN, _FIRST, body)
     return b"".join((_BEGINS[keep], head, _END_OF_PARAMS, stdin, _END_OF_STDIN))
 
 

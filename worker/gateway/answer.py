@@ -79,8 +79,11 @@ class Answer:
             self._left -= len(data)
         if data:
             response = self._context.response
-            response.chunks.append(data)
-            if response.buffered_bytes() >= SEND_BYTES:
+            chunks = response.chunks
+            chunks.append(data)
+            if (len(chunks) > 1 or len(data) >= SEND_BYTES) and (
+                response.buffered_bytes() >= SEND_BYTES
+            ):
                 self.flush()
 
     @property

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
-__all__ = ["VariableBuilder", "of_connection", "of_request", "to_bytes"]
+__all__ = [
+    "VariableBuilder",
+    "of_connection",
+    "of_fields",
+    "of_line",
+    "of_request",
+    "to_bytes",
+]
 
 _CACHE_LIMIT = 1024
 _names: dict[str, bytes] = {}
@@ -96,28 +103,43 @@ def of_connection(message: Request) -> dict[bytes, bytes]:
 
 def of_request(context: HttpContext) -> dict[bytes, bytes]:
     """The rest. SERVER_NAME is empty where the client names no host."""
-    message = context.message
-    # What the client has asked for, also where this is the default document of it.
-    root = message if context.child is None else context.root_context.message
-    target = to_bytes(root.target)
     user = context.user
     name = user.remote_user_name if user is not None else ""
-    found = _fields(context, has_user=bool(name))
-    found[b"HTTP_URL"] = found[b"REQUEST_URI"] = target
-    found[b"QUERY_STRING"] = to_bytes(context.query)
-    found[b"REQUEST_ATTEMPT"] = b"%d" % message.attempt
-    found[b"REQUEST_ID"] = b"%016x" % message.id
-    found[b"REQUEST_METHOD"] = context.method.encode()
-    found[b"SERVER_PROTOCOL"] = b"HTTP/1.1" if message.version >= 11 else b"HTTP/1.0"
+    found, has_length = of_fields(context, has_user=bool(name))
+    found |= of_line(context, has_length=has_length)
+    found[b"REQUEST_ID"] = b"%016x" % context.message.id
     if user is not None and name:
         found[b"AUTH_TYPE"] = to_bytes(user.authentication_type)
         found[b"AUTH_USER"] = found[b"LOGON_USER"] = to_bytes(user.user_name)
         found[b"REMOTE_USER"] = to_bytes(name)
+    return found
+
+
+def of_fields(context: HttpContext, *, has_user: bool) -> tuple[dict[bytes, bytes], bool]:
+    """What all requests with the same fields share; whether Content-Length is among them."""
+    found = _fields(context, has_user=has_user)
     found[b"SERVER_NAME"] = _name_in(found.get(b"HTTP_HOST", b""))
+    found.pop(b"HTTP_URL", None)  # a field cannot stand for what the server knows
+    return found, found.pop(b"HTTP_CONTENT_LENGTH", None) is not None
+
+
+def of_line(context: HttpContext, *, has_length: bool) -> dict[bytes, bytes]:
+    """What all requests with the same request line, and length, share."""
+    message = context.message
+    # What the client has asked for, also where this is the default document of it.
+    root = message if context.child is None else context.root_context.message
+    target = to_bytes(root.target)
+    found = {
+        b"HTTP_URL": target,
+        b"QUERY_STRING": to_bytes(context.query),
+        b"REQUEST_ATTEMPT": b"%d" % message.attempt,
+        b"REQUEST_METHOD": context.method.encode(),
+        b"REQUEST_URI": target,
+        b"SERVER_PROTOCOL": b"HTTP/1.1" if message.version >= 11 else b"HTTP/1.0",
+    }
     length = message.body_length
-    if length >= 0 and (length or b"HTTP_CONTENT_LENGTH" in found):
+    if length > 0 or (length == 0 and has_length):
         found[b"CONTENT_LENGTH"] = b"%d" % length
-    found.pop(b"HTTP_CONTENT_LENGTH", None)
     return found
 
 

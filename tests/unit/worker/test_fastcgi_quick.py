@@ -151,6 +151,39 @@ def test_many_paths_do_not_fill_the_memory():
         parameters.encode(make_context(f"/{number}.php", port=number))
     assert len(parameters._of_path) <= MOST
     assert len(parameters._of_connection) <= MOST
+    assert len(parameters._of_line) <= MOST
+
+
+def test_long_pieces_are_not_kept():
+    """Nor may a few of them fill it."""
+    parameters = Parameters(Application())
+    long = "x" * 8000
+    context = make_context("/" + long, fields=[("Cookie", long)])
+    assert read(parameters, context)[b"HTTP_COOKIE"] == long.encode()
+    caches = (parameters._of_path, parameters._of_line, parameters._of_fields)
+    assert caches == ({}, {}, {})
+
+
+LINES = [("GET", 0), ("POST", 0), ("POST", 5), ("POST", -1)]
+FIELDS = [
+    (),
+    (("Host", "example.org"),),
+    (("Host", "example.org"), ("Content-Length", "0")),
+    (("Content-Length", "5"), ("X-A", "1"), ("x-a", "2")),
+]
+
+
+@pytest.mark.parametrize("user", [None, SimpleNamespace(remote_user_name="")])
+@pytest.mark.parametrize("fields", FIELDS)
+@pytest.mark.parametrize(("method", "length"), LINES)
+def test_in_pieces_they_are_what_they_are_as_a_whole(method, length, fields, user):
+    """Encoded for the first time, or found among those that were."""
+    parameters = Parameters(Application())
+    for query in ("", "a=1", "a=1"):
+        context = make_context(fields=fields, method=method, query=query, user=user)
+        context.message.body_length = length
+        context.message.id += 1
+        assert read(parameters, context) == parameters._variables.whole(context)
 
 
 def test_a_reader_finds_the_same_records():
