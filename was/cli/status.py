@@ -99,4 +99,19 @@ def _print(found: dict[str, object]) -> None:
     for name, value in found.items():
         if value is None or value == UNKNOWN_CONFIG:
             continue
-        click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+        label = f"{name.replace('_', ' '):<{width}}  "
+        if name == "config":
+            for line in _config_lines(cast("dict[str, object]", value)):
+                click.echo(label + line)
+                label = " " * len(label)
+        else:
+            click.echo(label + cell(value))
+
+
+def _config_lines(config: dict[str, object]) -> list[str]:
+    """Which configuration is in force, and why the newest one is not."""
+    in_force = f"in force since {cell(config['since'])}"
+    errors = cast("list[str]", config["errors"])
+    if not errors:
+        return [in_force]
+    return [f"{in_force}; what the files say now was rejected:", *errors]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from was.cli import processes
+from was.cli.status import _print
 from was.recorded import start_ticks
 
 KEYS = {
@@ -62,6 +63,18 @@ def test_a_running_home_tells_what_the_manager_says(run, manager):
     result = run("status", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"state": "running", "sites": 3})
     assert run("status").stdout.splitlines() == ["state  running", "sites  3"]
+
+
+def test_a_rejected_configuration_is_said_with_its_errors(capsys):
+    """What is in force is the last good one; the newest one was rejected, and why."""
+    config = {"state": "failed", "since": "2026-11-22T00:00:00Z", "errors": ["a.config:3: x", "y"]}
+    _print({"state": "running", "config": config, "sites": 1})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "config  in force since 2026-11-22T00:00:00Z; what the files say now was rejected:",
+        "        a.config:3: x",
+        "        y",
+        "sites   1",
+    ]
 
 
 def test_processes_without_a_manager_are_managerless(run, home, sleeper):
