@@ -19,16 +19,7 @@ from was.listener.client_socket import ClientSocket
 from was.listener.endings import client_gone
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.own_answers import fail, refuse, turn_away
-from was.listener.phases import (
-    BODY,
-    BUSY,
-    CLOSED,
-    DRAIN,
-    DRAIN_BYTES,
-    HEAD,
-    LINGER,
-    UPGRADED,
-)
+from was.listener.phases import BODY, BUSY, CLOSED, DRAIN, DRAIN_BYTES, HEAD, LINGER, UPGRADED
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
@@ -55,6 +46,7 @@ class ClientConnection(ClientSocket):
         "beyond",
         "body",
         "close_after",
+        "first_request",
         "phase",
         "request",
         "site",
@@ -72,6 +64,7 @@ class ClientConnection(ClientSocket):
         self.stream: ResponseStream | None = None
         self.beyond: BeyondHttp | None = None
         self.close_after = False
+        self.first_request = 0  # its id
         # Workers that want to hear of the connection's end.
         self._watchers: dict[int, Callable[[bool], None]] | None = None
 
@@ -255,6 +248,8 @@ class ClientConnection(ClientSocket):
             return False
         if self.site is not None:
             self.site.connections -= 1
+        else:
+            self.first_request = self.service.last_request + 1
         self.site = site
         site.connections += 1
         return True

@@ -70,7 +70,8 @@ def abort(
     connection.drop_stream()
     connection.phase = CLOSED
     records.count("connections_cut")
-    if stream is not None and stream.is_whole_at_the_end:
-        connection.reset()
+    is_first = request is not None and request.id == connection.first_request
+    if is_first and stream is not None and stream.is_whole_at_the_end:
+        connection.reset()  # no answer before this one can be on its way and be lost of it
     else:
         connection.transport.abort()

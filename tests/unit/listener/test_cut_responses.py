@@ -51,6 +51,21 @@ def test_a_response_that_is_whole_without_its_end_is_no_cut(
     )
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_cut_that_would_look_like_an_end_is_a_reset(make_rig, is_first):
+    """To HTTP/1.0 the end of the stream ends the body; but an answer before it is not lost."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    if not is_first:
+        client.send(NEXT)
+        worker.answer(worker.requests()[-1])
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    worker.answer(worker.requests()[-1], b"some", length=-1, more=True)
+    worker.tell(m.AbortResponse(worker.requests()[-1].id, 1, "", 0))
+    assert client.transport.is_aborted
+    assert client.transport.is_reset is is_first
+
+
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("length", [-1, 6])
 def test_a_response_that_is_not_whole_is_cut(make_rig, how, length):
