@@ -29,6 +29,19 @@ def pid_of(running: Running, ms: int = 0) -> int:
     return int(answer.text.split()[1])
 
 
+def test_a_pool_whose_workers_cannot_be_made_holds_up_no_start(start_server):
+    """It is tried until rapid-fail protection stops it; then the server is ready without it."""
+
+    def prepare(home):
+        place("starts.py")(home)
+        (home / "logs" / "pools" / "Pool.log").mkdir(parents=True)  # no file to print into
+
+    pool = Pool("Pool", {"startMode": "AlwaysRunning"})
+    running = start_server(simple_config("starts:application", pool=pool), prepare)
+    running.allow("worker_spawn_failed", "pool_disabled")
+    assert get(running.port()).status == 503
+
+
 @pytest.mark.parametrize("mode", ["OnDemand", "AlwaysRunning"])
 def test_start_mode(start_server, mode):
     """An OnDemand pool has no worker before its first request, an AlwaysRunning one has."""

@@ -280,6 +280,8 @@ class Manager:
         for pool in self.pools.values():
             if self._deadlines.note(pool) <= now or now >= self._sample_at:
                 self.performer.perform(pool, pool.tick(now))
+        # A pool may just have been given up, of which no process tells.
+        self.check_ready()
         for handle in list(self.workers.handles.values()):
             if handle.link_lost_at is not None and now >= handle.link_lost_at + LINK_LOST_LIMIT_S:
                 handle.link_lost_at = None
