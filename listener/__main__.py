@@ -52,7 +52,8 @@ def main() -> int:
         loop.run_until_complete(service.run())
         loop.run_until_complete(asyncio.sleep(0))
     except Exception as error:  # noqa: BLE001 the manager starts another; the log says why
-        if arguments.spare and not service.epoch:
+        is_early = isinstance(error, ConnectionRefusedError | FileNotFoundError)
+        if not service.epoch and (arguments.spare or is_early):
             return 0  # the manager went before it was needed, or even there
         log_exception("listener_died", error)
         return 70

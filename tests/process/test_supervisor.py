@@ -60,6 +60,11 @@ def kill(pid):
     wait_for("its end", lambda: not _lives(pid))
 
 
+def image(pid):
+    """Where the program lies that the process runs: elsewhere after each exec."""
+    return Path(f"/proc/{pid}/auxv").read_bytes()
+
+
 def _lives(pid):
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -101,15 +106,32 @@ def test_a_killed_supervisor_is_replaced_and_does_its_work(detached):
     wait_for("what the application prints", lambda: "/after" in log.read_text().split())
 
 
-def test_an_upgrade_replaces_the_supervisor_too(detached):
-    """It is of new code, and follows the manager of new code."""
+def test_an_upgrade_renews_the_supervisor_too(detached):
+    """It becomes new code without being away, and follows the manager of new code."""
     running = detached()
     manager, supervisor = pids(running)
-    assert running.server.command("upgrade").returncode == 0
-    wait_for("another supervisor", lambda: pids(running)[1] != supervisor)
-    assert pids(running)[0] == manager
+    for _ in range(2):  # its parent, then a manager that it has started itself
+        before = image(supervisor)
+        assert running.server.command("upgrade").returncode == 0
+        wait_for("another image", lambda b=before: image(supervisor) != b)
+        assert pids(running) == (manager, supervisor)
+        kill(manager)
+        manager, same = another_manager(running, manager)
+        assert same == supervisor
+
+
+def test_who_was_renewed_hears_that_its_manager_was_told_to_stop(detached):
+    """Exit 0 of the manager that it had started before ends it, with no other word."""
+    running = detached()
+    manager, supervisor = pids(running)
     kill(manager)
     another_manager(running, manager)
+    before = image(supervisor)
+    os.kill(supervisor, signal.SIGHUP)
+    wait_for("another image", lambda: image(supervisor) != before)
+    assert running.server.command("stop").returncode == 0
+    wait_for("its end", lambda: not _lives(supervisor))
+    assert running.server.processes() == {}
 
 
 def test_what_was_told_to_stop_stays_stopped(detached):

@@ -48,7 +48,7 @@ def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
     with Wire(port) as wire:
         wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_for("the request", lambda: running.server.rows("requests"))
-        running.server.command("upgrade", "--timeout", "1")
+        ask(Home(running.home), "upgrade")
         wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
         assert running.server.status()["is_upgrading"]
         assert get(port, "/free").status == 200
@@ -58,7 +58,10 @@ def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
 
 
 def test_a_manager_that_is_killed_within_an_upgrade(start_server):
-    """The next one goes on with it: the old listener answers what it has, then workers change."""
+    """The next one goes on with it: the old listener answers what it has, then workers change.
+
+    It is killed when it has started the new listener, which has yet to come.
+    """
     pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
     running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
     port, (worker,) = running.port(), running.workers(count=1)
@@ -66,7 +69,7 @@ def test_a_manager_that_is_killed_within_an_upgrade(start_server):
     with Wire(port) as wire:
         wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_for("the request", lambda: running.server.rows("requests"))
-        running.server.command("upgrade", "--timeout", "1")
+        ask(Home(running.home), "upgrade")
         wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
         running.server.send(signal.SIGKILL)
         running.server.wait_exit()

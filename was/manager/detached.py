@@ -5,7 +5,8 @@
 It knows the manager by a pidfd: first that of its parent, later that of whoever holds the home's
 lock, so it follows one that somebody else has started. It does nothing else, so little can happen
 to it; and when something does, the manager starts another. SIGTERM, which a manager that was told
-to stop sends, ends it. A manager that exits 0 was told to stop as well.
+to stop sends, ends it. A manager that exits 0 was told to stop as well. SIGHUP, which comes with an
+upgrade, has it become the new code: by exec, so that at no moment there is none.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = ["main"]
 # A manager that lived so long was no failed start: the next one is not kept waiting.
 STEADY_S = 5.0
 
+_ASKS = {signal.SIGTERM, signal.SIGHUP}
+
 
 def main(arguments: list[str]) -> NoReturn:
     """Keep a manager running until told to end."""
@@ -42,11 +45,13 @@ def main(arguments: list[str]) -> NoReturn:
     setproctitle.setproctitle(f"was: supervisor {home.path}")
     set_process("supervisor", fd=2)
     faults.arm(home.path)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     supervisor = _Supervisor(home, arguments[5:])
     signal.signal(signal.SIGTERM, supervisor.end)
-    supervisor.run(_open_parent(int(options["--manager"])))
+    signal.signal(signal.SIGHUP, supervisor.renew)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS)  # as `renew` may have found them
+    supervisor.run(supervisor.open_manager(int(options["--manager"])))
 
 
 class _Supervisor:
@@ -86,10 +91,32 @@ class _Supervisor:
                 os.waitpid(self._child, 0)
         os._exit(0)
 
+    def renew(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        """Become the code that is there now; whom to watch is found again."""
+        arguments = sys.orig_argv[1:]
+        if self._child:
+            arguments[arguments.index("--manager") + 1] = str(self._child)
+        os.execv(sys.executable, [sys.executable, *arguments])
+
+    def open_manager(self, pid: int) -> int | None:
+        """A pidfd of our parent, or of a child that we had before; None when it has gone."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        if os.getppid() == pid:
+            return pidfd
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            self._child = pid
+            return pidfd
+        os.close(pidfd)
+        return None
+
     def _start(self) -> int:
         if not self._home.run.is_dir():  # nothing is left to be kept running
             os._exit(0)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKS)
         self._child, pidfd = process.spawn(self._command, os.environ, 2)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self._note("manager_brought_back", pid=self._child)
@@ -114,18 +141,6 @@ class _Supervisor:
         os.dup2(fd, 2)
         os.close(fd)
         log(event, **fields)
-
-
-def _open_parent(pid: int) -> int | None:
-    """A pidfd of the manager that started us, None when it has gone already."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-    if os.getppid() == pid:
-        return pidfd
-    os.close(pidfd)
-    return None
 
 
 def _wait_for_end(pidfd: int) -> None:

@@ -1,7 +1,7 @@
 """The supervisor of a detached server (detached.py), as the manager holds it.
 
 Manager and supervisor start each other. One that an earlier manager left is taken over; an upgrade
-replaces it, so that it is of new code too. It is told to go when the manager is told to stop, and
+has it become new code too. It is told to go when the manager is told to stop, and
 then only: a manager that fails leaves it where it is.
 """
 
@@ -27,7 +27,7 @@ STEADY_S = 1.0
 
 
 class SupervisorSide:
-    """Starts, replaces and dismisses the supervisor."""
+    """Starts, renews and dismisses the supervisor."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -57,7 +57,7 @@ class SupervisorSide:
         if self.pidfd < 0:
             self._spawn(now)
         elif anew:
-            process.kill(self.pidfd, signal.SIGTERM)
+            process.kill(self.pidfd, signal.SIGHUP)
 
     def _spawn(self, now: float) -> None:
         server = self._server
