@@ -120,20 +120,6 @@ def test_an_upgrade_renews_the_supervisor_too(detached):
         assert same == supervisor
 
 
-def test_who_was_renewed_hears_that_its_manager_was_told_to_stop(detached):
-    """Exit 0 of the manager that it had started before ends it, with no other word."""
-    running = detached()
-    manager, supervisor = pids(running)
-    kill(manager)
-    another_manager(running, manager)
-    before = image(supervisor)
-    os.kill(supervisor, signal.SIGHUP)
-    wait_for("another image", lambda: image(supervisor) != before)
-    assert running.server.command("stop").returncode == 0
-    wait_for("its end", lambda: not _lives(supervisor))
-    assert running.server.processes() == {}
-
-
 def test_what_was_told_to_stop_stays_stopped(detached):
     """`was stop` ends the supervisor as well, and SIGTERM at the manager does."""
     running = detached()

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> NoReturn:
     signal.signal(signal.SIGTERM, supervisor.end)
     signal.signal(signal.SIGHUP, supervisor.renew)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS)  # as `renew` may have found them
-    supervisor.run(supervisor.open_manager(int(options["--manager"])))
+    supervisor.run(_open_parent(int(options["--manager"])))
 
 
 class _Supervisor:
@@ -93,25 +93,7 @@ class _Supervisor:
 
     def renew(self, _number: int, _frame: FrameType | None) -> NoReturn:
         """Become the code that is there now; whom to watch is found again."""
-        arguments = sys.orig_argv[1:]
-        if self._child:
-            arguments[arguments.index("--manager") + 1] = str(self._child)
-        os.execv(sys.executable, [sys.executable, *arguments])
-
-    def open_manager(self, pid: int) -> int | None:
-        """A pidfd of our parent, or of a child that we had before; None when it has gone."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return None
-        if os.getppid() == pid:
-            return pidfd
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            self._child = pid
-            return pidfd
-        os.close(pidfd)
-        return None
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
     def _start(self) -> int:
         if not self._home.run.is_dir():  # nothing is left to be kept running
@@ -141,6 +123,18 @@ class _Supervisor:
         os.dup2(fd, 2)
         os.close(fd)
         log(event, **fields)
+
+
+def _open_parent(pid: int) -> int | None:
+    """A pidfd of the manager that started us, None when it has gone already."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if os.getppid() == pid:
+        return pidfd
+    os.close(pidfd)
+    return None
 
 
 def _wait_for_end(pidfd: int) -> None:
