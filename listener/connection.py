@@ -178,12 +178,17 @@ class ClientConnection(ClientSocket):
                 self._incomplete_head(data)
                 return
         raw = data if end == len(data) else data[:end]
-        try:
-            head = scan(raw, service.limits)
-            is_complete = self._engine.begin(raw, head)
-        except RemoteProtocolError as error:
-            refuse(self, error, raw)
-            return
+        is_complete = True
+        head = service.known_heads.get(raw)
+        if head is None:
+            try:
+                head = scan(raw, service.limits)
+                is_complete = self._engine.begin(raw, head)
+            except RemoteProtocolError as error:
+                refuse(self, error, raw)
+                return
+            if is_complete:
+                service.known_heads.learn(raw, head)
         target = service.routes.lookup(
             self._scheme, head.host, self.peer[3], self.peer[2], head.path
         )

@@ -69,6 +69,7 @@ class Head(msgspec.Struct, gc=False, eq=False):
     keep_alive: bool = True
     expect_continue: bool = False
     upgrade: str = ""  # the Upgrade field where Connection names it, else ""
+    number: int = 0  # of one that comes again and again (known_heads.py), else 0
 
     def __repr__(self) -> str:
         return f"<Head {self.method} {self.target} {self.size} bytes>"

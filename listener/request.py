@@ -108,6 +108,7 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
             self.body,
             self.body_length,
             self.spool is not None,
+            head.number,
         )
 
     def release_body(self) -> None:

@@ -56,6 +56,7 @@ from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
+from was.listener.known_heads import KnownHeads
 from was.listener.listening import Listening
 from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
@@ -105,6 +106,7 @@ class ListenerService:
         # The lines every response brings, by (has a Date of its own, has a Server of its own).
         self.standing: dict[tuple[bool, bool], bytes] = {}
         self.retry_after_s = 5
+        self.known_heads = KnownHeads(0)
         self.routes = Routes()
         self._date_second = 0
         self._set_date(int(time.time()))
@@ -225,6 +227,7 @@ class ListenerService:
         enter(command.isolation)
         self.epoch = command.epoch
         self.last_request = command.epoch << 33
+        self.known_heads = KnownHeads(command.epoch << 33)
         self._sockets_folder = SocketFolder(Path(settings.sockets))
         self.spool_folder = Path(settings.home) / "run" / "spool"
         try:
@@ -443,6 +446,7 @@ class ListenerService:
                 self._close_idle()
         if self.records.access is not None:
             self.records.access.flush()
+            self.manager.log_trouble(self.records.access.trouble())
         if self.is_draining and not self.listening:
             if not self.connections:
                 self._finish()

@@ -155,6 +155,20 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
         return self._connection
 
     @property
+    def head_number(self) -> int:
+        """The number of the request's head if it has one (was.ipc.messages.Request), and no module
+        has changed method, path, query or fields; else 0."""
+        message = self.message
+        if (
+            self.fields is message.fields
+            and self.path is message.path
+            and self.query is message.query
+            and self.method is message.method
+        ):
+            return message.head_number
+        return 0
+
+    @property
     def request_id(self) -> str:
         """The request's id as people see it."""
         return request_id_text(self.message.id)

@@ -70,6 +70,9 @@ class Request(_Data, frozen=True, tag=1):
     body: bytes  # all of it, or b"" when it must be pulled
     body_length: int  # bytes in all; -1 = unknown (chunked, still arriving)
     pull: bool  # the body is to be pulled with BodyPull
+    # Not 0: every request with this number has the same method, target, path, query, version and
+    # fields, and no body. Whoever works something out of them may keep it by the number.
+    head_number: int = 0
 
 
 class BodyChunk(_Data, frozen=True, tag=2):

@@ -21,19 +21,25 @@ _CACHE_LIMIT = 1024
 _names: dict[str, bytes] = {}
 
 
+# What a scope takes from the head alone: path, raw_path, query_string, headers, and whether the
+# client would have trailers. No NamedTuple: that is made in Python.
+_Head = tuple[str, bytes, bytes, list[tuple[bytes, bytes]], bool]
+_heads: dict[int, _Head] = {}  # those that come again, by their numbers
+
+
 def http_scope(context: HttpContext, state: dict[str, Any] | None) -> dict[str, Any]:
     """A new scope of type http, the application's to change."""
     message = context.message
-    scope = request_scope(context, "http", "https" if message.secure else "http", state)
+    number = message.head_number
+    head = (_heads.get(context.head_number) if number else None) or _read_head(context)
+    scope = _scope(context, "http", "https" if message.secure else "http", state, head)
     scope["method"] = context.method
     extensions = scope["extensions"]
     extensions["http.response.pathsend"] = {}
     if message.version >= 11:
         extensions["http.response.early_hint"] = {}
-        for name, value in context.fields:
-            # "TE: trailers": the client would have them.
-            if len(name) == 2 and name.lower() == "te" and "trailers" in value.lower():
-                extensions["http.response.trailers"] = {}
+        if head[4]:
+            extensions["http.response.trailers"] = {}
     return scope
 
 
@@ -41,19 +47,15 @@ def request_scope(
     context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What scopes of type http and websocket have in common."""
+    return _scope(context, kind, scheme, state, _read_head(context))
+
+
+def _scope(
+    context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None, head: _Head
+) -> dict[str, Any]:
     message, application = context.message, context.application
-    path = context.path
-    if path == message.target and path == message.path:
-        raw_path = path.encode("ascii", "replace")
-    else:
-        path, raw_path = request_path(context)
-    query, user = context.query, context.user
-    try:
-        headers = [(_names[name], value.encode("latin-1")) for name, value in context.fields]
-    except (KeyError, UnicodeEncodeError):
-        headers = [
-            (_name_of(name), value.encode("latin-1", "replace")) for name, value in context.fields
-        ]
+    path, raw_path, query_string, headers, _ = head
+    user = context.user
     scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -61,9 +63,9 @@ def request_scope(
         "scheme": scheme,
         "path": path,
         "raw_path": raw_path,
-        "query_string": query.encode("latin-1", "replace") if query else b"",
+        "query_string": query_string,
         "root_path": application.prefix,
-        "headers": headers,
+        "headers": headers.copy(),
         "client": (message.remote_addr, message.remote_port),
         "server": (message.local_addr, message.local_port),
         "extensions": {
@@ -81,6 +83,31 @@ def request_scope(
     if state is not None:
         scope["state"] = state.copy()
     return scope
+
+
+def _read_head(context: HttpContext) -> _Head:
+    message, path, query = context.message, context.path, context.query
+    if path == message.target and path == message.path:
+        raw_path = path.encode("ascii", "replace")
+    else:
+        path, raw_path = request_path(context)
+    try:
+        headers = [(_names[name], value.encode("latin-1")) for name, value in context.fields]
+    except (KeyError, UnicodeEncodeError):
+        headers = [
+            (_name_of(name), value.encode("latin-1", "replace")) for name, value in context.fields
+        ]
+    wants_trailers = False
+    for key, text in headers:
+        if key == b"te" and b"trailers" in text.lower():
+            wants_trailers = True
+    query_string = query.encode("latin-1", "replace") if query else b""
+    head = path, raw_path, query_string, headers, wants_trailers
+    if context.message.head_number and (number := context.head_number):
+        if len(_heads) >= _CACHE_LIMIT:
+            _heads.clear()
+        _heads[number] = head
+    return head
 
 
 def request_path(context: HttpContext) -> tuple[str, bytes]:

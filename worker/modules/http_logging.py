@@ -48,6 +48,7 @@ class HttpLogging(HttpModule):
         # "-" stands for what there is none of, as it will in the line.
         self._blank = [site_name, computer_name, *["-"] * 13]
         self._places: dict[str, int] = {}
+        self._texts: dict[tuple[object, ...], str] = {}  # of heads that come again
         self._wanted = {name: at for flag, (name, at) in _FROM_FIELDS.items() if flag in flags}
 
     def on_log_request(
@@ -56,6 +57,29 @@ class HttpLogging(HttpModule):
         """Leave the line's part with the context; it travels with the END."""
         if context.response.status not in self._statuses:
             return CONTINUE
+        message = context.message
+        user = context.user
+        number = context.head_number if message.head_number else 0
+        if (
+            not number
+            or self._custom
+            or context.logged_url is not None
+            or (user is not None and user.user_name)
+        ):
+            context.log_text = self._text(context)
+            return CONTINUE
+        # The rest of the line follows from the head and the two ends of the connection.
+        key = (number, message.remote_addr, message.local_addr, message.local_port)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._text(context)
+            if len(self._texts) >= _LIMIT:
+                self._texts.clear()
+            self._texts[key] = text
+        context.log_text = text
+        return CONTINUE
+
+    def _text(self, context: HttpContext) -> str:
         message = context.message
         values = self._blank.copy()
         places = self._places
@@ -78,11 +102,10 @@ class HttpLogging(HttpModule):
             values[7] = user.user_name
         values[8] = message.remote_addr
         values[9] = "HTTP/1.1" if message.version >= 11 else "HTTP/1.0"
-        context.log_text = self._compose(
+        return self._compose(
             values,
             [self._custom_value(context, field) for field in self._custom] if self._custom else (),
         )
-        return CONTINUE
 
     def _place_of(self, name: str) -> int:
         """The place of a request field in the line, 14 for one that has none."""
