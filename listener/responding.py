@@ -27,6 +27,8 @@ __all__ = ["give_hints", "give_up", "respond", "respond_further"]
 # Looking a member up on its class is slow where it is done for every request.
 RESPONDING = Progress.RESPONDING
 
+_BODILESS = frozenset({204, 205, 304})
+
 
 def give_hints(connection: ClientConnection, request: ClientRequest, item: EarlyHints) -> None:
     """103 (RFC 8297). Raises LocalProtocolError for fields no client may see."""
@@ -56,12 +58,14 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
     length = item.length
     if length < 0 and not more:
         length = len(body) + item.file_length
-    has_body = head.method != "HEAD" and status != 204 and status != 304
+    has_body = head.method != "HEAD" and status not in _BODILESS
     is_chunked = False
     close = connection.close_after or item.close or not head.keep_alive or service.is_draining
     if not has_body:
         if status == 204 or (status == 304 and item.length < 0):
             length = -1
+        elif status == 205:
+            length = 0  # RFC 9110 15.3.6: no content, which its framing has to say
     elif length < 0:
         if version == 11:
             is_chunked = True

@@ -278,7 +278,7 @@ def clone(parent: HttpContext, flags: int) -> HttpContext:
         changes |= {"method": parent.method, "path": parent.path, "query": parent.query}
     else:
         changes |= {"method": "GET", "path": "/", "query": "", "target": "/"}
-    request = msgspec.structs.replace(parent.message, **changes)
+    request = msgspec.structs.replace(parent.message, head_number=0, **changes)
     exchange = ChildExchange(parent, request, HttpResponse(), bool(flags & CloneFlag.ENTITY))
     child = HttpContext.of(exchange, parent.application, parent.calls, parent.proof)
     exchange.response = child.response

@@ -48,7 +48,11 @@ class ManagerLink:
         if self._control is None:
             return
         try:
-            self._control.send(codec.encode(notice))
+            content = codec.encode(notice)
+        except codec.UNSENDABLE:  # an application's words
+            content = codec.encode(codec.cleaned(notice))
+        try:
+            self._control.send(content)
         except OSError:
             self._lost()
 

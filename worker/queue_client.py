@@ -49,6 +49,7 @@ from was.ipc.scoreboard import (
     ScoreboardWriter,
 )
 from was.ipc.worker_control import QueueEndpoint
+from was.log import log
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -351,10 +352,10 @@ class QueueClient:
                 # the leader here.
                 items = [outbox.popleft() for _ in range(len(outbox))]
                 if len(items) <= FEW_ITEMS or _size(items) <= BATCH_BYTES:
-                    channel.unsent.append(codec.encode(ToListener(channel.epoch, items)))
+                    channel.unsent.append(_encode(channel.epoch, items))
                 else:
                     for part in _split(items):
-                        channel.unsent.append(codec.encode(ToListener(channel.epoch, part)))
+                        channel.unsent.append(_encode(channel.epoch, part))
             unsent = channel.unsent
             while unsent:
                 if not channel.dealer.send(unsent[0]):
@@ -401,6 +402,24 @@ class QueueClient:
 def hello(worker_id: int, pid: int, slots: int) -> Hello:
     """The first message on a channel."""
     return Hello(PROTOCOL_VERSION, worker_id, pid, slots)
+
+
+def _encode(epoch: int, items: list[ToListenerItem]) -> bytes:
+    """Whatever foreign code has put into one of them, all are sent: its worker is not to die."""
+    try:
+        return codec.encode(ToListener(epoch, items))
+    except codec.UNSENDABLE as error:
+        sendable: list[ToListenerItem] = []
+        for item in items:
+            try:
+                codec.encode(item)
+            except codec.UNSENDABLE:
+                number = f"{getattr(item, 'id', 0):x}"
+                log("module_failed", error=f"no message can hold this: {error}", request=number)
+                sendable.append(codec.cleaned(item))
+            else:
+                sendable.append(item)
+        return codec.encode(ToListener(epoch, sendable))
 
 
 def _weight(item: ToListenerItem) -> int:

@@ -27,18 +27,23 @@ _MOST_REASON_LENGTH = 64
 def fault_of(response: HttpResponse, *, may_upgrade: bool) -> str:
     """What is wrong with status, reason and chunks, "" if nothing. Modules need not be typed."""
     chunks = response.chunks
-    is_plain = response.reason in GOOD_REASONS and response.status in _PLAIN
-    if is_plain and not response.sub_status and len(chunks) == 1 and isinstance(chunks[0], bytes):
-        return ""
+    # Before it is looked up anywhere: 200.0 is as good as 200 there, and not to the listener.
     status: object = response.status
     if type(status) is not int and not isinstance(status, HTTPStatus):
         return f"the status is no number: {status!r:.80}"
+    if not _is_length(response.content_length, least=-1):
+        return f"the length is none: {response.content_length!r:.80}"
+    if type(response.needs_disconnect) is not bool:
+        return f"needs_disconnect is neither true nor false: {response.needs_disconnect!r:.80}"
+    if not _is_sub_status(response.sub_status):
+        return f"the sub-status is none: {response.sub_status!r:.80}"
+    is_plain = status in _PLAIN and response.reason in GOOD_REASONS
+    if is_plain and len(chunks) == 1 and isinstance(chunks[0], bytes):
+        return ""
     if not 200 <= status <= 599 and not (status == 101 and may_upgrade):
         return f"{status} is the status of no response"
     if not _is_good(response.reason):
         return f"a reason that cannot be sent: {response.reason!r:.80}"
-    if not _is_number(response.sub_status):
-        return f"the sub-status is no number: {response.sub_status!r:.80}"
     for chunk in chunks:
         fault = "" if isinstance(chunk, bytes) else _fault_of_region(chunk)
         if fault:
@@ -49,13 +54,18 @@ def fault_of(response: HttpResponse, *, may_upgrade: bool) -> str:
 def _fault_of_region(chunk: FileRegion) -> str:
     if not hasattr(chunk, "fd"):
         return f"a chunk that is neither bytes nor a FileRegion: {type(chunk).__name__}"
-    if chunk.offset < 0 or chunk.length < 0:
-        return f"{chunk.length} bytes at {chunk.offset} of a file"
+    if not (_is_length(chunk.offset) and _is_length(chunk.length)):
+        return f"{chunk.length!r:.80} bytes at {chunk.offset!r:.80} of a file"
     return ""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int)
+def _is_length(value: object, least: int = 0) -> bool:
+    return type(value) is int and least <= value < 1 << 63
+
+
+def _is_sub_status(value: object) -> bool:
+    """IIS has 16 bits for it."""
+    return isinstance(value, int) and type(value) is not bool and 0 <= value < 1 << 16
 
 
 def _is_good(reason: object) -> bool:

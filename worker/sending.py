@@ -29,7 +29,7 @@ ERROR_GEN_FAILURE = 31
 _FAILED = b"The page cannot be displayed because an internal server error has occurred."
 
 _RESPONDING = int(RequestState.RESPONDING)
-_BODILESS = frozenset({*range(100, 200), 204, 304})
+_BODILESS = frozenset({*range(100, 200), 204, 205, 304})
 _SUCCESS = frozenset({*range(200, 300)}) - _BODILESS
 
 
@@ -97,6 +97,7 @@ def _finish(context: HttpContext) -> None:
     body = chunks[0] if len(chunks) == 1 else None
     if (
         isinstance(body, bytes)
+        and type(response.status) is int
         and response.status in _SUCCESS
         and response.reason in GOOD_REASONS
         and (response.content_length < 0 or response.content_length == len(body))
@@ -348,7 +349,7 @@ def _close_files(chunks: list[bytes | FileRegion]) -> None:
 
 
 def _is_bodiless(context: HttpContext, response: HttpResponse) -> bool:
-    """RFC 9110: no body in answer to HEAD, nor with 1xx, 204 and 304."""
+    """RFC 9110: no body in answer to HEAD, nor with 1xx, 204, 205 (15.3.6) and 304."""
     status = response.status
     return context.message.method == "HEAD" or status in _BODILESS
 
@@ -364,6 +365,7 @@ def _replace_failed(context: HttpContext, error: BaseException) -> None:
         return
     response = context.response
     response.clear()
+    response.needs_disconnect = bool(response.needs_disconnect)
     response.set_status(500, "Internal Server Error", 0, 0x8000FFFF, error)
     response.set_header("Content-Type", "text/html")
     response.set_body(_FAILED)

@@ -31,7 +31,42 @@ def low_status_flushed(context, response):
     response.set_status(99)
     response.flush()
 
+def float_flushed(context, response):
+    response.status = 200.0
+    response.flush()
+
+class Text(str):
+    pass
+
+class Data(bytes):
+    pass
+
+class Number(int):
+    pass
+
 MISTAKES = {
+    "float_status": lambda c, r: setattr(r, "status", 200.0),
+    "float_status_flushed": float_flushed,
+    "huge_status": lambda c, r: setattr(r, "status", 1 << 70),
+    "yes_for_sub_status": lambda c, r: setattr(r, "sub_status", True),
+    "float_sub_status": lambda c, r: (setattr(r, "status", 403), setattr(r, "sub_status", 0.0)),
+    "huge_sub_status": lambda c, r: r.set_status(403, "Forbidden", 1 << 70),
+    "large_sub_status": lambda c, r: r.set_status(403, "Forbidden", 1 << 16),
+    "negative_sub_status": lambda c, r: r.set_status(403, "Forbidden", -1),
+    "float_length": lambda c, r: (setattr(r, "status", 204), setattr(r, "content_length", 0.5)),
+    "huge_length": lambda c, r: (setattr(r, "status", 304), setattr(r, "content_length", 1 << 70)),
+    "number_for_disconnect": lambda c, r: setattr(r, "needs_disconnect", 5),
+    "no_reason": lambda c, r: setattr(r, "reason", None),
+    "half_character_in_reason": lambda c, r: setattr(r, "reason", "\\ud800"),
+    "half_character_in_field": lambda c, r: r.set_header("X-A", "\\ud800"),
+    "half_character_in_name": lambda c, r: r.set_header("X-\\ud800", "a"),
+    "nothing_for_chunk": lambda c, r: r.chunks.append(None),
+    "huge_region": lambda c, r: r.chunks.append(FileRegion(0, 1 << 70, 7, is_owned=False)),
+    "float_region": lambda c, r: r.chunks.append(FileRegion(0, 0.0, 7.0, is_owned=False)),
+    "reason_of_a_kind": lambda c, r: setattr(r, "reason", Text("OK")),
+    "body_of_a_kind": lambda c, r: r.chunks.append(Data(b"data")),
+    "body_flushed_of_a_kind": lambda c, r: (r.chunks.append(Data(b"data")), r.flush()),
+    "sub_status_of_a_kind": lambda c, r: r.set_status(200, "OK", Number(7)),
     "low_status": lambda c, r: r.set_status(99),
     "high_status": lambda c, r: r.set_status(600),
     "text_for_status": lambda c, r: setattr(r, "status", "200"),
@@ -159,6 +194,24 @@ def test_a_connection_that_shall_close_closes(running, path):
 
 
 MISTAKES = (
+    "float_status",
+    "float_status_flushed",
+    "huge_status",
+    "yes_for_sub_status",
+    "float_sub_status",
+    "huge_sub_status",
+    "large_sub_status",
+    "negative_sub_status",
+    "float_length",
+    "huge_length",
+    "number_for_disconnect",
+    "no_reason",
+    "half_character_in_reason",
+    "half_character_in_field",
+    "half_character_in_name",
+    "nothing_for_chunk",
+    "huge_region",
+    "float_region",
     "low_status",
     "high_status",
     "text_for_status",
@@ -183,6 +236,16 @@ def test_what_cannot_be_sent_is_500(running, mistake):
     (pid,) = running.workers(count=1)
     assert get(running.port(), f"/mistake/{mistake}").status == 500
     assert get(running.port(), "/trailers").text == "the body"
+    assert running.workers() == [pid]
+
+
+@pytest.mark.parametrize("name", ["reason", "body", "body_flushed", "sub_status"])
+def test_a_value_of_a_kind_of_ones_own_is_sent(running, name):
+    """A class of str, bytes or int: no message carries it, its value is plain."""
+    running.allow("module_failed")  # said in the log
+    (pid,) = running.workers(count=1)
+    answer = get(running.port(), f"/mistake/{name}_of_a_kind")
+    assert (answer.status, answer.body) == (200, b"data" if "body" in name else b"")
     assert running.workers() == [pid]
 
 

@@ -146,7 +146,7 @@ def test_an_application_that_cannot_be_imported_and_is_repaired(start_server):
     assert "no_such_module" in answer.text
     place("hello.py")(running.home)
     (running.folder() / "hello.py").rename(running.folder() / "broken.py")
-    wait_for("the repaired application", lambda: get(running.port()).status == 200, limit_s=20)
+    wait_for("the repaired application", lambda: get(running.port()).status == 200)
     assert get(running.port()).text == "hello\n"
 
 

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
@@ -169,7 +170,8 @@ class Exchange:
 
     def respond(self, response: HttpResponse, *, more: bool, disconnect: bool) -> int:
         """Send status, headers and chunks; the whole response unless `more`. Bytes sent."""
-        if not 200 <= response.status <= 599:
+        is_number = type(response.status) is int or isinstance(response.status, HTTPStatus)
+        if not (is_number and 200 <= response.status <= 599):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
         reason = reason_of(response)
         if not _REASON.fullmatch(reason):
@@ -202,7 +204,7 @@ class Exchange:
             close=close,
         )
         with self._changed:
-            if self._has_begun or self.has_ended:
+            if self._has_begun:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, "this request has its response")
             self._insist()
             self._mark(RequestState.RESPONDING)
@@ -217,8 +219,10 @@ class Exchange:
 
     def write(self, chunks: Sequence[Chunk], *, more: bool) -> int:
         """Send more of the body; waits while the listener holds as much as it may. Bytes sent."""
-        if not self._has_begun or self.has_ended:
+        if not self._has_begun:
             raise HttpApiError(ERROR_INVALID_PARAMETER, "no response of this request is under way")
+        with self._changed:
+            self._insist()
         size = sum(_size_of(chunk) for chunk in chunks)
         for chunk in chunks:
             if isinstance(chunk, FileChunk):

@@ -101,7 +101,12 @@ class Link:
 
     def answer(self, items: list[ToListenerItem], descriptors: Sequence[int] = ()) -> None:
         """Send messages of the request road; `descriptors` as their file tokens name them."""
-        self._send(BATCH + codec.encode(ToListener(self.epoch, items)), descriptors)
+        try:
+            content = codec.encode(ToListener(self.epoch, items))
+        except codec.UNSENDABLE:  # a program's own class of bytes, say
+            sendable = [codec.cleaned(item) for item in items]
+            content = codec.encode(ToListener(self.epoch, sendable))
+        self._send(BATCH + content, descriptors)
 
     def _send(self, content: bytes, descriptors: Sequence[int]) -> None:
         try:

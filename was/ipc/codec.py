@@ -7,7 +7,7 @@ by msgspec while it reads, so nothing half-checked gets past this file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -21,6 +21,37 @@ ToManager: TypeAlias = wc.WorkerToManager | lc.ListenerToManager
 _encoder = msgspec.msgpack.Encoder()
 
 encode: Callable[[Any], bytes] = _encoder.encode
+
+# What `encode` raises for values that no message can carry.
+UNSENDABLE = (TypeError, ValueError, OverflowError)
+
+_MOST, _LEAST = (1 << 63) - 1, -(1 << 63)
+
+
+def cleaned(message: Any) -> Any:  # noqa: ANN401 any of ours
+    """The message with what foreign code has put into it as it can be sent.
+
+    Half characters become "?", numbers end at 64 bits, a subclass's value is its plain one. Slow:
+    for what `encode` has refused.
+    """
+    values = {name: _plain(getattr(message, name)) for name in message.__struct_fields__}
+    return type(message)(**values)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 whatever a field holds
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return cleaned(value)
+    if isinstance(value, str):
+        return str.encode(value, "utf-8", "replace").decode()
+    if isinstance(value, int):
+        return max(_LEAST, min(int.__index__(value), _MOST))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b"".join([cast("bytes", value)])
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def _decoder(kind: Any) -> Callable[[bytes | memoryview], Any]:  # noqa: ANN401 a type form

@@ -125,7 +125,7 @@ class HttpRun(RequestRun, eq=False):
     def _check_length(self) -> None:
         if self._cycle.missing and self.context.method != "HEAD":
             status = self._cycle.status
-            if status not in (204, 304):
+            if status not in (204, 205, 304):
                 raise LocalProtocolError(f"{self._cycle.missing} bytes short of Content-Length")
 
     def _set_head(self) -> None:

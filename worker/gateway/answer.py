@@ -124,7 +124,8 @@ class Answer:
             response.chunks[:] = [b"".join(c for c in response.chunks if isinstance(c, bytes))]
 
     def _may_have_body(self) -> bool:
-        return self._context.method != "HEAD" and self._context.response.status not in (204, 304)
+        status = self._context.response.status
+        return self._context.method != "HEAD" and status not in (204, 205, 304)
 
 
 def _prepare(head: Head) -> tuple[list[tuple[str, str]], bytes]:

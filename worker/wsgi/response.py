@@ -220,7 +220,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
     def _check_complete(self) -> None:
         if self._left > 0 and self._context.message.method != "HEAD":
             status = self._response.status
-            if status in (204, 304):
+            if status in (204, 205, 304):
                 return
             raise LocalProtocolError(f"{self._left} bytes short of Content-Length")
 
