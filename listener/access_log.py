@@ -99,6 +99,10 @@ class AccessLog:
         """Hand what was collected to the writer."""
         self._logs.flush()
 
+    def trouble(self) -> str:
+        """What cannot be written, "" when all can."""
+        return self._logs.trouble()
+
     def reopen(self) -> None:
         """Open the files anew with the next line."""
         self._logs.reopen()

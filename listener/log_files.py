@@ -49,7 +49,7 @@ class LogTarget:
         truncate_size: int = UNLIMITED,
         is_local: bool = False,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._software = software
         self._columns = columns
         self._stem = stem
@@ -102,11 +102,11 @@ class LogTarget:
         self._size = 0
 
     def _open(self, name: str, unix_time: float) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._name = name
         if not name:
             self._find_number()
-        path = self._folder / f"{self._stem}{name or self._number}{self._suffix}.log"
+        path = self.folder / f"{self._stem}{name or self._number}{self._suffix}.log"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags, 0o640)
         self._size = os.fstat(self._fd).st_size
@@ -125,10 +125,10 @@ class LogTarget:
     def _find_number(self) -> None:
         """Go on with the highest number there is, or the next one when that file is full."""
         pattern = re.compile(re.escape(self._stem) + r"([0-9]{1,9})" + self._suffix + r"\.log")
-        matches = (pattern.fullmatch(entry.name) for entry in os.scandir(self._folder))
+        matches = (pattern.fullmatch(entry.name) for entry in os.scandir(self.folder))
         highest = max((int(match[1]) for match in matches if match), default=0)
         self._number = max(self._number, highest, 1)
-        path = self._folder / f"{self._stem}{self._number}{self._suffix}.log"
+        path = self.folder / f"{self._stem}{self._number}{self._suffix}.log"
         if path.exists() and path.stat().st_size >= self._truncate_size:
             self._number += 1
 

@@ -20,6 +20,7 @@ from was.ipc.listener_control import (
     HeldWorker,
     InFlight,
     ListenerHello,
+    LogTrouble,
     WorkerAttached,
     WorkerDeathSettled,
     WorkerDrained,
@@ -48,6 +49,7 @@ class ManagerLink:
         self._path = path
         self._control: ControlLink | None = None
         self._lost_at = 0.0
+        self._told_trouble = ""
 
     @property
     def is_there(self) -> bool:
@@ -59,7 +61,8 @@ class ManagerLink:
         service = self._service
         end = ControlSocket.connect(self._path, timeout_s=5.0)
         self._control = ControlLink(service.loop, end, self._on_command, self._lost)
-        self.tell(ListenerHello(os.getpid(), service.epoch))
+        hello = ListenerHello(os.getpid(), service.epoch, is_draining=service.is_draining)
+        self.tell(hello)
         if service.epoch:
             self._tell_what_is_held()
 
@@ -102,6 +105,7 @@ class ManagerLink:
 
     def _lost(self) -> None:
         self._control = None
+        self._told_trouble = ""
         service = self._service
         if not service.epoch:
             service.end()  # a spare one is its manager's
@@ -112,10 +116,13 @@ class ManagerLink:
         service.loop.call_later(RECONNECT_S, self._look)
 
     def _look(self) -> None:
-        """Serve on without a manager for a while; a new one is greeted as soon as it is there."""
+        """Serve on without a manager for a while; a new one is greeted as soon as it is there.
+
+        One that ends does so too: in an upgrade the new manager keeps the workers that it needs.
+        """
         service = self._service
-        if service.has_ended or service.is_draining:
-            return  # nobody takes over a listener that ends
+        if service.has_ended:
+            return
         try:
             self.connect()
         except OSError:
@@ -125,6 +132,12 @@ class ManagerLink:
             service.loop.call_later(RECONNECT_S, self._look)
 
     # ── what pools tell ─────────────────────────────────────────────────────────────────────────
+
+    def log_trouble(self, detail: str) -> None:
+        """How it is with the request logs; told when that is another."""
+        if self._control is not None and detail != self._told_trouble:
+            self._told_trouble = detail
+            self.tell(LogTrouble(detail))
 
     def demand(self, pool: str, *, further: bool) -> None:
         """A request waits for a worker that is not there."""

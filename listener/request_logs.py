@@ -265,6 +265,15 @@ class RequestLogs:
         """Lines that were never written."""
         return self._dropped + self._writer.dropped
 
+    def trouble(self) -> str:
+        """Which log could not be written when it was last to be, and why; "" when all could."""
+        failing = list(self._writer.failing.items())
+        if not failing:
+            return ""
+        target, error = failing[0]
+        others = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+        return f"the request log in {target.folder}{others} cannot be written: {error}"
+
     def _read_clock(self) -> None:
         self._now = now = self._clock.wall()
         if int(now) != self._second:
@@ -302,6 +311,7 @@ class _Writer:
         self.dropped = 0
         self.taken_bytes = 0
         self.last_error = ""
+        self.failing: dict[LogTarget, str] = {}  # why the last lines of each were not written
         self._thread = threading.Thread(target=self._run, name="request-logs", daemon=True)
         self._thread.start()
 
@@ -348,6 +358,7 @@ class _Writer:
             gathered.clear()
             target.close()
             self._open.discard(target)
+            self.failing.pop(target, None)
         self._write(gathered)
 
     def _write(self, gathered: dict[tuple[LogTarget, int], list[str]]) -> None:
@@ -359,3 +370,6 @@ class _Writer:
                 # Not the disk alone: a wall clock beyond the calendar must not end this thread.
                 self.dropped += len(lines) - target.written_lines
                 self.last_error = str(error)
+                self.failing[target] = str(error)
+            else:
+                self.failing.pop(target, None)

@@ -34,6 +34,7 @@ class ListenerHello(Control, frozen=True):
     pid: int
     epoch: int = 0  # 0: it has none yet
     protocol: int = PROTOCOL_VERSION
+    is_draining: bool = False  # it accepts no more, and ends when it has answered what it has
 
 
 class HeldSockets(Control, frozen=True):
@@ -414,6 +415,12 @@ class WorkerLeftAlone(Control, frozen=True):
     worker_id: int
 
 
+class LogTrouble(Control, frozen=True):
+    """A request log cannot be written, for whatever is said; "": all can again."""
+
+    detail: str
+
+
 ListenerToManager: TypeAlias = (
     ListenerHello
     | HeldSockets
@@ -431,6 +438,7 @@ ListenerToManager: TypeAlias = (
     | ListenerReport
     | ListenerDrained
     | WorkerLeftAlone
+    | LogTrouble
 )
 ManagerToListener: TypeAlias = (
     ListenerWelcome

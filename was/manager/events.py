@@ -82,6 +82,13 @@ EVENTS: dict[int, tuple[str, str]] = {
         "A worker of application pool '{app_pool}' was asked for and not started: the machine has "
         "as many as demandStartThreshold allows.",
     ),
+    # HTTP.SYS's own: it serves on without its logs.
+    15000: (
+        "warning",
+        "The log of application pool '{app_pool}' cannot be opened; its workers serve without: "
+        "{detail}",
+    ),
+    15002: ("warning", "Requests are served and not logged: {detail}"),
 }
 
 # id -> `reason`, for programs; a recycling's is IIS's own name of it.
@@ -119,6 +126,8 @@ REASONS: dict[int, str] = {
     5194: "memory pressure over",
     5195: "shortened idle timeout",
     5196: "demandStartThreshold",
+    15000: "log not opened",
+    15002: "log not written",
 }
 
 
@@ -156,6 +165,7 @@ class EventLog:
         self._files = (_LineFile(logs / "events.jsonl"), _LineFile(logs / "events.log"))
         self._entries: deque[Entry] = deque()
         self.dropped = 0  # entries that one file or both have not got
+        self.is_failing = False  # the last one was not written
 
     def report(self, event_id: int, **fields: object) -> str:
         """Write one event; its text."""
@@ -181,6 +191,7 @@ class EventLog:
         json_file, text_file = self._files
         written = json_file.append(json.dumps(record, default=str))
         written = text_file.append(text_line(record)) and written
+        self.is_failing = not written
         if not written:
             self.dropped += 1
             if self.dropped & (self.dropped - 1) == 0:  # at 1, 2, 4, 8 …: the log stays readable

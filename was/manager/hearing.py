@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from was import faults
 from was.config.model import RecycleReason
 from was.ipc import listener_control as lc
 from was.ipc import worker_control as wc
@@ -72,6 +73,8 @@ class Hearing:
         """The listener of an earlier manager is ours now: tell it everything."""
         self._greet(peer, "listener", self._manager.listener.welcome(peer))
         self._tell_listener_all()
+        for worker_id in self._manager.adoption.unactivated:
+            self._manager.listener.send(lc.ActivateWorker(worker_id, []))
 
     def _hear_listener(self, message: ToManager) -> None:
         now = self._manager.now()
@@ -105,6 +108,10 @@ class Hearing:
                 self._settled(worker_id, requests, now)
             case lc.ListenerReport():
                 self._manager.queries.answered(message)
+            case lc.LogTrouble(detail):
+                if detail:
+                    self._manager.server.events.report(15002, detail=detail)
+                self._manager.listener.log_trouble = detail
             case lc.WorkerLeftAlone(worker_id):
                 self._manager.endings.worker_left_alone(worker_id)
             case lc.ListenerDrained(left_alone):
@@ -204,6 +211,7 @@ class Hearing:
         if handle is None or pool is None:
             return
         if handle.is_active:  # it ran under an earlier listener
+            faults.reach("manager.activating")
             self._manager.listener.send(lc.ActivateWorker(worker_id, []))
         self._manager.performer.perform(pool, pool.worker_attached(worker_id, now))
         self._manager.check_ready()
