@@ -72,9 +72,9 @@ class GuestWatch:
                 self._poll.register(fd, select.POLLIN)
         return any(event & select.POLLIN for _, event in self._poll.poll(0))
 
-    def is_stuck(self, turns: int, fds: tuple[int, ...], now: float, *, has_posts: bool) -> bool:
+    def is_stuck(self, turns: int, fds: tuple[int, ...], now: float, *, must_turn: bool) -> bool:
         """Whether it has begun none of its turns since something began to wait, for too long."""
-        if not has_posts and not self.waits(fds):
+        if not must_turn and not self.waits(fds):
             self._turns = -1
             return False
         if turns != self._turns:

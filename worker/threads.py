@@ -120,6 +120,8 @@ class RequestThreads:
         self._guest_thread = _Thread()
         self._is_lead_wanted = False  # by the guest
         self._guest_turns = 0
+        # A turn of the guest's is to come though no descriptor will say so.
+        self._is_turn_owed = False
         self._guest_watch = GuestWatch()
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
@@ -400,6 +402,9 @@ class RequestThreads:
                 return False
             self._since = inf
             self._is_running = True
+            # What has come since `me` last received is heard of by nobody else.
+            self._is_turn_owed = True
+            self._guest_turns += 1  # for who watches them: what it let wait before is past
             self._leader = self._guest_thread
         self._monitor.wake()  # it looks at other things from now on
         guest.begin()
@@ -414,7 +419,7 @@ class RequestThreads:
         if guest is None or not self._enter_channels():
             return None
         self._guest_turns += 1
-        self._is_sleeping = False
+        self._is_sleeping = self._is_turn_owed = False
         if self._calls:
             guest.forget_channels()
             while self._calls:
@@ -432,6 +437,9 @@ class RequestThreads:
         self._is_running = True
         self._is_sleeping = True
         if self._calls or self.watch.has_posts or client.is_owed_a_turn():
+            self._is_turn_owed = True
+            if not self._monitor.is_awake:
+                self._monitor.wake()
             return 0.0
         return min(self.watch.wait_s(), inf if is_empty else UNSENT_WAIT_MS / 1000)
 
@@ -493,7 +501,10 @@ class RequestThreads:
         if self._leader is not self._guest_thread:
             return now - self._since >= HAND_OVER_S
         return now - self._since >= GUEST_HAND_OVER_S or self._guest_watch.is_stuck(
-            self._guest_turns, self.poller.fds, now, has_posts=self._client.has_posts()
+            self._guest_turns,
+            self.poller.fds,
+            now,
+            must_turn=self._is_turn_owed or self._client.has_posts(),
         )
 
     def depose(self) -> None:

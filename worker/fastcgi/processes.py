@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Processes"]
 
-ASK_VALUES_S = 1.0
+# The time that its start takes is within it.
+ASK_VALUES_S = 3.0
 WAIT_S = 0.25
 LOOK_S = 0.25
 # maxInstances="0": as many requests as this wait for a process's answer, not for a processor.

@@ -53,8 +53,8 @@ _CANNOT_CONNECT = 0x80072EFD
 
 # The listener's own limit must not pass first: it costs the worker.
 OWN_SHARE = 0.95
-# The end of a connection comes before the exit code.
-EXIT_CODE_S = 0.2
+# The end of a connection comes before the exit code, on a busy machine long before.
+EXIT_CODE_S = 1.0
 
 # By their settings; those that no handler names any more end by themselves.
 _all: weakref.WeakValueDictionary[FastCgiApplication, Processes] = weakref.WeakValueDictionary()

@@ -140,9 +140,9 @@ class FakeExchange:
         self._end(log, 0, win32)
 
     def _end(self, log, substatus, win32) -> None:
-        self.ends += 1
-        assert self.ends == 1
         self.log, self.sub_status, self.win32 = log, substatus, win32
+        self.ends += 1  # last: who waits for it on another thread looks at the rest then
+        assert self.ends == 1
 
     def headers(self) -> dict[str, str]:
         lines = self.block.decode("latin-1").split("\r\n")

@@ -10,9 +10,11 @@ from functools import partial
 
 import pytest
 
+from was.worker import guest_leader
+from was.worker import threads as request_threads
 from was.worker.threads import RequestThreads
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Job:
@@ -102,6 +104,15 @@ def pool():
         threads.close()
 
 
+@pytest.fixture
+def quick_enough(monkeypatch):
+    """Whatever does not wait for something is fast, however busy the machine is."""
+    for name in ("HAND_OVER_S", "GUEST_HAND_OVER_S", "USUALLY_SLOW_S", "USUALLY_FAST_S"):
+        monkeypatch.setattr(request_threads, name, 2 * WAIT_S)
+    monkeypatch.setattr(guest_leader, "GUEST_HAND_OVER_S", 2 * WAIT_S)
+
+
+@pytest.mark.usefixtures("quick_enough")
 def test_fast_requests_run_in_the_leader(pool):
     """A fast handler pays for no hand-over: all run in one thread."""
     client, _, push = pool(8)
@@ -196,6 +207,7 @@ def test_many_mixed_requests_each_run_once(pool):
     assert client.faults == []
 
 
+@pytest.mark.usefixtures("quick_enough")
 def test_one_that_posts_often_does_not_hold_the_lead(pool):
     """Sending a part makes a handler no younger: the monitor counts from its beginning."""
     client, threads, push = pool(4)
@@ -235,6 +247,7 @@ def test_what_others_ask_of_the_leader_is_done_once_and_in_order(pool):
     assert len(done) == 800
 
 
+@pytest.mark.usefixtures("quick_enough")
 def test_descriptors_are_looked_after_by_the_leader(pool):
     """A sleeping leader calls back for what can be read, and no more once it is forgotten."""
     _, threads, push = pool(4)
@@ -398,6 +411,7 @@ def loop_job(work=None, *, is_for_loop=True):
     return job
 
 
+@pytest.mark.usefixtures("quick_enough")
 def test_a_loop_that_leads_runs_what_is_for_it(led_by_loop):
     """Received, run and sent by the loop's thread; nobody else is in the channels."""
     client, loop, push = led_by_loop
@@ -410,6 +424,7 @@ def test_a_loop_that_leads_runs_what_is_for_it(led_by_loop):
     assert client.faults == []
 
 
+@pytest.mark.usefixtures("quick_enough")
 def test_what_is_not_for_the_loop_runs_in_threads(led_by_loop):
     """It waits for nothing but a thread, and the loop goes on meanwhile."""
     client, loop, push = led_by_loop
@@ -448,6 +463,38 @@ def test_a_blocked_loop_loses_the_lead_and_gets_it_back(led_by_loop):
         again = loop_job()
         push(again)
         assert again.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_a_loop_that_gets_the_lead_and_does_not_take_it_loses_it(led_by_loop):
+    """It has asked for it, and then blocks: what came just before it was lent is not held up."""
+    client, loop, push = led_by_loop
+    threads = loop.threads
+    first, second, is_blocked = (threading.Event() for _ in range(3))
+
+    def hold():
+        is_blocked.set()
+        first.wait(WAIT_S)
+
+    loop.submit(hold)
+    assert is_blocked.wait(WAIT_S)
+    push(early := loop_job(is_for_loop=False))
+    assert early.is_done.wait(WAIT_S)
+    late = loop_job(is_for_loop=False)
+
+    def come():  # on the leading thread, whose next step is to lend the lead
+        first.set()
+        while not threads._is_lead_wanted:
+            time.sleep(0.001)
+        client.incoming.append(late)
+        threads.poller.wait(0)  # one that has slept until now has heard of both at once
+
+    loop.submit(lambda: second.wait(2 * WAIT_S))  # after it has asked
+    threads.call(come)
+    assert late.is_done.wait(WAIT_S)
+    assert not second.is_set()
+    second.set()
+    assert loop.leads.wait(WAIT_S)
     assert client.faults == []
 
 
