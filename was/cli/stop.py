@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import click
@@ -25,12 +26,13 @@ from was.errors import HomeError
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
-__all__ = ["command", "stop_home", "stop_orphans"]
+__all__ = ["command", "stop_home"]
 
 ASK_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 0.1
 SUPERVISOR_LIMIT_S = 2.0
 UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
+UNASKED_AGAIN_S = 1.0
 
 
 @click.command("stop")
@@ -56,12 +58,42 @@ def stop_home(home: Home, *, drain: bool) -> bool:
     Raises HomeError when something is left that does not go.
     """
     has_run = False
-    # A supervisor may start another manager for one that died meanwhile: until neither is left.
-    while (manager := open_manager(home)) is not None or _end_supervisor(home):
-        has_run = True
-        if manager is not None:
-            _stop_manager(home, manager, drain=drain)
-    return stop_orphans(home) or has_run
+    while True:
+        # A supervisor may start another manager for one that died meanwhile: until neither is left.
+        while (manager := open_manager(home)) is not None or _end_supervisor(home):
+            has_run = True
+            if manager is not None:
+                _stop_manager(home, manager, drain=drain)
+        note = remove_stale_pid_file(home)
+        if note:
+            click.echo(f"was: {note}", err=True)
+        with contextlib.suppress(_ManagerCameError), _no_manager(home):
+            return _stop_orphans(home) or has_run
+
+
+class _ManagerCameError(Exception):
+    """Somebody has started a manager meanwhile."""
+
+
+@contextlib.contextmanager
+def _no_manager(home: Home) -> Generator[None]:
+    """None can start: it would take over what is just being ended, and those would stay for it.
+
+    Meanwhile this process may not look who has the home's lock: it would lose it.
+    """
+    if not home.lock_file.exists():  # none has ever run here
+        yield
+        return
+    from was.manager.process import ManagerLock
+
+    try:
+        lock = ManagerLock(home.lock_file)
+    except HomeError:
+        raise _ManagerCameError from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
@@ -109,21 +141,18 @@ def _end_supervisor(home: Home) -> bool:
     return found
 
 
-def stop_orphans(home: Home) -> bool:
-    """End what a dead manager left: ask by SIGTERM, wait, kill; its sockets and records go too."""
-    note = remove_stale_pid_file(home)
-    if note:
-        click.echo(f"was: {note}", err=True)
+def _stop_orphans(home: Home) -> bool:
+    """End what a dead manager left: ask by SIGTERM, wait, kill; its sockets and records go too.
+
+    The caller holds the home's lock, so no other manager can have come.
+    """
     left = live_processes(home)
     try:
         # Listeners first: what they have is answered by the workers, which then find nobody there.
         for process in left:
             if process.name in {"listener", "retiring"}:
-                _terminate(process)
-                process.wait(UNASKED_LIMIT_S)
-        for process in left:
-            _terminate(process)
-        still = [process for process in left if not process.wait(UNASKED_LIMIT_S)]
+                _ends([process])
+        still = _ends(left)
         for process in still:
             process.send(signal.SIGKILL)
         _wait_killed(still)
@@ -131,25 +160,36 @@ def stop_orphans(home: Home) -> bool:
         for process in left:
             process.close()
     if left or home.find_sockets() is not None or has_records(home):
-        with contextlib.suppress(HomeError, OSError):  # another manager has come: they are its own
+        with contextlib.suppress(OSError):
             _forget(home)
     return bool(left)
 
 
 def _forget(home: Home) -> None:
     """Remove what tells of processes that have ended."""
-    from was.manager.process import ManagerLock
     from was.manager.state_files import StateFiles
 
-    lock = ManagerLock(home.lock_file)
-    try:
-        StateFiles(home).remove_processes()
-        folder = home.find_sockets()
-        if folder is not None:
-            shutil.rmtree(folder.path, ignore_errors=True)
-            (home.run / "sockets").unlink(missing_ok=True)
-    finally:
-        lock.release()
+    StateFiles(home).remove_processes()
+    folder = home.find_sockets()
+    if folder is not None:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        (home.run / "sockets").unlink(missing_ok=True)
+
+
+def _ends(asked: list[LiveProcess]) -> list[LiveProcess]:
+    """Ask processes to end, and wait; those that do not.
+
+    They are asked again and again: one that has not noticed yet that its manager is dead leaves it
+    to that one what is to be done.
+    """
+    deadline = time.monotonic() + UNASKED_LIMIT_S
+    left = asked
+    while left and time.monotonic() < deadline:
+        for process in left:
+            _terminate(process)
+        ask_again_at = time.monotonic() + UNASKED_AGAIN_S
+        left = [p for p in left if not p.wait(max(0.0, ask_again_at - time.monotonic()))]
+    return left
 
 
 def _terminate(process: LiveProcess) -> None:

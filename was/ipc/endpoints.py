@@ -16,7 +16,7 @@ from pathlib import Path
 from was.errors import HomeError
 from was.ipc.worker_control import QueueEndpoint
 
-__all__ = ["Home", "SocketFolder", "home_key", "pool_key"]
+__all__ = ["Home", "SocketFolder", "home_key", "pool_key", "socket_base"]
 
 SOCKET_PATH_LIMIT = 107
 
@@ -118,19 +118,27 @@ class Home:
     def make_sockets(self) -> SocketFolder:
         """Make the folder of sockets (mode 0711, ours) and note it in run/sockets.
 
+        Only for who holds the home's lock. Folders that nobody will ever come back to go.
         Raises HomeError when the place is taken by somebody else or no short path can be had.
         """
+        # The manager's alone; other processes need the names only.
+        from was.ipc.socket_folders import excluding_others, note_home, remove_left
+
         key = home_key(self.path)
-        folder = _socket_base() / key
+        folder = socket_base() / key
         longest = len(os.fsencode(folder / "q" / ("0" * 12) / "4294967295.fd"))
         if longest > SOCKET_PATH_LIMIT:
             raise HomeError(f"no short path for sockets: {folder} leaves too few bytes")
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise HomeError(f"{folder} belongs to somebody else")
-        for below in ("q", "h"):
-            (folder / below).mkdir(mode=0o711, exist_ok=True)
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with excluding_others(folder.parent):
+            remove_left(folder.parent, folder)
+            folder.mkdir(mode=0o711, exist_ok=True)
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                raise HomeError(f"{folder} belongs to somebody else")
+            for below in ("q", "h"):
+                (folder / below).mkdir(mode=0o711, exist_ok=True)
+            note_home(folder, self.lock_file)
         note = self.run / "sockets"
         note.write_text(f"{folder}\n")
         return SocketFolder(folder)
@@ -143,7 +151,8 @@ class Home:
             return None
 
 
-def _socket_base() -> Path:
+def socket_base() -> Path:
+    """Where the folders of sockets of this user's homes are."""
     if os.geteuid() == 0:
         return Path("/run/was")
     runtime = os.environ.get("XDG_RUNTIME_DIR")

@@ -10,10 +10,11 @@ our children.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from was.ipc import listener_control as lc
@@ -22,7 +23,7 @@ from was.ipc.scoreboard import ScoreboardReader
 from was.log import log
 from was.manager import process
 from was.manager.control import Peer
-from was.manager.inbox import Item, MessageArrived, PeerGone
+from was.manager.held import Held, hear_listener
 from was.manager.pool_record import AdoptedWorker
 from was.recorded import open_recorded
 
@@ -33,7 +34,22 @@ __all__ = ["Adoption"]
 
 # How long a living listener may be silent, seconds: it may be stopped, and looks every 0.2 s.
 LISTENER_LIMIT_S = 10.0
+RETIRING_LIMIT_S = 2.0
 END_LIMIT_MS = 2000
+
+
+@dataclass(slots=True)
+class _Found:
+    """A listener that lives, and what it has said; None when it says nothing."""
+
+    record: dict[str, Any]
+    pidfd: int
+    held: Held | None
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes clients, and so can be the listener."""
+        return self.held is not None and not self.held.is_draining
 
 
 class Adoption:
@@ -41,147 +57,140 @@ class Adoption:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._held: dict[int, tuple[lc.HeldWorker, int]] = {}
-        self._sockets: list[tuple[lc.ListeningSocket, int]] = []
-        self._peer: Peer | None = None
-        self._is_complete = False
+        self._listener: _Found | None = None
+        self._retiring: _Found | None = None
         self.workers: dict[str, list[AdoptedWorker]] = {}
         self.dead: list[tuple[str, int]] = []  # (pool, worker id): they died without a manager
+        # Workers that the listener has found and was not told to use: they serve the one before it.
+        self.unactivated: list[int] = []
 
     @property
     def peer(self) -> Peer | None:
         """The listener that was taken over, None when there is none."""
-        return self._peer if self._is_complete else None
+        found = self._listener
+        return None if found is None or found.held is None else found.held.peer
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether there is a listener that workers and pools serve."""
+        return self._listener is not None or self._retiring is not None
 
     async def take_over(self) -> None:
         """Take over what lives, end the rest, and keep only the records that are still true."""
         files = self._manager.server.files
         self._end("template")
-        record = files.read("listener")
-        await self._take_listener(record)
-        before = files.read("retiring")
-        if before:
-            # An upgrade was under way: it goes on.
-            self._manager.upgrade.is_under_way = True
-            if self._is_complete:
-                self._take_retiring(before, record["pid"])
-            else:
-                record = before  # its successor was not there yet
-                await self._take_listener(record)
-                files.remove("retiring")
-                if self._is_complete:
-                    files.write("listener", record)
+        await self._take_listeners()
         for worker in files.workers():
             self._take_worker(worker)
-        for _, fd in self._held.values():
-            os.close(fd)
-        self._held.clear()
-        if self._is_complete:
+        for found in (self._listener, self._retiring):
+            if found is not None and found.held is not None:
+                found.held.close()
+        if self._listener is not None:
             count = sum(len(workers) for workers in self.workers.values())
-            log("manager_took_over", listener=record["pid"], workers=count)
-        else:
+            log("manager_took_over", listener=self._listener.record["pid"], workers=count)
+        elif self._retiring is None:
             files.remove_processes()
 
-    async def _take_listener(self, record: dict[str, Any]) -> None:
+    async def _take_listeners(self) -> None:
+        manager, files = self._manager, self._manager.server.files
+        current = await self._find(files.read("listener"), LISTENER_LIMIT_S)
+        before = None
+        if manager.upgrade.is_under_way:  # else there is none that matters
+            limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
+            before = await self._find(files.read("retiring"), limit_s)
+        if current is not None and not current.is_serving:
+            self._give_up(current)
+            current = None
+        if current is None and before is not None and before.is_serving:
+            current, before = before, None  # its successor was not there yet, or is no more
+            files.write("listener", current.record)
+            files.remove("retiring")
+        if before is not None and before.held is None and current is None:
+            self._give_up(before)
+            before = None
+        if before is None:
+            self._end("retiring")
+        self._listener, self._retiring = current, before
+        sockets: dict[lc.ListeningSocket, int] = {}
+        for found in (before, current):
+            if found is not None and found.held is not None:
+                for item, fd in found.held.take_sockets():
+                    if item in sockets:
+                        os.close(sockets[item])
+                    sockets[item] = fd
+        if current is not None:
+            record = current.record
+            manager.listener.adopt(record["pid"], current.pidfd, record["epoch"], record["half"])
+        if before is not None:
+            record, peer = before.record, before.held.peer if before.held else None
+            manager.listener.adopt_retiring(
+                record["pid"], before.pidfd, record["epoch"], record["half"], peer
+            )
+        if self.has_taken_over:
+            manager.sites.adopt(sockets.items())
+        if current is not None and current.held is not None and current.held.wanted is not None:
+            manager.sites.adopt_wanted(current.held.wanted)
+
+    async def _find(self, record: dict[str, Any], limit_s: float) -> _Found | None:
         pidfd = open_recorded(record)
         if pidfd is None:
-            return
-        if record.get("protocol") == m.PROTOCOL_VERSION:
-            await self._hear_listener(record["pid"], pidfd)
-        if self._is_complete:
-            self._manager.listener.adopt(record["pid"], pidfd, record["epoch"], record["half"])
-            self._manager.sites.adopt(self._sockets)
-        else:
-            _kill_and_wait(pidfd)
-            os.close(pidfd)
+            return None
+        held = None
+        if record.get("protocol") == m.PROTOCOL_VERSION and "half" in record:
+            inbox = self._manager.server.inbox
+            held = await hear_listener(inbox, record["pid"], pidfd, limit_s)
+        return _Found(record, pidfd, held)
 
-    def _take_retiring(self, record: dict[str, Any], successor: int) -> None:
-        """The listener before: what it has accepted it answers, with the workers that are there."""
-        pidfd = open_recorded(record) if record.get("pid") != successor else None
-        if pidfd is None or "half" not in record:
-            self._end("retiring")
-            return
-        self._manager.listener.adopt_retiring(record["pid"], pidfd, record["epoch"], record["half"])
-
-    async def _hear_listener(self, pid: int, pidfd: int) -> None:
-        """Wait until the listener has said all; everything else is left for later."""
-        inbox = self._manager.server.inbox
-        later: list[Item] = []
-        try:
-            async with asyncio.timeout(LISTENER_LIMIT_S):
-                while not self._is_complete:
-                    item = await inbox.get()
-                    if isinstance(item, MessageArrived) and self._heard(item, pid):
-                        continue
-                    later.append(item)
-                    if isinstance(item, PeerGone) and item.peer is self._peer:
-                        break
-                    if process.has_ended(pidfd):
-                        break
-        except TimeoutError:
-            log("listener_error", error=f"pid {pid} does not speak to a new manager")
-        while not inbox.empty():  # what one peer has said stays in its order
-            later.append(inbox.get_nowait())
-        for item in later:
-            inbox.put_nowait(item)
-        if not self._is_complete:
-            for _, fd in (*self._sockets, *self._held.values()):
-                os.close(fd)
-            self._sockets.clear()
-            self._held.clear()
-            self._peer = None
-
-    def _heard(self, item: MessageArrived, pid: int) -> bool:
-        if item.peer.pid != pid:
-            return False
-        fds = item.descriptors
-        match item.message:
-            case lc.ListenerHello() as hello if hello.epoch:
-                self._peer = item.peer
-            case lc.HeldSockets(sockets) if len(sockets) == len(fds):
-                self._sockets += zip(sockets, fds, strict=True)
-            case lc.HeldWorker() as worker if len(fds) == 1:
-                self._held[worker.worker_id] = worker, fds[0]
-            case lc.WantSockets() as wanted:
-                self._manager.sites.adopt_wanted(wanted)
-            case lc.HeldEverything():
-                self._is_complete = self._peer is not None
-            case _:
-                return False
-        return True
+    def _give_up(self, found: _Found) -> None:
+        """It is of no use. One that was told to end may answer what it has, for a while."""
+        if found.held is not None:
+            poll = select.poll()
+            poll.register(found.pidfd, select.POLLIN)
+            poll.poll(LISTENER_LIMIT_S * 1000)
+            found.held.close()
+        _kill_and_wait(found.pidfd)
+        os.close(found.pidfd)
 
     def _take_worker(self, record: dict[str, Any]) -> None:
         manager = self._manager
         worker_id, pool = record["worker_id"], record["app_pool"]
         pidfd = open_recorded(record)
-        held = self._held.pop(worker_id, None)
+        # By epoch; the last one is the listener's that takes what comes.
+        known: dict[int, tuple[lc.HeldWorker, int]] = {}
+        for found in (self._retiring, self._listener):
+            if found is not None and found.held is not None and worker_id in found.held.workers:
+                known[found.record["epoch"]] = found.held.workers.pop(worker_id)
+        served = manager.upgrade.is_under_way and record.get("is_active", False)
+        is_kept = pool in manager.server.config.app_pools and _is_of_use(known, has_served=served)
+        told, scoreboard_fd = next(reversed(known.values())) if known else (None, -1)
+        for _, fd in known.values():
+            if fd != scoreboard_fd or pidfd is None or not is_kept:
+                os.close(fd)
         if pidfd is None:
-            if held is not None:
-                os.close(held[1])
             self.dead.append((pool, worker_id))
             manager.server.files.remove(f"worker-{worker_id}")
             return
-        is_known = held is not None and pool in manager.server.config.app_pools
-        if held is None or not is_known or not _is_of_use(held[0]):
-            if held is not None:
-                os.close(held[1])
+        if told is None or not is_kept:
             process.kill(pidfd)
             os.close(pidfd)
             manager.server.files.remove(f"worker-{worker_id}")
             return
-        told, scoreboard_fd = held
         process.kill(pidfd, signal.SIGCONT)  # it may have been suspended
         handle = manager.workers.adopt(record, pidfd, scoreboard_fd)
-        handle.epochs = manager.listener.epochs
-        handle.is_draining = told.is_draining
-        handle.is_active = not told.is_draining
+        epochs = manager.listener.epochs
+        handle.epochs = [e for e in epochs if e in known or e == epochs[-1]]
+        handle.is_draining = any(worker.is_draining for worker, _ in known.values())
+        handle.is_active = not handle.is_draining
+        now = known.get(epochs[-1])
+        if handle.is_active and now is not None and now[0].is_attached and not now[0].is_activated:
+            self.unactivated.append(handle.id)
         self.workers.setdefault(pool, []).append(
             AdoptedWorker(
                 handle.id,
                 handle.generation,
                 handle.started_at,
                 ScoreboardReader(scoreboard_fd).finished(),
-                told.is_draining,
+                handle.is_draining,
             )
         )
 
@@ -193,9 +202,14 @@ class Adoption:
         self._manager.server.files.remove(name)
 
 
-def _is_of_use(worker: lc.HeldWorker) -> bool:
-    """Whether it serves or finishes what it has; one that was only starting has nothing to lose."""
-    return (worker.is_activated or worker.is_draining) and not worker.is_faulty
+def _is_of_use(known: Mapping[int, tuple[lc.HeldWorker, int]], *, has_served: bool) -> bool:
+    """Whether it serves or finishes what it has, for any listener, or did so for one that is gone.
+
+    One that was only starting has nothing to lose.
+    """
+    told = [worker for worker, _ in known.values()]
+    is_needed = has_served or any(worker.is_activated or worker.is_draining for worker in told)
+    return bool(told) and is_needed and not any(worker.is_faulty for worker in told)
 
 
 def _kill_and_wait(pidfd: int) -> None:

@@ -130,7 +130,10 @@ def _status(manager: Manager) -> dict[str, Any]:
 
 
 def problems(manager: Manager) -> list[str]:
-    """One line for each thing that should serve and cannot; a stopped pool or site need not."""
+    """One line for each thing that should serve and cannot, or write down and cannot.
+
+    A stopped pool or site need not.
+    """
     found: list[str] = []
     if manager.shutdown.has_begun:
         found.append("the server is stopping")
@@ -146,6 +149,17 @@ def problems(manager: Manager) -> list[str]:
             found.append(f"application pool '{name}' has used up its processor time")
         elif pool.is_accepting and pool.is_always_running and not _has_running(pool):
             found.append(f"application pool '{name}' has no worker that is ready")
+    return [*found, *_log_problems(manager)]
+
+
+def _log_problems(manager: Manager) -> list[str]:
+    """All is served, and not all is written down."""
+    troubles = {h.pool: h.log_trouble for h in manager.workers.handles.values() if h.log_trouble}
+    found = [f"the log of pool '{name}' cannot be opened: {why}" for name, why in troubles.items()]
+    if manager.listener.log_trouble:
+        found.append(manager.listener.log_trouble)
+    if manager.server.events.is_failing:
+        found.append("the event log cannot be written")
     return found
 
 

@@ -44,6 +44,7 @@ class WorkerHandle:
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
     is_killed: bool = False  # by us
     stacks_asked: bool = False  # it is writing them: not to be killed this very moment
+    log_trouble: str = ""  # why its output goes nowhere
     log_begin: int = 0  # how long the pool's log was when it began
     is_overdue: bool = False  # a request of its has passed its time limit: it is noted
     has_ended: bool = False

@@ -73,7 +73,10 @@ class Isolations:
             log("isolation_reduced", off="; ".join(off))
 
     def open_logs(self, config: ServerConfig) -> None:
-        """The folders that the listener writes request logs to; those of known sites are there."""
+        """The folders that the listener writes request logs to; those of known sites are there.
+
+        One that cannot be had keeps no site from serving: the listener says what it cannot write.
+        """
         owner = self._listener
         if os.geteuid() != 0 or self._facts.cannot_switch:
             return
@@ -82,8 +85,12 @@ class Isolations:
         new = [site for site in config.sites if self._logging.get(site.id) is not site]
         self._logging = {site.id: site for site in config.sites}
         for path in self._log_folders(new):
-            if owner is not None or path.is_dir():
-                give_folder(path, uid, gid, 0o750)
+            try:
+                if owner is not None or path.is_dir():
+                    give_folder(path, uid, gid, 0o750)
+            except OSError as error:
+                log("log_dropped", file=path, error=error)
+                self._logging.clear()  # the next time all are tried again
 
     def _log_folders(self, sites: Iterable[Site]) -> list[Path]:
         folders = [self._home.logs / "HTTPERR"]

@@ -78,6 +78,7 @@ class ListenerSide:
         self.pidfd = -1
         self.epoch = 0
         self.is_ready = False
+        self.log_trouble = ""  # what it cannot log
         self.listening = 0
         self.failed_starts = 0
         self.respawn_at: float | None = None
@@ -171,22 +172,30 @@ class ListenerSide:
         ended = ChildEnded("listener", pidfd)
         server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
 
-    def adopt_retiring(self, pid: int, pidfd: int, epoch: int, half: int) -> None:
-        """The same for one that an earlier manager has replaced. It finishes by itself, but for
-        one that was not told so yet: that one says Hello."""
+    def adopt_retiring(
+        self, pid: int, pidfd: int, epoch: int, half: int, peer: Peer | None
+    ) -> None:
+        """The same for one that an earlier manager has replaced, or was about to replace.
+
+        `peer` is None for one that has not spoken yet.
+        """
         server = self._server
-        self.retiring = Retiring(pid, pidfd, epoch, half, None)
+        if peer is not None:
+            peer.kind = "retiring"
+        self.retiring = Retiring(pid, pidfd, epoch, half, peer)
+        self.half = 1 - half
         ended = ChildEnded("listener", pidfd)
         server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
 
     def recognise_retiring(self, peer: Peer) -> bool:
-        """Whether this is the one that was taken over, and was not told to finish yet."""
+        """Whether this is the one that was taken over, and had not spoken yet."""
         old = self.retiring
         if old is None or old.pid != peer.pid or old.peer is not None:
             return False
         peer.kind = "retiring"
         old.peer = peer
-        self._tell_to_retire(old)
+        if old.deadline is not None:
+            self._tell_to_retire(old)
         return True
 
     def welcome(self, peer: Peer) -> bool:
@@ -309,6 +318,7 @@ class ListenerSide:
         self._peer = None
         self.pid, self.pidfd = 0, -1
         self.is_ready = False
+        self.log_trouble = ""
         self.listening = 0
 
     def kill_retiring(self) -> None:

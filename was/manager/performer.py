@@ -91,7 +91,10 @@ class Performer:
                 self.orphans.pool_disabled(pool.settings)
             case Activate(worker_id, replaces):
                 faults.reach("manager.activating")
-                self._workers.handles[worker_id].is_active = True
+                handle = self._workers.handles[worker_id]
+                if not handle.is_active:
+                    handle.is_active = True
+                    self._workers.record(handle)
                 for old in replaces:
                     self._mark_draining(old)
                 self._listener.send(ActivateWorker(worker_id, list(replaces)))
@@ -153,6 +156,9 @@ class Performer:
                 is_replacement=action.replaces > 0,
             )
             faults.reach("manager.spawned")
+            trouble = self._workers.handles[worker_id].log_trouble
+            if trouble:
+                self.report(pool, 15000, worker_id, {"detail": trouble})
         except IdentityError as error:
             self.report(pool, 5021, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)

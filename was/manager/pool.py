@@ -64,6 +64,8 @@ _REFUSALS: dict[PoolState, Refusal] = {
 
 _PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.SUSPENDED})
 
+STOPPING_ERROR = "the server is stopping"
+
 # So long a worker has at the server's end whose requests have all passed their limits.
 LEFT_ALONE_S = 10.0
 
@@ -93,6 +95,7 @@ class ApplicationPool:
         self.scaled = scaled
         self._backoff = Backoff()
         self._not_before = 0.0
+        self._is_winding_down = False
         self._is_ending = False
         self._is_refused = False  # the machine has as many workers as it may have
         self.resume_at: float | None = None  # when a disabled or shut out pool starts by itself
@@ -204,6 +207,14 @@ class ApplicationPool:
                 actions.append(Kill(worker.id))
         return actions
 
+    def wind_down(self) -> list[Action]:
+        """The server is about to end: workers that die are replaced while requests wait, worn ones
+        are not."""
+        self._is_winding_down = True
+        for worker in self.workers.values():
+            worker.stale = ""
+        return [RecycleSettled(token, STOPPING_ERROR) for token in self._rotations.all_given_up()]
+
     def shut_down(
         self, now: float, left_alone: frozenset[int] = frozenset(), *, drain: bool
     ) -> list[Action]:
@@ -263,6 +274,8 @@ class ApplicationPool:
         detail: str = "",
     ) -> list[Action]:
         """Replace all workers, or one. RecycleSettled(token) follows, at once if there is none."""
+        if self._is_winding_down:
+            return [RecycleSettled(token, STOPPING_ERROR)] if token else []
         targets = [w for w in self.workers.values() if w.state in _PLACED and only in (None, w.id)]
         if not targets:
             return [RecycleSettled(token, "")] if token else []

@@ -65,6 +65,8 @@ class Shutdown:
             return
         log("manager_stopping")
         self._say_that_it_ends()
+        for pool in self._manager.pools.values():
+            self._manager.performer.perform(pool, pool.wind_down())
         listener = self._manager.listener
         if not listener.is_connected and listener.retiring is None:
             self._stop_workers(now)
@@ -94,6 +96,7 @@ class Shutdown:
     def _say_that_it_ends(self) -> None:
         self._manager.server.notifier.stopping()
         self._manager.listener.spare.dismiss()
+        self._manager.upgrade.give_up()
         if not self._manager.failed_start:  # else nobody asked for it, and it is tried again
             self._manager.supervisor.dismiss()
 

@@ -129,6 +129,7 @@ class Manager:
         peer = self.adoption.peer
         if peer is None:
             self.listener.spawn()
+        if not self.adoption.has_taken_over:
             for name in self.server.config.app_pools:
                 self._add_pool(name, now)
             return
@@ -142,7 +143,8 @@ class Manager:
         for name in self.server.config.app_pools:
             if name not in self.pools:
                 self._add_pool(name, now)
-        self.hearing.greet_adopted(peer)
+        if peer is not None:
+            self.hearing.greet_adopted(peer)
         for name, record in restored.items():
             pool = self.pools[name]
             keeps = pool.settings.recycling.disallow_rotation_on_config_change
@@ -299,7 +301,9 @@ class Manager:
         self.server.notifier.tick(now)
         self.supervisor.tick(now)
         if now >= self._sample_at:
-            self._look_at_files()
+            # Nobody may have told of it. Whoever writes the file at this moment has time to finish.
+            if self._touched.next_deadline() is None and self.watch.differs():
+                self._touched.touched(now)
             self._sample_at = now + max(0.1, self.server.clock.scaled(SAMPLE_EVERY_S))
             for pool in self.pools.values():
                 pool.look_at_clock(self.server.clock.wall())

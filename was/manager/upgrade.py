@@ -80,7 +80,7 @@ class Upgrade:
         """The new manager is ready: start the new listener."""
         if not self.is_under_way:
             return
-        if self._manager.adoption.peer is None:
+        if not self._manager.adoption.has_taken_over:
             self._is_over()  # nothing was taken over: all is new already
             return
         manager = self._manager
@@ -118,6 +118,10 @@ class Upgrade:
             for pool in manager.pools.values():
                 manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
             self._is_over()
+
+    def give_up(self) -> None:
+        """The server ends: whoever starts next begins anew."""
+        self._manager.server.files.remove(RECORD)
 
     def _is_over(self) -> None:
         self.is_under_way = False

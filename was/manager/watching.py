@@ -94,9 +94,15 @@ class ConfigurationWatch:
 
     def has_changed(self) -> bool:
         """Whether any file is another than at the last call; looks at each."""
-        stamps = {file: stamp(file) for file in self._files}
-        before, self._files = self._files, stamps
-        return before != stamps
+        before, self._files = self._files, self._stamps()
+        return before != self._files
+
+    def differs(self) -> bool:
+        """The same, and the next call says so again."""
+        return self._stamps() != self._files
+
+    def _stamps(self) -> dict[Path, Stamp]:
+        return {file: stamp(file) for file in self._files}
 
 
 def stamp(file: Path) -> Stamp:

@@ -97,8 +97,13 @@ class WorkerSet:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
         isolation, added, account = server.isolation.worker(pool, server.config)
-        output = self._open_output(pool.name)
-        if not server.options.output_to_terminal:
+        try:
+            output = self._open_output(pool.name)
+            handle.log_trouble = ""
+        except OSError as error:  # without its log it serves all the same
+            output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            handle.log_trouble = str(error)
+        if not (server.options.output_to_terminal or handle.log_trouble):
             handle.log_begin = os.fstat(output).st_size
             server.isolation.own_output(account, output)
         handle.uid = os.geteuid() if account is None else account.uid
@@ -227,20 +232,7 @@ class WorkerSet:
         self._close_life(handle)
         ended = ChildEnded("worker", handle.pidfd, handle.id)
         server.loop.add_reader(handle.pidfd, server.inbox.put_nowait, ended)
-        # Before the welcome: whoever serves is found by the next manager.
-        record = {
-            "worker_id": handle.id,
-            "app_pool": handle.pool,
-            "identity": handle.identity.hex(),
-            "generation": handle.generation,
-            "slots": handle.slots,
-            "reserve": handle.reserve,
-            "threads": handle.threads,
-            "started": handle.started_wall,
-            "started_at": handle.started_at,
-            "log_begin": handle.log_begin,
-        }
-        server.files.write_process(f"worker-{handle.id}", handle.pid, record)
+        self.record(handle)  # before the welcome: whoever serves is found by the next manager
         self.on_arrival(handle)
         stacks = self._open_stacks(handle.id)
         peer.send(
@@ -264,6 +256,23 @@ class WorkerSet:
         )
         os.close(stacks)
         return handle
+
+    def record(self, handle: WorkerHandle) -> None:
+        """What the next manager finds it by, and whether it was ever told to serve."""
+        record = {
+            "worker_id": handle.id,
+            "app_pool": handle.pool,
+            "identity": handle.identity.hex(),
+            "generation": handle.generation,
+            "slots": handle.slots,
+            "reserve": handle.reserve,
+            "threads": handle.threads,
+            "started": handle.started_wall,
+            "started_at": handle.started_at,
+            "log_begin": handle.log_begin,
+            "is_active": handle.is_active,
+        }
+        self._server.files.write_process(f"worker-{handle.id}", handle.pid, record)
 
     def _open_stacks(self, worker_id: int) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

@@ -279,6 +279,21 @@ def test_start_up_and_shutdown_limits_kill():
     assert of(Kill, actions) == [Kill(2)]
 
 
+def test_no_worker_is_replaced_any_more_when_the_server_is_about_to_end():
+    """Only one that dies while requests wait: its successor would be killed at once."""
+    pool = running_pool()
+    pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)
+    assert pool.wind_down() == [RecycleSettled(7, "the server is stopping")]
+    assert pool.worker_asks(1, RecycleReason.ON_DEMAND, 2.0, "worn out") == []
+    assert pool.recycle(RecycleReason.ON_DEMAND, 2.0, token=8) == [
+        RecycleSettled(8, "the server is stopping")
+    ]
+    pool.worker_exited(2, 2.0, served=False, how="exit 1")  # the successor of the first order
+    assert of(Spawn, pool.tick(3.0)) == []
+    pool.worker_exited(1, 4.0, served=True, how="SIGKILL")
+    assert len(pool.workers) == 1
+
+
 def test_who_still_loads_when_the_server_ends_is_killed():
     """The listener and it have met already, but it hears nothing before it has loaded."""
     pool = make_pool()

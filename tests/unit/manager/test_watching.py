@@ -125,3 +125,14 @@ def test_a_link_that_leads_to_itself_is_a_file_that_is_not_there(watch, tmp_path
     (tmp_path / "c").symlink_to("c")
     _look_at(watch, tmp_path / "c")
     assert not watch.has_changed()
+
+
+def test_a_look_that_only_asks_leaves_the_change_to_who_acts(watch, tmp_path):
+    """`differs` says so again and again, `has_changed` once, and then nobody."""
+    file = tmp_path / "applicationHost.config"
+    file.write_text("1")
+    _look_at(watch, file)
+    assert not watch.differs()
+    file.write_text("22")
+    assert [watch.differs(), watch.differs(), watch.has_changed()] == [True] * 3
+    assert [watch.differs(), watch.has_changed()] == [False] * 2
