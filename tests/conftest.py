@@ -4,11 +4,13 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # The harness is one with the benchmarks' own; `support` is the tests' part.
@@ -16,15 +18,26 @@ sys.path += [str(ROOT / "scripts" / "bench"), str(ROOT / "tests")]
 
 from harness.meter import descriptors  # noqa: E402 after the path
 from support.running import Running, run_server  # noqa: E402
+from support.socket_folders import folders_of_lost_homes  # noqa: E402
 
 ENGINES = ["h11", "llhttp"]
+SETTLED_S = 10.0
+Left = TypeVar("Left")
 
 # What a shell runs in the background ignores SIGINT, and so would everything that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Time is never asserted: a busy machine must not fail a property.
-settings.register_profile("was", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Time is never asserted: a busy machine must not fail a property. The same examples each time: what
+# passes today passes tomorrow. `--hypothesis-profile=hunt` looks for new ones.
+# Nothing is explained: that traces every line, and one failure took longer than a test may.
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+settings.register_profile("was", PATIENT, derandomize=True, database=None)
+settings.register_profile("hunt", PATIENT, derandomize=False)
 settings.load_profile("was")
 
 
@@ -76,6 +89,15 @@ def start_server() -> Iterator[Callable[..., Running]]:
         raise errors[0]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_folder_of_sockets_is_left() -> Iterator[None]:
+    """No home that has been removed leaves its folder of sockets."""
+    before = folders_of_lost_homes()
+    yield
+    left = _left_for_good(lambda: folders_of_lost_homes() - before)
+    assert not left, f"folders of sockets left: {left}"
+
+
 @pytest.fixture(autouse=True)
 def _no_descriptor_leak() -> Iterator[None]:
     """The test process ends each test with the descriptors it had."""
@@ -85,8 +107,16 @@ def _no_descriptor_leak() -> Iterator[None]:
     leaked = _new_descriptors(before)
     if leaked:
         gc.collect()  # what only a cycle holds is no leak
-        leaked = _new_descriptors(before)
+        leaked = _left_for_good(lambda: _new_descriptors(before))
     assert not leaked, f"descriptors leaked: {leaked}"
+
+
+def _left_for_good(look: Callable[[], Left]) -> Left:
+    """What is there after a while: another thread, or another test, may be just at its end."""
+    deadline = time.monotonic() + SETTLED_S
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def _new_descriptors(before: dict[int, str]) -> dict[int, str]:

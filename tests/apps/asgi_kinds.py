@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import time
+from pathlib import Path
 
+DATA = Path(__file__).with_name("data")
 events = []
 
 
@@ -52,6 +54,19 @@ async def show(scope, receive, send):
     shown["was"] = {k: v for k, v in scope["extensions"]["was"].items() if isinstance(v, int | str)}
     shown["headers"] = [[n.decode(), v.decode()] for n, v in scope["headers"]]
     await answer(send, json.dumps(shown, default=lambda b: b.decode()))
+
+
+async def greedy(scope, receive, send):
+    """Says what it was given, and spoils all of it."""
+    headers = [[n.decode(), v.decode()] for n, v in scope["headers"]]
+    given = {key: str(scope[key]) for key in ("path", "raw_path", "query_string", "asgi", "state")}
+    given |= {"headers": headers, "extensions": sorted(scope["extensions"])}
+    client = scope["client"][0]
+    scope["headers"].append((b"x-spoiled", b"1"))
+    scope["asgi"]["version"] = "0"
+    for part in ("state", "extensions"):
+        scope[part].clear()
+    await answer(send, json.dumps({"given": given, "client": client}))
 
 
 async def echo(scope, receive, send):
@@ -122,7 +137,26 @@ async def disobey(scope, receive, send):
             events.append("disobeyed")
 
 
+async def hold(scope, receive, send):
+    """Answers once there is the file that the query names."""
+    await opened(scope)
+    await answer(send, "held")
+
+
+async def opened(scope):
+    while not os.path.exists(scope["query_string"]):  # noqa: ASYNC110, ASYNC240
+        await asyncio.sleep(0.01)
+
+
+async def block_until(scope, receive, send):
+    """Lets nobody else have the loop until there is the file that the query names."""
+    while not os.path.exists(scope["query_string"]):  # noqa: ASYNC240
+        pass
+    await answer(send, "blocked")
+
+
 async def block(scope, receive, send):
+    (DATA / "blocking").touch()
     end = time.monotonic() + float(scope["query_string"] or 5)
     while time.monotonic() < end:
         pass
@@ -143,7 +177,7 @@ async def kill(scope, receive, send):
 
 async def background(scope, receive, send):
     await answer(send, "at once")
-    await asyncio.sleep(0.3)
+    await opened(scope)
     events.append("background done")
 
 
@@ -208,9 +242,11 @@ async def together(scope, receive, send):
 
 
 async def gauge(scope, receive, send):
-    """How many were inside at most, this one included."""
+    """How many were inside at most, this one included; the first wait for as many as are asked."""
     waiting.append(1)
     peak[0] = max(peak[0], len(waiting))
+    while peak[0] < int(scope["query_string"]):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     waiting.pop()
     await answer(send, str(peak[0]))

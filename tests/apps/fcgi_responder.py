@@ -126,9 +126,10 @@ class Peer:
         if todo.endswith("large"):
             for _ in range(10):
                 self.send(6, number, b"x" * 30000)
-        if todo == "halves":
+        if todo.startswith("halves="):
             self.send(6, number, b"half")
-            time.sleep(0.1)
+            while not os.path.exists(todo[7:]):
+                time.sleep(0.01)
             os._exit(0)
         told = f"{os.getpid()} {served} {len(body)} {os.environ.get('COLOUR')}\n"
         self.send(6, number, told.encode())

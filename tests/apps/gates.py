@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 DATA = Path(__file__).with_name("data")
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 
 
 def application(environ, start_response):

@@ -56,19 +56,11 @@ async def socket(scope, receive, send):
             continue
         if text == "quiet":
             continue
-        if text == "half":
-            await half(scope, send)
+        if text == "long":
+            await send({"type": "websocket.send", "bytes": b"x" * (64 * 1024 * 1024)})
         heard.append(int(text.split()[0]) if text[0].isdigit() else text)
         if hold is not None and asked != "unheld":
             hold["store"](json.dumps(heard).encode())
         how = "interrupted" if hold and hold["interrupted"] else "resumed" if resumed else "new"
         said = {"pid": os.getpid(), "heard": heard, "how": how}
         await send({"type": "websocket.send", "text": json.dumps(said)})
-
-
-async def half(scope, send):
-    """Die when a part of a long message has left."""
-    loop = asyncio.get_running_loop()
-    # The inner time begins when the message is framed, and its sending first has to wait.
-    loop.call_soon(loop.call_later, 0.05, os.kill, os.getpid(), 9)
-    await send({"type": "websocket.send", "bytes": b"x" * (64 * 1024 * 1024)})

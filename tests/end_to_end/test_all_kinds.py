@@ -19,8 +19,8 @@ from harness.server import wait_for
 from support.isapi import ALLOW_ALL, FILTERS, SAMPLES, compile_extension
 from support.php import PHP_ARGUMENTS, PHP_CGI, php_fpm
 from support.running import APPS, Running, run_server
-from support.wire import Wire, get, post
-from websockets.sync.client import connect
+from support.web_socket import connect
+from support.wire import LIMIT_S, Wire, get, post
 
 FORM = "application/x-www-form-urlencoded"
 STATIC = '<add name="static" path="static/*" verb="*" modules="StaticFileModule" />'
@@ -117,7 +117,7 @@ def _ask_all(running: Running) -> None:
     assert post(port, "/fast/upload", b"x" * 200_000).json() == {"bytes": 200_000}
     with connect(f"ws://127.0.0.1:{port}/fast/echo") as socket:
         socket.send("hello")
-        assert socket.recv(10) == "/fast hello"
+        assert socket.recv(LIMIT_S) == "/fast hello"
     assert get(port, "/cgi/tell.cgi?x").status == 200
     assert get(port, "/cgi/perl.cgi?x").text == "perl x"
     assert get(port, "/cgi/shell.cgi?x").text == "shell x"

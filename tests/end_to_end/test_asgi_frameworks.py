@@ -4,8 +4,8 @@ import json
 
 import pytest
 from support.running import APPS, asgi_config, place, run_server
-from support.wire import Wire, get, post
-from websockets.sync.client import connect
+from support.web_socket import connect
+from support.wire import LIMIT_S, Wire, get, post
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +45,17 @@ def test_websocket(running):
     """accept, JSON both ways, and the client's end."""
     with connect(f"ws://127.0.0.1:{running.port()}/talk/ann") as client:
         client.send("hi")
-        assert json.loads(client.recv(10)) == {"name": "ann", "said": "hi"}
+        assert json.loads(client.recv(LIMIT_S)) == {"name": "ann", "said": "hi"}
 
 
 def test_a_websocket_that_outlives_its_worker(running):
     """As a framework's users write it; and the configuration that allows it has no remark."""
     with connect(f"ws://127.0.0.1:{running.port()}/held/ann") as client:
         client.send("hi")
-        assert json.loads(client.recv(10)) == {"name": "ann", "said": ["hi"]}
+        assert json.loads(client.recv(LIMIT_S)) == {"name": "ann", "said": ["hi"]}
         assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
         client.send("again")
-        assert json.loads(client.recv(10)) == {"name": "ann", "said": ["hi", "again"]}
+        assert json.loads(client.recv(LIMIT_S)) == {"name": "ann", "said": ["hi", "again"]}
     done = running.server.command("config", "validate")
     assert done.returncode == 0
     assert "webSocket" not in done.stdout + done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness.home import Pool
 from harness.load import Load, run_load
-from harness.server import wait_for
+from harness.server import LIMIT_S, wait_for
 from support.running import place, simple_config
 
 GARDEN = Pool(
@@ -60,8 +60,10 @@ def test_it_is_refused_unless_enabled(start_server):
 @pytest.mark.parametrize("action", ["kill", "segv"])
 def test_workers_die_and_no_get_fails(start_server, action):
     """As many workers as were due are killed, each of another pid, and every GET is answered."""
-    running = _garden(start_server)
-    running.workers(count=2)
+    processes = {"maxProcesses": "4"}  # as many as are killed though none were replaced
+    pool = Pool("Pool", GARDEN.attributes, {**GARDEN.elements, "processModel": processes})
+    running = _garden(start_server, pool)
+    running.workers(count=4)
     load = Load("127.0.0.1", running.port(), rate=100, connections=16, duration_s=4)
     tallies = []
     thread = threading.Thread(target=lambda: tallies.append(run_load(load)))
@@ -107,7 +109,7 @@ def test_an_interrupted_stop_leaves_nobody_stopped(start_server):
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         wait_for("a stopped worker", lambda: "T" in [_state(pid) for pid in workers])
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 1
     assert output.startswith("stop: ")
     assert "T" not in [_state(pid) for pid in workers]
@@ -119,7 +121,7 @@ def test_a_hung_worker_is_found_out(start_server):
         "Pool",
         {"startMode": "AlwaysRunning"},
         {
-            "processModel": {"pingInterval": "00:00:01", "pingResponseTime": "00:00:01"},
+            "processModel": {"pingInterval": "00:00:01", "pingResponseTime": "00:00:03"},
             "failure": {"rapidFailProtection": "false"},
         },
     )
@@ -127,7 +129,7 @@ def test_a_hung_worker_is_found_out(start_server):
     (old,) = running.workers(count=1)
     found = _chaos(running, "hang", "--rate", "1", "--for", "1s")
     assert found["pids"] == [old]
-    wait_for("its end", lambda: not _state(old), limit_s=20)
+    wait_for("its end", lambda: not _state(old))
     assert running.workers(count=1) != [old]
 
 

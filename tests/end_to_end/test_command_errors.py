@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
-from harness.server import WasServer, wait_for
+from harness.server import LIMIT_S, WasServer, wait_for
 from support.running import place, run_server, simple_config
 from support.wire import get
 
@@ -22,7 +22,7 @@ def home(tmp_path) -> Path:
 
 def _start(home: Path, config: str) -> subprocess.CompletedProcess[str]:
     make_home(home, config.replace("{home}", str(home)))
-    return WasServer(home).command("start", limit_s=20)
+    return WasServer(home).command("start")
 
 
 def _is_plain(result: subprocess.CompletedProcess[str]) -> bool:
@@ -46,7 +46,7 @@ def test_a_port_in_use_is_named(home):
 def test_a_second_start_says_that_one_is_running():
     """A home that runs already is not started again."""
     with run_server(simple_config("hello:application"), place("hello.py")) as running:
-        result = running.server.command("start", limit_s=20)
+        result = running.server.command("start")
         assert result.returncode == 1
         assert "already" in result.stderr
         assert str(running.server.pid) in result.stderr
@@ -69,15 +69,16 @@ def test_start_after_a_killed_manager_takes_over_what_it_left(home):
     make_home(home, application_host_config([Pool("Pool")], [site]))
     server = WasServer(home)
     try:
-        assert server.command("start", "--detach", limit_s=20).returncode == 0
+        assert server.command("start", "--detach").returncode == 0
         port = server.port("Site")
         os.kill(int((home / "run" / "manager.pid").read_text()), signal.SIGKILL)
-        again = server.command("start", "--detach", limit_s=40)
+        again = server.command("start", "--detach")
         assert again.returncode == 0 or "running already" in again.stderr, again.stderr
         wait_for("a manager", lambda: "manager_took_over" in server.log_text())
         assert get(port).status in (200, 404, 403)
+        assert server.command("stop").returncode == 0
     finally:
-        assert server.command("stop", limit_s=40).returncode == 0
+        server.kill_all()
 
 
 def test_broken_xml_is_reported_with_its_place(home):
@@ -125,7 +126,7 @@ def test_a_home_that_is_no_home(tmp_path):
         [sys.executable, "-P", "-m", "was", "--home", str(tmp_path / "none"), "start"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=LIMIT_S,
         check=False,
         cwd=tmp_path,
     )

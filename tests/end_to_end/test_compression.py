@@ -14,6 +14,7 @@ from harness.home import (
     wsgi_handler,
 )
 from harness.server import wait_for
+from support.files import whole_lines
 from support.running import APPS, place_application, run_server
 from support.wire import Wire, get
 
@@ -135,7 +136,7 @@ def test_custom_fields_are_columns_of_the_log(server):
 
     def lines():
         files = (server.home / "logs" / "W3SVC1").glob("*_x.log")
-        return [line for file in files for line in file.read_text().splitlines()]
+        return [line for file in files for line in whole_lines(file)]
 
     wait_for("both lines", lambda: any("/cached/logged" in line for line in lines()))
     header = next(line for line in lines() if line.startswith("#Fields:"))

@@ -230,8 +230,10 @@ def test_the_end_of_a_request_is_heard(running):
     """Once each."""
     ask(running, "slow.py", "/page.html?slow")
     ask(running, "slow.py", "/none.html")
-    wait_for("both", lambda: "slow: /none.html took " in pool_log(running))
-    assert pool_log(running).count("slow: /page.html took ") == 1
+    for path in ("/none.html", "/page.html"):
+        line = f"slow: {path} took "
+        wait_for(line, lambda line=line: line in pool_log(running))
+        assert pool_log(running).count(line) == 1
 
 
 def test_the_end_of_a_connection_is_heard(running):

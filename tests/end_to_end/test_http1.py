@@ -124,6 +124,15 @@ def test_bodiless_statuses_keep_the_connection(site, code):
         assert wire.request("/").status == 200
 
 
+def test_reset_content_has_none(site):
+    """RFC 9110 15.3.6: whatever the application gives along with 205 is not sent."""
+    with Wire(site.port()) as wire:
+        answer = wire.request("/status?code=205")
+        assert (answer.status, answer.body) == (205, b"")
+        assert answer.field("content-length") == "0"
+        assert wire.request("/").status == 200
+
+
 def test_expect_100_continue(site):
     """A client that waits for 100 Continue is told to go on, then gets its answer."""
     with Wire(site.port()) as wire:

@@ -10,9 +10,10 @@ import threading
 
 import pytest
 from harness.killing import GARDEN, make_kill_home
-from harness.server import WasServer, wait_for
+from harness.server import LIMIT_S, WasServer, wait_for
 from support.ports import unused_port
 from support.running import APPS, place, simple_config
+from support.wire import get
 
 
 def _load(server: WasServer, *arguments: str) -> dict:
@@ -37,10 +38,11 @@ def test_without_a_rate_each_connection_sends_at_once(start_server):
     """A closed loop lasts as long as it was told to; a POST has a length."""
     running = start_server(simple_config("hello:application"), place("hello.py"))
     url = f"http://127.0.0.1:{running.port()}/?a=b"
+    assert get(running.port()).status == 200  # the worker is there
     found = _load(running.server, url, "--conns", "2", "--for", "500ms", "--method", "post")
-    assert found["requests"] > 10
+    assert found["requests"] > 2  # more than one a connection
     assert found["statuses"] == {"200": found["requests"]}
-    assert 0.4 < found["elapsed_s"] < 5
+    assert 0.4 < found["elapsed_s"] < 20
     text = running.server.command("load", url, "--for", "200ms")
     assert "x 200" in text.stdout
 
@@ -70,14 +72,14 @@ def test_an_interrupted_load_says_what_came_of_it():
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         command = [sys.executable, "-P", "-m", "was", "load", url, "--for", "60s", "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            server.settimeout(20)
+            server.settimeout(LIMIT_S)
             client, _ = server.accept()
             with client:
                 assert client.recv(65536)
                 client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 assert client.recv(65536)  # the second request: the first one is counted
                 process.send_signal(signal.SIGINT)
-                output, errors = process.communicate(timeout=20)
+                output, errors = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, errors.split()) == (1, [b"Aborted!"])
     assert json.loads(output)["statuses"] == {"200": 1}
 

@@ -131,7 +131,6 @@ def test_the_log_has_what_the_client_asked_for(site):
     wait_for(
         "the line of the request",
         lambda: any("GET /logged/route x=1" in f.read_text() for f in logs.glob("*.log")),
-        limit_s=5,
     )
 
 
@@ -164,6 +163,6 @@ def test_an_expression_that_takes_for_ever():
         assert get(running.port(), f"/{'a' * 60}!").status == 504
         event = wait_event(running, 2299)
         assert event["requests"][0]["state"] == "started"
-        wait_for("another worker", lambda: running.workers() not in ([], before), limit_s=15)
+        wait_for("another worker", lambda: running.workers() not in ([], before))
         assert get(running.port(), "/real.txt").body == b"real"
         wait_event(running, 5013)

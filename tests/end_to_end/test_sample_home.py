@@ -4,9 +4,9 @@ import re
 
 import pytest
 from support.running import run_server
-from support.wire import get
+from support.web_socket import connect
+from support.wire import LIMIT_S, get
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from was.cli.init import write_home
 
@@ -45,7 +45,7 @@ def end_of(client):
     """The code that ended it."""
     try:
         while True:
-            client.recv(10)
+            client.recv(LIMIT_S)
     except ConnectionClosed as error:
         return error.rcvd.code
 
@@ -54,13 +54,13 @@ def test_visitors_of_the_chat_read_each_other(running):
     """Until the pool is recycled: 1012, and a new worker for who connects again."""
     address = f"ws://127.0.0.1:{running.port('Chat')}/room"
     with connect(address) as ana, connect(address) as ben:
-        assert "2 in the room" in [ana.recv(10), ana.recv(10)][1]
-        ben.recv(10)
+        assert "2 in the room" in [ana.recv(LIMIT_S), ana.recv(LIMIT_S)][1]
+        ben.recv(LIMIT_S)
         ana.send("hello")
-        assert (ana.recv(10), ben.recv(10)) == ("hello", "hello")
+        assert (ana.recv(LIMIT_S), ben.recv(LIMIT_S)) == ("hello", "hello")
         running.server.command("recycle", "apppool", "chat", "--wait")
         assert end_of(ana) == end_of(ben) == 1012
     with connect(address) as again:
-        assert "1 in the room" in again.recv(10)
+        assert "1 in the room" in again.recv(LIMIT_S)
     with pytest.raises(InvalidStatus, match="403"):
         connect(address + "s")

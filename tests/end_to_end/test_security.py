@@ -9,7 +9,7 @@ from harness.home import Application, Pool, Site, application_host_config, wsgi_
 from harness.server import wait_for
 from support import credentials
 from support.running import run_server
-from support.wire import Answer, CutShortError, Wire
+from support.wire import LIMIT_S, Answer, CutShortError, Wire
 
 from was.config.password_hash import digest_hash, hash_password
 from was.worker.host_names import look_up
@@ -286,7 +286,7 @@ def test_what_the_log_says(site):
         texts = [f.read_text() for f in (site.home / "logs").glob("W3SVC1/*.log")]
         return [line.split() for text in texts for line in text.splitlines() if " logged " in line]
 
-    found = wait_for("three lines", lambda: got if len(got := lines()) == 3 else [], limit_s=10)
+    found = wait_for("three lines", lambda: got if len(got := lines()) == 3 else [])
     # s-port cs-username c-ip; sc-status sc-substatus sc-win32-status time-taken
     assert [(line[7], line[-4:-1]) for line in found] == [
         ("-", ["401", "1", "1326"]),
@@ -306,9 +306,9 @@ def test_guesses_hold_up_nobody(site):
     threads = [threading.Thread(target=guess, args=(n,)) for n in range(40)]
     for thread in threads:
         thread.start()
-    assert left.acquire(timeout=30)
+    assert left.acquire(timeout=LIMIT_S)
     assert all(ask(site, "/index.html").status == 200 for _ in range(10))
     before = sum(left.acquire(blocking=False) for _ in threads)
     assert before < len(threads) - 1
     for thread in threads:
-        thread.join(60)
+        thread.join(LIMIT_S)

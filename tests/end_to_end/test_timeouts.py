@@ -3,17 +3,19 @@
 import time
 
 import pytest
+from support.pools import calm_pool
 from support.running import place, run_server, simple_config
 from support.wire import Wire
 
 SCALE = 100  # the default limit of 120 s passes in 1.2 s
+# Neither that of a machine that is busy, nor of any other limit.
+LONGEST_S = 30
 
 
 @pytest.fixture(scope="module")
 def site():
-    with run_server(
-        simple_config("probe:application"), place("probe.py"), time_scale=SCALE
-    ) as running:
+    config = simple_config("probe:application", pool=calm_pool(idleTimeout="00:00:00"))
+    with run_server(config, place("probe.py"), time_scale=SCALE) as running:
         yield running
 
 
@@ -31,7 +33,7 @@ def test_a_request_that_stands_still_is_ended(site, begun):
         wire.send(begun)
         while wire.read_some():
             pass
-    assert 0.5 < time.monotonic() - start < 8
+    assert 0.5 < time.monotonic() - start < LONGEST_S
 
 
 def test_an_idle_connection_is_closed_at_its_limit(site):
@@ -40,4 +42,4 @@ def test_an_idle_connection_is_closed_at_its_limit(site):
         assert wire.request("/").status == 200
         start = time.monotonic()
         assert wire.is_closed()
-        assert 0.5 < time.monotonic() - start < 8
+        assert 0.5 < time.monotonic() - start < LONGEST_S

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness.meter import command_line
-from harness.server import wait_for
+from harness.server import LIMIT_S, wait_for
 from support.running import APPS
 from support.wire import get
 
@@ -42,13 +42,13 @@ def test_it_serves_until_it_is_told_to_stop(folder, number):
     """It serves the application and ends with 0, leaving no process, on Ctrl-C."""
     process = _run(folder, "hello:application", "--bind", "127.0.0.1:0")
     try:
-        port = wait_for("ready", lambda: _url_port(folder), limit_s=20)
+        port = wait_for("ready", lambda: _url_port(folder))
         assert get(port).text == "hello\n"
         before = set(_children(process.pid))
         assert before
     finally:
         process.send_signal(number)
-        code = process.wait(20)
+        code = process.wait(LIMIT_S)
     assert code == 0
     wait_for("the end of all processes", lambda: not any(command_line(pid) for pid in before))
 
@@ -63,12 +63,12 @@ def test_what_the_application_prints_is_there_at_once(folder):
     )
     process = _run(folder, "talk:app", "--bind", "127.0.0.1:0")
     try:
-        port = wait_for("ready", lambda: _url_port(folder), limit_s=20)
+        port = wait_for("ready", lambda: _url_port(folder))
         assert get(port, "/here").status == 204
         assert "asked for /here\n" in (folder / "output").read_text()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(LIMIT_S)
 
 
 def _children(pid: int) -> list[int]:
@@ -87,7 +87,7 @@ def test_a_module_that_does_not_exist_is_named(folder):
     """A wrong name ends it with 1 (or a 500 page that names it), never with silence."""
     process = _run(folder, "missing_module:application", "--bind", "127.0.0.1:0")
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIMIT_S
         while process.poll() is None and time.monotonic() < deadline:
             if port := _url_port(folder):
                 answer = get(port)
@@ -100,4 +100,4 @@ def test_a_module_that_does_not_exist_is_named(folder):
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(LIMIT_S)

@@ -4,14 +4,15 @@ import socket
 import struct
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from harness.home import Pool
+from harness.home import Application, Pool, Site, application_host_config, asgi_handler
 from harness.server import wait_for
 from support.running import asgi_config, place, run_server
-from support.wire import Wire, get
+from support.web_socket import connect
+from support.wire import LIMIT_S, Wire, get
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 HANDSHAKE = {
     "Upgrade": "websocket",
@@ -41,7 +42,7 @@ def closed(client):
     """The close code and reason that the client got."""
     for _ in range(100000):
         try:
-            client.recv(10)
+            client.recv(LIMIT_S)
         except ConnectionClosed as error:
             return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
     raise AssertionError("it never closes")
@@ -57,9 +58,9 @@ def test_messages_go_both_ways(running, compression):
     with connect(url(running), compression=compression, max_size=None) as client:
         for message in ("é", "", b"\0\xff", "long" * 50000, b"x" * 2_000_000):
             client.send(message)
-            assert client.recv(10) == message
+            assert client.recv(LIMIT_S) == message
         client.send(["in ", "three ", "pieces"])
-        assert client.recv(10) == "in three pieces"
+        assert client.recv(LIMIT_S) == "in three pieces"
 
 
 def test_handshake_names_subprotocol_and_fields(running):
@@ -130,7 +131,7 @@ def test_pings_are_answered_and_no_time_limit_holds(running):
         client.send("deaf")
         until = time.monotonic() + 3.5
         while time.monotonic() < until:
-            assert client.ping().wait(5)
+            assert client.ping().wait(LIMIT_S)
             time.sleep(0.2)
 
 
@@ -166,7 +167,7 @@ def test_the_log_has_the_101_with_its_bytes(running):
     """One line when the WebSocket is over."""
     with connect(url(running, "logged")) as client:
         client.send("hi")
-        client.recv(10)
+        client.recv(LIMIT_S)
 
     def line():
         for file in (running.home / "logs").glob("W3SVC*/*.log"):
@@ -180,24 +181,33 @@ def test_the_log_has_the_101_with_its_bytes(running):
 
 def test_settings():
     """receiveBufferLimit bounds a message, pingInterval finds who has gone; enabled="false"."""
-    web = '<webSocket receiveBufferLimit="4096" pingInterval="00:00:01" />'
-    config = asgi_config("asgi_kinds:application", sections=web)
+    settings = {
+        "Site": '<webSocket receiveBufferLimit="4096" />',
+        "Pings": '<webSocket pingInterval="00:00:01" />',
+        "Off": '<webSocket enabled="false" />',
+    }
+    folder = Path("{home}") / "sites" / "app"
+    handlers = (asgi_handler("asgi_kinds:application"),)
+    sites = [
+        Site(name, (Application("/", folder, "Pool", handlers, section),))
+        for name, section in settings.items()
+    ]
+    config = application_host_config([Pool("Pool")], sites)
     with run_server(config, place("asgi_kinds.py")) as running:
         for compression in ("deflate", None):
             with connect(url(running), compression=compression) as client:
                 client.send("x" * 4096)
-                assert client.recv(10) == "x" * 4096
+                assert client.recv(LIMIT_S) == "x" * 4096
                 client.send("x" * 100000)
                 assert closed(client)[0] == 1009
-        with Wire(running.port()) as wire:
+        with Wire(running.port("Pings")) as wire:
             wire.send_request("/ws", fields=HANDSHAKE)
             wire.read_until(b"\r\n\r\n")
             got = wire.read_until(b"no pong")
             assert got.startswith(b"\x89\x00")
             assert b"\x88" in got
-    off = asgi_config("asgi_kinds:application", sections='<webSocket enabled="false" />')
-    with run_server(off, place("asgi_kinds.py")) as running, Wire(running.port()) as wire:
-        assert wire.request("/", fields=HANDSHAKE).status == 200
+        with Wire(running.port("Off")) as wire:
+            assert wire.request("/", fields=HANDSHAKE).status == 200
 
 
 def test_a_recycle_closes_with_1012_one_after_the_other():
@@ -225,4 +235,4 @@ def test_a_killed_worker_cuts_its_websockets():
             assert closed(other)[0] == 1006
         with connect(url(running)) as client:
             client.send("well")
-            assert client.recv(10) == "well"
+            assert client.recv(LIMIT_S) == "well"

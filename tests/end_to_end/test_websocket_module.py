@@ -2,9 +2,9 @@
 
 import pytest
 from support.running import place, run_server, simple_config
-from support.wire import Wire
+from support.web_socket import connect
+from support.wire import LIMIT_S, Wire
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 EXTRA = (
     "<system.webServer><globalModules>"
@@ -26,12 +26,12 @@ def test_fragments_are_read_and_written(running, compression):
     """As long as was asked for; the last one of a message says so; text stays text."""
     with connect(f"ws://127.0.0.1:{running.port()}/", compression=compression) as client:
         client.send("0123456789")
-        assert client.recv(10) == "0123456789"
+        assert client.recv(LIMIT_S) == "0123456789"
         client.send(b"x" * 1000)
-        assert client.recv(10) == b"x" * 1000
+        assert client.recv(LIMIT_S) == b"x" * 1000
         client.send("stop")
         with pytest.raises(ConnectionClosed) as caught:
-            client.recv(10)
+            client.recv(LIMIT_S)
         assert caught.value.rcvd.code == 4001
 
 
@@ -39,7 +39,7 @@ def test_completions_come_on_another_thread(running):
     """The notification is PENDING meanwhile."""
     with connect(f"ws://127.0.0.1:{running.port()}/?later") as client:
         client.send("hi")
-        assert client.recv(10) == "later: hi"
+        assert client.recv(LIMIT_S) == "later: hi"
 
 
 def test_a_bad_handshake_is_400(running):

@@ -4,12 +4,14 @@ import os
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from harness.home import Pool
 from harness.killing import GARDEN, make_kill_home
 from harness.server import wait_for
+from support.files import replace_text
 from support.load import under_load
 from support.running import APPS, STEADY, place, simple_config
 from support.wire import get
@@ -127,7 +129,7 @@ def test_a_worker_that_died_without_a_manager_is_replaced(start_server):
     asker = threading.Thread(target=lambda: answers.append(get(port).status))
     asker.start()
     start_again(running)
-    asker.join(20)
+    asker.join()
     assert answers == [200]
     assert running.workers(count=1) != [old]
 
@@ -141,7 +143,7 @@ def test_changed_settings_are_noticed(start_server):
     text = config.read_text()
     changed = re.sub(r'(<add name="Pool")', r'\1 queueLength="500"', text)
     assert changed != text
-    config.write_text(changed)
+    replace_text(config, changed)
     start_again(running)
     wait_for("another worker", lambda: running.server.workers("Pool") not in ([], [old]))
 
@@ -155,7 +157,7 @@ def test_without_a_listener_all_begins_anew(start_server):
     os.kill(listener, signal.SIGKILL)
     start_again(running)
     running._ports.clear()
-    assert running.workers(count=1) != [old]
+    wait_for("another worker", lambda: running.workers() not in ([], [old]))
     assert get(running.port()).status == 200
     wait_for("the end of the old worker", lambda: not Path(f"/proc/{old}").exists())
 
@@ -164,4 +166,5 @@ def test_records_are_for_their_owner_only(start_server):
     """A record holds what a worker proves itself with."""
     running = start_server(simple_config("probe:application", pool=STEADY_POOL), place("probe.py"))
     for file in (running.home / "run" / "state").iterdir():
-        assert file.stat().st_mode & 0o077 == 0, file
+        with suppress(FileNotFoundError):  # some are replaced meanwhile
+            assert file.stat().st_mode & 0o077 == 0, file

@@ -82,14 +82,13 @@ def outcome(file: Path) -> str:
         [sys.executable, "-c", CHILD, str(file)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=270,  # processor time is what is limited: the machine may be busy
         check=False,
     )
     assert child.returncode == 0, child.stderr[-2000:]
     return child.stdout
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_made_to_cost_ends_in_a_clear_fault(tmp_path, name):
     """Within the child's memory and time, with file and line."""
@@ -111,7 +110,6 @@ def test_a_file_made_to_cost_ends_in_a_clear_fault(tmp_path, name):
     assert said == "loaded\n" or f"{file}:" in said
 
 
-@pytest.mark.timeout(150)
 def test_many_different_attributes_are_bounded_by_the_length_of_their_tag(tmp_path):
     """Each costs more than its bytes: 350,000 of them are one tag that is nearly too long."""
     file = tmp_path / "applicationHost.config"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.home import Pool
 from harness.server import wait_for
+from support.files import replace_text
 from support.pools import SCALE, calm_pool, rewrite
 from support.running import Running, place, simple_config
 from support.wire import get
@@ -67,7 +68,10 @@ def test_a_life_from_preload_to_terminate(start_server):
     ]
 
     assert get(running.port(), "/page").status == 200
-    wait_for("the thread's end", lambda: "thread_cleanup / request-1" in events(running, pid))
+    wait_for(
+        "the thread's end",
+        lambda: any(e.startswith("thread_cleanup / request-") for e in events(running, pid)),
+    )
     assert "pre_begin_request /page" in events(running, pid)
 
     answer = running.server.command("query", "wp", str(pid), "ECHO", "hello")
@@ -83,7 +87,7 @@ def test_a_life_from_preload_to_terminate(start_server):
     wait_event(running, pid, f"file_change {data}/watched True")
     assert not any("other" in event for event in events(running, pid))
 
-    (running.folder() / "web.config").write_text("<configuration />")
+    replace_text(running.folder() / "web.config", "<configuration />")
     wait_event(running, pid, f"configuration_change {SITE}")
 
     assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
@@ -115,7 +119,7 @@ def test_a_changed_server_configuration(start_server):
     rewrite(running, lambda text: text.replace("<bindings>", second + "<bindings>"))
     assert running.server.command("reload").returncode == 0
     wait_event(running, pid, "configuration_change MACHINE/WEBROOT/APPHOST")
-    assert f"application_start {SITE}/second" in events(running, pid)
+    wait_event(running, pid, f"application_start {SITE}/second")
     rewrite(running, lambda text: text.replace(second, ""))
     assert running.server.command("reload").returncode == 0
     wait_event(running, pid, f"application_stop {SITE}/second")
@@ -180,10 +184,11 @@ def test_a_request_calls_the_suspension_off(start_server):
     wait_event(running, pid, "suspend")
     assert not is_stopped(pid)
     assert get(running.port()).status == 200
-    assert running.server.workers("Pool") == [pid]
     hold.unlink()
+    assert events(running, pid).count("pre_begin_request /") == 2
     wait_event(running, pid, "resumed")
     assert get(running.port()).status == 200
     wait_for("its sleep at last", lambda: is_stopped(pid))
-    assert events(running, pid).count("suspend") == 2
-    assert events(running, pid).count("resumed") == 1
+    # Idle for a second once more, it may have slept and been woken meanwhile.
+    course = [event for event in events(running, pid) if event in ("suspend", "resumed")]
+    assert course[:3] == ["suspend", "resumed", "suspend"]

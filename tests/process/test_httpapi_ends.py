@@ -13,7 +13,9 @@ from support.wire import CutShortError, Wire, get
 from was import httpapi
 from was.ipc.program_messages import MOST_RECEIVES
 
-LIMIT_S = 15
+LIMIT_S = 60
+# What a thread gets for a request that another one has ended: within a call, and between two.
+ENDED = {httpapi.ERROR_OPERATION_ABORTED, httpapi.ERROR_CONNECTION_INVALID}
 
 running, url, queue = programs.running, programs.url, programs.queue
 
@@ -115,13 +117,10 @@ def test_cancelling_wakes_who_reads_and_sends(queue, url, running):
 
         reading = in_thread(read)
         queue.cancel_request(sender.id)
-        assert error_of(sending) in {
-            httpapi.ERROR_OPERATION_ABORTED,
-            httpapi.ERROR_CONNECTION_INVALID,
-        }
+        assert error_of(sending) in ENDED
         queue.send_response(reader.id, httpapi.HttpResponse.text("enough"))
         assert body.read().text == "enough"
-        assert error_of(reading) == httpapi.ERROR_OPERATION_ABORTED
+        assert error_of(reading) in ENDED
         with pytest.raises(CutShortError):
             slow.read()
         queue.send_response(other.result().id, httpapi.HttpResponse.text("ok"))
@@ -140,6 +139,9 @@ def test_what_no_client_may_see_costs_no_other_request(queue, url, running):
         for bad in (
             httpapi.HttpResponse(200, "a\r\nb"),
             httpapi.HttpResponse(200, "\u20ac"),
+            httpapi.HttpResponse(200, "\ud800"),
+            httpapi.HttpResponse(200.0),
+            httpapi.HttpResponse(1 << 70),
             httpapi.HttpResponse(headers=[("Content-Length", "9" * 30)]),
             httpapi.HttpResponse(chunks=[httpapi.FileChunk(end)]),
             httpapi.HttpResponse(chunks=[httpapi.FileChunk(file.fileno(), -1)]),
@@ -151,7 +153,11 @@ def test_what_no_client_may_see_costs_no_other_request(queue, url, running):
         dropped = [("Trailer", "x"), ("TE", "x"), ("Proxy-Connection", "x"), ("X-Kept", "y")]
         queue.send_response(request.id, httpapi.HttpResponse(headers=dropped))
         assert wire.read().field("x-kept") == "y"
-        queue.send_response(other.id, httpapi.HttpResponse.text("ok"))
+
+        class Data(bytes):
+            """A program's own kind of bytes: its value is plain."""
+
+        queue.send_response(other.id, httpapi.HttpResponse(chunks=[Data(b"ok")]))
         assert beside.read().text == "ok"
     os.close(end)
     os.close(pipe)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from harness.home import Pool
 from harness.server import wait_for
+from support.files import replace_text
 from support.running import STEADY, place, simple_config
 from support.wire import get
 
@@ -37,7 +38,7 @@ class Identities:
             }
             return all(pids[name] not in (0, getattr(self, name)) for name in names)
 
-        wait_for(f"another {names}", changed, limit_s=20)
+        wait_for(f"another {names}", changed)
         assert get(self.running.port(), "/").status == 200
         return Identities(self.running)
 
@@ -100,7 +101,8 @@ def test_other_ids_are_for_pools_to_come(before):
     running = before.running
     file = running.home / "config" / "applicationHost.config"
     text = file.read_text().replace("</sites>", '</sites><identities firstId="600000" />')
-    file.write_text(text.replace("</applicationPools>", '<add name="new" /></applicationPools>'))
+    text = text.replace("</applicationPools>", '<add name="new" /></applicationPools>')
+    replace_text(file, text)
     assert running.server.command("reload").returncode == 0
     assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 0
     assert before.with_other("worker").uids == before.uids

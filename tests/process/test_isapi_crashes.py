@@ -106,11 +106,10 @@ def harm(running, pool, path, query, status):
         answer = wire.request(f"{path}?{query}", "POST", b"")
         assert answer.status == status
         assert answer.field("x-request-id")
-        wait_for("another worker", lambda: running.workers(pool) not in ([], worker), limit_s=20)
+        wait_for("another worker", lambda: running.workers(pool) not in ([], worker))
         new = wait_for(
             "the event",
             lambda: [e for e in all_events(running) if e["dossier"] not in known and has_url(e)],
-            limit_s=10,
         )[0]
         assert running.workers("Good") == neighbours
     assert bystander.statuses == {200}

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
 from harness.server import wait_for
+from support.event_log import wait_event
 from support.running import Running, place, run_server, simple_config
 from support.wire import get
 
@@ -302,8 +303,7 @@ def test_a_user_that_does_not_exist_is_reported(start_server):
         return
     running.allow("pool_disabled")
     assert get(running.port(), "/").status == 503
-    events = (running.home / "logs" / "events.jsonl").read_text().splitlines()
-    assert any(json.loads(e)["id"] == 5021 and "'nope'" in e for e in events)
+    assert "'nope'" in json.dumps(wait_event(running, 5021))
 
 
 def test_a_specific_user_is_who_the_worker_is(start_server):

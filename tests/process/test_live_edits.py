@@ -25,7 +25,6 @@ def _wait_for_header(running, value):
     wait_for(
         f"X-Edited: {value}",
         lambda: get(running.port()).field("x-edited") == value,
-        limit_s=10,
     )
 
 

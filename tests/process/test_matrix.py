@@ -24,6 +24,8 @@ from support.wire import get
 
 from was import faults
 
+# All are there before the blow: the next ones are opened after it.
+CONNECTIONS = 16
 PROCESSES = ("manager", "listener", "template", "worker", "supervisor")
 BLOWS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "segv": signal.SIGSEGV}
 # Who is another one afterwards, beside the victim: no template serves two managers.
@@ -91,8 +93,8 @@ def test_a_blow_costs_nobody_a_request(running, process, blow, moment, record_pr
     running.allow("listener_died", "recycle_failed")
     port, number = running.port("Main"), BLOWS[blow]
     before = processes(running)
-    with steady_load(port) as tally:
-        wait_for("load", lambda: tally.total > 20)
+    with steady_load(port, connections=CONNECTIONS) as tally:
+        wait_for("load", lambda: tally.total > 20 and tally.connections >= CONNECTIONS)
         situation = SITUATIONS[moment](running)
         connections = tally.connections
         at = strike(before[process], number)
@@ -102,7 +104,7 @@ def test_a_blow_costs_nobody_a_request(running, process, blow, moment, record_pr
         wait_until_resumed()
         situation.finish()
         after = processes(running)
-        wait_for("health", lambda: is_healthy(running), limit_s=20)
+        wait_for("health", lambda: is_healthy(running))
     is_dead = number != signal.SIGSTOP
     record_property(
         "matrix", f"{process:>10} {blow:<4} {moment:<11} {waited_ms:6.0f} ms  {tally.summary()}"
@@ -122,8 +124,8 @@ def test_a_process_that_ends_at_a_named_point_costs_nobody_a_request(
     running.allow("listener_died", "recycle_failed", "worker_start_failed")
     port, process, moment = running.port("Main"), point.partition(".")[0], POINTS[point]
     before = processes(running)
-    with steady_load(port) as tally:
-        wait_for("load", lambda: tally.total > 20)
+    with steady_load(port, connections=CONNECTIONS) as tally:
+        wait_for("load", lambda: tally.total > 20 and tally.connections >= CONNECTIONS)
         connections = tally.connections
         points[faults.POINTS.index(point)] = 1
         at = time.monotonic()
@@ -137,7 +139,7 @@ def test_a_process_that_ends_at_a_named_point_costs_nobody_a_request(
         assert get(port).status == 200
         waited_ms = (time.monotonic() - at) * 1000
         after = processes(running)
-        wait_for("health", lambda: is_healthy(running), limit_s=20)
+        wait_for("health", lambda: is_healthy(running))
     record_property("matrix", f"{point:<28} {waited_ms:6.0f} ms  {tally.summary()}")
     assert judge(tally, connections, is_listener=process == "listener") == []
     if process != "worker":

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def pool_of(cpu: dict[str, str], name: str = "Pool", **process_model: str) -> Po
             "processModel": {
                 "idleTimeout": "00:00:00",
                 "pingInterval": "00:00:05",
-                "pingResponseTime": "00:00:20",
+                "pingResponseTime": "00:01:00",
                 **process_model,
             },
             "failure": {"rapidFailProtectionMaxCrashes": "1"},
@@ -101,7 +102,17 @@ def test_kill_w3wp(start_server, groups):
     running.allow("pool_shut_out")
     worker = burn(running)
     wait_event(running, 5025)
-    wait_for("503", lambda: get(running.port()).status == 503)
+
+    def is_shut_out() -> bool:
+        nonlocal worker
+        answer = get(running.port())
+        if answer.status == 200 and int(answer.text) != worker:
+            # The interval was over before anybody came: once more, in this one.
+            again = get(running.port(), "/burn")
+            worker = int(again.text) if again.status == 200 else worker
+        return answer.status == 503
+
+    wait_for("503", is_shut_out)
     wait_for("its end", lambda: worker not in running.server.workers("Pool", ""))
     logs = running.home / "logs" / "HTTPERR"
     wait_for(
@@ -141,7 +152,7 @@ def test_throttle_under_load(start_server, groups):
     worker = burn(running, "Meek")
     rival = burn(running, "Bold")
     before, rival_before = cpu_time_of(worker), cpu_time_of(rival)
-    wait_for("the rival's use", lambda: cpu_time_of(rival) > rival_before + 2.0, limit_s=30)
+    wait_for("the rival's use", lambda: cpu_time_of(rival) > rival_before + 2.0)
     assert cpu_time_of(worker) - before < 1.0
 
 
@@ -149,7 +160,7 @@ def test_limit_zero_is_no_limit(start_server):
     """Whatever the action."""
     running = start(start_server, {"limit": "0", "action": "KillW3wp"})
     worker = burn(running)
-    wait_for("its use", lambda: cpu_time_of(worker) > 2.0, limit_s=30)
+    wait_for("its use", lambda: cpu_time_of(worker) > 2.0)
     assert int(get(running.port()).text) == worker
     assert running.server.rows("apppools")[0]["cpu_limited_by"] == ""
 
@@ -159,7 +170,7 @@ def test_reset_interval(start_server):
     cpu = {"limit": "2000", "action": "NoAction", "resetInterval": "00:00:00"}
     running = start(start_server, cpu)
     worker = burn(running)
-    wait_for("its use", lambda: cpu_time_of(worker) > 2.0, limit_s=30)
+    wait_for("its use", lambda: cpu_time_of(worker) > 2.0)
     assert events(running, 5025) == []
 
 
@@ -168,7 +179,7 @@ def test_each_interval_is_told_of(start_server):
     cpu = {"limit": "2000", "action": "NoAction", "resetInterval": "00:01:00"}
     running = start(start_server, cpu)
     burn(running)
-    wait_for("two events", lambda: len(events(running, 5025)) == 2, limit_s=30)
+    wait_for("two events", lambda: len(events(running, 5025)) == 2)
 
 
 # ── the manager's end while it holds a worker ───────────────────────────────────────────────────
@@ -198,7 +209,8 @@ def test_smp_affinitized(start_server):
     running = start(start_server, ON_FIRST)
     worker = burn(running)
     for thread in os.listdir(f"/proc/{worker}/task"):
-        assert os.sched_getaffinity(int(thread)) == {FIRST}
+        with suppress(ProcessLookupError):  # it may just have ended
+            assert os.sched_getaffinity(int(thread)) == {FIRST}
 
 
 def test_without_smp_affinitized_the_masks_say_nothing(start_server):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from harness.home import Pool
 from harness.server import wait_for
+from support.files import replace_text
 from support.pools import SCALE, calm_pool, event_ids, read_events, recycling, rewrite
 from support.running import Running, place, simple_config
 from support.wire import get
@@ -36,7 +37,6 @@ def wait_for_another(running: Running, old: int) -> int:
     return wait_for(
         f"another worker than {old}",
         lambda: new if (new := pid_of(running)) != old else 0,
-        limit_s=40,
     )
 
 
@@ -80,8 +80,10 @@ def test_periodic_restart(start_server, restart, schedule, cause, event_id):
     elif cause:
         assert pid_of(running, cause) == old
     wait_for_another(running, old)
-    events = [e for e in read_events(running) if e["id"] == event_id]
-    assert old in [e["pid"] for e in events]
+    wait_for(
+        f"event {event_id}",
+        lambda: old in [e["pid"] for e in read_events(running) if e["id"] == event_id],
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_requests_are_counted_across_listeners(start_server):
         listener = running.server.status()["listener_pid"]
         os.kill(listener, signal.SIGKILL)
         wait_for("a new listener", lambda gone=listener: answers_from_another(running, gone))
-    wait_for("5075", lambda: 5075 in event_ids(running), limit_s=40)
+    wait_for("5075", lambda: 5075 in event_ids(running))
     wait_for_another(running, old)
 
 
@@ -181,9 +183,9 @@ def test_changed_files_of_the_application(start_server, reload, attributes, repl
     running = start(start_server, calm_pool(inside))
     old = pid_of(running)
     module = running.folder() / "wear.py"
-    module.write_text(module.read_text().replace("os.getpid()}", "-os.getpid()}"))
+    replace_text(module, module.read_text().replace("os.getpid()}", "-os.getpid()}"))
     if replaced:
-        wait_for("the new code", lambda: pid_of(running) < 0, limit_s=40)
+        wait_for("the new code", lambda: pid_of(running) < 0)
         assert pid_of(running) != -old
         assert any(str(module) in str(e.get("detail")) for e in read_events(running))
     else:
@@ -201,7 +203,6 @@ def test_the_workers_of_a_web_garden_are_replaced_one_at_a_time(start_server):
     wait_for(
         "three other workers",
         lambda: len(new := set(running.server.workers("Pool"))) == 3 and not new & old,
-        limit_s=40,
     )
     steps = [
         "begin" if " recycle_started " in line else "ready"

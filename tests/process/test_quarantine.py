@@ -72,8 +72,10 @@ def test_a_crashing_get_under_load_costs_nobody_else_anything(start_server):
     assert [line[1] for line in _kills(running)] == ["1", "2", "3"]
     assert len({line[0] for line in _kills(running)}) == 1
     wait_for("six lines in HTTPERR", lambda: _http_errors(running)["Poisoned"] == 6)
+    names = ("request_poisoned", "request_quarantined")
+    wait_for("both in the log", lambda: all(name in running.server.log_text() for name in names))
     events = Counter(running.server.log_text().split())
-    assert (events["request_poisoned"], events["request_quarantined"]) == (1, 1)
+    assert [events[name] for name in names] == [1, 1]
     with Wire(running.port(), source=OTHER_CLIENT) as wire:
         assert wire.request("/kill?once=1").status == 200
     assert _state(running) == "started"

@@ -23,7 +23,7 @@ from was.listener.descriptors import NOTE
 from was.listener.service import ListenerService
 from was.listener.worker_messages import EARLY_WORKERS
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 class Queue:
@@ -124,10 +124,11 @@ def works(queue, number):
 def test_visitors_that_come_and_go_stop_nobody(queue):
     """ZeroMQ tells of each ended connection: however many there are, its thread never waits."""
     path = queue.endpoint.queue.removeprefix("ipc://")
+    patience = struct.pack("ll", int(LIMIT_S), 0)
     for _ in range(6000):
         with socket.socket(socket.AF_UNIX) as visitor:
             # Not settimeout(): a full backlog is to be waited for.
-            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
             visitor.connect(path)
     assert works(queue, 2)
     assert queue.faults() == []
@@ -201,7 +202,7 @@ def test_messages_that_take_long_are_few_a_turn(queue):
 
 
 def wait_readable(router):
-    end = time.monotonic() + 5
+    end = time.monotonic() + LIMIT_S
     while not router.has_message():
         assert time.monotonic() < end
     return True
@@ -258,11 +259,13 @@ def test_only_workers_come_in_by_the_side_door(queue):
         side.close()
 
 
-def test_the_tick_finds_what_was_forgotten_and_nothing_else(queue):
+def test_the_tick_finds_what_was_forgotten_and_nothing_else(queue, monkeypatch):
     """A message that no event will tell of is found, and read, by the second tick at the latest.
 
-    One alone may have come between the two looks; the second within a minute is said.
+    One alone may have come between the two looks; the second within a minute is said. (Also if
+    this machine is slow to look: the second look counts, however long after the first.)
     """
+    monkeypatch.setattr("was.ipc.channel.GLANCE_S", LIMIT_S)
     router = None
     for worker_id, is_said in ((2, False), (3, True)):
         incarnation, dealer = queue.add_worker(worker_id)

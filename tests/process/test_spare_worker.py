@@ -42,7 +42,7 @@ def _spare(running: Running, other_than: int = 0) -> int:
 def test_the_spare_worker_becomes_the_next_worker(running):
     """It is the manager's child already; the next one is there soon after."""
     spare = _spare(running)
-    assert spare in children(running.server.pid)
+    wait_for("it is the manager's", lambda: spare in children(running.server.pid))
     os.kill(running.workers()[0], signal.SIGKILL)
     wait_for("the new worker", lambda: spare in running.workers())
     _spare(running, other_than=spare)

@@ -9,9 +9,12 @@ import pytest
 from harness.home import Pool
 from harness.killing import GARDEN, make_kill_home
 from harness.server import WasServer, wait_for
+from support.files import replace_text
 from support.load import under_load
 from support.running import APPS, STEADY, place, run_server, simple_config
 from support.wire import get
+
+from was import faults
 
 STEADY_POOL = Pool("Pool", STEADY["attributes"], STEADY["elements"])
 CONFIG = simple_config("prints:application", pool=STEADY_POOL)
@@ -51,7 +54,7 @@ def another_manager(running, old):
         found = pids(running)
         return found if found[0] != old else None
 
-    return wait_for("another manager", changed, limit_s=20)
+    return wait_for("another manager", changed)
 
 
 def kill(pid):
@@ -161,6 +164,27 @@ def test_restart_has_a_supervisor_again(detached):
     assert not any(_lives(pid) for pid in before)
 
 
+def test_a_restart_wins_over_a_manager_that_is_just_coming(detached):
+    """The supervisor has started one, which nobody sees yet, and has died."""
+    running = detached(prepare=_with_points)
+    manager, _supervisor = pids(running)
+    points = faults.map_points(running.home)
+    points[faults.POINTS.index("supervisor.started")] = 1
+    kill(manager)
+    wait_for("its end", lambda: points[faults.POINTS.index("supervisor.started")] == 0)
+    points.release()
+    running.allow("manager_failed")
+    done = running.server.command("restart")
+    assert (done.returncode, done.stdout.splitlines()[:1]) == (0, ["ready"]), done.stderr
+    assert get(running.port()).status == 200
+
+
+def _with_points(home):
+    place("prints.py")(home)
+    (home / "run").mkdir(exist_ok=True)
+    (home / "run" / "faults").touch()
+
+
 def test_the_second_manager_of_a_home_is_refused(detached):
     """Detached or not: one line that names the first, which goes on."""
     running = detached()
@@ -196,12 +220,12 @@ def test_a_manager_that_cannot_start_is_tried_again(detached):
     manager, supervisor = pids(running)
     config = running.home / "config" / "applicationHost.config"
     text = config.read_text()
-    config.write_text(text.replace("</configuration>", ""))
+    replace_text(config, text.replace("</configuration>", ""))
     port = running.port()
     kill(manager)
     wait_for("a failure", lambda: "manager_failed" in running.server.log_text())
     assert get(port).status == 200
-    config.write_text(text)
+    replace_text(config, text)
     wait_for("another manager", lambda: pids(running) is not None)
     assert pids(running)[1] == supervisor
 

@@ -1,16 +1,19 @@
 """`was upgrade`: everything is new afterwards, and no client has noticed."""
 
+import contextlib
 import os
 import signal
 
 import pytest
 from harness.home import Pool, application_host_config, make_home
 from harness.killing import GARDEN, make_kill_home
-from harness.server import WasServer, wait_for
-from support.load import under_load
+from harness.server import ServerError, WasServer, wait_for
+from support.blows import judge, processes
+from support.load import steady_load, under_load
 from support.running import APPS, STEADY, place, simple_config
 from support.wire import Wire, get
 
+from was import faults
 from was.cli.client import NoManagerError, ask
 from was.ipc.endpoints import Home
 from was.recorded import lock_holder
@@ -36,7 +39,7 @@ def test_an_upgrade_under_load_fails_no_request(start_server, engine):
     for name in ("listener_pid", "template_pid"):
         assert after[name] != before[name]
     wait_for("other workers", lambda: not workers & set(running.workers(GARDEN.name)))
-    assert not os.path.exists(f"/proc/{before['listener_pid']}")
+    wait_for("its end", lambda: not os.path.exists(f"/proc/{before['listener_pid']}"))
 
 
 def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
@@ -78,8 +81,8 @@ def test_a_manager_that_is_killed_within_an_upgrade(start_server):
         (running.folder() / "data" / "one.open").touch()
         assert wire.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
-    wait_for("another worker", lambda: running.workers() not in ([], [worker]), limit_s=15)
-    assert old not in running.server.processes()
+    wait_for("another worker", lambda: running.workers() not in ([], [worker]))
+    wait_for("the end of the old listener", lambda: old not in running.server.processes())
 
 
 def test_a_stop_while_the_manager_becomes_new_code(start_server):
@@ -119,3 +122,57 @@ def test_a_detached_server_stays_one(tmp_path):
         assert after["template_pid"] != before["template_pid"]
     finally:
         assert server.command("stop").returncode == 0
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_a_manager_that_is_killed_while_the_new_listener_finds_its_workers(start_server, is_busy):
+    """Workers that the new listener has found, and may not use yet, are kept and used.
+
+    Whether the old one still has a request in them or has ended meanwhile: nothing is lost, begins
+    anew or waits for long.
+    """
+    running = start_server(_one_garden(), _with_points, launch=WasServer.start_detached)
+    before, port = processes(running), running.port()
+    points = faults.map_points(running.home)
+    with steady_load(port) as tally, Wire(port) as wire:
+        if is_busy:
+            wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_for("the request", lambda: running.server.rows("requests"))
+        else:
+            wire.socket.close()  # nobody is idle: the old listener ends at once
+        points[faults.POINTS.index("manager.activating")] = 1
+        ask(Home(running.home), "upgrade")
+        wait_for("the next manager", lambda: _manager(running) not in (None, before["manager"]))
+        if is_busy:
+            (running.folder() / "data" / "one.open").touch()
+            assert wire.read().body.split()[1] == b"1"  # its first attempt
+        wait_for("the end of the upgrade", lambda: not _is_upgrading(running))
+        after = processes(running)
+    points.release()
+    taken_over = [line for line in running.server.log_text().splitlines() if "took_over" in line]
+    assert [line.rpartition(" ")[2] for line in taken_over] == ["workers=2"] * 2
+    assert judge(tally, 0, is_listener=False) == []
+    assert tally.latency_ms(1) < 20_000
+    assert after["listener"] != before["listener"]
+
+
+def _one_garden():
+    return simple_config("gates:application", pool=GARDEN)
+
+
+def _with_points(home):
+    place("gates.py")(home)
+    (home / "run").mkdir(exist_ok=True)
+    (home / "run" / "faults").touch()
+
+
+def _manager(running):
+    with contextlib.suppress(ServerError):
+        return running.server.status()["manager_pid"]
+    return None
+
+
+def _is_upgrading(running):
+    with contextlib.suppress(ServerError):
+        return running.server.status()["is_upgrading"]
+    return True

@@ -78,13 +78,9 @@ def test_initialization_pages(start_server):
         ["/x", f"127.0.0.1:{running.port()}", "0"],
     ]
     assert {note[0] for note in notes(running)} == {str(pid)}
-    statuses = [
-        word
-        for line in (running.home / "logs" / "pools" / "Pool.log").read_text().splitlines()
-        if " warm_up_completed " in line
-        for word in line.split()
-        if word.startswith("status=")
-    ]
+    log = running.home / "logs" / "pools" / "Pool.log"
+    lines = [line for line in log.read_text().splitlines() if " warm_up_completed " in line]
+    statuses = [word for line in lines for word in line.split() if word.startswith("status=")]
     assert statuses == ["status=200", "status=200", "status=500"]
 
 

@@ -11,6 +11,8 @@ from harness.server import wait_for
 from support.running import Running, place, simple_config
 from support.wire import CutShortError, Wire, get, many
 
+from was.manager.process import is_stopped
+
 NO_RAPID_FAIL = {"failure": {"rapidFailProtection": "false"}}
 
 
@@ -47,6 +49,7 @@ def test_sent_but_not_started_goes_to_the_next_worker(start_server):
     running = start_server(simple_config("starts:application", pool=_pool()), place("starts.py"))
     worker = running.workers(count=1)[0]
     os.kill(worker, signal.SIGSTOP)
+    wait_for("it has stopped", lambda: is_stopped(worker))
     with many(running.port(), 8) as wires:
         for wire in wires:
             wire.send_request("/", "POST", b"body")
@@ -54,7 +57,6 @@ def test_sent_but_not_started_goes_to_the_next_worker(start_server):
         wait_for(
             "8 requests in the listener",
             lambda: len(running.server.rows("requests")) == 8,
-            limit_s=5,
         )
         os.kill(worker, signal.SIGKILL)
         answers = [wire.read("POST") for wire in wires]
@@ -116,7 +118,6 @@ def test_a_started_post_is_answered_502_with_its_id(gates):
     wait_for(
         "the line in HTTPERR",
         lambda: "Connection_Abandoned_By_AppPool" in http_errors(gates),
-        limit_s=5,
     )
 
 
@@ -188,7 +189,7 @@ def test_a_worker_that_gets_sigterm_finishes_and_is_replaced(deaths):
     answer = get(deaths.port(), "/term")
     assert answer.status == 200
     assert answer.text.split() == [str(before), "1"]
-    wait_for("another worker", lambda: deaths.workers() not in ([], [before]))
+    wait_for("another worker", lambda: (now := deaths.workers()) and before not in now)
     assert get(deaths.port(), "/").text.split()[0] != str(before)
 
 

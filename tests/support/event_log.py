@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.server import wait_for
+from harness.server import LIMIT_S, wait_for
 
+from support.files import whole_lines
 from support.running import Running
 
 
 def events(running: Running, event_id: int = 0) -> list[dict[str, Any]]:
     """The events so far, those with one id or all."""
     file = running.home / "logs" / "events.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [e for e in map(json.loads, lines) if event_id in (0, e["id"])]
+    return [e for e in map(json.loads, whole_lines(file)) if event_id in (0, e["id"])]
 
 
-def wait_event(running: Running, event_id: int, limit_s: float = 15.0) -> dict[str, Any]:
+def wait_event(running: Running, event_id: int, limit_s: float = LIMIT_S) -> dict[str, Any]:
     """The first event with this id."""
     found = wait_for(f"event {event_id}", lambda: events(running, event_id), limit_s=limit_s)
     return found[0]

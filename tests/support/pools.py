@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.home import Pool
 
+from support.files import replace_text, whole_lines
 from support.running import Running
 
 # Durations pass this many times faster.
@@ -13,6 +14,8 @@ SCALE = 60.0
 
 # Pings and the limits of start and end are other tests' affair: at this scale 90 s are too few.
 CALM = {"pingingEnabled": "false", "startupTimeLimit": "01:00:00", "shutdownTimeLimit": "00:20:00"}
+# A request may take and wait for longer than a minute.
+PATIENT = {"timeLimit": "02:00:00", "queueTimeLimit": "02:00:00"}
 
 
 def calm_pool(inside: str = "", start: str = "AlwaysRunning", **process_model: str) -> Pool:
@@ -20,7 +23,11 @@ def calm_pool(inside: str = "", start: str = "AlwaysRunning", **process_model: s
     return Pool(
         "Pool",
         {"startMode": start},
-        {"processModel": {**CALM, **process_model}, "failure": {"rapidFailProtection": "false"}},
+        {
+            "processModel": {**CALM, **process_model},
+            "failure": {"rapidFailProtection": "false"},
+            "requests": PATIENT,
+        },
         inside,
     )
 
@@ -37,8 +44,7 @@ def recycling(attributes: str = "", restart: str = "", schedule: str = "") -> st
 def read_events(running: Running) -> list[dict[str, object]]:
     """The event log so far."""
     file = running.home / "logs" / "events.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in whole_lines(file)]
 
 
 def event_ids(running: Running) -> list[object]:
@@ -52,4 +58,4 @@ def rewrite(running: Running, change: Callable[[str], str]) -> None:
     text = file.read_text()
     changed = change(text)
     assert changed != text
-    file.write_text(changed)
+    replace_text(file, changed)

@@ -62,7 +62,6 @@ class Running:
         return wait_for(
             f"{count} running workers of {pool}",
             lambda: pids if len(pids := self.server.workers(pool)) == count else [],
-            limit_s=15,
         )
 
     def counters(self) -> dict[str, object]:
@@ -80,7 +79,7 @@ def wait_for_spare(running: Running) -> int:
         ]
         return found[0] if found else 0
 
-    return wait_for("a spare listener", find, limit_s=20)
+    return wait_for("a spare listener", find)
 
 
 def unexpected_errors(log_text: str, allowed: list[str]) -> list[str]:
@@ -144,7 +143,7 @@ def _stop_and_check(running: Running) -> None:
     server = running.server
     code = server.stop()
     assert code == running.expected_exit, f"exit code {code}{server.log_tail()}"
-    wait_for("the end of every process of the home", lambda: not server.processes(), limit_s=5)
+    wait_for("the end of every process of the home", lambda: not server.processes())
     note = server.home / "run" / "sockets"
     if note.exists():
         folder = Path(note.read_text().strip())

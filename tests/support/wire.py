@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harness.response_reader import ResponseReader
 
-LIMIT_S = 15.0
+LIMIT_S = 60.0
 
 
 class CutShortError(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from resource import RLIMIT_NOFILE, setrlimit
 from typing import Any, TypeVar
 
 from harness.meter import processes_naming
+from was.ipc.endpoints import Home
 
 __all__ = ["ServerError", "WasServer", "wait_for"]
 
 T = TypeVar("T")
-START_LIMIT_S = 30.0
+# Limits are for what never comes: a busy machine may take many times as long as an idle one.
+LIMIT_S = 60.0
 POLL_S = 0.01
 
 
@@ -31,7 +34,7 @@ class ServerError(Exception):
     """The server did not do what a run needs; the text holds its output."""
 
 
-def wait_for(what: str, ask: Callable[[], T], *, limit_s: float = 10.0) -> T:
+def wait_for(what: str, ask: Callable[[], T], *, limit_s: float = LIMIT_S) -> T:
     """Ask until the answer is true and return it; ServerError naming `what` after the limit."""
     deadline = time.monotonic() + limit_s
     while True:
@@ -98,7 +101,7 @@ class WasServer:
 
     def wait_ready(self, begin: int = 0) -> None:
         """Wait until it says that every site answers."""
-        deadline = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + LIMIT_S
         while True:
             text = self.read_output(begin)
             if re.search(r"^ready\b", text, re.MULTILINE):
@@ -126,7 +129,9 @@ class WasServer:
         """The end of the log, for an error message."""
         return "\n".join(["", "the log:", *self.log_text().splitlines()[-lines:]])
 
-    def command(self, *arguments: str, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, limit_s: float = 2 * LIMIT_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run `was --home HOME …` to its end."""
         return subprocess.run(
             [self._python, "-P", "-m", "was", "--home", str(self.home), *arguments],
@@ -169,7 +174,7 @@ class WasServer:
         """Send the manager a signal."""
         os.kill(self.pid, number)
 
-    def wait_exit(self, limit_s: float = 30.0) -> int:
+    def wait_exit(self, limit_s: float = LIMIT_S) -> int:
         """Wait for the manager's end and return its exit code."""
         assert self._process is not None
         try:
@@ -177,7 +182,7 @@ class WasServer:
         except subprocess.TimeoutExpired:
             raise ServerError(f"the manager does not exit{self.log_tail()}") from None
 
-    def stop(self, number: int = signal.SIGTERM, *, limit_s: float = 30.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, limit_s: float = LIMIT_S) -> int:
         """Ask it to stop and return its exit code."""
         if self._process is None:
             return self.command("stop").returncode
@@ -196,7 +201,13 @@ class WasServer:
         return processes_naming(str(self.home))
 
     def kill_all(self) -> None:
-        """Kill whatever still belongs to this home, by pid, until nothing is left."""
+        """Kill whatever still belongs to this home, by pid, and remove its folder of sockets."""
+        self._kill_processes()
+        folder = Home(self.home).find_sockets()
+        if folder is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+    def _kill_processes(self) -> None:
         for _ in range(50):
             left = self.processes()
             if self._process is not None and self._process.poll() is None:
@@ -209,5 +220,5 @@ class WasServer:
                 except ProcessLookupError:
                     continue
             if self._process is not None and self._process.poll() is None:
-                self._process.wait(5)
+                self._process.wait(LIMIT_S)
             time.sleep(POLL_S)

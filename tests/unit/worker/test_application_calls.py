@@ -15,6 +15,7 @@ from was.worker.application_calls import (
     outside,
 )
 
+LIMIT_S = 30.0
 PROOF = 7 << 11 | 1 << 3
 
 
@@ -26,13 +27,13 @@ def _nothing_is_left():
 
 
 def until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.0005)
 
 
-def loop(seconds=10.0):
+def loop(seconds=LIMIT_S):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
@@ -58,7 +59,7 @@ def test_a_call_that_loops_is_interrupted():
     thread, result = run(lambda: call(PROOF, loop))
     until(lambda: PROOF in inside)
     assert interrupt(PROOF)
-    thread.join(5)
+    thread.join(LIMIT_S)
     assert isinstance(result[0], RequestInterruptedError)
 
 
@@ -81,7 +82,7 @@ def test_a_call_that_hides_the_interruption_raises_it_at_its_end():
     thread, result = run(lambda: call(PROOF, stubborn))
     until(lambda: PROOF in inside)
     assert interrupt(PROOF)
-    thread.join(5)
+    thread.join(LIMIT_S)
     assert isinstance(result[0], RequestInterruptedError)
 
 
@@ -91,7 +92,7 @@ def test_code_of_ours_that_the_application_calls_is_not_interrupted():
 
     def ours():
         reached.set()
-        go.wait(10)
+        go.wait(LIMIT_S)
         return "whole"
 
     results = []
@@ -101,11 +102,11 @@ def test_code_of_ours_that_the_application_calls_is_not_interrupted():
         loop()
 
     thread, result = run(lambda: call(PROOF, application))
-    reached.wait(10)
+    reached.wait(LIMIT_S)
     assert not interrupt(PROOF)
     go.set()
     until(lambda: interrupt(PROOF))
-    thread.join(5)
+    thread.join(LIMIT_S)
     assert results == ["whole"]
     assert isinstance(result[0], RequestInterruptedError)
 
@@ -117,7 +118,7 @@ def test_a_thread_of_the_application_leaves_the_mark_alone():
 
     def application():
         def helper():
-            outside(PROOF, go.wait, 10)
+            outside(PROOF, go.wait, LIMIT_S)
             is_back.set()
 
         threading.Thread(target=helper).start()
@@ -125,13 +126,13 @@ def test_a_thread_of_the_application_leaves_the_mark_alone():
 
     assert call(PROOF, application)
     go.set()
-    assert is_back.wait(10)
+    assert is_back.wait(LIMIT_S)
     assert PROOF not in inside
 
     def interrupted():
         until(lambda: PROOF not in inside)
         helper, told = run(lambda: outside(PROOF, lambda: "well"))
-        helper.join(10)
+        helper.join(LIMIT_S)
         seen.extend(told)
         loop()
 
@@ -145,7 +146,7 @@ def test_a_thread_of_the_application_leaves_the_mark_alone():
     until(lambda: seen)
     assert seen == ["well"]
     application_calls.inject(thread.ident, RequestInterruptedError)
-    thread.join(10)
+    thread.join(LIMIT_S)
     assert isinstance(result[0], RequestInterruptedError)
 
 
@@ -196,7 +197,7 @@ def test_an_interruption_never_hits_what_comes_after_the_call():
     while not stop.is_set():
         count += interrupt(current[0])
         time.sleep(0.0001)
-    thread.join(10)
+    thread.join(LIMIT_S)
     assert result == [None]
     assert hits["later"] == 0
     assert hits["call"] == count > 0

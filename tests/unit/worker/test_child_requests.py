@@ -114,6 +114,22 @@ def test_the_childs_answer_becomes_the_parents(scripted):
     assert b'"path": "/echo"' in exchange.body
 
 
+def test_what_is_changed_is_no_known_head(scripted):
+    """What is kept by the number of a request's head is not its child's, nor a changed one's."""
+    numbers = []
+
+    def handle(context):
+        numbers.append(context.head_number)
+        numbers.extend(context.clone_context(flags).head_number for flags in (ALL, CloneFlag(0)))
+        numbers.append(run(context, "/echo?q=1").head_number)
+        context.request.set_header("X-One", "2")
+        numbers.append(context.head_number)
+        return CONTINUE
+
+    assert ask(scripted(handle), path="/script", head_number=5).status == 200
+    assert numbers == [5, 0, 0, 0, 0]
+
+
 def test_no_headers_leaves_status_and_fields(scripted):
     """EXECUTE_FLAG_NO_HEADERS: only the body is the parent's."""
 

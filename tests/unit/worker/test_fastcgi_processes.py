@@ -56,7 +56,7 @@ def test_an_idle_process_is_ended_with_its_socket(tmp_path):
     assert len(_sockets(tmp_path)) == 1
     processes.release(held, is_good=True)
     wait_for("the end of the process", lambda: not processes._held)
-    assert _sockets(tmp_path) == []
+    wait_for("the end of its socket", lambda: _sockets(tmp_path) == [])
     wait_for("the end of the clock", lambda: processes._clock is None)
 
 

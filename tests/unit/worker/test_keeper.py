@@ -36,7 +36,7 @@ def _wait_for_end(program: launch.Program) -> int | None:
     poll = select.poll()
     poll.register(program, select.POLLIN)
     while not program.hear():
-        assert poll.poll(10_000)
+        assert poll.poll(60_000)
     return program.status
 
 
