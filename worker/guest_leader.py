@@ -35,7 +35,11 @@ class Guest(Protocol):
         ...
 
     def begin(self) -> None:
-        """Any thread: it has been given the lead, or has lost it, and looks soon."""
+        """Any thread: it has been given the lead, or has lost it, and looks soon.
+
+        Called under a mutex of the threads', so that it does not follow a farewell: it must not
+        call them.
+        """
         ...
 
     def schedule(self) -> None:

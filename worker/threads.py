@@ -394,9 +394,17 @@ class RequestThreads:
         self._is_lead_wanted = True
         self._ring()
 
-    def _lend(self, me: _Thread) -> bool:
-        guest = self._guest
+    def farewell(self) -> None:
+        """The guest, on its own thread: it ends. It is told and lent nothing any more."""
         with self._mutex:
+            self._guest = None
+            self._is_lead_wanted = False
+            if self._leader is self._guest_thread:
+                self._promote()
+
+    def _lend(self, me: _Thread) -> bool:
+        with self._mutex:
+            guest = self._guest
             self._is_lead_wanted = False
             if guest is None or self._leader is not me or self._is_stopped:
                 return False
@@ -406,8 +414,9 @@ class RequestThreads:
             self._is_turn_owed = True
             self._guest_turns += 1  # for who watches them: what it let wait before is past
             self._leader = self._guest_thread
-        self._monitor.wake()  # it looks at other things from now on
-        guest.begin()
+            # Still under the mutex: nothing is told to a guest that has said farewell.
+            self._monitor.wake()  # it looks at other things from now on
+            guest.begin()
         return True
 
     def guest_turn(self) -> float | None:

@@ -85,7 +85,7 @@ class LeadingLoop:
         self._has_left = True
         self.forget_channels()
         if self._threads is not None:
-            self._threads.give_up_lead()
+            self._threads.farewell()
 
     def _turn(self) -> None:
         self._is_scheduled = False

@@ -334,7 +334,7 @@ class FakeLoop:
     def stop(self):
         def leave():
             self.is_stopped = True
-            self.threads.give_up_lead()
+            self.threads.farewell()
 
         self.submit(leave)
         self.thread.join(WAIT_S)
@@ -495,6 +495,30 @@ def test_a_loop_that_gets_the_lead_and_does_not_take_it_loses_it(led_by_loop):
     assert not second.is_set()
     second.set()
     assert loop.leads.wait(WAIT_S)
+    assert client.faults == []
+
+
+def test_a_loop_that_ends_is_lent_nothing(pool):
+    """It has asked for the lead before: a thread keeps it, and does not touch what is closed."""
+    client, threads, push = pool(4)
+    loop = FakeLoop()
+    threads.welcome(loop)
+    assert loop.leads.wait(WAIT_S)
+    gate = threading.Event()
+    loop.submit(lambda: gate.wait(WAIT_S))
+    push(other := loop_job(is_for_loop=False))
+    assert other.is_done.wait(WAIT_S)
+
+    def end_loop():  # on the leading thread, whose next step would be to lend the lead
+        gate.set()
+        while not threads._is_lead_wanted:
+            time.sleep(0.001)
+        loop.stop()
+
+    threads.call(end_loop)
+    push(last := loop_job())
+    assert last.is_done.wait(WAIT_S)
+    wait_until_flushed(client, [last])
     assert client.faults == []
 
 
