@@ -2,18 +2,43 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
-from harness.home import Pool
+from harness.home import Pool, application_host_config, make_home
 from harness.server import wait_for
 from support.files import replace_text
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
+from was.ipc.endpoints import Home, home_key, socket_base
+
 POOL = Pool("Pool", {"startMode": "AlwaysRunning"}, {"failure": {"rapidFailProtection": "false"}})
 # How long the application waits at a gate, and shutdownTimeLimit by default.
 GATE_S, SHUTDOWN_S = 90, 90
+
+# A manager that is signalled when its folder of sockets is there and its loop is not, and once more
+# when all is over.
+SIGNALLED = """
+import os, sys
+from pathlib import Path
+from was.ipc.endpoints import Home
+from was.manager.service import run_manager
+
+early, late = int(sys.argv[2]), int(sys.argv[3])
+
+class Signalled(Home):
+    def make_sockets(self):
+        folder = super().make_sockets()
+        os.kill(os.getpid(), early)
+        return folder
+
+status = run_manager(Signalled(Path(sys.argv[1])), foreground=True)
+os.kill(os.getpid(), late)
+sys.exit(status)
+"""
 
 
 @pytest.fixture
@@ -31,6 +56,38 @@ def _reach(running: Running, wire: Wire, gate: str) -> None:
 
 def _open(running: Running, gate: str) -> None:
     (running.folder() / "data" / f"{gate}.open").touch()
+
+
+def _run_signalled(home, early: int, late: int = 0) -> subprocess.CompletedProcess[str]:
+    """The whole life of a manager without a site."""
+    make_home(home, application_host_config([Pool("Pool")], []))
+    return subprocess.run(
+        [sys.executable, "-P", "-c", SIGNALLED, str(home), str(int(early)), str(int(late))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_before_the_loop_listens_is_heard_when_it_does(tmp_path, number):
+    """The manager ends as at any other moment: it says so, and leaves nothing behind."""
+    done = _run_signalled(tmp_path / "home", number)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "was: stopped before it was ready" in done.stderr.splitlines()
+    home = Home(tmp_path / "home")
+    assert home.find_sockets() is None
+    assert not (socket_base() / home_key(home.path)).exists()
+    assert {path.name for path in home.state.iterdir()} <= {"counters.json", "identities.json"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_further_stop_when_all_is_over_changes_nothing(tmp_path, number):
+    """Who presses Ctrl-C again just at the end sees exit 0 and no traceback."""
+    done = _run_signalled(tmp_path / "home", signal.SIGTERM, number)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].endswith(" manager_stopped")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -87,6 +87,9 @@ def run_manager(
             programs or Programs(),
             is_detached=not foreground,
         )
+        # Whoever says something before the loop listens is heard when it does: folders and sockets
+        # that are just being made are not left behind.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return asyncio.run(
             _serve(
                 home,
@@ -233,7 +236,7 @@ async def _serve(
         log("config_no_effect", warning=warning)
     for number in SIGNALS:
         loop.add_signal_handler(number, inbox.put_nowait, SignalArrived(number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an upgrade has blocked them
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # since we began, or since an upgrade did
     control = ControlServer(
         loop,
         listen_control(server.folder.control),
@@ -268,6 +271,8 @@ async def _serve(
         process.kill_descendants(os.getpid())
         process.reap()
         manager.processors.close()
+        # Who asks once more now, impatient, does not spoil an end that is as good as done.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for number in SIGNALS:
             loop.remove_signal_handler(number)
         log("manager_stopped")
