@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LiveProcess",
-    "has_records",
     "live_processes",
     "manager_pid",
     "open_manager",
+    "record_names",
     "remove_stale_pid_file",
 ]
 
@@ -93,9 +93,10 @@ def live_processes(home: Home) -> list[LiveProcess]:
     return found
 
 
-def has_records(home: Home) -> bool:
-    """Whether any process has a record, alive or not."""
-    return any(path.stem.partition("-")[0] in KINDS for path in home.state.glob("*.json"))
+def record_names(home: Home) -> list[str]:
+    """Everybody who has a record, alive or not."""
+    names = (path.stem for path in home.state.glob("*.json"))
+    return [name for name in names if name.partition("-")[0] in KINDS]
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -16,9 +16,9 @@ from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
 from was.cli.processes import (
     LiveProcess,
-    has_records,
     live_processes,
     open_manager,
+    record_names,
     remove_stale_pid_file,
 )
 from was.errors import HomeError
@@ -159,7 +159,7 @@ def _stop_orphans(home: Home) -> bool:
     finally:
         for process in left:
             process.close()
-    if left or home.find_sockets() is not None or has_records(home):
+    if left or home.find_sockets() is not None or record_names(home):
         with contextlib.suppress(OSError):
             _forget(home)
     return bool(left)
@@ -169,7 +169,11 @@ def _forget(home: Home) -> None:
     """Remove what tells of processes that have ended."""
     from was.manager.state_files import StateFiles
 
-    StateFiles(home).remove_processes()
+    files = StateFiles(home)
+    files.remove_processes()
+    for name in record_names(home):  # those that a manager leaves to the next one
+        files.remove(name)
+    home.admin_socket.unlink(missing_ok=True)
     folder = home.find_sockets()
     if folder is not None:
         shutil.rmtree(folder.path, ignore_errors=True)

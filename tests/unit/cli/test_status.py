@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_stop_ends_what_a_dead_manager_left(run, home, sleeper):
     result = run("stop")
     assert (result.exit_code, result.stdout) == (0, "stopped\n")
     assert sleeper.wait(10) == -15
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_stop_leaves_nothing_of_processes_that_are_no_more(run, home, sleeper, is_alive):
+    """No record, whosever it was, and no socket that nobody listens at."""
+    names = ("listener", "orphan-3", "supervisor", "template", "worker-7")
+    for name in names[not is_alive :]:
+        write_record(home, name, sleeper.pid, boot_id=BOOT_ID if name == names[0] else "gone")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(home.admin_socket))
+    assert run("stop").exit_code == 0
+    assert list(home.state.iterdir()) == []
+    assert not home.admin_socket.exists()
 
 
 def test_the_lock_names_the_manager(home):
