@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from was.config.model import RecycleReason
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.exchange import Exchange
+from was.worker.not_started import refuse_not_started
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.loop_limits import LoopLimits
 
-E_FAIL = 0x80004005
 ERROR_INVALID_DATA = 0x8007000D
 WEB_SOCKET = "system.webServer/webSocket"
 # A module may make a mapping, and so a plan, for every request.
@@ -185,7 +185,7 @@ class AsgiHandler(HttpModule):
             hosted = self._factory.hosted(context.application, reference)
             outcome = hosted.load()
             if isinstance(outcome, Failure):
-                return _refuse(context, outcome)
+                return refuse_not_started(context, outcome)
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = hosted
         run = self._run(context, hosted)
@@ -250,16 +250,6 @@ class AsgiHandler(HttpModule):
     ) -> RequestNotificationStatus:
         """The loop has posted the end: the pipeline goes on on this thread."""
         return CONTINUE
-
-
-def _refuse(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
-    """500.30, as where an application of ASP.NET Core fails to start."""
-    response = context.response
-    response.set_status(500, "Internal Server Error", 30, E_FAIL)
-    response.set_error_description(f"The application failed to start: {failure.message}")
-    if response.error is not None:
-        response.error.traceback = failure.traceback
-    return FINISH_REQUEST
 
 
 def _refuse_handshake(context: HttpContext, error: BadHandshakeError) -> None:

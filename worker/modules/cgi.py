@@ -17,13 +17,13 @@ from was.worker.cgi.command import Command, parse_command, query_words
 from was.worker.cgi.run import CgiRun, CgiTimeoutError
 from was.worker.exchange import ClientGoneError
 from was.worker.gateway.answer import Answer
+from was.worker.gateway.failing import fail, refuse
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.inherited import inherited_environment
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
 from was.worker.gateway.variables import VariableBuilder, to_bytes
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
@@ -74,12 +74,12 @@ class CgiHandler(GatewayModule):
         script = context.map_path(context.script_name)
         command = self._command(processor) if processor else None
         if processor and command is None:
-            return _refuse(context, 500, 0, _INVALID_DATA, f"No command: {processor}")
+            return refuse(context, 500, 0, _INVALID_DATA, f"No command: {processor}")
         if (command is None or command.needs_script) and not os.path.isfile(script):
-            return _refuse(context, 404, 0, _NOT_FOUND)
+            return refuse(context, 404, 0, _NOT_FOUND)
         if not self._may_run(processor or script):
             text = "The CGI is not allowed by isapiCgiRestriction."
-            return _refuse(context, 404, 2, 0x800704EC, text)
+            return refuse(context, 404, 2, 0x800704EC, text)
         words = query_words(context.method, context.query)
         file = to_bytes(script)
         argv = [file, *words] if command is None else command.arguments(file, words)
@@ -107,11 +107,11 @@ class CgiHandler(GatewayModule):
                 request=context.request_id,
                 url=_url(context),
             )
-            return _fail(context, 502, 1, _WAIT_TIMEOUT, "The CGI program ran longer than it may.")
+            return fail(context, 502, 1, _WAIT_TIMEOUT, "The CGI program ran longer than it may.")
         except HeadError as error:
             return _misbehaved(context, str(error), error.text or answer.beginning)
         except ProgramError as error:
-            return _fail(context, 500, 0, _hresult(error.errno or 0), str(error))
+            return fail(context, 500, 0, _hresult(error.errno or 0), str(error))
         except ClientGoneError:
             context.is_cut = True
         finally:
@@ -132,7 +132,7 @@ def _conclude(context: HttpContext, answer: Answer, program: Program) -> Request
             url=_url(context),
         )
     if program.was_killed and not answer.is_whole:
-        return _fail(context, 502, 2, 0, "The CGI program was killed within its response.")
+        return fail(context, 502, 2, 0, "The CGI program was killed within its response.")
     answer.end()
     head = answer.head
     if head is None:
@@ -150,13 +150,13 @@ def _not_executed(context: HttpContext, number: int) -> RequestNotificationStatu
     text = f"The program could not be executed: {os.strerror(number)}"
     log("program_failed", error=text, request=context.request_id, url=_url(context))
     if number in (errno.EACCES, errno.EPERM):
-        return _fail(context, 403, 1, _ACCESS_DENIED, text)
-    return _fail(context, 500, 0, _hresult(number), text)
+        return fail(context, 403, 1, _ACCESS_DENIED, text)
+    return fail(context, 500, 0, _hresult(number), text)
 
 
 def _misbehaved(context: HttpContext, reason: str, text: str) -> RequestNotificationStatus:
     log("program_failed", error=reason, request=context.request_id, url=_url(context))
-    return _fail(
+    return fail(
         context,
         502,
         2,
@@ -164,26 +164,6 @@ def _misbehaved(context: HttpContext, reason: str, text: str) -> RequestNotifica
         "The specified CGI application misbehaved by not returning a complete set of HTTP headers "
         f"({reason}). The headers it did return are: {text}",
     )
-
-
-def _fail(
-    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
-) -> RequestNotificationStatus:
-    """Answer with an error, or cut what was begun."""
-    if context.exchange.started:
-        context.is_cut = True
-        return FINISH_REQUEST
-    context.response.clear()
-    return _refuse(context, status, sub_status, hresult, text)
-
-
-def _refuse(
-    context: HttpContext, status: int, sub_status: int, hresult: int, text: str = ""
-) -> RequestNotificationStatus:
-    context.response.set_status(status, "", sub_status, hresult)
-    if text:
-        context.response.set_error_description(text)
-    return FINISH_REQUEST
 
 
 def _hresult(number: int) -> int:

@@ -29,6 +29,7 @@ from was.worker.fastcgi.run import (
 from was.worker.fastcgi.settings import FastCgiApplication, StdErrMode, find_application
 from was.worker.fastcgi.waiting import NoProcessError, no_process
 from was.worker.gateway.answer import Answer
+from was.worker.gateway.failing import fail, refuse
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
 from was.worker.notifications import (
@@ -103,7 +104,7 @@ class FastCgiHandler(GatewayModule):
         processes = self._find(processor)
         if processes is None:
             text = f"The fastCgi section has no application {processor}"
-            return _refuse(context, 500, 0, _INVALID_INDEX, text)
+            return refuse(context, 500, 0, _INVALID_INDEX, text)
         return _outcome(context, processes, lambda: self._run(context, processes))
 
     def _run(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
@@ -176,12 +177,12 @@ def _outcome(
         return _no_process(context, processes, error)
     except FastCgiTimeoutError:
         text = "The FastCGI process exceeded its activity or request timeout."
-        return _fail(context, 500, 0, _WAIT_TIMEOUT, text)
+        return fail(context, 500, 0, _WAIT_TIMEOUT, text)
     except HeadError as error:
         text = f"The FastCGI process returned no complete set of headers ({error}). "
-        return _fail(context, 502, 2, 0, text + error.text)
+        return fail(context, 502, 2, 0, text + error.text)
     except RecordError as error:
-        return _fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
+        return fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
     except _ExitError as error:
         return _exited(context, error.held)
     except ClientGoneError:
@@ -273,10 +274,10 @@ def _conclude(
     context: HttpContext, answer: Answer, protocol_status: int
 ) -> RequestNotificationStatus:
     if protocol_status == ProtocolStatus.OVERLOADED:
-        return _fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
+        return fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
     if protocol_status != ProtocolStatus.REQUEST_COMPLETE:
         text = f"The FastCGI process refused the request ({protocol_status})."
-        return _fail(context, 500, 0, _FAIL, text)
+        return fail(context, 500, 0, _FAIL, text)
     answer.end()
     head = answer.head
     if head is not None and head.is_local_redirect:
@@ -291,23 +292,23 @@ def _complained(
     """What was written to FCGI_STDERR makes it an error; it is in the pool's log in any case."""
     shown = mode is StdErrMode.RETURN_STDERR_IN_500
     text = run.complaints.decode("utf-8", "replace") if shown else ""
-    return _fail(context, 500, 0, 0, text or "The FastCGI process has written to FCGI_STDERR.")
+    return fail(context, 500, 0, 0, text or "The FastCGI process has written to FCGI_STDERR.")
 
 
 def _no_process(
     context: HttpContext, processes: Processes, error: NoProcessError
 ) -> RequestNotificationStatus:
     if error.verdict is Verdict.FULL:
-        return _refuse(context, 503, 4, 0, str(error))
+        return refuse(context, 503, 4, 0, str(error))
     if context.exchange.gone:
         context.is_cut = True
         return FINISH_REQUEST
     log("program_failed", error=str(error), url=context.message.target[:256])
     if error.verdict is Verdict.WAIT:
-        return _refuse(context, 500, 0, _WAIT_TIMEOUT, str(error))
+        return refuse(context, 500, 0, _WAIT_TIMEOUT, str(error))
     if processes.remote is not None and error.verdict is None:
-        return _refuse(context, 502, 3, _CANNOT_CONNECT, str(error))
-    return _refuse(context, 500, 0, _FAIL, str(error))
+        return refuse(context, 502, 3, _CANNOT_CONNECT, str(error))
+    return refuse(context, 500, 0, _FAIL, str(error))
 
 
 def _exited(context: HttpContext, held: Held) -> RequestNotificationStatus:
@@ -321,27 +322,7 @@ def _exited(context: HttpContext, held: Held) -> RequestNotificationStatus:
     else:
         text = "The FastCGI process exited unexpectedly."
     log("program_failed", error=text, code=code, url=context.message.target[:256])
-    return _fail(context, 500, 0, code, text)
-
-
-def _fail(
-    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
-) -> RequestNotificationStatus:
-    """Answer with an error, or cut what was begun."""
-    if context.exchange.started:
-        context.is_cut = True
-        return FINISH_REQUEST
-    context.response.clear()
-    return _refuse(context, status, sub_status, hresult, text)
-
-
-def _refuse(
-    context: HttpContext, status: int, sub_status: int, hresult: int, text: str
-) -> RequestNotificationStatus:
-    context.response.set_status(status, "", sub_status, hresult)
-    if text:
-        context.response.set_error_description(text)
-    return FINISH_REQUEST
+    return fail(context, 500, 0, code, text)
 
 
 class _Factory(ApplicationModuleFactory):

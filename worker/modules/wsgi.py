@@ -17,9 +17,9 @@ from was.log import log_exception
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.application_calls import RequestInterruptedError, forget, inside, settle
 from was.worker.exchange import ClientGoneError
+from was.worker.not_started import refuse_not_started
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from was.worker.call_lists import HandlerPlan
     from was.worker.context import HttpContext
 
-E_FAIL = 0x80004005
 
 # A module may make a mapping, and so a plan, for every request.
 READY_LIMIT = 256
@@ -70,7 +69,7 @@ class WsgiHandler(HttpModule):
             loader = self._loader(reference, context.application.physical_path)
             outcome = loader.load()
             if isinstance(outcome, Failure):
-                return _refuse(context, outcome)
+                return refuse_not_started(context, outcome)
             application = outcome
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = application
@@ -112,16 +111,6 @@ class WsgiHandler(HttpModule):
                 refuse_failed(context, error, "WsgiModule", "EXECUTE_REQUEST_HANDLER")
         context.is_handled = True
         return CONTINUE
-
-
-def _refuse(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
-    """500.30, as where an application of ASP.NET Core fails to start."""
-    response = context.response
-    response.set_status(500, "Internal Server Error", 30, E_FAIL)
-    response.set_error_description(f"The application failed to start: {failure.message}")
-    if response.error is not None:
-        response.error.traceback = failure.traceback
-    return FINISH_REQUEST
 
 
 def register_module(
