@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from was.config.security_settings import BASIC, BasicAuthentication, User
 from was.config.typed import Typer
+from was.worker.challenge import Challenge
 from was.worker.completion import AsyncCompletion
 from was.worker.notifications import (
     CONTINUE,
@@ -27,7 +28,6 @@ from was.worker.registration import ApplicationModuleFactory, HttpModule, Module
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
 
 _LOGON_FAILURE = 0x8007052E
 _REFUSED, _CONFIRMED, _FAILED = 0, 1, 2
@@ -36,10 +36,10 @@ _MOST_CHARACTERS = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class BasicAuthenticator(HttpModule):
+class BasicAuthenticator(Challenge):
     """The users and the realm of one application or path."""
 
-    wants_errors_only = True
+    scheme = "basic"
 
     def __init__(self, application: HttpApplication, settings: BasicAuthentication) -> None:
         # Imported where the scheme is enabled: hashlib brings OpenSSL along.
@@ -98,31 +98,12 @@ class BasicAuthenticator(HttpModule):
         user = self._accounts.find(self._full_name(pair[0]))
         return self._conclude(context, *pair, user)
 
-    def on_send_response(
-        self, context: HttpContext, provider: HttpResponse
-    ) -> RequestNotificationStatus:
-        """Say with every 401 that this scheme may be used."""
-        if context.response.status == 401 and provider.headers_being_sent:
-            self._offer(context)
-        return CONTINUE
-
-    def on_end_request(
-        self, context: HttpContext, provider: HttpContext
-    ) -> RequestNotificationStatus:
-        """The same for a child request, which raises no SEND_RESPONSE: its parent may not know."""
-        if context.response.status == 401 and context.parent_context is not None:
-            self._offer(context)
-        return CONTINUE
-
-    def _offer(self, context: HttpContext) -> None:
-        response = context.response
-        for name, value in response.fields:
-            if name.lower() == "www-authenticate" and value[:5].lower() == "basic":
-                return
+    def challenge(self, context: HttpContext) -> None:
+        """For the realm of this host."""
         accounts = self._accounts_of
         host = context.get_server_variable("SERVER_NAME") or ""
         realm = accounts.quoted(accounts.realm_of(self._realm, host))
-        response.set_header(
+        context.response.set_header(
             "WWW-Authenticate", f'Basic realm={realm}, charset="UTF-8"', replace=False
         )
 

@@ -18,6 +18,7 @@ from was.config.security_settings import (
     User,
 )
 from was.config.typed import Typer
+from was.worker.challenge import Challenge
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
     from was.worker.digest import Nonces
-    from was.worker.response import HttpResponse
 
 _LOGON_FAILURE = 0x8007052E
 _E_ACCESSDENIED = 0x80070005
@@ -41,10 +41,10 @@ _books: dict[bytes, Nonces] = {}
 _own_secret: list[bytes] = []
 
 
-class DigestAuthenticator(HttpModule):
+class DigestAuthenticator(Challenge):
     """The users and the realm of one application or path."""
 
-    wants_errors_only = True
+    scheme = "digest"
 
     def __init__(self, application: HttpApplication, settings: DigestAuthentication) -> None:
         # Imported where the scheme is enabled: hashlib brings OpenSSL along.
@@ -81,41 +81,23 @@ class DigestAuthenticator(HttpModule):
         if not _is_about(answer.uri, asked.target):
             return _refuse(context, 400, 0, 0x80070057)
         if self._nonces.take(answer.nonce, answer.count) is self._digest.Freshness.STALE:
-            self._challenge(context, is_stale=True)
+            self._ask(context, is_stale=True)
             return _refuse(context, 401, 2, _E_ACCESSDENIED)
         context.user = self._accounts_of.Account(
             user, authentication_type="Digest", sent_name=_text(answer.user), shown=user.name
         )
         return CONTINUE
 
-    def on_send_response(
-        self, context: HttpContext, provider: HttpResponse
-    ) -> RequestNotificationStatus:
-        """Say with every 401 that this scheme may be used."""
-        if context.response.status == 401 and provider.headers_being_sent:
-            self._offer(context)
-        return CONTINUE
-
-    def on_end_request(
-        self, context: HttpContext, provider: HttpContext
-    ) -> RequestNotificationStatus:
-        """The same for a child request, which raises no SEND_RESPONSE: its parent may not know."""
-        if context.response.status == 401 and context.parent_context is not None:
-            self._offer(context)
-        return CONTINUE
-
-    def _offer(self, context: HttpContext) -> None:
-        for name, value in context.response.fields:
-            if name.lower() == "www-authenticate" and value[:6].lower() == "digest":
-                return
-        self._challenge(context, is_stale=False)
+    def challenge(self, context: HttpContext) -> None:
+        """With a nonce that was issued to nobody before."""
+        self._ask(context, is_stale=False)
 
     def _hash_of(self, user: User | None, algorithm: str) -> str:
         if user is None or user.digest_realm != self._realm:
             return ""
         return user.digest_sha256 if algorithm == "SHA-256" else user.digest_md5
 
-    def _challenge(self, context: HttpContext, *, is_stale: bool) -> None:
+    def _ask(self, context: HttpContext, *, is_stale: bool) -> None:
         nonce = self._nonces.issue()
         stale = ", stale=true" if is_stale else ""
         realm = self._accounts_of.quoted(self._realm)
