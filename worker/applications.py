@@ -6,6 +6,7 @@ dictionary is replaced, never changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ class Applications:
 
     def build(self, loaded: LoadedServer) -> None:
         """Make the applications of the pool, or renew what they have of the configuration."""
-        self._loaded = loaded
+        is_first, self._loaded = self._loaded is None, loaded
         applications: dict[tuple[int, str], HttpApplication] = {}
         for site_config in loaded.config.sites:
             site = self._sites.get(site_config.id)
@@ -101,6 +102,9 @@ class Applications:
             for config in site_config.applications:
                 if config.application_pool == self._pool:
                     key = (site_config.id, config.path)
+                    if key not in self._all and not is_first and not _can_enter(config):
+                        # Most likely the sandbox that this process has taken for good.
+                        self._ask_for_another(site, config, "lie where this process may not look")
                     applications[key] = self._build_one(loaded, site, site_config, config)
         old, self._all = self._all, applications
         self._by_name = {(site, path.lower()): a for (site, path), a in applications.items()}
@@ -131,6 +135,11 @@ class Applications:
             application.is_multiprocess = is_multiprocess
             self._renew(loaded, application, site_config)
             return application
+        if application is not None and _needs_another_process(application, config):
+            # Until it is there, this one goes on with the folders that it has.
+            self._ask_for_another(site, config, "are others now")
+            self._renew(loaded, application, site_config)
+            return application
         application = HttpApplication(site, config, self._pool)
         application.is_multiprocess = is_multiprocess
         application.locate = self.owner
@@ -138,6 +147,9 @@ class Applications:
         self._set(loaded, application, site_config)
         self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
         return application
+
+    def _ask_for_another(self, site: HttpSite, config: Application, why: str) -> None:
+        self.program_changed(f"the folders of {site.site_name}{config.path} {why}")
 
     def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
         """Put in force what the files now say, and notice when it is another program."""
@@ -211,6 +223,30 @@ class Applications:
         """The last that modules hear of them."""
         for site in self._sites.values():
             site.module_context_container.cleanup()
+
+
+def _needs_another_process(application: HttpApplication, config: Application) -> bool:
+    """Whether its folders are others than this process can serve.
+
+    What it has imported from the old ones stays imported, and a sandbox is never widened.
+    """
+    if _folders(application.config) == _folders(config):
+        return False
+    return bool(application.loaders) or not _can_enter(config)
+
+
+def _folders(config: Application) -> dict[str, str]:
+    return {directory.path: directory.physical_path for directory in config.virtual_directories}
+
+
+def _can_enter(config: Application) -> bool:
+    """Whether this process can look into the folders; one that is not there is as one hidden."""
+    try:
+        for directory in config.virtual_directories:
+            os.scandir(directory.physical_path).close()
+    except OSError:
+        return False
+    return True
 
 
 def _is_current(loaded: LoadedServer, application: HttpApplication, site: Site) -> bool:

@@ -181,6 +181,46 @@ def test_limits_of_all_sites_hold_live(start_server):
     assert running.workers() == [worker]
 
 
+def test_an_application_that_moves_is_run_by_another_worker(running):
+    """Modules of the same names in another folder, as deployments do it: no request fails."""
+    (old,) = running.workers(count=1)
+    assert get(running.port()).text == "hello\n"  # its modules are imported
+    release = running.home / "sites" / "release 2"
+    release.mkdir(mode=0o755)
+    (release / "hello.py").write_text(
+        (running.folder() / "hello.py").read_text().replace("hello", "moved")
+    )
+    text = _file(running).read_text()
+    _replace(_file(running), text.replace(str(running.folder()), str(release)))
+
+    def is_moved() -> bool:
+        answer = get(running.port())
+        assert answer.status == 200, answer.text
+        return answer.text == "moved\n"
+
+    wait_for("the application of the new folder", is_moved)
+    wait_for("the end of the old worker", lambda: old not in running.workers())
+    assert wait_event(running, 5080)["app_pool"] == "Pool"
+
+
+def test_content_beyond_a_worker_s_sandbox_is_served_by_another_one(running):
+    """An application that is added to a pool at work, in a folder of its own."""
+    folder = running.home / "sites" / "added"
+    folder.mkdir(mode=0o755)
+    (folder / "x.txt").write_text("added")
+    app = '<application path="/" applicationPool="Pool">'
+    new = app.replace('path="/"', 'path="/added"')
+    content = f'<virtualDirectory path="/" physicalPath="{folder}" /></application>'
+    handlers = '<handlers><remove name="app" /></handlers>'
+    settings = f"<system.webServer>{handlers}</system.webServer>"
+    location = f'<location path="Site/added">{settings}</location>'
+    text = _file(running).read_text()
+    assert app in text
+    text = text.replace(app, f"{new}{content}{app}")
+    _replace(_file(running), text.replace("</configuration>", f"{location}</configuration>"))
+    wait_for("the added file", lambda: get(running.port(), "/added/x.txt").text == "added")
+
+
 def test_a_new_application_is_there_when_its_route_is(two):
     """From the moment that the listener sends requests to it, none is refused."""
     text = _file(two).read_text()
