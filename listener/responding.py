@@ -62,7 +62,7 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
     is_chunked = False
     close = connection.close_after or item.close or not head.keep_alive or service.is_draining
     if not has_body:
-        if status == 204 or (status == 304 and item.length < 0):
+        if status == 204 or (item.length < 0 and (status == 304 or not length)):
             length = -1
         elif status == 205:
             length = 0  # RFC 9110 15.3.6: no content, which its framing has to say

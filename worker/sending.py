@@ -191,6 +191,10 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
             length = response.content_length or -1
         elif response.status in _BODILESS:
             length = 0
+        elif response.content_length < 0 and not length:
+            # HEAD: most frameworks leave out the body that GET would have. To say 0 would be to say
+            # that GET has none (RFC 9110 8.6), and caches throw away what they have (9111 4.3.5).
+            length = -1
     if file is None and not response.needs_disconnect:
         exchange.finish(
             response.status,

@@ -167,6 +167,30 @@ def test_the_application_s_own_modules_win(start_server):
     assert get(running.port()).text == "own-config own-listener own-worker\n"
 
 
+LEAVING_OUT = """def application(environ, start_response):
+    start_response("200 OK", [])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [b"there"]
+"""
+
+
+def test_head_of_what_nobody_measured_says_no_length(start_server):
+    """Frameworks leave the body out for HEAD; that is not to say that GET has none."""
+
+    def prepare(home: Path) -> None:
+        (home / "sites" / "app").mkdir(parents=True)
+        (home / "sites" / "app" / "leaving_out.py").write_text(LEAVING_OUT)
+
+    running = start_server(simple_config("leaving_out:application"), prepare)
+    with Wire(running.port()) as wire:
+        for version in ("1.0", "1.1"):
+            keep = "Host: x\r\nConnection: keep-alive\r\n\r\n"
+            wire.send(f"HEAD / HTTP/{version}\r\n{keep}".encode())
+            answer = wire.read("HEAD")
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.all("content-length") + answer.all("transfer-encoding") == []
+        assert wire.request("/").field("content-length") == "5"
+
+
 PRINTING = """import resource, sys
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 

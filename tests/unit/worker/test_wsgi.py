@@ -71,12 +71,13 @@ def test_head_keeps_the_length_and_sends_no_body(serve):
     assert (exchange.length, exchange.body) == (3, b"")
 
 
-def test_head_of_a_generator_does_not_claim_length_0(serve):
-    """The length is unknown, as it is for GET."""
-    server = serve("""
+@pytest.mark.parametrize("end", ['yield b"abc"', "return []", "return iter(())"])
+def test_head_does_not_claim_length_0(serve, end):
+    """The length of a generator is unknown, as it is for GET; frameworks leave the body out."""
+    server = serve(f"""
     def app(environ, start_response):
         start_response("200 OK", [])
-        yield b"abc"
+        {end}
     """)
     exchange = ask(server, method="HEAD")
     assert (exchange.length, exchange.body) == (-1, b"")
