@@ -4,6 +4,9 @@
 "module:make_app()" calls a factory. The application's folder comes first on sys.path, so its own
 `config.py` or `worker.py` is what `import config` finds: ours are only ever was.config, was.worker.
 
+Modules belong to the process: of two applications of one pool that have modules of one name, the
+second would run the first one's. It is refused instead.
+
 An application that fails keeps the worker alive. What was imported in the attempt is forgotten,
 and the next request tries again if a file has changed since: one named in the traceback, one
 imported from the folder, or anything directly in the folder.
@@ -19,6 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from typing import Any
 
 from was.log import log, log_exception
@@ -81,7 +85,7 @@ class ApplicationLoader:
         _put_first(self._folder)
         try:
             _insist_on_reading(self._folder)
-            application = _resolve(self._reference)
+            application = _resolve(self._reference, self._folder)
         except BaseException as error:  # noqa: BLE001 SystemExit too must not end the worker
             log_exception(
                 "application_failed", error, application=self._reference, folder=self._folder
@@ -132,12 +136,13 @@ def _insist_on_reading(folder: str) -> None:
         pass  # the application may be an installed one, and have no folder
 
 
-def _resolve(reference: str) -> Callable[..., Any]:
+def _resolve(reference: str, folder: str) -> Callable[..., Any]:
     match = _REFERENCE.fullmatch(reference.strip())
     if match is None:
         raise ValueError(f"scriptProcessor must be module:callable, not {reference!r}")
     module_name, attribute, is_factory = match.groups()
     found: Any = importlib.import_module(module_name)
+    _insist_on_own(module_name.partition(".")[0], folder)
     for part in (attribute or "application").split("."):
         found = getattr(found, part)
     if is_factory:
@@ -146,6 +151,24 @@ def _resolve(reference: str) -> Callable[..., Any]:
         raise TypeError(f"{reference} is a {type(found).__name__}, not callable")
     application: Callable[..., Any] = found
     return application
+
+
+def _insist_on_own(name: str, folder: str) -> None:
+    """Raise ImportError where the folder has a module of this name and another one was found."""
+    found = getattr(sys.modules.get(name), "__file__", None)
+    own = PathFinder.find_spec(name, [folder])
+    if found is None or own is None or own.origin is None:
+        return
+    try:
+        is_own = os.path.samefile(found, own.origin)
+    except OSError:
+        return  # one of them has gone since: nothing is proved
+    if not is_own:
+        raise ImportError(
+            f"module {name!r} is {found} in this worker, and not {own.origin}: applications of "
+            "one pool share their modules. Give this one a pool of its own, or its module another "
+            "name"
+        )
 
 
 def _sign(

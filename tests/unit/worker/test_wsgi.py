@@ -7,6 +7,8 @@ import textwrap
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
+from was.worker.app_loader import ApplicationLoader, Failure
+
 _number = iter(range(1000))
 
 
@@ -538,6 +540,38 @@ def test_the_applications_own_config_module_wins(tmp_path):
         "import config\ndef app(e, s):\n    s('200 OK', [])\n    return [config.NAME]\n"
     )
     assert ask(make_server(tmp_path, WSGI.format("own_config_app:app"))).body == b"theirs"
+
+
+def _two_folders(tmp_path, name):
+    """Two releases of one program: modules of the same names."""
+    for number in (1, 2):
+        package = tmp_path / f"release{number}" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "web.py").write_text(f"def application(): return {number}\n")
+    return [str(tmp_path / f"release{number}") for number in (1, 2)]
+
+
+def test_no_application_is_run_in_place_of_a_namesake(tmp_path, monkeypatch):
+    """Modules are the process's: the second of two that have one name is refused, and says why."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    first, second = _two_folders(tmp_path, "namesake_of_two")
+    reference = "namesake_of_two.web"
+    assert ApplicationLoader(reference, first).load()() == 1
+    refused = ApplicationLoader(reference, second).load()
+    assert isinstance(refused, Failure)
+    for said in ("namesake_of_two", first, second, "pool of its own"):
+        assert said in refused.message
+
+
+def test_two_applications_may_share_one_program(tmp_path, monkeypatch):
+    """By one folder, by two names of it, and from a folder that has no such module."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    first, _ = _two_folders(tmp_path, "shared_by_three")
+    (tmp_path / "current").symlink_to(first)
+    (tmp_path / "empty").mkdir()
+    for folder in (first, str(tmp_path / "current"), str(tmp_path / "empty")):
+        assert ApplicationLoader("shared_by_three.web", folder).load()() == 1
 
 
 @pytest.mark.parametrize("framework", ["flask", "django"])
