@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -56,9 +57,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
-def pytest_configure() -> None:
-    """A test run that is told to end ends its servers first, as it does on Ctrl-C."""
+def pytest_configure(config: pytest.Config) -> None:
+    """A test run that is told to end ends its servers first, as it does on Ctrl-C.
+
+    One of its processes that dies has failed all of it: pytest-xdist, which would start another,
+    might wait for ever for the rest of the file.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if getattr(config.option, "maxworkerrestart", "") is None:
+        config.option.maxworkerrestart = "0"
 
 
 @pytest.fixture(params=ENGINES, scope="module")
@@ -96,6 +103,25 @@ def _no_folder_of_sockets_is_left() -> Iterator[None]:
     yield
     left = _left_for_good(lambda: folders_of_lost_homes() - before)
     assert not left, f"folders of sockets left: {left}"
+
+
+@pytest.fixture(autouse=True)
+def _no_end_of_the_test_process() -> Iterator[None]:
+    """Code of ours that gives its process up, within a test, ends its thread and fails the test."""
+    own, real = os.getpid(), os._exit
+    ends: list[str] = []
+
+    def end(status: int) -> NoReturn:
+        asker = sys._getframe(1).f_globals.get("__name__", "")
+        if os.getpid() == own and asker.startswith("was."):
+            ends.append("".join(traceback.format_stack()))
+            raise SystemExit(status)
+        real(status)
+
+    os._exit = end
+    yield
+    os._exit = real
+    assert not ends, "\n".join(["the process was given up:", *ends])
 
 
 @pytest.fixture(autouse=True)

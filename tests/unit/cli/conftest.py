@@ -23,7 +23,7 @@ class FakeManager:
         home.run.mkdir(parents=True, exist_ok=True)
         self._server.bind(str(home.admin_socket))
         self._server.listen()
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self):

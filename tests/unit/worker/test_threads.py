@@ -328,7 +328,7 @@ class FakeLoop:
         self.leads = threading.Event()
         self.is_stopped = False
         self._fd = os.eventfd(0, os.EFD_NONBLOCK)
-        self.thread = threading.Thread(target=self._main)
+        self.thread = threading.Thread(target=self._main, daemon=True)
         self.thread.start()
 
     def stop(self):
@@ -338,6 +338,7 @@ class FakeLoop:
 
         self.submit(leave)
         self.thread.join(WAIT_S)
+        assert not self.thread.is_alive()
         os.close(self._fd)
 
     def submit(self, call):
