@@ -180,7 +180,8 @@ def strike(pid: int, number: int) -> float:
             resume = os.dup(pidfd)
 
             def go_on() -> None:
-                signal.pidfd_send_signal(resume, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # somebody has ended it meanwhile
+                    signal.pidfd_send_signal(resume, signal.SIGCONT)
                 os.close(resume)
 
             timer = threading.Timer(STOP_S, go_on)

@@ -14,13 +14,14 @@ from was.worker.fastcgi.settings import FastCgiApplication
 from was.worker.fastcgi.waiting import NoProcessError
 from was.worker.programs import launch
 
-# Answers nothing; on SIGTERM it writes a file and goes.
+# Answers nothing; on SIGTERM it writes a file and goes. Writes another once it would.
 WAITS = """
 import os, signal, socket, sys, time
 def go(*_):
     open(sys.argv[1], "w").close()
     os._exit(0)
 signal.signal(signal.SIGTERM, go)
+open(sys.argv[2], "w").close()
 listener = socket.socket(fileno=0)
 while True:
     stream, _ = listener.accept()
@@ -41,7 +42,7 @@ def _keeper_of_this_test(monkeypatch, tmp_path):
 
 def _make(tmp_path: Path, **settings) -> Processes:
     (tmp_path / "waits.py").write_text(WAITS)
-    arguments = f"{tmp_path}/waits.py {tmp_path}/asked"
+    arguments = f"{tmp_path}/waits.py {tmp_path}/asked {tmp_path}/up"
     return Processes(FastCgiApplication(full_path=sys.executable, arguments=arguments, **settings))
 
 
@@ -64,6 +65,7 @@ def test_a_process_is_asked_first_where_it_is_to_be(tmp_path):
     """signalBeforeTerminateSeconds: SIGTERM, and the time to obey."""
     processes = _make(tmp_path, signal_before_terminate_seconds=60)
     held = processes.acquire(10, lambda: False)
+    wait_for("its readiness to be asked", (tmp_path / "up").exists)
     processes.release(held, is_good=True)
     processes.close()
     assert (tmp_path / "asked").exists()
@@ -87,7 +89,7 @@ def test_a_process_that_ends_at_once_is_one_failure(tmp_path, monkeypatch):
 
     def start_and_wait(held, *others):
         start(held, *others)
-        assert held.program.wait(10)
+        assert held.program.wait(60)
 
     monkeypatch.setattr("was.worker.fastcgi.processes.start", start_and_wait)
     processes = Processes(FastCgiApplication(full_path="/no/such/program"))
