@@ -9,7 +9,7 @@ from support.php import PHP_ARGUMENTS
 from support.running import place
 from support.wire import get
 
-IDLE_S, GRACE_S = 10, 1
+IDLE_S, GRACE_S = 10, 3
 LONG_S = 60  # who ends by itself is not waited for
 RESPONDER = "{home}/sites/app/fcgi_responder.py"
 NOTES = "{home}/sites/app/data"
@@ -70,6 +70,7 @@ def test_idle_processes_end_and_are_told_before(start_server):
         assert at - asked[kind] >= IDLE_S
     assert ended["php"] - asked["php"] >= IDLE_S
     # Killed, and not before; the gentle one has ended by itself long before it would have been.
-    assert ended["stubborn"] - told["stubborn"] > GRACE_S * 0.9
+    # (Not since it was told: a busy machine may let it hear of that late.)
+    assert ended["stubborn"] - asked["stubborn"] >= IDLE_S + GRACE_S
     for kind, pid in pids.items():
         assert ask(kind) != pid

@@ -16,7 +16,7 @@ from support.wire import Wire, get, post
 RESPONDER = "{home}/sites/app/fcgi_responder.py"
 # Processes that end by themselves every few requests, and as many clients as find room.
 PROCESSES, QUEUE, REQUESTS_EACH, ROUNDS = 2, 4, 5, 40
-TIME_LIMIT_S = 4
+TIME_LIMIT_S = 8
 
 
 def _config() -> str:

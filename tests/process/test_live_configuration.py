@@ -9,8 +9,11 @@ import pytest
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
 from harness.server import wait_for
 from support.event_log import events, wait_event
+from support.pools import calm_pool
 from support.running import STEADY, Running, place, simple_config
 from support.wire import Wire, get
+
+from was.manager.watching import QUIET_S
 
 HEADER = (
     "<httpProtocol><customHeaders>"
@@ -76,10 +79,13 @@ def test_a_changed_file_is_in_force_without_a_command(running):
 def test_a_storm_of_changes_is_one(running):
     """A hundred versions in a row are read a few times, and the last one is in force."""
     text = _file(running).read_text()
+    begun_at = time.monotonic()
     for version in range(1, 101):
         _replace(_file(running), _with_version(text, version))
+    written_s = time.monotonic() - begun_at
     _wait_for_version(running, 100)
-    assert _reloads(running) <= 25  # a busy machine takes its time to write them
+    # A busy machine takes its time to write them, with quiet moments in between.
+    assert _reloads(running) <= 3 + written_s / QUIET_S
 
 
 def test_what_lies_beside_the_file_is_nobody_s_business(running):
@@ -168,7 +174,7 @@ def test_limits_hold_live(two):
 
 def test_limits_of_all_sites_hold_live(start_server):
     """webLimits: a client that says nothing is left as long as the file says now."""
-    config = simple_config("hello:application", pool=Pool("Pool", **STEADY))
+    config = simple_config("hello:application", pool=calm_pool())
     sites = "</sites><webLimits connectionTimeout="
     config = config.replace("</sites>", f'{sites}"02:00:00" />')
     running = start_server(config, place("hello.py"), time_scale=20.0)

@@ -79,7 +79,7 @@ def drive(tmp_path) -> Iterator[Any]:
         if driven.process.poll() is None:
             driven.process.terminate()
             driven.process.wait(LIMIT_S)
-        assert not _processes_of(driven.home), driven.text()
+        wait_for("the end of all", lambda d=driven: not _processes_of(d.home))
         assert "unexpected_error" not in driven.text(), driven.text()
 
 

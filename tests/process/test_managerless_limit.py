@@ -22,16 +22,16 @@ STEADY = Pool(
 )
 
 
-def _config(limit: str) -> str:
+def _config(limit: str, app: str) -> str:
     extra = (
         f'<system.applicationHost><webLimits managerlessLimit="{limit}" /></system.applicationHost>'
     )
-    return simple_config("slow:application", pool=STEADY, extra=extra if limit else "")
+    return simple_config(f"{app}:application", pool=STEADY, extra=extra if limit else "")
 
 
-def _start_and_kill(start_server, limit: str, **options) -> Running:
+def _start_and_kill(start_server, limit: str, app: str = "slow", **options) -> Running:
     """A server whose manager has been killed."""
-    running = start_server(_config(limit), place("slow.py"), **options)
+    running = start_server(_config(limit, app), place(f"{app}.py"), **options)
     assert get(running.port()).status == 200
     running.expected_exit = None
     running.server.send(signal.SIGKILL)
@@ -53,12 +53,15 @@ def _all_gone(running: Running) -> bool:
 
 def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
     """Everybody serves on, then goes; only who comes after that is refused."""
-    running = _start_and_kill(start_server, "00:00:04")
-    tally = under_load(running.port(), 0.5)()
-    assert (set(tally.statuses), dict(tally.failures)) == ({200}, {}), tally.summary()
+    running = _start_and_kill(start_server, "00:00:12", "gates")
+    data = running.folder() / "data"
     with Wire(running.port()) as slow:
-        slow.send_request("/pause?s=5")
+        slow.send_request("/held?gate=a")
+        wait_for("its begin", (data / "a.reached").exists)
+        tally = under_load(running.port(), 0.5)()
+        assert (set(tally.statuses), dict(tally.failures)) == ({200}, {}), tally.summary()
         wait_for("the end of the listener's accepting", lambda: not _accepts(running))
+        (data / "a.open").touch()
         assert slow.read().status == 200
     wait_for("the end of all processes", lambda: _all_gone(running))
 

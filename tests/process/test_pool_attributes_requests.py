@@ -9,6 +9,7 @@ import pytest
 from harness.home import Pool
 from harness.meter import descriptors
 from harness.server import wait_for
+from support.pools import CALM
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
@@ -28,6 +29,7 @@ def start(
     elements = {"failure": {"rapidFailProtection": "false"}}
     elements |= {"requests": requests} if requests else {}
     elements |= {"python": python} if python else {}
+    elements |= {"processModel": CALM} if time_scale else {}
     pool = Pool("Pool", {"startMode": "AlwaysRunning"}, elements, inside)
     config = simple_config(f"{app}:application", pool=pool)
     running = start_server(config, place(f"{app}.py"), time_scale=time_scale)
