@@ -135,7 +135,12 @@ def to_text(value: object) -> str:
     text = str(value)
     if text and text.isprintable() and not any(c in ' "=' for c in text):
         return text
-    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else _escaped(c) for c in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def log(event: str, **fields: object) -> None:

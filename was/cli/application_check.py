@@ -58,7 +58,7 @@ def _application(found: object, spec: str, folder: str) -> object:
 
 def _insist_on_a_module(name: str) -> None:
     file = name.removeprefix("./")
-    if file.endswith(".py") or "/" in file:
+    if file != name or file.endswith(".py") or "/" in file:
         module = file.removesuffix(".py").strip("/").replace("/", ".")
         raise _RefusedError(f"{name!r} is a file; its module is {module!r}")
 
@@ -73,6 +73,9 @@ def _imported(name: str, folder: str) -> object:
 
 
 def _attribute(found: object, name: str, module_name: str, folder: str) -> object:
+    if "(" in name:
+        factory = name.partition("(")[0]
+        raise _RefusedError(f"a factory is called without arguments: '{module_name}:{factory}()'")
     for part in name.split("."):
         if not hasattr(found, part):
             other = _other_file(module_name, folder)

@@ -15,7 +15,15 @@ from was.errors import HomeError
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
-__all__ = ["ROOT_HOME", "default_home", "find_home", "home_option", "home_path", "open_home"]
+__all__ = [
+    "ROOT_HOME",
+    "default_home",
+    "find_home",
+    "home_option",
+    "home_path",
+    "insist_on_text",
+    "open_home",
+]
 
 ROOT_HOME = Path("/etc/was")
 _META_KEY = "was.cli.home"
@@ -50,12 +58,24 @@ def default_home() -> Path:
 
 
 def home_path() -> Path:
-    """The folder that the command line, the environment or the default names."""
+    """The folder that the command line, the environment or the default names.
+
+    Raises HomeError for one whose name no configuration, title or log could say.
+    """
     given: Path | None = click.get_current_context().meta.get(_META_KEY)
-    if given is not None:
-        return given
-    environment = os.environ.get("WAS_HOME")
-    return Path(environment) if environment else default_home()
+    if given is None:
+        environment = os.environ.get("WAS_HOME")
+        given = Path(environment) if environment else default_home()
+    insist_on_text(given.absolute())
+    return given
+
+
+def insist_on_text(folder: Path) -> None:
+    """Raise HomeError where the path is bytes that are no UTF-8."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise HomeError(f"the name of a folder must be UTF-8: {str(folder)!a}") from None
 
 
 def find_home() -> Home:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from was.cli.home import ROOT_HOME, home_option, home_path
+from was.cli.home import ROOT_HOME, home_option, home_path, insist_on_text
 from was.errors import HomeError
 
 __all__ = ["command", "move_taken_ports", "program", "write_home"]
@@ -32,6 +32,7 @@ def command(folder: Path | None, move_ports: bool) -> None:
     The folder must be empty or not exist.
     """
     home = (folder or home_path()).absolute()
+    insist_on_text(home)
     config = home / "config" / "applicationHost.config"
     if move_ports and config.exists():
         _say_moved(move_taken_ports(config))

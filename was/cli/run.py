@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import click
 
+from was.cli.home import insist_on_text
 from was.cli.start import engine_option
 from was.errors import HomeError
 
@@ -39,9 +41,7 @@ TEMPLATE = """\
         <application path="/" applicationPool="run">
           <virtualDirectory path="/" physicalPath={folder} />
         </application>
-        <bindings>
-          <binding protocol="http" bindingInformation={binding} />
-        </bindings>
+        <bindings>{bindings}</bindings>
       </site>
     </sites>
     <identities listener="LocalSystem" />
@@ -74,8 +74,11 @@ class Address(NamedTuple):
 @click.option(
     "-b",
     "--bind",
+    "binds",
+    multiple=True,
     metavar="[HOST:]PORT",
-    help="Default: 127.0.0.1:8000, or all addresses and PORT where the environment has it.",
+    help="Default: 127.0.0.1:8000, or all addresses and PORT where the environment has it."
+    " May be given several times.",
 )
 @click.option(
     "-w",
@@ -109,7 +112,7 @@ class Address(NamedTuple):
 def command(
     ctx: click.Context,
     spec: str,
-    bind: str | None,
+    binds: tuple[str, ...],
     processes: int | None,
     threads: int,
     app_dir: Path,
@@ -122,13 +125,14 @@ def command(
     written MODULE:FACTORY().
     """
     folder = app_dir.resolve()
-    address = parse_bind(bind) if bind else _address_of_environment()
+    insist_on_text(folder)
+    addresses = [parse_bind(bind) for bind in binds if bind] or [_address_of_environment()]
     processes = processes or _processes_of_environment()
     spec, found = _checked(spec, folder)
     interface = found if interface == "auto" else interface
     home = Path(tempfile.mkdtemp(prefix="was-run-"))
     try:
-        text = configuration(spec, folder, address, processes, threads, interface)
+        text = configuration(spec, folder, addresses, processes, threads, interface)
         ctx.exit(_serve(home, text, engine))
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -155,17 +159,21 @@ def parse_bind(text: str) -> Address:
 def configuration(
     spec: str,
     folder: Path,
-    address: Address,
+    addresses: Iterable[Address],
     processes: int,
     threads: int,
     interface: str = "wsgi",
 ) -> str:
     """The applicationHost.config that serves just this application."""
+    bindings = "".join(
+        f'<binding protocol="http" bindingInformation={quoteattr(a.binding_information)} />'
+        for a in addresses
+    )
     return TEMPLATE.format(
         processes=quoteattr(str(processes)),
         threads=quoteattr(str(threads)),
         folder=quoteattr(str(folder)),
-        binding=quoteattr(address.binding_information),
+        bindings=bindings,
         spec=quoteattr(spec),
         module=quoteattr("AsgiModule" if interface == "asgi" else "WsgiModule"),
     )

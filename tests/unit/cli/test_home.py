@@ -25,6 +25,14 @@ def test_the_home_after_the_verb_counts():
     assert named_home("--home", "/a", "status", "--home", "/b") == "/b"
 
 
+@pytest.mark.parametrize("verb", ["init", "start", "status"])
+def test_a_home_whose_name_is_no_text_is_refused(verb):
+    """Its name is in configurations, titles and logs; `init` must not make what cannot start."""
+    result = CliRunner().invoke(cli, [verb, "--home", "/nowhere/h\udce4me"])
+    assert result.exit_code == 1
+    assert "must be UTF-8: '/nowhere/h\\udce4me'" in result.stderr
+
+
 def test_the_environment_comes_next():
     """Without --home, WAS_HOME names the home."""
     assert named_home("status", WAS_HOME="/b") == "/b"

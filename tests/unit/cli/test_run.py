@@ -1,5 +1,6 @@
 """`was run`: what becomes of its arguments."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,8 @@ def test_the_configuration_says_what_was_asked_for(tmp_path):
     folder.mkdir()
     file = tmp_path / "config" / "applicationHost.config"
     file.parent.mkdir()
-    file.write_text(configuration("m:app", folder, Address("127.0.0.1", 0), 3, 5))
+    addresses = [Address("127.0.0.1", 0), Address("::1", 8000)]
+    file.write_text(configuration("m:app", folder, addresses, 3, 5))
     server = load_server(file).config
     pool = server.app_pools["run"]
     assert (pool.process_model.max_processes, pool.python.threads) == (3, 5)
@@ -54,7 +56,7 @@ def test_the_configuration_says_what_was_asked_for(tmp_path):
     assert server.web_limits.managerless_limit_s == 10
     (site,) = server.sites
     assert site.applications[0].physical_path == str(folder)
-    assert site.bindings[0].binding_information == "127.0.0.1:0:"
+    assert [b.binding_information for b in site.bindings] == ["127.0.0.1:0:", "[::1]:8000:"]
     assert server.warnings == ()
 
 
@@ -79,6 +81,16 @@ def test_port_and_concurrency_come_from_the_environment(run, monkeypatch, tmp_pa
     assert 'scriptProcessor="mod:app"' in seen["text"]
     assert seen["options"]["engine"] == "h11"
     assert not seen["home"].exists()
+
+
+def test_a_folder_that_no_configuration_can_name_is_refused(run, tmp_path):
+    """Bytes that are no UTF-8: one line that shows them, before anything starts."""
+    folder = os.fsencode(tmp_path) + b"/l\xe4tin"
+    os.mkdir(folder)
+    refused = run("run", "mod", "--app-dir", os.fsdecode(folder))
+    assert refused.exit_code == 1
+    assert "must be UTF-8" in refused.stderr
+    assert "l\\udce4tin" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,7 +153,13 @@ def test_the_callable_must_be_named_or_usual():
         ("app = 3", "mod:app", "mod:app is not callable"),
         ("", "mod.py:app", "'mod.py' is a file; its module is 'mod'"),
         ("", "./pkg/mod.py:app", "'./pkg/mod.py' is a file; its module is 'pkg.mod'"),
+        ("", "./mod", "'./mod' is a file; its module is 'mod'"),
         ("def make(): return lambda e, s: []", "mod:make()", ""),
+        (
+            "def make(x): ...",
+            "mod:make(1)",
+            "a factory is called without arguments: 'mod:make()'",
+        ),
         (
             "def make(): ...",
             "mod:make",
