@@ -38,8 +38,8 @@ def test_a_request_that_stands_still_is_ended(site, begun):
 
 def test_an_idle_connection_is_closed_at_its_limit(site):
     """A keep-alive connection without a request is closed after connectionTimeout."""
+    start = time.monotonic()  # not when the answer is heard, which may be late
     with Wire(site.port()) as wire:
         assert wire.request("/").status == 200
-        start = time.monotonic()
         assert wire.is_closed()
-        assert 0.5 < time.monotonic() - start < LONGEST_S
+    assert 0.5 < time.monotonic() - start < LONGEST_S

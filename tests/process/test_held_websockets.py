@@ -241,8 +241,8 @@ def test_no_worker_in_time():
         ask(client, "first")
         old = ask(other, "first")["pid"]
         (running.folder() / "keeps_sockets.py").write_text("import time\ntime.sleep(60)\n")
-        os.kill(old, signal.SIGKILL)
         began = time.monotonic()
+        os.kill(old, signal.SIGKILL)
         assert client.ping().wait(2.5)
         other.send("x" * 1000)
         assert closed(client) == 1012

@@ -89,8 +89,8 @@ def test_a_lone_slow_request_is_answered_at_once(start_server):
 
     running = start_server(simple_config("probe:application"), place("probe.py"))
     get(running.port())
-    load = Load("127.0.0.1", running.port(), "/sleep?ms=10", rate=2, connections=1, duration_s=2.5)
+    load = Load("127.0.0.1", running.port(), "/sleep?ms=10", rate=1, connections=1, duration_s=5)
     tally = asyncio.run(run_load_async(load))
     assert tally.statuses == {200: 5}
-    # Long before the next one is due.
-    assert tally.latency_ms(0.5) < 300
+    # Long before the next one is due, or a leader that sleeps looks again.
+    assert tally.latency_ms(0.5) < 700

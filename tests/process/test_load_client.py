@@ -86,7 +86,7 @@ def test_a_close_between_requests_is_counted_when_it_was_not_announced():
         writer.write(OK)
         writer.close()
 
-    tally = _run(answer, rate=5, duration_s=1, connections=1)
+    tally = _run(answer, rate=2, duration_s=2.5, connections=1)
     assert tally.statuses == {200: 5}
     assert tally.unannounced_closes >= 4
 

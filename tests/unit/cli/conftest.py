@@ -47,7 +47,7 @@ class FakeManager:
         """End the thread and remove the socket."""
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -117,7 +117,7 @@ def test_stop_ends_what_a_dead_manager_left(run, home, sleeper):
     write_record(home, "worker-7", sleeper.pid)
     result = run("stop")
     assert (result.exit_code, result.stdout) == (0, "stopped\n")
-    assert sleeper.wait(10) == -15
+    assert sleeper.wait(60) == -15
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
@@ -148,7 +148,7 @@ def test_the_lock_names_the_manager(home):
         child.stdout.readline()
         assert processes.manager_pid(home) == child.pid
         child.stdin.close()
-        child.wait(10)
+        child.wait(60)
     assert processes.manager_pid(home) is None
 
 

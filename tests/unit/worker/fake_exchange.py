@@ -93,7 +93,7 @@ class FakeExchange:
         self.gone = True
 
     def wait_for(self, event) -> None:
-        assert event.wait(10)
+        assert event.wait(60)
 
     def start(self, status, reason, block, length, body, close=False) -> None:
         self.calls.append("start")
@@ -214,7 +214,7 @@ def ask_later(server: WorkerServer, **changes) -> FakeExchange:
     """The same for a request that another thread ends."""
     exchange = FakeExchange(make_request(**changes))
     server.handle(exchange)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not exchange.ends:
         assert time.monotonic() < deadline, "no END"
         time.sleep(0.0002)

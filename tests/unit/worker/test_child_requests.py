@@ -336,7 +336,7 @@ def test_a_pending_child_completes_its_parent(scripted):
     server = scripted(handle, on_async_completion=on_async_completion)
     exchange = Waiting(make_request(path="/script"))
     server.handle(exchange)
-    assert exchange.over.wait(10)
+    assert exchange.over.wait(60)
     assert told == [(1, 5, 0), (0, 0, 0)]
     assert (exchange.body, exchange.ends) == (b"child", 1)
 
@@ -387,7 +387,7 @@ def test_a_child_that_outlives_its_parent(scripted):
     assert ask(server, path="/script").body == b"parent"
     assert children[0].parent_context is None
     children[0].post_completion(0)
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_same_url_passes_the_current_handler_over(scripted):

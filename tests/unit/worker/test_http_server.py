@@ -215,7 +215,7 @@ def test_a_worker_waits_for_applications_that_warm_up(serve):
     assert application.query_is_warming_up()
     assert seen == []
     application.end_application_warmup()
-    thread.join(10)
+    thread.join(60)
     assert seen == ["warm"]
     assert not application.query_is_warming_up()
     application.end_application_warmup()
@@ -321,7 +321,7 @@ def test_descriptors_of_modules(serve):
         assert error_of(http.associate_with_thread_pool, ours.fileno(), routine) == ALREADY_EXISTS
         for word in (b"one", b"two"):
             theirs.send(word)
-            assert calls.get(timeout=10) == (word, False)
+            assert calls.get(timeout=60) == (word, False)
         http.dissociate_from_thread_pool(ours.fileno())
         theirs.send(b"three")
         with open(__file__) as file:

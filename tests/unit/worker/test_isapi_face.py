@@ -123,7 +123,7 @@ def test_done_from_any_thread_at_any_time_ends_the_request_once(serve):
         end = exchange._end
         exchange._end = lambda *a, end=end, ended=ended: (end(*a), ended.set())
         server.handle(exchange)
-        assert ended.wait(10)
+        assert ended.wait(60)
         assert (exchange.ends, exchange.body) == (1, b"a")
 
 

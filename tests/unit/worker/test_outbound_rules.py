@@ -288,7 +288,10 @@ def test_the_scanner_is_linear(piece):
     """A page four times as long takes about four times as long, whatever it is made of."""
     times = []
     for count in (5_000, 20_000):
-        start = time.process_time()
-        replace_attributes(piece * count, {"a": {"h"}}, lambda *_: None)
-        times.append(time.process_time() - start)
+        tries = []
+        for _ in range(3):  # others on the machine make one slower, never faster
+            start = time.process_time()
+            replace_attributes(piece * count, {"a": {"h"}}, lambda *_: None)
+            tries.append(time.process_time() - start)
+        times.append(min(tries))
     assert times[1] < 0.05 + times[0] * 10

@@ -259,7 +259,7 @@ def test_pending_leaves_and_a_completion_goes_on(record):
 
     exchange._end = note_end
     contexts[0].post_completion(7)
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     assert exchange.status == 200
     assert "completed AUTHORIZE_REQUEST 7" in calls
     assert calls.index("on_post_authorize_request") > calls.index("completed AUTHORIZE_REQUEST 7")

@@ -157,7 +157,7 @@ class Slow(FakeExchange):
         self.over = threading.Event()
 
     def read(self, size):
-        assert self.release.wait(10)
+        assert self.release.wait(60)
         if self.gone:
             from was.worker.exchange import ClientGoneError
 
@@ -165,7 +165,7 @@ class Slow(FakeExchange):
         return super().read(size)
 
     def write(self, data):
-        assert self.release.wait(10)
+        assert self.release.wait(60)
         super().write(data)
 
     def cancel(self):
@@ -200,7 +200,7 @@ def test_an_asynchronous_read(serve):
     server.handle(exchange)
     assert not exchange.ends
     exchange.release.set()
-    assert exchange.over.wait(10)
+    assert exchange.over.wait(60)
     assert seen == [(RQ.BEGIN_REQUEST, False, 4, Operation.READ)]
     assert exchange.body == b"body"
 
@@ -223,7 +223,7 @@ def test_cancelled_io_completes_with_an_error(serve):
     exchange = Slow(make_request(method="POST", body=b"body", body_length=4))
     serve({"M": {"on_begin_request": on_begin_request}}).handle(exchange)
     contexts[0].cancel_io()
-    assert exchange.over.wait(10)
+    assert exchange.over.wait(60)
     assert seen == [0x800703E3]
     assert exchange.calls[-1] == "abort"
 
@@ -245,7 +245,7 @@ def test_an_asynchronous_flush(serve):
     exchange = Slow(make_request())
     serve({"M": {"on_begin_request": on_begin_request}}).handle(exchange)
     exchange.release.set()
-    assert exchange.over.wait(10)
+    assert exchange.over.wait(60)
     assert seen == [(8, Operation.FLUSH)]
     assert exchange.body == b"one two hello"
 
@@ -411,7 +411,7 @@ def test_many_threads_complete_one_event(serve):
         thread.start()
     for thread in threads:
         thread.join()
-    assert exchange.ended.wait(10)
+    assert exchange.ended.wait(60)
     assert exchange.ends == 1
     assert exchange.body == b"hello"
 

@@ -163,7 +163,7 @@ def test_a_completion_is_told(tmp_path):
     world = World(tmp_path, begin)
     world.want(EVERYTHING)
     world.server.handle(Exchange(make_request()))
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert ("NOTIFY_MODULE_COMPLETION", 1, None) in world.of_tracer()
     assert ("NOTIFY_MODULE_END", 1, PENDING) in world.of_tracer()
 
