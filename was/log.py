@@ -89,6 +89,7 @@ EVENTS: dict[str, str] = {
     "logs_reopened": "info",
     "isolation_reduced": "warning",
     "content_unreadable": "error",
+    "path_unusable": "warning",
     "connections_crowded": "warning",
     "program_keeper_lost": "warning",
     "program_failed": "warning",

@@ -5,6 +5,7 @@ that nothing is refused.
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,18 @@ def test_writable(start_server):
     """A folder that is named may be written to."""
     running = start(start_server, {"writable": "{home}/elsewhere"})
     assert attempt(running, "write") == "ok"
+
+
+def test_paths_that_are_given_in_vain_are_named(start_server):
+    """What is not there, and what the pool's user may not write to: a line each, once."""
+    paths = "{home}/nowhere;{home}/elsewhere;{home}/config"
+    running = start(start_server, {"writable": paths, "readable": "{home}/gone"})
+    assert ask(running, do="about")
+    named = ["gone", "nowhere", *(["config"] if in_force(running)["own_identity"] else [])]
+    log = running.server.log_text().splitlines()
+    lines = [line for line in log if " path_unusable " in line]
+    found = [re.search(r"attribute=(\w+) file=\S*/(\w+) ", line).groups() for line in lines]
+    assert found == [("readable" if name == "gone" else "writable", name) for name in named]
 
 
 @pytest.mark.parametrize(("ports", "is_open"), [("*", True), ("1", False)])

@@ -220,6 +220,7 @@ class Isolations:
             closed = view.closed_folders(reached, isolation.uid, isolation.groups)
             isolation = msgspec.structs.replace(isolation, closed=closed)
             self._check_content(pool, isolation, content)
+        self._check_paths(pool, isolation)
         environment = environment_of(account, pool, places.temporary)
         if pool.process_model.identity_type is IdentityType.LOCAL_SYSTEM:
             environment = {}
@@ -251,8 +252,30 @@ class Isolations:
                     reason=reason,
                 )
 
+    def _check_paths(self, pool: AppPool, isolation: Isolation) -> None:
+        """Say which path the pool was given in vain: the application would be refused it."""
+        settings = pool.isolation
+        for attribute, paths in (
+            ("readable", settings.readable_paths),
+            ("writable", settings.writable_paths),
+        ):
+            for path in paths if isolation.has_sandbox else ():
+                reason = "" if os.path.exists(path) else "not there when the worker was started"
+                if not reason and isolation.uid >= 0:
+                    reason = _obstacle(path, isolation, writes=attribute == "writable")
+                if reason and (pool.name, attribute + path) not in self._complained:
+                    self._complained.add((pool.name, attribute + path))
+                    log(
+                        "path_unusable",
+                        app_pool=pool.name,
+                        attribute=attribute,
+                        file=path,
+                        uid=isolation.uid if isolation.uid >= 0 else self._facts.own_uid,
+                        reason=reason,
+                    )
 
-def _obstacle(path: str, isolation: Isolation) -> str:
+
+def _obstacle(path: str, isolation: Isolation, *, writes: bool = False) -> str:
     try:
         found = os.stat(path)
     except OSError:
@@ -263,7 +286,7 @@ def _obstacle(path: str, isolation: Isolation) -> str:
         allowed = found.st_mode >> 3
     else:
         allowed = found.st_mode
-    wanted = 5 if stat.S_ISDIR(found.st_mode) else 4
+    wanted = (2 if writes else 4) | stat.S_ISDIR(found.st_mode)
     if allowed & wanted == wanted:
         return ""
     return f"mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}:{found.st_gid}"
