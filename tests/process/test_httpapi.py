@@ -346,8 +346,10 @@ def test_who_is_no_program_is_shown_out(running, url):
 def test_reservations_are_kept_with_commands(running):
     """`was add|list|delete urlacl` edit the configuration; a URL is a user's that it names."""
     command = running.server.command
-    assert command("add", "urlacl", "http://+:8080/a", "--user", "nobody").returncode == 0
-    assert command("add", "urlacl", "http://+:8080/b/", "--group", "0").returncode == 0
+    added = command("add", "urlacl", "http://+:8080/a", "--user", "nobody")
+    assert (added.returncode, added.stderr) == (0, "")
+    added = command("add", "urlacl", "http://+:8080/b/", "--group", "0", "--user", "no such")
+    assert (added.returncode, added.stderr) == (0, "warning: this machine has no user 'no such'\n")
     listed = command("list", "urlacls").stdout
     assert "http://+:8080/a/" in listed
     assert "nobody" in listed

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import grp
+import pwd
+from collections.abc import Callable, Sequence
 
 import click
 
+from was.cli.change import change_configuration
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
 from was.errors import HomeError
@@ -33,7 +36,6 @@ def add_command(
     """Reserve a URL prefix, http://host:port/path/, for users and groups."""
     from was.config.changes import AddItem, Place
     from was.config.urls import parse_prefix
-    from was.config.writing import change_server
 
     if not users and not groups:
         raise click.UsageError("for whom? give --user or --group")
@@ -44,10 +46,21 @@ def add_command(
     attributes = {"url": prefix, "users": ",".join(users), "groups": ",".join(groups)}
     if listen == "no":
         attributes["listen"] = "false"
-    home = find_home()
     given = {name: value for name, value in attributes.items() if value}
-    change_server(home.config_file, [AddItem(Place(SECTION), given)], home=home.path)
+    change_configuration([AddItem(Place(SECTION), given)])
+    _warn_of_strangers("user", users, pwd.getpwnam)
+    _warn_of_strangers("group", groups, grp.getgrnam)
     click.echo(f"added {kind} {prefix}")
+
+
+def _warn_of_strangers(kind: str, names: Sequence[str], find: Callable[[str], object]) -> None:
+    for name in names:
+        if name == "*" or name.isdecimal():
+            continue
+        try:
+            find(name)
+        except KeyError:
+            click.echo(f"warning: this machine has no {kind} {name!r}", err=True)
 
 
 @click.command("delete")
@@ -58,9 +71,7 @@ def delete_command(kind: str, url: str) -> None:
     """Delete the reservation of a URL prefix."""
     from was.config.changes import Item, Place, RemoveItem
     from was.config.urls import parse_prefix
-    from was.config.writing import change_server
 
-    home = find_home()
     known = {row["url"] for row in urlacl_rows()}
     try:
         prefix = str(parse_prefix(url if url.endswith("/") else url + "/"))
@@ -71,7 +82,7 @@ def delete_command(kind: str, url: str) -> None:
     if not written:
         raise HomeError(f"there is no reservation of {prefix}")
     changes = [RemoveItem(Place(SECTION), Item({"url": str(text)})) for text in written]
-    change_server(home.config_file, changes, home=home.path)
+    change_configuration(changes)
     click.echo(f"deleted {kind} {prefix}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from was.cli.change import change_configuration
 from was.cli.home import find_home, home_option
 from was.errors import AdminError
 
@@ -64,7 +65,7 @@ def add_command(
     known = _names(path)
     if name.lower() in known:
         changes.append(RemoveItem(place, Item({"name": known[name.lower()]})))
-    _change([*changes, AddItem(place, attributes)])
+    change_configuration([*changes, AddItem(place, attributes)])
 
 
 @command.command("delete")
@@ -82,7 +83,7 @@ def delete_command(name: str, path: str) -> None:
     known = _names(path).get(name.lower())
     if known is None:
         raise AdminError(f"there is no user '{name}' here")
-    _change([RemoveItem(Place(USERS, path), Item({"name": known}))])
+    change_configuration([RemoveItem(Place(USERS, path), Item({"name": known}))])
 
 
 @command.command("list")
@@ -132,15 +133,6 @@ def _asked() -> str:
             raise AdminError(
                 "there is no terminal to ask for the password: --password-stdin reads it"
             ) from None
-
-
-def _change(changes: list[Change]) -> None:
-    from was.config.writing import change_server
-
-    home = find_home()
-    outcome = change_server(home.config_file, changes, home=home.path)
-    for warning in outcome.warnings:
-        click.echo(f"warning: {warning}", err=True)
 
 
 def _shown(path: str) -> tuple[Shown, ...]:
