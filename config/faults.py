@@ -14,6 +14,12 @@ MAX_FAULTS = 1000
 class Faults(list[ConfigError]):
     """The first MAX_FAULTS that are added, and then one that says so."""
 
+    def in_order(self) -> list[ConfigError]:
+        """As a person goes through them: file by file, line by line."""
+        files = {fault.file: number for number, fault in reversed([*enumerate(self)])}
+        listed = sorted(self[:MAX_FAULTS], key=lambda f: (files[f.file], f.line, f.column))
+        return [*listed, *self[MAX_FAULTS:]]
+
     def append(self, fault: ConfigError, /) -> None:
         """Add a fault unless the list is full."""
         if len(self) < MAX_FAULTS:

@@ -79,7 +79,7 @@ def load_server(
         surroundings = os.environ if environment is None else environment
         loaded = _load_tree(root, source.path, home, surroundings, errors, source)
         if errors:
-            raise ConfigErrors(errors)
+            raise ConfigErrors(errors.in_order())
         source.settle()
     return loaded
 
@@ -119,7 +119,7 @@ def load_text(content: bytes, home: Path) -> LoadedServer:
     with collection_waits():
         loaded = _load_tree(parse(content, "(text)"), home / "(text)", home, {}, errors)
     if errors:
-        raise ConfigErrors(errors)
+        raise ConfigErrors(errors.in_order())
     return loaded
 
 
@@ -228,7 +228,7 @@ def load_content(
     variables = os.environ if environment is None else environment
     loaded = _load_tree(parse(content, str(path)), path, home, variables, errors)
     if errors:
-        raise ConfigErrors(errors)
+        raise ConfigErrors(errors.in_order())
     return loaded
 
 
@@ -242,7 +242,7 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
     errors = Faults()
     loaded = _load(Path(path), home, os.environ, errors)
     if loaded is None:
-        return Report(errors, [])
+        return Report(errors.in_order(), [])
     seen: set[tuple[str, int, int, str]] = set()
     warned: dict[Path, list[str]] = {}
     for site in loaded.config.sites:
@@ -259,4 +259,4 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
                         seen.add(key)
                         errors.append(one)
     below = [warning for warnings in warned.values() for warning in warnings]
-    return Report(errors, [*loaded.config.warnings, *below])
+    return Report(errors.in_order(), [*loaded.config.warnings, *below])

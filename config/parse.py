@@ -157,6 +157,21 @@ def too_large(file: str, limit: int) -> ConfigErrors:
     return _errors(f"{text} of {limit} bytes", file, 1, 1)
 
 
+def _foreign(data: bytes, line: int) -> str:
+    """Which byte of the line an editor has not saved as the UTF-8 that the file is to be in."""
+    declared = data[: data.find(b"?>") + 1].lower()
+    if b"encoding" in declared and b"utf-8" not in declared:
+        return ""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        if data.count(b"\n", 0, error.start) + 1 == line:
+            return (
+                f": byte 0x{data[error.start]:02x} is no UTF-8, and no other encoding is declared"
+            )
+    return ""
+
+
 def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
     """The root tag of `data`; ConfigErrors with one error, line and column, if it is no XML.
 
@@ -169,7 +184,7 @@ def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
         builder.read(data)
     except ExpatError as error:
         reason = ErrorString(error.code)
-        text = f"Configuration file is not well-formed XML: {reason}"
+        text = f"Configuration file is not well-formed XML: {reason}{_foreign(data, error.lineno)}"
         raise _errors(text, file, error.lineno, error.offset + 1) from None
     except (LookupError, ValueError) as error:
         # An encoding name that Python does not know, or one of several bytes a character.

@@ -193,7 +193,8 @@ def test_paths_have_a_length():
     (fault,) = faults(SMALL.replace(b'path="S"', b'path="' + deep + b'"'))
     assert "longer than 1024" in fault.message
     path = b'application path="/' + b"a/" * 600 + b'b"'
-    assert "longer than 1024" in faults(SMALL.replace(b'application path="/"', path))[0].message
+    found = faults(SMALL.replace(b'application path="/"', path))
+    assert any("longer than 1024" in fault.message for fault in found)
 
 
 @pytest.mark.parametrize("kind", ["loop", "pipe", "folder", "endless", "dangling"])

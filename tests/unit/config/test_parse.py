@@ -50,6 +50,23 @@ def test_broken_xml_is_one_error_with_line_and_column(data, line):
     assert error.column >= 1
 
 
+@pytest.mark.parametrize(
+    ("data", "is_named"),
+    [
+        (b"<a>\n<b c='Sh\xf6p'/></a>", True),
+        (b"<?xml version='1.0' encoding='utf-8'?><a>\n<b c='Sh\xf6p'/></a>", True),
+        (b"<?xml version='1.0' encoding='iso-8859-1'?><a>\n<b c='Sh\xf6p' <</a>", False),
+        (b"<a>\n<b c='Sh\xc3\xb6p' <</a>", False),
+        (b"<a>\n<b c='p' <\n'Sh\xf6p'/></a>", False),
+    ],
+)
+def test_what_an_editor_saved_in_another_encoding_is_named(data, is_named):
+    """A letter that is no UTF-8 looks right to its author: the byte is said."""
+    error = failure(data)
+    assert error.line == 2
+    assert ("byte 0xf6 is no UTF-8" in error.message) is is_named
+
+
 def test_document_types_are_refused_and_entities_with_them():
     """An entity bomb is turned away at its first line, before anything is expanded."""
     bomb = b'<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY x "xxx"><!ENTITY y "&x;&x;">]><a>&y;</a>'
