@@ -1,5 +1,6 @@
 """The layout: one import root over four folders, by three symbolic links."""
 
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -31,6 +32,31 @@ def test_the_schema_is_package_data():
     """The schema is found through the package, not through a path of the checkout."""
     schema = files("was.config.schema") / "IIS_schema.xml"
     assert "<configSchema>" in schema.read_text(encoding="utf-8")
+
+
+def test_every_decision_is_listed():
+    """docs/decisions/README.md is how one finds them."""
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\(\1-([\w-]+)\.md\) \| \S", (folder / "README.md").read_text(), re.M
+    )
+    assert [f"{number}-{name}.md" for number, name in listed] == sorted(
+        file.name for file in folder.glob("0*.md")
+    )
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["was/cli", "was/manager", "was/httpapi", "was/load", "listener", "worker", "config"],
+)
+def test_the_map_has_every_file(folder):
+    """docs/architecture.md says of each file what it is for, and of none that has gone."""
+    text = (ROOT / "docs" / "architecture.md").read_text().replace("\\", "")
+    section = text.split(f"\n| **{folder}/**")[1].split("\n| **")[0]
+    there = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    named = set(re.findall(r"(?<![\w/])(\w+\.py)", section))
+    assert there <= named
+    assert all(list((ROOT / folder).rglob(name)) for name in named)
 
 
 def test_importing_was_imports_nothing():
