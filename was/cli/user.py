@@ -66,6 +66,7 @@ def add_command(
     if name.lower() in known:
         changes.append(RemoveItem(place, Item({"name": known[name.lower()]})))
     change_configuration([*changes, AddItem(place, attributes)])
+    click.echo(f"added user {name}" if name.lower() not in known else f"changed user {name}")
 
 
 @command.command("delete")
@@ -84,6 +85,7 @@ def delete_command(name: str, path: str) -> None:
     if known is None:
         raise AdminError(f"there is no user '{name}' here")
     change_configuration([RemoveItem(Place(USERS, path), Item({"name": known}))])
+    click.echo(f"deleted user {known}")
 
 
 @command.command("list")

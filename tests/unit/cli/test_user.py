@@ -47,15 +47,16 @@ def test_add_change_list_delete(run, home, users):
     added = run(
         "user", "add", "ana", "--role", "a", "--role", "b", "--password-stdin", stdin="pw\n"
     )
-    assert (added.exit_code, added.stderr) == (0, "")
+    assert (added.exit_code, added.stdout, added.stderr) == (0, "added user ana\n", "")
     assert users()["ana"]["roles"] == "a,b"
     assert verify_password("pw", raw(home, "ana", "passwordHash"))
     assert "pw" not in home.config_file.read_text()
-    run("user", "add", "ANA", "--password-stdin", stdin="other\n")
+    changed = run("user", "add", "ANA", "--password-stdin", stdin="other\n")
+    assert changed.stdout == "changed user ANA\n"
     assert list(users()) == ["ANA"]
     assert verify_password("other", raw(home, "ANA", "passwordHash"))
     assert run("user", "list").stdout.split()[-4:] == ["ANA", "yes", "-", "basic"]
-    assert run("user", "delete", "ana").exit_code == 0
+    assert run("user", "delete", "ana").stdout == "deleted user ANA\n"
     assert users() == {}
     refused = run("user", "delete", "ana")
     assert (refused.exit_code, refused.stderr) == (1, "was: there is no user 'ana' here\n")
