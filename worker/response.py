@@ -175,7 +175,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         encode_field((name, value))
         if replace:
             self._fields = [field for field in self._fields if field[0].lower() != lower]
-        self._fields.append((name, value))
+        self._fields = [*self._fields, (name, value)]
         self._block = None
 
     def delete_header(self, name: str | int) -> None:
@@ -187,7 +187,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         self._block = None
 
     def set_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
-        """Take fields that the caller has checked and encoded.
+        """Take fields that the caller has checked and encoded; the list stays as it is.
 
         The listener's may be among `fields`, but must not be in `block`.
         """

@@ -18,18 +18,20 @@ __all__ = ["EncodedFields", "encode"]
 
 _CACHE_LIMIT = 2048
 _CACHED_VALUE_LIMIT = 256
+_WHOLE_LIMIT = 256
+_WHOLE_BLOCK_LIMIT = 2048
 _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
 # Said by the listener, which alone knows the connection; an application may name them in vain.
 _DROPPED = frozenset(
     {"transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade", "date", "trailer"}
 )
 
-_Field = tuple[tuple[str, str], bytes | int]  # an int is that of Content-Length
-_cache: dict[tuple[bytes, bytes], _Field] = {}
 
+class EncodedFields(msgspec.Struct, frozen=True, eq=False):
+    """The fields of one message, as modules see them and as they are sent.
 
-class EncodedFields(msgspec.Struct, eq=False):
-    """The fields of one message, as modules see them and as they are sent."""
+    Several messages may share one: nobody changes the list.
+    """
 
     pairs: list[tuple[str, str]] = []
     block: bytes = b""
@@ -37,32 +39,57 @@ class EncodedFields(msgspec.Struct, eq=False):
     must_close: bool = False
 
 
+# An int is that of Content-Length; None: Connection says that it is to be closed.
+_Field = tuple[tuple[str, str], bytes | int | None]
+_cache: dict[tuple[bytes, bytes], _Field] = {}
+# All the fields of messages whose fields had all come before, one by one.
+_wholes: dict[tuple[tuple[bytes, bytes], ...], EncodedFields] = {}
+
+
 def encode(headers: Iterable[Any]) -> EncodedFields:
     """Check and encode. Raises LocalProtocolError for what is no field."""
-    found = EncodedFields()
+    whole: tuple[Any, ...] | None = None
+    if isinstance(headers, list):
+        items: list[Any] = headers
+        whole = tuple(items)
+        try:
+            found = _wholes.get(whole)
+        except TypeError:  # pairs that are lists, or no bytes
+            whole = None
+        else:
+            if found is not None:
+                return found
+    pairs: list[tuple[str, str]] = []
     block = b""
-    pairs = found.pairs
+    content_length, must_close = -1, False
     try:
         for item in headers:
             known = _cache.get(item) if item.__class__ is tuple else None
             if known is None:
+                whole = None
                 name, value = item
-                known = _cache.get((name, value)) or _encode_one(name, value, found)
+                known = _cache.get((name, value)) or _encode_one(name, value)
             pair, line = known
-            if type(line) is int:
-                found.content_length = line
+            if isinstance(line, int):
+                content_length = line
+            elif line is None:
+                must_close = True
             elif line:
                 pairs.append(pair)
-                block += line  # type: ignore[operator]
+                block += line
     except (TypeError, ValueError) as error:
         raise LocalProtocolError(
             f"headers must be an iterable of pairs of bytes: {error}"
         ) from None
-    found.block = block
+    found = EncodedFields(pairs, block, content_length, must_close)
+    if whole is not None and len(block) <= _WHOLE_BLOCK_LIMIT:
+        if len(_wholes) >= _WHOLE_LIMIT:
+            _wholes.clear()
+        _wholes[whole] = found
     return found
 
 
-def _encode_one(name: object, value: object, found: EncodedFields) -> _Field:
+def _encode_one(name: object, value: object) -> _Field:
     if not isinstance(name, bytes) or not isinstance(value, bytes):
         raise LocalProtocolError(f"header name and value must be bytes: {name!r}: {value!r}")
     pair = name.decode("latin-1"), value.decode("latin-1").strip(" \t")
@@ -70,8 +97,7 @@ def _encode_one(name: object, value: object, found: EncodedFields) -> _Field:
     if lower == "content-length":
         return _keep(name, value, (pair, read_length(value)))
     if lower == "connection":
-        found.must_close = found.must_close or "close" in pair[1].lower()
-        return pair, b""
+        return pair, None if "close" in pair[1].lower() else b""
     if lower in _DROPPED:
         return pair, b""
     known = pair, encode_field(pair)

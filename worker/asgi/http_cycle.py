@@ -60,6 +60,11 @@ TABLE: dict[tuple[State, str], int] = {
     (State.EXPECT_BODY, _PATHSEND): FILE,
     (State.EXPECT_TRAILERS, _TRAILERS): TRAILERS,
 }
+# The same by state.
+_ROWS = {
+    state: {kind: action for (own, kind), action in TABLE.items() if own is state}
+    for state in State
+}
 
 
 class HttpCycle(msgspec.Struct, eq=False):
@@ -85,21 +90,22 @@ class HttpCycle(msgspec.Struct, eq=False):
     def take(self, message: Mapping[str, Any]) -> int:
         """Read one message: what is to be done now. Raises LocalProtocolError."""
         try:
-            kind = message["type"]
+            action = _ROWS[self.state].get(message["type"])
         except (TypeError, KeyError):
             raise LocalProtocolError(f"a message must be a dict with a type: {message!r}") from None
-        action = TABLE.get((self.state, kind))
         if action == BODY:
             data = message.get("body", b"")
             if type(data) is not bytes:
                 data = _bytes_of(data)
             if self.has_length:
-                if len(data) > self.missing:
+                missing = self.missing - len(data)
+                if missing < 0:
                     raise LocalProtocolError("more body than Content-Length promised")
-                self.missing -= len(data)
+                self.missing = missing
             self.data = data
-            more = self.more = bool(message.get("more_body", False))
-            if not more:
+            if message.get("more_body"):
+                self.more = True
+            else:
                 self._end_body()
         elif action == HELD:
             self._take_start(message)
@@ -110,7 +116,7 @@ class HttpCycle(msgspec.Struct, eq=False):
         elif action == HINT:
             self.data = _links(message)
         else:
-            raise LocalProtocolError(f"{kind!r} was sent in state {self.state.name}")
+            raise LocalProtocolError(f"{message['type']!r} was sent in state {self.state.name}")
         return action
 
     def _take_start(self, message: Mapping[str, Any]) -> None:
@@ -119,13 +125,14 @@ class HttpCycle(msgspec.Struct, eq=False):
             if not isinstance(status, int) or not 200 <= int(status) <= 599:
                 raise LocalProtocolError(f"not a status of a response: {status!r}")
             status = int(status)  # http.HTTPStatus
-        fields = encode(message.get("headers") or ())
+        fields = self._fields = encode(message.get("headers") or ())
         self.status = status
-        self._fields = fields
-        if fields.content_length >= 0:
+        length = fields.content_length
+        if length >= 0:
             self.has_length = True
-            self.missing = fields.content_length
-        self._wants_trailers = bool(message.get("trailers", False))
+            self.missing = length
+        if message.get("trailers"):
+            self._wants_trailers = True
         self.state = _EXPECT_BODY
 
     def _take_path(self, message: Mapping[str, Any]) -> None:
@@ -133,10 +140,10 @@ class HttpCycle(msgspec.Struct, eq=False):
         if not isinstance(path, str) or not path.startswith("/"):
             raise LocalProtocolError(f"pathsend wants an absolute path, not {path!r}")
         self.path = path
-        self.more = False
         self._end_body()
 
     def _end_body(self) -> None:
+        self.more = False
         self.state = State.EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
 
     def _take_trailers(self, message: Mapping[str, Any]) -> None:

@@ -6,10 +6,10 @@ while, and only while, its own code runs on the loop. Between the steps it is ca
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from threading import get_ident
 from types import coroutine as as_awaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from was.errors import LocalProtocolError
 from was.worker.application_calls import RequestInterruptedError, inside, settle
@@ -33,11 +33,13 @@ async def drive(run: RequestRun) -> None:
     try:
         scope = run.prepare()
         application = run.hosted.application
+        assert application is not None
         while True:
             inside[proof] = ident
             try:
                 if coroutine is None:
-                    coroutine = _begin(application, scope, run.receive, run.send)
+                    made: Coroutine[Any, Any, None] = application(scope, run.receive, run.send)
+                    coroutine = made if hasattr(made, "send") else _awaited(made)
                 future = coroutine.send(argument) if error is None else coroutine.throw(error)
             except StopIteration:
                 if inside.pop(proof, None) is None:
@@ -70,17 +72,6 @@ async def drive(run: RequestRun) -> None:
 def _passed_on(future: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401 whatever is awaited
     """What the application waits for, its task waits for."""
     return (yield future)
-
-
-def _begin(
-    application: Callable[..., Any] | None,
-    scope: dict[str, Any],
-    receive: Callable[[], Any],
-    send: Callable[..., Any],
-) -> Coroutine[Any, Any, None]:
-    assert application is not None
-    result = cast("Coroutine[Any, Any, None]", application(scope, receive, send))
-    return result if hasattr(result, "send") else _awaited(result)
 
 
 async def _awaited(result: Awaitable[None]) -> None:

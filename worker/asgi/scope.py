@@ -32,30 +32,37 @@ def http_scope(context: HttpContext, state: dict[str, Any] | None) -> dict[str, 
     message = context.message
     number = message.head_number
     head = (_heads.get(context.head_number) if number else None) or _read_head(context)
-    scope = _scope(context, "http", "https" if message.secure else "http", state, head)
-    scope["method"] = context.method
-    extensions = scope["extensions"]
-    extensions["http.response.pathsend"] = {}
+    extensions: dict[str, Any] = {"http.response.pathsend": {}}
     if message.version >= 11:
         extensions["http.response.early_hint"] = {}
         if head[4]:
             extensions["http.response.trailers"] = {}
+    scheme = "https" if message.secure else "http"
+    scope = request_scope(context, "http", scheme, state, extensions, head)
+    scope["method"] = context.method
     return scope
 
 
 def request_scope(
-    context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None
+    context: HttpContext,
+    kind: str,
+    scheme: str,
+    state: dict[str, Any] | None,
+    extensions: dict[str, Any],
+    head: _Head | None = None,
 ) -> dict[str, Any]:
-    """What scopes of type http and websocket have in common."""
-    return _scope(context, kind, scheme, state, _read_head(context))
-
-
-def _scope(
-    context: HttpContext, kind: str, scheme: str, state: dict[str, Any] | None, head: _Head
-) -> dict[str, Any]:
-    message, application = context.message, context.application
-    path, raw_path, query_string, headers, _ = head
-    user = context.user
+    """What scopes of type http and websocket have in common; `extensions` are those of the kind."""
+    message, application, user = context.message, context.application, context.user
+    path, raw_path, query_string, headers, _ = head or _read_head(context)
+    # What the server knows of the request.
+    extensions["was"] = {
+        "request_id": f"{message.id:016x}",
+        "attempt": message.attempt,
+        "app_pool": application.pool,
+        "remote_user": user.remote_user_name if user is not None else "",
+        "report_unhealthy": application.report_unhealthy,
+        "context": context,
+    }
     scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -68,17 +75,7 @@ def _scope(
         "headers": headers.copy(),
         "client": (message.remote_addr, message.remote_port),
         "server": (message.local_addr, message.local_port),
-        "extensions": {
-            # What the server knows of the request.
-            "was": {
-                "request_id": f"{message.id:016x}",
-                "attempt": message.attempt,
-                "app_pool": application.pool,
-                "remote_user": user.remote_user_name if user is not None else "",
-                "report_unhealthy": application.report_unhealthy,
-                "context": context,
-            }
-        },
+        "extensions": extensions,
     }
     if state is not None:
         scope["state"] = state.copy()

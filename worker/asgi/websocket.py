@@ -18,7 +18,7 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.worker.application_calls import outside
-from was.worker.asgi.fields import encode
+from was.worker.asgi.fields import EncodedFields, encode
 from was.worker.asgi.holding import EXTENSION, Holding
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
 from was.worker.asgi.scope import request_scope
@@ -95,11 +95,10 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     def scope(self) -> dict[str, Any]:
         """Of type websocket."""
         is_secure = self.context.message.secure
-        scope = request_scope(
-            self.context, "websocket", "wss" if is_secure else "ws", self.hosted.state
-        )
+        extensions: dict[str, Any] = {}
+        scheme = "wss" if is_secure else "ws"
+        scope = request_scope(self.context, "websocket", scheme, self.hosted.state, extensions)
         scope["subprotocols"] = self.handshake.subprotocols
-        extensions = scope["extensions"]
         holding = self._holding
         if holding is not None:
             extensions[EXTENSION] = holding.scope_extension()
@@ -302,10 +301,8 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
             own.append((b"Sec-WebSocket-Protocol", cycle.subprotocol.encode()))
         if text:
             own.append((b"Sec-WebSocket-Extensions", text.encode()))
-        fields = encode(own)
-        cycle.fields.pairs = fields.pairs + cycle.fields.pairs
-        cycle.fields.block = fields.block + cycle.fields.block
-        cycle.fields.content_length = -1
+        first, rest = encode(own), cycle.fields
+        cycle.fields = EncodedFields(first.pairs + rest.pairs, first.block + rest.block)
         self._set_head(101)
         try:
             context.response.flush()
