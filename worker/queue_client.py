@@ -284,7 +284,7 @@ class QueueClient:
             case Resumed():
                 self._keep_resumed(item)
             case StopListening():
-                self._stop_listening(item.drain)
+                self._stop_listening(channel, item.drain)
             case AcknowledgeBye():
                 channel.is_acknowledged = True
                 self._on_drained()
@@ -305,16 +305,15 @@ class QueueClient:
         """What the listener said of a WebSocket that it has held, once. Any thread."""
         return self._resumed.pop(request_id, None)
 
-    def _stop_listening(self, drain: bool) -> None:
-        # What no thread has begun goes back: another worker takes it.
-        given_back: dict[Channel, list[tuple[int, int]]] = {}
-        while self.inbox:
-            exchange = self.inbox.pop()
+    def _stop_listening(self, channel: Channel, drain: bool) -> None:
+        # What no thread has begun goes back: another worker takes it. Only to who asks: a listener
+        # that has not does not know yet of another worker.
+        given_back = [exchange for exchange in self.inbox if exchange.channel is channel]
+        for exchange in given_back:
+            self.inbox.remove(exchange)
             self._exchanges.pop(exchange.request.id, None)
-            given_back.setdefault(exchange.channel, []).append(
-                (exchange.request.id, exchange.request.attempt)
-            )
-        for channel, requests in given_back.items():
+        if given_back:
+            requests = [(e.request.id, e.request.attempt) for e in given_back]
             channel.outbox.append(GivenBack(requests))
         if not self._is_stopping:
             self._on_stop_listening(drain)

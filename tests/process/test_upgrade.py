@@ -3,10 +3,12 @@
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from harness.home import Pool, application_host_config, make_home
 from harness.killing import GARDEN, make_kill_home
+from harness.meter import descriptors
 from harness.server import ServerError, WasServer, wait_for
 from support.blows import judge, processes
 from support.load import steady_load, under_load
@@ -85,6 +87,61 @@ def test_a_manager_that_is_killed_within_an_upgrade(start_server):
     wait_for("the end of the old listener", lambda: old not in running.server.processes())
 
 
+def test_what_waits_in_the_old_listener_gets_a_worker_that_came_later(start_server):
+    """Its last worker dies: it is told of the next one, and the request does not wait for its end.
+
+    The worker is killed when the new listener accepts; the request may be repeated.
+    """
+    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
+    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
+    port, (worker,) = running.port(), running.workers(count=1)
+    old = running.server.status()["listener_pid"]
+    with Wire(port) as wire:
+        wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for("the request", lambda: running.server.rows("requests"))
+        ask(Home(running.home), "upgrade")
+        wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+        os.kill(worker, signal.SIGKILL)
+        (running.folder() / "data" / "one.open").touch()
+        answer = wire.read()
+    assert (answer.status, answer.body.split()[1]) == (200, b"2")
+    wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
+def test_a_recycling_within_an_upgrade_takes_nothing_along(start_server):
+    """A worker that both listeners use goes: each gets back what has not begun, the rest ends.
+
+    It has one thread: what the new listener has sent runs, what the old one has sent waits.
+    """
+    pool = Pool("Pool", STEADY["attributes"], {**STEADY["elements"], "python": {"threads": "2"}})
+    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
+    port, (worker,) = running.port(), running.workers(count=1)
+    old = running.server.status()["listener_pid"]
+    data = running.folder() / "data"
+    with Wire(port) as first, Wire(port) as waiting:
+        first.send(b"GET /held?gate=first HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for("the first request", (data / "first.reached").exists)
+        waiting.send(b"GET /held?gate=waiting HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_for("the second one", lambda: len(running.server.rows("requests")) == 2)
+        ask(Home(running.home), "upgrade")
+        wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+        wait_for("it alone", lambda: not _accepts(old, port))
+        with Wire(port) as last:
+            last.send_request("/held?gate=last", "POST", b"")
+            wait_for("the third one", lambda: running.server.rows("requests"))
+            (data / "first.open").touch()
+            assert first.read().status == 200
+            wait_for("its begin", (data / "last.reached").exists)
+            assert running.server.command("recycle", "apppool", "Pool").returncode == 0
+            wait_for("the one that was given back", (data / "waiting.reached").exists)
+            assert int((data / "waiting.reached").read_text()) != worker
+            (data / "last.open").touch()
+            assert last.read("POST").status == 200
+        (data / "waiting.open").touch()
+        assert waiting.read().status == 200
+    wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
 def test_a_stop_while_the_manager_becomes_new_code(start_server):
     """It is found though nobody answers, and hears of the stop: requests finish, all ends."""
     pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
@@ -158,6 +215,14 @@ def test_a_manager_that_is_killed_while_the_new_listener_finds_its_workers(start
     assert judge(tally, 0, is_listener=False) == []
     assert tally.latency_ms(1) < 20_000
     assert after["listener"] != before["listener"]
+
+
+def _accepts(pid, port):
+    """Whether the process has the socket at which the port is listened on."""
+    held = descriptors(pid).values()
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [row for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
+    return any(f"socket:[{row[9]}]" in held for row in listening)
 
 
 def _one_garden():

@@ -179,6 +179,7 @@ class Adoption:
         handle = manager.workers.adopt(record, pidfd, scoreboard_fd)
         epochs = manager.listener.epochs
         handle.epochs = [e for e in epochs if e in known or e == epochs[-1]]
+        handle.attached = {e for e, (worker, _) in known.items() if worker.is_attached}
         handle.is_draining = any(worker.is_draining for worker, _ in known.values())
         handle.is_active = not handle.is_draining
         now = known.get(epochs[-1])

@@ -34,6 +34,8 @@ class WorkerHandle:
     link_lost_at: float | None = None
     is_condemned: bool = False  # to be killed as soon as it says who it is
     epochs: list[int] = field(default_factory=list[int])  # of the listeners it was told last
+    # Of those listeners, those whose channel to it works: it can be given their requests.
+    attached: set[int] = field(default_factory=set[int])
     is_announced: bool = False  # the present listener has got AddWorker
     is_active: bool = False
     is_draining: bool = False

@@ -130,6 +130,8 @@ class Hearing:
         )
         if isinstance(message, told):
             self._hear_listener(message)
+        elif isinstance(message, lc.WorkerAttached):
+            self._attached_to_retiring(message.worker_id)
 
     def _hear_worker(self, peer: Peer, message: ToManager) -> None:
         now = self._manager.now()
@@ -177,12 +179,17 @@ class Hearing:
     def worker_arrived(self, handle: WorkerHandle) -> None:
         """A new worker, before its welcome."""
         self._manager.processors.arrived(handle)
+        if self._is_of_use(handle):
+            self._manager.listener.announce_to_retiring(handle)
         self._announce(handle)
 
     def _announce(self, handle: WorkerHandle) -> None:
-        is_leaving = handle.is_draining and self._manager.shutdown.is_stopping_workers
-        if not (handle.is_condemned or is_leaving):
+        if self._is_of_use(handle):
             self._manager.listener.announce(handle)
+
+    def _is_of_use(self, handle: WorkerHandle) -> bool:
+        is_leaving = handle.is_draining and self._manager.shutdown.is_stopping_workers
+        return not (handle.is_condemned or is_leaving)
 
     def _tell_listener_all(self) -> None:
         self._manager.performer.publish_pools()
@@ -198,7 +205,7 @@ class Hearing:
         """Tell the workers which listeners there are."""
         listener, folder = self._manager.listener, self._manager.server.folder
         for handle in self._manager.workers.handles.values():
-            # A listener that finishes is told of no new workers.
+            # A listener that has not spoken to this manager yet was told of no new workers.
             epochs = [e for e in listener.epochs if e == listener.epoch or e in handle.epochs]
             if handle.peer is not None and handle.epochs != epochs:
                 handle.epochs = epochs
@@ -210,11 +217,20 @@ class Hearing:
         pool = self._manager.pool_of(worker_id)
         if handle is None or pool is None:
             return
+        handle.attached.add(self._manager.listener.epoch)
         if handle.is_active:  # it ran under an earlier listener
             faults.reach("manager.activating")
             self._manager.listener.send(lc.ActivateWorker(worker_id, []))
         self._manager.performer.perform(pool, pool.worker_attached(worker_id, now))
         self._manager.check_ready()
+
+    def _attached_to_retiring(self, worker_id: int) -> None:
+        handle = self._manager.workers.handles.get(worker_id)
+        retiring = self._manager.listener.retiring
+        if handle is not None and retiring is not None:
+            handle.attached.add(retiring.epoch)
+            if handle.is_active:
+                self._manager.listener.activate_in_retiring(handle)
 
     def _settled(self, worker_id: int, requests: Sequence[lc.InFlight], now: float) -> None:
         self._manager.deaths.settled(worker_id, requests)

@@ -18,9 +18,11 @@ import msgspec
 
 from was.ipc.listener_control import (
     AbandonWorker,
+    ActivateWorker,
     AddWorker,
     ChangeRoutes,
     ChangeSettings,
+    DrainWorker,
     ListenerHello,
     ListenerSettings,
     ListenerWelcome,
@@ -234,11 +236,31 @@ class ListenerSide:
         if self._peer is not None:
             self._peer.send(message, descriptors)
 
+    def _send_retiring(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401
+        if self.retiring is not None and self.retiring.peer is not None:
+            self.retiring.peer.send(message, descriptors)
+
     def abandon(self, worker_id: int) -> None:
         """A worker has been stopped for good: whichever listener has requests in it, takes them."""
         self.send(AbandonWorker(worker_id))
-        if self.retiring is not None and self.retiring.peer is not None:
-            self.retiring.peer.send(AbandonWorker(worker_id))
+        self._send_retiring(AbandonWorker(worker_id))
+
+    def activate(self, worker: WorkerHandle, replaces: Sequence[int] = ()) -> None:
+        """Every listener gives it requests, and no more to those that it replaces."""
+        self.activate_in_retiring(worker)
+        for worker_id in replaces:
+            self._send_retiring(DrainWorker(worker_id))
+        self.send(ActivateWorker(worker.id, list(replaces)))
+
+    def activate_in_retiring(self, worker: WorkerHandle) -> None:
+        """The old listener may give it what waits there, once they are connected."""
+        if self.retiring is not None and self.retiring.epoch in worker.attached:
+            self._send_retiring(ActivateWorker(worker.id, []))
+
+    def drain(self, worker_id: int) -> None:
+        """No more requests for the worker from any listener; it is told to finish."""
+        self._send_retiring(DrainWorker(worker_id))
+        self.send(DrainWorker(worker_id))
 
     def set_pools(self, pools: list[PoolQueue]) -> None:
         """All queues there are."""
@@ -270,18 +292,16 @@ class ListenerSide:
         if self._peer is None or worker.is_announced or worker.pidfd < 0:
             return
         worker.is_announced = True
-        self.send(
-            AddWorker(
-                worker.id,
-                worker.pool,
-                worker.pid,
-                worker.identity,
-                worker.slots,
-                first_row=self.half * (worker.slots + worker.reserve),
-                reserve=worker.reserve,
-            ),
-            [worker.pidfd, worker.scoreboard_fd],
-        )
+        self.send(_announcement(worker, self.half), [worker.pidfd, worker.scoreboard_fd])
+
+    def announce_to_retiring(self, worker: WorkerHandle) -> None:
+        """Those that it has may die, and its requests are not to wait for its end."""
+        old = self.retiring
+        if old is not None and old.peer is not None:
+            worker.epochs.insert(0, old.epoch)
+            self._send_retiring(
+                _announcement(worker, old.half), [worker.pidfd, worker.scoreboard_fd]
+            )
 
     def ready(self, epoch: int, listening: int) -> None:
         """It accepts connections."""
@@ -330,3 +350,16 @@ class ListenerSide:
         """Signal it."""
         if self.pidfd >= 0:
             process.kill(self.pidfd, number)
+
+
+def _announcement(worker: WorkerHandle, half: int) -> AddWorker:
+    """What a listener that has this half of every scoreboard must know of a worker."""
+    return AddWorker(
+        worker.id,
+        worker.pool,
+        worker.pid,
+        worker.identity,
+        worker.slots,
+        first_row=half * (worker.slots + worker.reserve),
+        reserve=worker.reserve,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from was import faults
-from was.ipc.listener_control import ActivateWorker, DrainWorker, SuspendWorker
+from was.ipc.listener_control import SuspendWorker
 from was.ipc.worker_control import Ping, StopWorker
 from was.log import log, log_exception
 from was.manager.accounts import IdentityError
@@ -97,11 +97,11 @@ class Performer:
                     self._workers.record(handle)
                 for old in replaces:
                     self._mark_draining(old)
-                self._listener.send(ActivateWorker(worker_id, list(replaces)))
+                self._listener.activate(handle, replaces)
             case Drain(worker_id):
                 self._mark_draining(worker_id)
                 if self._listener.is_connected:
-                    self._listener.send(DrainWorker(worker_id))
+                    self._listener.drain(worker_id)
                 else:
                     self._tell_to_stop(worker_id, drain=True)
             case Suspend(worker_id):

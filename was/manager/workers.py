@@ -189,7 +189,7 @@ class WorkerSet:
         peer.worker_id = handle.id
         handle.peer = peer
         handle.link_lost_at = None
-        # A listener that finishes may have requests in it, and is told of none that it has not.
+        # A listener that finishes may have requests in it; of others it has not been told.
         handle.epochs = [e for e in epochs if e == epochs[-1] or e in handle.epochs]
         folder = self._server.folder
         peer.send(SetEndpoints([folder.queue_endpoint(handle.pool, e) for e in handle.epochs]))
@@ -246,7 +246,7 @@ class WorkerSet:
                 threads=handle.threads,
                 slots=handle.slots,
                 concurrency=handle.reserve,
-                endpoints=[server.folder.queue_endpoint(handle.pool, epoch)],
+                endpoints=[server.folder.queue_endpoint(handle.pool, e) for e in handle.epochs],
                 time_scale=server.time_scale,
                 may_be_held=handle.may_be_held,
                 is_replacement=handle.is_replacement,
