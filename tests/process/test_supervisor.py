@@ -109,6 +109,28 @@ def test_a_killed_supervisor_is_replaced_and_does_its_work(detached):
     wait_for("what the application prints", lambda: "/after" in log.read_text().split())
 
 
+def test_a_supervisor_that_dies_while_a_manager_takes_over_is_replaced_by_one(detached):
+    """Two would fight for the next manager, and one of them would bring it back after a stop.
+
+    The manager waits for a listener that somebody has stopped, and hears of nothing else meanwhile.
+    """
+    running = detached()
+    manager, supervisor = pids(running)
+    listener = running.server.status()["listener_pid"]
+    os.kill(listener, signal.SIGSTOP)
+    started = running.server.log_text().count(" manager_started ")
+    kill(manager)
+    wait_for(
+        "the next one", lambda: running.server.log_text().count(" manager_started ") > started
+    )
+    kill(supervisor)
+    os.kill(listener, signal.SIGCONT)
+    another_manager(running, manager)
+    assert running.server.command("stop").returncode == 0
+    assert running.server.log_text().count(" supervisor_started ") == 2
+    assert running.server.processes() == {}
+
+
 def test_an_upgrade_renews_the_supervisor_too(detached):
     """It becomes new code without being away, and follows the manager of new code."""
     running = detached()

@@ -249,8 +249,10 @@ async def _serve(
         await admin.open()
         write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
         log("manager_started", home=home.path)
-        manager.supervisor.adopt()
         await manager.adoption.take_over()
+        # Only now: its end would be told again and again until somebody hears it, and descriptors
+        # have numbers that another one gets.
+        manager.supervisor.adopt()
         refused = manager.sites.bind()
         if refused and manager.adoption.peer is None:
             return tell.failed(refused)
