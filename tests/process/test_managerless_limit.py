@@ -66,6 +66,24 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
     wait_for("the end of all processes", lambda: _all_gone(running))
 
 
+def test_a_manager_that_comes_while_they_finish_starts_at_once(start_server):
+    """Its own listener takes who comes; the one that finishes answers what it has, beside it."""
+    running = start_server(
+        _config("00:00:01").replace("slow:application", "gates:application"), place("gates.py")
+    )
+    data = running.folder() / "data"
+    with Wire(running.port()) as slow:
+        slow.send_request("/held?gate=one", "POST", b"")
+        wait_for("the request", (data / "one.reached").exists)
+        running.server.send(signal.SIGKILL)
+        running.server.wait_exit()
+        wait_for("the end of the listener's accepting", lambda: not _accepts(running))
+        running.server.start()
+        assert get(running.server.port("Site"), "/free").status == 200
+        (data / "one.open").touch()
+        assert slow.read("POST").status == 200
+
+
 def test_was_stop_without_a_manager_is_a_stop_all_the_same(start_server):
     """Requests finish, and no record is left for the next manager."""
     running = _start_and_kill(start_server, "00:00:00")

@@ -120,9 +120,7 @@ def test_a_supervisor_that_dies_while_a_manager_takes_over_is_replaced_by_one(de
     os.kill(listener, signal.SIGSTOP)
     started = running.server.log_text().count(" manager_started ")
     kill(manager)
-    wait_for(
-        "the next one", lambda: running.server.log_text().count(" manager_started ") > started
-    )
+    wait_for("the next one", lambda: running.server.log_text().count(" manager_started ") > started)
     kill(supervisor)
     os.kill(listener, signal.SIGCONT)
     another_manager(running, manager)

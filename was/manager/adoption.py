@@ -10,6 +10,8 @@ our children.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -50,6 +52,11 @@ class _Found:
     def is_serving(self) -> bool:
         """Whether it takes clients, and so can be the listener."""
         return self.held is not None and not self.held.is_draining
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether it has been told to end, and answers what it has."""
+        return self.held is not None and self.held.is_draining
 
 
 class Adoption:
@@ -98,15 +105,19 @@ class Adoption:
         if manager.upgrade.is_under_way:  # else there is none that matters
             limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
             before = await self._find(files.read("retiring"), limit_s)
-        if current is not None and not current.is_serving:
-            self._give_up(current)
+        if current is not None and current.is_finishing and before is None:
+            current, before = None, current  # its successor need not wait for it
+            files.write("retiring", before.record)
+            files.remove("listener")
+        elif current is not None and not current.is_serving:
+            await self._give_up(current)
             current = None
         if current is None and before is not None and before.is_serving:
             current, before = before, None  # its successor was not there yet, or is no more
             files.write("listener", current.record)
             files.remove("retiring")
         if before is not None and before.held is None and current is None:
-            self._give_up(before)
+            await self._give_up(before)
             before = None
         if before is None:
             self._end("retiring")
@@ -141,12 +152,15 @@ class Adoption:
             held = await hear_listener(inbox, record["pid"], pidfd, limit_s)
         return _Found(record, pidfd, held)
 
-    def _give_up(self, found: _Found) -> None:
+    async def _give_up(self, found: _Found) -> None:
         """It is of no use. One that was told to end may answer what it has, for a while."""
         if found.held is not None:
-            poll = select.poll()
-            poll.register(found.pidfd, select.POLLIN)
-            poll.poll(LISTENER_LIMIT_S * 1000)
+            loop, ended = self._manager.server.loop, asyncio.Event()
+            loop.add_reader(found.pidfd, ended.set)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LISTENER_LIMIT_S):
+                    await ended.wait()
+            loop.remove_reader(found.pidfd)
             found.held.close()
         _kill_and_wait(found.pidfd)
         os.close(found.pidfd)
