@@ -1,6 +1,7 @@
 """A request's variables as FCGI_PARAMS has them, from pieces that many requests share.
 
 Most of them follow from the client's connection or from the path, and are encoded once for each.
+What follows from a head that comes again (docs/decisions/0052) is found by its number alone.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Parameters:
         # With: whether a host is named, whether there is a Content-Length.
         self._of_fields: dict[tuple[tuple[str, str], ...], tuple[bytes, bool, bool]] = {}
         self._of_line: dict[tuple[object, ...], bytes] = {}
+        self._of_head: dict[tuple[int, ...], bytes] = {}
 
     def encode(self, context: HttpContext) -> bytes:
         """All variables, with what modules have set."""
@@ -53,16 +55,27 @@ class Parameters:
             if not own[b"SERVER_NAME"]:
                 own[b"SERVER_NAME"] = context.message.local_addr.encode()
             return self._connection(context) + self._path(context) + encode_pairs(own)
-        fields, has_host, has_length = self._fields(context)
-        if not has_host:
-            fields += encode_pairs({b"SERVER_NAME": context.message.local_addr.encode()})
-        return b"%b%b%b%b\x0a\x10REQUEST_ID%016x" % (
+        return b"%b%b\x0a\x10REQUEST_ID%016x" % (
             self._connection(context),
-            self._path(context),
-            fields,
-            self._line(context, has_length=has_length),
+            self._head(context),
             context.message.id,
         )
+
+    def _head(self, context: HttpContext) -> bytes:
+        message = context.message
+        number = context.head_number if message.head_number else 0
+        key = (number, context.path_info_at, message.attempt)
+        found = self._of_head.get(key) if number else None
+        if found is not None:
+            return found
+        fields, has_host, has_length = self._fields(context)
+        if not has_host:
+            fields += encode_pairs({b"SERVER_NAME": message.local_addr.encode()})
+        found = self._path(context) + fields + self._line(context, has_length=has_length)
+        # Who maps paths may answer otherwise the next time; an address is not the head's.
+        if number and has_host and not context.calls.map_path and len(found) <= 2 * MOST_BYTES:
+            _keep(self._of_head, key, found)
+        return found
 
     def _connection(self, context: HttpContext) -> bytes:
         message = context.message

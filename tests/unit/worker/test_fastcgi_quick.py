@@ -73,6 +73,7 @@ def make_context(path="/a.php", path_info="", port=1000, fields=(), **more):
         id=255,
         version=11,
         body_length=0,
+        head_number=more.get("head_number", 0),
     )
     whole = path + path_info
     context = SimpleNamespace(
@@ -90,6 +91,7 @@ def make_context(path="/a.php", path_info="", port=1000, fields=(), **more):
         child=None,
         calls=SimpleNamespace(map_path=()),
         fields=list(fields),
+        head_number=0,
     )
     vars(context).update(more)
     return context
@@ -123,6 +125,45 @@ def test_where_modules_map_paths_no_path_is_remembered():
         assert read(parameters, context)[b"SCRIPT_FILENAME"] == folder + b"/a.php"
 
 
+HOST = [("Host", "example.org")]
+
+
+def test_a_head_that_comes_again_is_found_by_its_number():
+    """Another connection, script or attempt of it has its own variables; what changed, too."""
+    parameters = Parameters(Application())
+    seen = [
+        make_context(fields=HOST, head_number=7),
+        make_context(fields=HOST, head_number=7, port=1001),
+        make_context("/a", ".php", fields=HOST, head_number=7),
+        make_context("/b.php", fields=HOST, head_number=8),
+    ]
+    changed = make_context("/c.php", fields=HOST)
+    changed.message.head_number = 7  # the context says 0: a module has changed something
+    again = make_context(fields=HOST, head_number=7)
+    again.message.attempt = 2
+    for context in (*seen, changed, again) * 2:
+        assert read(parameters, context) == parameters._variables.whole(context)
+    assert len(parameters._of_head) == 4
+
+
+def test_what_is_not_the_heads_is_not_kept_with_it():
+    """The address that stands for a host, and what a module maps a path to."""
+    parameters = Parameters(Application())
+    for address in ("192.0.2.2", "192.0.2.3"):
+        context = make_context(head_number=7)
+        context.message.local_addr = address
+        assert read(parameters, context)[b"SERVER_NAME"] == address.encode()
+    for folder in (b"/one", b"/two"):
+        context = make_context(
+            fields=HOST,
+            head_number=8,
+            map_path=lambda url, folder=folder: folder.decode() + url,
+            calls=SimpleNamespace(map_path=("a module",)),
+        )
+        assert read(parameters, context)[b"SCRIPT_FILENAME"] == folder + b"/a.php"
+    assert parameters._of_head == {}
+
+
 def test_a_field_never_stands_for_what_the_server_knows():
     """A client's `Url` is no HTTP_URL; fields that come twice are joined, Host names the server."""
     fields = [("Host", "example.org:8080"), ("Url", "/other"), ("A", "1"), ("a", "2")]
@@ -148,21 +189,23 @@ def test_variables_of_modules_are_in_all_the_same():
 def test_many_paths_do_not_fill_the_memory():
     """Clients may ask for as many as they like."""
     parameters = Parameters(Application())
-    for number in range(MOST + 10):
-        parameters.encode(make_context(f"/{number}.php", port=number))
+    for number in range(1, MOST + 10):
+        context = make_context(f"/{number}.php", port=number, fields=HOST, head_number=number)
+        parameters.encode(context)
     assert len(parameters._of_path) <= MOST
     assert len(parameters._of_connection) <= MOST
     assert len(parameters._of_line) <= MOST
+    assert 0 < len(parameters._of_head) <= MOST
 
 
 def test_long_pieces_are_not_kept():
     """Nor may a few of them fill it."""
     parameters = Parameters(Application())
     long = "x" * 8000
-    context = make_context("/" + long, fields=[("Cookie", long)])
+    context = make_context("/" + long, fields=[*HOST, ("Cookie", long)], head_number=7)
     assert read(parameters, context)[b"HTTP_COOKIE"] == long.encode()
-    caches = (parameters._of_path, parameters._of_line, parameters._of_fields)
-    assert caches == ({}, {}, {})
+    caches = (parameters._of_path, parameters._of_line, parameters._of_fields, parameters._of_head)
+    assert caches == ({}, {}, {}, {})
 
 
 LINES = [("GET", 0), ("POST", 0), ("POST", 5), ("POST", -1)]
