@@ -50,6 +50,7 @@ from was.worker.warm_up import interim_page, warm_up
 from was.worker.web_configs import WebConfigs
 
 if TYPE_CHECKING:
+    from was.config.model import GlobalModule as ModuleEntry
     from was.worker.application import HttpApplication
     from was.worker.request_exchange import RequestExchange
 
@@ -102,6 +103,7 @@ class WorkerServer:
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
         self._complete = make_completer(post or run_on_spare_thread)
+        self._global_modules: tuple[ModuleEntry, ...] = ()  # those that this process has loaded
         self._registrations: dict[str, ModuleRegistration] = {}
         self._has_pre_begin = self._has_thread_cleanup = False
         self._applications = Applications(
@@ -120,7 +122,8 @@ class WorkerServer:
         A module or an application that fails has its applications answer 500 instead.
         """
         loaded = self._load()
-        for number, entry in enumerate(loaded.config.global_modules, start=1):
+        self._global_modules = loaded.config.global_modules
+        for number, entry in enumerate(self._global_modules, start=1):
             self.module_names.append(entry.name)
             if is_satisfied(entry.pre_condition, self.pool):
                 registration = load_global_module(entry, number, self.http)
@@ -129,7 +132,7 @@ class WorkerServer:
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
         self._has_foreign_modules = self.limits.has_foreign_modules = not all(
-            entry.image.startswith(OUR_MODULES) for entry in loaded.config.global_modules
+            entry.image.startswith(OUR_MODULES) for entry in self._global_modules
         )
         self._events.subscribe(self._registrations.values())
         self._has_thread_cleanup = self._events.is_wanted(GL.THREAD_CLEANUP)
@@ -354,6 +357,13 @@ class WorkerServer:
         except ConfigErrors as errors:
             log("config_error", errors=str(errors))
             return
+        if loaded.config.global_modules != self._global_modules:
+            self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, "globalModules is another list")
+            pool = loaded.config.app_pools.get(self.pool)
+            if pool is not None and not pool.recycling.disallow_rotation_on_config_change:
+                # Modules are loaded when a process starts. Until the next one has, all stays as it
+                # is: applications that list a new module would answer 500.21.
+                return
         self._build(loaded)
         provider = providers.ConfigurationChangeProvider("MACHINE/WEBROOT/APPHOST")
         self._events.raise_event(GL.CONFIGURATION_CHANGE, provider)

@@ -15,6 +15,7 @@ from support.wire import Wire, get
 
 from was.manager.watching import QUIET_S
 
+SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples" / "modules"
 HEADER = (
     "<httpProtocol><customHeaders>"
     '<add name="X-Version" value="{version}" />'
@@ -225,6 +226,29 @@ def test_content_beyond_a_worker_s_sandbox_is_served_by_another_one(running):
     text = text.replace(app, f"{new}{content}{app}")
     _replace(_file(running), text.replace("</configuration>", f"{location}</configuration>"))
     wait_for("the added file", lambda: get(running.port(), "/added/x.txt").text == "added")
+
+
+def test_a_module_that_is_added_is_loaded_by_another_worker(running):
+    """Wherever its file lies: what globalModules names may be read. No request fails meanwhile."""
+    module = running.home / "modules" / "hello.py"
+    module.parent.mkdir(mode=0o755)
+    module.write_text((SAMPLES / "hello" / "hello.py").read_text())
+    section = (
+        f'<system.webServer><globalModules><add name="Hello" image="{module}" /></globalModules>'
+        '<modules><add name="Hello" /></modules></system.webServer>'
+    )
+    text = _file(running).read_text()
+    assert get(running.port()).text == "hello\n"
+    _replace(_file(running), text.replace("</configuration>", f"{section}</configuration>"))
+
+    def answer() -> str:
+        found = get(running.port())
+        assert found.status == 200, found.text
+        return found.text
+
+    wait_for("the module", lambda: answer() == "Hello")
+    _replace(_file(running), text)
+    wait_for("the application", lambda: answer() == "hello\n")
 
 
 def test_a_new_application_is_there_when_its_route_is(two):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -214,12 +214,13 @@ class Isolations:
             if not pool.process_model.manual_group_membership:
                 groups += self._accounts.iis_users()
         content = tuple(content_of(config, pool.name))
-        isolation = decide(pool, account, gid, groups, content, places, self._facts)
+        loaded = (*content, *_images(config))
+        isolation = decide(pool, account, gid, groups, loaded, places, self._facts)
         reached = isolation.readable + isolation.writable
         if isolation.uid >= 0:
             closed = view.closed_folders(reached, isolation.uid, isolation.groups)
             isolation = msgspec.structs.replace(isolation, closed=closed)
-            self._check_content(pool, isolation, content)
+            self._check_content(pool, isolation, loaded)
         self._check_paths(pool, isolation)
         environment = environment_of(account, pool, places.temporary)
         if pool.process_model.identity_type is IdentityType.LOCAL_SYSTEM:
@@ -273,6 +274,13 @@ class Isolations:
                         uid=isolation.uid if isolation.uid >= 0 else self._facts.own_uid,
                         reason=reason,
                     )
+
+
+def _images(config: ServerConfig) -> Iterator[str]:
+    """The files that globalModules names: each pool's workers load them, wherever they lie."""
+    for module in config.global_modules:
+        if os.path.isabs(module.image):
+            yield module.image
 
 
 def _obstacle(path: str, isolation: Isolation, *, writes: bool = False) -> str:
