@@ -68,9 +68,7 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
 
 def test_a_manager_that_comes_while_they_finish_starts_at_once(start_server):
     """Its own listener takes who comes; the one that finishes answers what it has, beside it."""
-    running = start_server(
-        _config("00:00:01").replace("slow:application", "gates:application"), place("gates.py")
-    )
+    running = start_server(_config("00:00:01", "gates"), place("gates.py"))
     data = running.folder() / "data"
     with Wire(running.port()) as slow:
         slow.send_request("/held?gate=one", "POST", b"")

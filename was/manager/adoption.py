@@ -106,9 +106,9 @@ class Adoption:
             limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
             before = await self._find(files.read("retiring"), limit_s)
         if current is not None and current.is_finishing and before is None:
-            current, before = None, current  # its successor need not wait for it
-            files.write("retiring", before.record)
+            files.write("retiring", current.record)
             files.remove("listener")
+            current, before = None, current  # its successor need not wait for it
         elif current is not None and not current.is_serving:
             await self._give_up(current)
             current = None
