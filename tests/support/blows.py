@@ -73,7 +73,7 @@ class Recycling:
                 return len(now) == 2 and not self._before & set(now)
             return False
 
-        wait_for("two new workers", renewed, limit_s=30)
+        wait_for("two new workers", renewed)
 
 
 class Reloading:
@@ -99,7 +99,7 @@ class Reloading:
                 return get(self._running.server.port("Third")).status == 200
             return False
 
-        wait_for("the further site", has_third, limit_s=30)
+        wait_for("the further site", has_third)
 
 
 class StartingSecond:
@@ -167,7 +167,7 @@ def processes(running: Running) -> dict[str, int]:
             return {**pids, "worker": workers[0]} if is_whole else None
         return None
 
-    return wait_for("all processes", found, limit_s=30)
+    return wait_for("all processes", found)
 
 
 def strike(pid: int, number: int) -> float:

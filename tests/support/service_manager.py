@@ -83,7 +83,6 @@ class ServiceManager:
         wait_for(
             f"READY=1{server.log_tail()}",
             lambda: "READY=1" in self.notices()[begin:] or process.poll() is not None,
-            limit_s=30,
         )
         assert process.poll() is None, server.read_output()
 
