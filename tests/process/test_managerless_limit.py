@@ -10,7 +10,8 @@ from support.wire import Wire, get
 
 RECORDS = {"listener", "template", "worker", "pool", "sites", "sockets"}
 
-# Where time passes 300 times faster, workers still have their time to start and to answer pings.
+# Where time passes 300 times faster, workers still have their time to start and to answer pings,
+# and clients theirs to say what they want.
 STEADY = Pool(
     "Pool",
     {"startMode": "AlwaysRunning"},
@@ -23,10 +24,12 @@ STEADY = Pool(
 
 
 def _config(limit: str, app: str) -> str:
+    limits = f'managerlessLimit="{limit}"' if limit else ""
     extra = (
-        f'<system.applicationHost><webLimits managerlessLimit="{limit}" /></system.applicationHost>'
+        f'<system.applicationHost><webLimits connectionTimeout="05:00:00" {limits} />'
+        "</system.applicationHost>"
     )
-    return simple_config(f"{app}:application", pool=STEADY, extra=extra if limit else "")
+    return simple_config(f"{app}:application", pool=STEADY, extra=extra)
 
 
 def _start_and_kill(start_server, limit: str, app: str = "slow", **options) -> Running:
