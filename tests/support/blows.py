@@ -36,8 +36,13 @@ def make_blow_home(home: Path, *, with_third: bool = False) -> None:
     """Two pools with a site each; `with_third` is what a reload brings."""
     handler = (wsgi_handler("held:application"),)
     sites = []
-    for name, pool in (("Main", GARDEN), ("Other", SECOND), ("Third", GARDEN)):
-        folder = place_application(home / "sites" / name, APPS / "held.py")
+    # Modules of one name in one pool are one program.
+    for name, pool, at in (
+        ("Main", GARDEN, "Main"),
+        ("Other", SECOND, "Other"),
+        ("Third", GARDEN, "Main"),
+    ):
+        folder = place_application(home / "sites" / at, APPS / "held.py")
         sites.append(Site(name, (Application("/", folder, pool.name, handler),)))
     make_home(home, application_host_config([GARDEN, SECOND], sites if with_third else sites[:2]))
     (home / "run" / "faults").touch()
