@@ -70,7 +70,10 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
 
 
 def test_a_manager_that_comes_while_they_finish_starts_at_once(start_server):
-    """Its own listener takes who comes; the one that finishes answers what it has, beside it."""
+    """Its own listener takes who comes; the one that finishes answers what it has, beside it.
+
+    So does the manager after that one.
+    """
     running = start_server(_config("00:00:01", "gates"), place("gates.py"))
     data = running.folder() / "data"
     with Wire(running.port()) as slow:
@@ -79,6 +82,10 @@ def test_a_manager_that_comes_while_they_finish_starts_at_once(start_server):
         running.server.send(signal.SIGKILL)
         running.server.wait_exit()
         wait_for("the end of the listener's accepting", lambda: not _accepts(running))
+        running.server.start()
+        assert get(running.server.port("Site"), "/free").status == 200
+        running.server.send(signal.SIGKILL)
+        running.server.wait_exit()
         running.server.start()
         assert get(running.server.port("Site"), "/free").status == 200
         (data / "one.open").touch()

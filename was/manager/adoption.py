@@ -101,10 +101,8 @@ class Adoption:
     async def _take_listeners(self) -> None:
         manager, files = self._manager, self._manager.server.files
         current = await self._find(files.read("listener"), LISTENER_LIMIT_S)
-        before = None
-        if manager.upgrade.is_under_way:  # else there is none that matters
-            limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
-            before = await self._find(files.read("retiring"), limit_s)
+        limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
+        before = await self._find(files.read("retiring"), limit_s)
         if current is not None and current.is_finishing and before is None:
             files.write("retiring", current.record)
             files.remove("listener")
