@@ -82,6 +82,8 @@ def test_a_handshake_may_end_in_a_response(running, query, status):
     with pytest.raises(InvalidStatus) as caught:
         connect(url(running, query))
     assert caught.value.response.status_code == status
+    if query != "deny":
+        assert b"<th>Module</th><td>AsgiModule</td>" in caught.value.response.body
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,11 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
             self._accept()
             self._begin_close(self._cycle.code, self._cycle.reason)
             return
-        self.context.response.set_status(403)
+        response = self.context.response
+        response.set_status(403)
+        if response.error is not None:
+            response.error.module_name = "AsgiModule"
+            response.error.notification = "EXECUTE_REQUEST_HANDLER"
         self.end()
 
     async def _deny(self) -> None:
