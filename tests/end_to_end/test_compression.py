@@ -45,8 +45,7 @@ def _prepare(home: Path) -> None:
     script.parent.mkdir()
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    for folder in ("cached", "held"):
-        place_application(home / "sites" / folder, APPS / "gates.py")
+    place_application(home / "sites" / "gates", APPS / "gates.py")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +58,8 @@ def server():
         application("/app", "app", wsgi_handler("streams:application"), sections=DYNAMIC),
         application("/async", "async", asgi_handler("asgi_text:application"), sections=DYNAMIC),
         application("/cgi", "cgi", CGI, sections=DYNAMIC),
-        application("/held", "held", wsgi_handler("gates:application"), sections=DYNAMIC),
-        application("/cached", "cached", wsgi_handler("gates:application"), sections=CACHED),
+        application("/held", "gates", wsgi_handler("gates:application"), sections=DYNAMIC),
+        application("/cached", "gates", wsgi_handler("gates:application"), sections=CACHED),
     )
     config = application_host_config([Pool("Pool")], [Site("Site", applications)])
     config = config.replace("</site>", FIELDS + "</site>")
@@ -118,7 +117,7 @@ def test_a_block_reaches_the_client_before_the_next_one_is_made(server):
             size, _, rest = got.partition(b"\r\n")
             text += decoder.decompress(rest[: int(size, 16)])
             got = rest[int(size, 16) + 2 :]
-        (server.folder("held") / "data" / "g.open").touch()
+        (server.folder("gates") / "data" / "g.open").touch()
         assert wire.read_until(b"0\r\n\r\n")
 
 

@@ -118,9 +118,8 @@ def _prepare(home: Path) -> None:
         (root / folder / "secret.html").write_text("secret")
     (home / "sites" / "who").mkdir()
     (home / "sites" / "who" / "who.py").write_text(WHO)
-    for folder in ("wsgi", "asgi"):
-        (home / "sites" / folder).mkdir()
-        (home / "sites" / folder / "length.py").write_text(LENGTH)
+    (home / "sites" / "length").mkdir()
+    (home / "sites" / "length" / "length.py").write_text(LENGTH)
     (home / "sites" / "cgi").mkdir()
     (home / "sites" / "cgi" / "who.cgi").write_text(WHO_CGI)
     (home / "sites" / "cgi" / "who.cgi").chmod(0o755)
@@ -133,8 +132,8 @@ def site():
         Application("/", folder / "files", "Pool"),
         Application("/who", folder / "who", "Pool", (wsgi_handler("who:application"),)),
         Application("/cgi", folder / "cgi", "Pool", (CGI,)),
-        Application("/wsgi", folder / "wsgi", "Streaming", (wsgi_handler("length:wsgi"),), SMALL),
-        Application("/asgi", folder / "asgi", "Streaming", (ASGI,), SMALL),
+        Application("/wsgi", folder / "length", "Streaming", (wsgi_handler("length:wsgi"),), SMALL),
+        Application("/asgi", folder / "length", "Streaming", (ASGI,), SMALL),
     )
     config = application_host_config(
         [Pool("Pool"), Pool("Streaming", {}, {"requests": {"streaming": "true"}})],
