@@ -54,7 +54,7 @@ class Guest(Protocol):
         """What requests of the loop have been told by `receive` is done now."""
         ...
 
-    def runs(self, exchange: Exchange) -> bool:
+    def runs(self, exchange: Exchange, /) -> bool:
         """Run a request, if it is for the loop; False if it is not."""
         ...
 

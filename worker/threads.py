@@ -474,13 +474,14 @@ class RequestThreads:
         if inbox and not self._monitor.is_awake:
             self._monitor.wake()
         guest.take_news()
-        while inbox and self._leader is self._guest_thread:
+        runs, me, perf_counter = guest.runs, self._guest_thread, time.perf_counter
+        while inbox and self._leader is me:
             try:
                 exchange = inbox.popleft()
             except IndexError:  # a thread was quicker
                 break
-            self._since = time.perf_counter()
-            if not guest.runs(exchange):
+            self._since = perf_counter()
+            if not runs(exchange):
                 others.append(exchange)
         inbox.extendleft(reversed(others))
         return len(others)

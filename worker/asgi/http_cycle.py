@@ -36,6 +36,7 @@ class State(IntEnum):
 # Looking a member up on its class is slow where it is done for every request.
 _EXPECT_START = State.EXPECT_START
 _EXPECT_BODY = State.EXPECT_BODY
+_EXPECT_TRAILERS = State.EXPECT_TRAILERS
 _COMPLETE = State.COMPLETE
 
 # What is to be done about a message.
@@ -106,7 +107,8 @@ class HttpCycle(msgspec.Struct, eq=False):
             if message.get("more_body"):
                 self.more = True
             else:
-                self._end_body()
+                self.more = False
+                self.state = _EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
         elif action == HELD:
             self._take_start(message)
         elif action == FILE:
@@ -140,11 +142,8 @@ class HttpCycle(msgspec.Struct, eq=False):
         if not isinstance(path, str) or not path.startswith("/"):
             raise LocalProtocolError(f"pathsend wants an absolute path, not {path!r}")
         self.path = path
-        self._end_body()
-
-    def _end_body(self) -> None:
         self.more = False
-        self.state = State.EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
+        self.state = _EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
 
     def _take_trailers(self, message: Mapping[str, Any]) -> None:
         self.trailers += encode(message.get("headers") or ()).block

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from was.worker.asgi.loop import LoopThread
-    from was.worker.exchange import Exchange
     from was.worker.loop_limits import LoopLimits
     from was.worker.threads import RequestThreads
 
@@ -31,6 +30,8 @@ class LeadingLoop:
     def __init__(self, loop: LoopThread, limits: LoopLimits) -> None:
         self._loop = loop
         self._limits = limits
+        # On the loop's thread: run a request, if it is for the loop.
+        self.runs = limits.run_on_loop
         self._threads: RequestThreads | None = None
         self._fds: tuple[int, ...] = ()
         self._is_scheduled = False
@@ -65,10 +66,6 @@ class LeadingLoop:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.loop.call_soon(self._turn)
-
-    def runs(self, exchange: Exchange) -> bool:
-        """Run a request, if it is for the loop."""
-        return self._limits.run_on_loop(exchange)
 
     def take_news(self) -> None:
         """What `receive` has told requests of the loop is done now."""

@@ -98,7 +98,8 @@ class RequestRun(msgspec.Struct, eq=False):
 
     def left(self) -> None:
         """The application is done, one way or another: end the request if it has not."""
-        self.hosted.running.discard(self)
+        if self.task is not None:  # else it has ended in its first step, and was not among them
+            self.hosted.running.discard(self)
         self.loop.request_over()
         if not self.is_over:
             self.returned()

@@ -157,6 +157,7 @@ class AsgiHandler(HttpModule):
         from was.worker.asgi.websocket import SocketSettings, WebSocketRun
 
         self._factory = factory
+        self._limits = factory.server.limits
         self._loop = factory.loop
         self._make_run = HttpRun
         self._make_plain = PlainExchange
@@ -195,28 +196,28 @@ class AsgiHandler(HttpModule):
         if loop.is_receiving and get_ident() == loop.ident and not hosted.lingers:
             loop.start_here(run)
             if run.is_over:
-                return self._over(context, run)
+                # In its first step. What is left to be done may have to be done elsewhere.
+                if run.can_end_here:
+                    return CONTINUE
+                loop.loop.call_soon(context.post_completion, 0)
+                return PENDING
         else:
             loop.submit_request(run)
         run.exchange.park()
         return PENDING
 
-    def _over(self, context: HttpContext, run: RequestRun) -> RequestNotificationStatus:
-        """It has ended in its first step. What is left to be done may have to be done elsewhere."""
-        if run.can_end_here:
-            return CONTINUE
-        self._loop.loop.call_soon(context.post_completion, 0)
-        return PENDING
-
     def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:
         """What runs the request; None for a WebSocket that cannot be."""
-        can_end_here = not self._factory.server.limits.has_foreign_modules
+        can_end_here = not self._limits.has_foreign_modules
         exchange = context.exchange
         if type(exchange) is not Exchange:
             plain = self._make_plain(exchange)
             return self._make_run(context, plain, hosted, self._loop, can_end_here)
-        if self._sockets.is_enabled and is_upgrade(
-            context.method, context.message.version, context.fields
+        message = context.message
+        if (
+            self._sockets.is_enabled
+            and not message.head_number  # no head that has one asks for an upgrade
+            and is_upgrade(context.method, message.version, context.fields)
         ):
             try:
                 handshake = read_handshake(context.fields)
