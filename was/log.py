@@ -87,6 +87,7 @@ EVENTS: dict[str, str] = {
     "request_quarantined": "error",
     "log_dropped": "error",
     "logs_reopened": "info",
+    "signal_ignored": "warning",
     "isolation_reduced": "warning",
     "content_unreadable": "error",
     "path_unusable": "warning",

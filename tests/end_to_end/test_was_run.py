@@ -1,5 +1,6 @@
 """`was run module:app`: one application, no home, until Ctrl-C."""
 
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def _run(folder, *arguments) -> subprocess.Popen[bytes]:
+def _run(folder, *arguments, **environment) -> subprocess.Popen[bytes]:
     with (folder / "output").open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "was", "run", *arguments],
@@ -28,6 +29,7 @@ def _run(folder, *arguments) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=os.environ | environment,
         )
 
 
@@ -66,6 +68,34 @@ def test_what_the_application_prints_is_there_at_once(folder):
         port = wait_for("ready", lambda: _url_port(folder))
         assert get(port, "/here").status == 204
         assert "asked for /here\n" in (folder / "output").read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(LIMIT_S)
+
+
+def test_the_application_has_the_environment_and_the_folder_of_the_command(folder):
+    """Settings from the environment, PYTHONPATH too, and relative paths: as when it was checked.
+
+    What systemd says to the command is not the application's, and no value keeps it from starting.
+    """
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "helper.py").write_text("")
+    (folder / "data.txt").write_text("relative")
+    (folder / "told.py").write_text(
+        "import os, helper\n"
+        "data = open('data.txt').read()\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    names = 'SETTING', 'LONG', 'NO_TEXT', 'NOTIFY_SOCKET'\n"
+        "    values = [os.environ.get(name, '-')[:9] for name in names]\n"
+        "    return [' '.join([data, *values]).encode()]\n"
+    )
+    given = {"SETTING": "größer", "LONG": "x" * 100_000, "NO_TEXT": "\udcff", "NOTIFY_SOCKET": ""}
+    process = _run(folder, "told:app", "-b", "127.0.0.1:0", PYTHONPATH=str(elsewhere), **given)
+    try:
+        port = wait_for("ready", lambda: _url_port(folder))
+        assert get(port).text == "relative größer xxxxxxxxx - -"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(LIMIT_S)

@@ -186,6 +186,16 @@ def test_sighup_with_a_broken_file_keeps_the_last_good_one(gates):
     wait_for("the reload", lambda: "reload_completed" in gates.server.log_text())
 
 
+def test_orders_of_other_servers_are_named_and_change_nothing(gates):
+    """SIGUSR2 and SIGTTIN, gunicorn's, would end and stop the manager; SIGTTOU would stop it."""
+    for number in (signal.SIGTTOU, signal.SIGUSR2, signal.SIGTTIN):
+        gates.server.send(number)
+    for name in ("SIGUSR2", "SIGTTIN"):
+        wait_for(name, lambda name=name: f"signal={name}" in gates.server.log_text())
+    assert gates.server.status()["state"] == "running"
+    assert get(gates.port()).status == 200
+
+
 def test_sigusr1_reopens_the_request_logs(gates):
     """After SIGUSR1 lines go to a new file of the same name, the renamed one stays as it is."""
     logs = gates.home / "logs" / "W3SVC1"

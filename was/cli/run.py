@@ -33,7 +33,7 @@ TEMPLATE = """\
         <recycling>
           <periodicRestart time="00:00:00" />
         </recycling>
-        <python threads={threads} />
+        <python threads={threads} reloadOnChange={reload} />
       </add>
     </applicationPools>
     <sites>
@@ -83,6 +83,7 @@ class Address(NamedTuple):
 @click.option(
     "-w",
     "--processes",
+    "--workers",
     type=click.IntRange(min=1),
     metavar="NUMBER",
     help="Worker processes (default: WEB_CONCURRENCY, else 1).",
@@ -93,6 +94,9 @@ class Address(NamedTuple):
     metavar="NUMBER",
     default=32,
     help="Threads of each worker process (32).",
+)
+@click.option(
+    "--reload", is_flag=True, help="New workers when a module of the application changes."
 )
 @click.option(
     "--app-dir",
@@ -115,6 +119,7 @@ def command(
     binds: tuple[str, ...],
     processes: int | None,
     threads: int,
+    reload: bool,
     app_dir: Path,
     interface: str,
     engine: str,
@@ -122,17 +127,19 @@ def command(
     """Serve one WSGI or ASGI application until Ctrl-C, without a home of its own.
 
     :CALLABLE may be left out where it is `application` or `app`; a factory is
-    written MODULE:FACTORY().
+    written MODULE:FACTORY(). It has the environment and the folder of this
+    command.
     """
     folder = app_dir.resolve()
     insist_on_text(folder)
+    insist_on_text(Path.cwd())
     addresses = [parse_bind(bind) for bind in binds if bind] or [_address_of_environment()]
     processes = processes or _processes_of_environment()
     spec, found = _checked(spec, folder)
     interface = found if interface == "auto" else interface
     home = Path(tempfile.mkdtemp(prefix="was-run-"))
     try:
-        text = configuration(spec, folder, addresses, processes, threads, interface)
+        text = configuration(spec, folder, addresses, processes, threads, interface, reload=reload)
         ctx.exit(_serve(home, text, engine))
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -140,6 +147,8 @@ def command(
 
 def parse_bind(text: str) -> Address:
     """HOST:PORT, :PORT, PORT or [IPV6]:PORT."""
+    if text.startswith("unix:"):
+        raise click.UsageError(f"{text!r}: Unix sockets are not served, only HOST:PORT")
     host, _, port = text.rpartition(":")
     if not _is_port(port):
         raise click.UsageError(f"{text!r} is no HOST:PORT")
@@ -163,15 +172,18 @@ def configuration(
     processes: int,
     threads: int,
     interface: str = "wsgi",
+    *,
+    reload: bool = False,
 ) -> str:
     """The applicationHost.config that serves just this application."""
     bindings = "".join(
         f'<binding protocol="http" bindingInformation={quoteattr(a.binding_information)} />'
-        for a in addresses
+        for a in dict.fromkeys(addresses)
     )
     return TEMPLATE.format(
         processes=quoteattr(str(processes)),
         threads=quoteattr(str(threads)),
+        reload=quoteattr(str(reload).lower()),
         folder=quoteattr(str(folder)),
         bindings=bindings,
         spec=quoteattr(spec),
@@ -241,7 +253,7 @@ def _serve(folder: Path, text: str, engine: str) -> int:
         part.mkdir(parents=True)
     home.config_file.write_text(text, encoding="utf-8")
     try:
-        return run_manager(home, foreground=True, engine=engine, output_to_terminal=True)
+        return run_manager(home, foreground=True, engine=engine, is_command_line=True)
     finally:
         sockets = home.find_sockets()
         if sockets is not None:

@@ -53,6 +53,7 @@ class Fork(Control, frozen=True):
     control: str  # path of the control socket
     environment: dict[str, str]
     isolation: Isolation = Isolation()
+    folder: str = "/"  # the worker's current one
 
 
 class ForkFailed(Control, frozen=True):

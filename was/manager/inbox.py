@@ -12,6 +12,7 @@ from was.manager.control import Peer
 
 __all__ = [
     "SIGNALS",
+    "SIGNALS_OF_OTHERS",
     "AdminAsked",
     "ChildEnded",
     "FilesTouched",
@@ -26,8 +27,13 @@ __all__ = [
 ]
 
 
+# Those that end or stop a process by default, and that other servers take as orders: gunicorn's and
+# uWSGI's "new code", "one worker more". Not SIGTTOU: who hears it while he writes to the terminal
+# would write, and hear it, for ever.
+SIGNALS_OF_OTHERS = frozenset({signal.SIGUSR2, signal.SIGTTIN})
+
 # What the manager listens to.
-SIGNALS = frozenset(
+SIGNALS = SIGNALS_OF_OTHERS | frozenset(
     {
         signal.SIGTERM,
         signal.SIGINT,

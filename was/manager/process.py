@@ -26,6 +26,7 @@ __all__ = [
     "become_subreaper",
     "child_environment",
     "children_of",
+    "command_line_environment",
     "descendants_of",
     "describe_status",
     "has_ended",
@@ -44,6 +45,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 _ALLOWED = frozenset({"PATH", "LANG", "LANGUAGE", "HOME", "TZ"})
 _ALLOWED_IN_TESTS = frozenset(
     {"WAS_TEST_TIME_SCALE", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
+)
+
+_OF_SYSTEMD = frozenset(
+    {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 )
 
 
@@ -67,6 +72,26 @@ def child_environment(environment: Mapping[str, str], *, is_testing: bool) -> di
     return {k: v for k, v in environment.items() if k in allowed or k.startswith("LC_")}
 
 
+def command_line_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment under `was run`: all that the command itself was given.
+
+    But for what systemd has told the command alone, and what is no text and fits into no message.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _OF_SYSTEMD and _is_text(name) and _is_text(value)
+    }
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], output: int) -> tuple[int, int]:
     """Start a program in a session of its own; its pid and a pidfd of it.
 
@@ -87,7 +112,7 @@ def _become(
     program: str, arguments: Sequence[str], environment: Mapping[str, str], output: int
 ) -> None:
     os.setsid()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGTTOU):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

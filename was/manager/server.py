@@ -52,7 +52,8 @@ class Options:
 
     engine: Engine = "auto"
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
-    output_to_terminal: bool = False  # of the applications (`was run`)
+    # `was run`: output, folder and environment of the applications are those of the terminal.
+    is_command_line: bool = False
     programs: Programs = Programs()
     is_detached: bool = False  # and so has a supervisor of its own
 

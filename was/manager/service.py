@@ -49,7 +49,7 @@ def run_manager(
     detach_notify_fd: int | None = None,
     engine: str = "auto",
     settings: Mapping[str, object] | None = None,
-    output_to_terminal: bool = False,
+    is_command_line: bool = False,
     programs: Programs | None = None,
     load: Callable[[Home], Configuration] | None = None,
     on_ready: Callable[[list[str]], None] | None = None,
@@ -59,7 +59,7 @@ def run_manager(
     `detach_notify_fd` gets one line of JSON, {"ok": true, "urls": […]} when every site answers or
     {"ok": false, "errors": […]}, and is closed. In the foreground the same goes to standard output
     as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
-    `settings` replace fields of ListenerSettings; `output_to_terminal` is for the applications.
+    `settings` replace fields of ListenerSettings; `is_command_line`: see Options.
     """
     load = load or ConfigurationReader().read
     notifier = Notifier.from_environment(os.environ)
@@ -83,7 +83,7 @@ def run_manager(
         options = Options(
             _engine(engine),
             dict(settings or {}),
-            output_to_terminal,
+            is_command_line,
             programs or Programs(),
             is_detached=not foreground,
         )
@@ -210,9 +210,9 @@ async def _serve(
         clock=SystemClock(scale),
         time_scale=scale,
         options=options,
-        environment=process.child_environment(
-            os.environ, is_testing=(home.run / "testing").exists()
-        ),
+        environment=process.command_line_environment(os.environ)
+        if options.is_command_line
+        else process.child_environment(os.environ, is_testing=(home.run / "testing").exists()),
         output=output,
         files=files,
         counters=Counters(files),
@@ -236,6 +236,7 @@ async def _serve(
         log("config_no_effect", warning=warning)
     for number in SIGNALS:
         loop.add_signal_handler(number, inbox.put_nowait, SignalArrived(number))
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # since we began, or since an upgrade did
     control = ControlServer(
         loop,

@@ -100,6 +100,7 @@ def become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
         setproctitle.setproctitle(f"was: worker [{message.pool}] {message.home}")
         set_process("worker", fd=2)
         enter(message.isolation)
+        os.chdir(message.folder)
         random.seed()
         worker_main.run(message)
     except SystemExit as error:

@@ -25,6 +25,7 @@ from was.manager.endings import Endings
 from was.manager.hearing import Hearing
 from was.manager.history import HistoryKeeper
 from was.manager.inbox import (
+    SIGNALS_OF_OTHERS,
     AdminAsked,
     ChildEnded,
     FilesTouched,
@@ -377,6 +378,8 @@ class Manager:
             self.reload()
         elif number == signal.SIGUSR1:
             self.reopen_logs()
+        elif number in SIGNALS_OF_OTHERS:
+            log("signal_ignored", signal=signal.Signals(number).name)
         elif number == signal.SIGCHLD:
             self.exits.update(process.reap())
 

@@ -50,7 +50,7 @@ class Upgrade:
     def begin(self) -> None:
         """Exec the new code, once the answer to whoever asked has left. Raises AdminError."""
         manager = self._manager
-        if manager.server.options.output_to_terminal:
+        if manager.server.options.is_command_line:
             raise AdminError("`was run` is not upgraded: stop it and start it again")
         if manager.shutdown.has_begun or not manager.is_ready or self.is_under_way:
             raise AdminError("the server is starting, stopping or being upgraded")

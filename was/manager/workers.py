@@ -103,7 +103,7 @@ class WorkerSet:
         except OSError as error:  # without its log it serves all the same
             output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             handle.log_trouble = str(error)
-        if not (server.options.output_to_terminal or handle.log_trouble):
+        if not (server.options.is_command_line or handle.log_trouble):
             handle.log_begin = os.fstat(output).st_size
             server.isolation.own_output(account, output)
         handle.uid = os.geteuid() if account is None else account.uid
@@ -116,6 +116,7 @@ class WorkerSet:
             server.folder.control,
             {**server.environment, **added, **pool.environment_variables},
             isolation,
+            os.getcwd() if server.options.is_command_line else "/",
         )
         self._template.fork(message, output, life_end)
 
@@ -146,7 +147,7 @@ class WorkerSet:
         return is_another
 
     def _open_output(self, pool: str) -> int:
-        if self._server.options.output_to_terminal:
+        if self._server.options.is_command_line:
             return os.dup(sys.stdout.fileno())
         path = self._server.home.pool_log(pool)
         path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -250,7 +251,7 @@ class WorkerSet:
                 time_scale=server.time_scale,
                 may_be_held=handle.may_be_held,
                 is_replacement=handle.is_replacement,
-                is_command_line=server.options.output_to_terminal,
+                is_command_line=server.options.is_command_line,
             ),
             [handle.scoreboard_fd, stacks],
         )

@@ -39,6 +39,18 @@ def test_what_is_no_address_is_wrong_usage(text):
         parse_bind(text)
 
 
+def test_a_unix_socket_is_refused_by_name():
+    """Who is used to one learns that there is none, not that it is no address."""
+    with pytest.raises(click.UsageError, match="Unix sockets are not served"):
+        parse_bind("unix:/run/app.sock")
+
+
+def test_an_address_that_is_given_twice_is_served_once(tmp_path):
+    """A second --bind of the same address is no second binding, which would be an error."""
+    addresses = [parse_bind("8000"), parse_bind(":8000")]
+    assert configuration("m:app", tmp_path, addresses, 1, 2).count("<binding ") == 1
+
+
 def test_the_configuration_says_what_was_asked_for(tmp_path):
     """Processes, threads, folder and address arrive, quoted as XML wants it."""
     folder = tmp_path / 'a & "b"'
@@ -46,10 +58,11 @@ def test_the_configuration_says_what_was_asked_for(tmp_path):
     file = tmp_path / "config" / "applicationHost.config"
     file.parent.mkdir()
     addresses = [Address("127.0.0.1", 0), Address("::1", 8000)]
-    file.write_text(configuration("m:app", folder, addresses, 3, 5))
+    file.write_text(configuration("m:app", folder, addresses, 3, 5, reload=True))
     server = load_server(file).config
     pool = server.app_pools["run"]
     assert (pool.process_model.max_processes, pool.python.threads) == (3, 5)
+    assert pool.python.reload_on_change
     assert pool.process_model.idle_timeout_s == 0
     assert pool.recycling.periodic_restart.time_s == 0
     assert pool.start_mode.value == "AlwaysRunning"
