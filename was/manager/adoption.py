@@ -173,7 +173,7 @@ class Adoption:
             if found is not None and found.held is not None and worker_id in found.held.workers:
                 known[found.record["epoch"]] = found.held.workers.pop(worker_id)
         served = manager.upgrade.is_under_way and record.get("is_active", False)
-        is_kept = pool in manager.server.config.app_pools and _is_of_use(known, has_served=served)
+        is_kept = _is_of_use(known, has_served=served)
         told, scoreboard_fd = next(reversed(known.values())) if known else (None, -1)
         for _, fd in known.values():
             if fd != scoreboard_fd or pidfd is None or not is_kept:

@@ -81,6 +81,8 @@ class Hearing:
         match message:
             case lc.ListenerReady(epoch, listening):
                 self._manager.listener.ready(epoch, listening)
+                if self._manager.listener.has_latest_sockets:
+                    self._manager.sites.listener_let_go()
                 self.endpoints_changed()
                 self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()

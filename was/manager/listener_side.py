@@ -76,6 +76,7 @@ class ListenerSide:
         # The sites that this listener knows, by id; None: not told yet.
         self._told: dict[int, SiteRoute] | None = None
         self._settings: ListenerSettings | None = None
+        self._unanswered = 0  # how often it was told its sockets, and has not said that it accepts
         self.pid = 0
         self.pidfd = -1
         self.epoch = 0
@@ -91,6 +92,11 @@ class ListenerSide:
     def epochs(self) -> list[int]:
         """Of all listeners there are."""
         return [self.epoch] if self.retiring is None else [self.retiring.epoch, self.epoch]
+
+    @property
+    def has_latest_sockets(self) -> bool:
+        """Whether it accepts on what it was told last, and on nothing else."""
+        return self._peer is not None and self._unanswered == 0
 
     @property
     def is_connected(self) -> bool:
@@ -207,6 +213,7 @@ class ListenerSide:
         server = self._server
         self._peer = peer
         self._told = None
+        self._unanswered = 0
         self._settings = settings = self._current_settings()
         self.send(ListenerWelcome(self.epoch, settings, server.isolation.listener(server.config)))
         return True
@@ -286,6 +293,8 @@ class ListenerSide:
             part = everything[at : at + SOCKETS_A_MESSAGE]
             more = at + SOCKETS_A_MESSAGE < len(everything)
             self.send(SetSockets([s for s, _ in part], more), [fd for _, fd in part])
+        if self._peer is not None:
+            self._unanswered += 1
 
     def announce(self, worker: WorkerHandle) -> None:
         """Tell it of a worker that will connect."""
@@ -306,6 +315,7 @@ class ListenerSide:
     def ready(self, epoch: int, listening: int) -> None:
         """It accepts connections."""
         if epoch == self.epoch:
+            self._unanswered -= 1
             self.is_ready = True
             self.listening = listening
             self.failed_starts = 0

@@ -51,13 +51,17 @@ class SiteSet:
         self._listening.for_exec(keep=keep)
 
     def bind(self) -> list[str]:
-        """Bind what the started sites need; one line for each that cannot listen."""
+        """Bind what the started sites need; one line for each that cannot listen.
+
+        Those that only wait until the listener lets go of a socket are not among them.
+        """
         sites = self._server.config.sites
         for site in sites:
             self._wanted.setdefault(site.id, site.server_auto_start)
         started = [site for site in sites if self._wanted[site.id]]
         self.refused = self._listening.apply(started, self._programs.values())
-        return list(self.refused.values())
+        awaiting = self._listening.awaiting
+        return [line for name, line in self.refused.items() if name not in awaiting]
 
     def adopt(self, held: Iterable[tuple[ListeningSocket, int]]) -> None:
         """Take over sockets of an earlier manager, and what it was told of its sites."""
@@ -108,12 +112,24 @@ class SiteSet:
         self.publish_routes()
         self.publish_sockets()
 
+    def listener_let_go(self) -> None:
+        """The listener accepts on what it was told last, and on nothing else."""
+        self._listening.let_go()
+        if self._listening.awaiting:
+            self.rebind()
+
+    def listener_ended(self) -> None:
+        """A listener has gone that may have held, till now, what could not be bound."""
+        if self.refused:
+            self.rebind()
+
     def set_started(self, site: Site, *, started: bool) -> str:
         """Start or stop a site; the reason if it cannot listen."""
         self._wanted[site.id] = started
         self._server.files.write("sites", {"wanted": self._wanted})
         self.rebind()
-        return self.refused.get(site.name, "") if started else ""
+        is_refused = started and site.name not in self._listening.awaiting
+        return self.refused.get(site.name, "") if is_refused else ""
 
     def is_started(self, site: Site) -> bool:
         """Whether the site is meant to answer and can."""

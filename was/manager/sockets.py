@@ -1,7 +1,12 @@
-"""The listening sockets. They live here as well as in the listener, so no port ever closes."""
+"""The listening sockets. They live here as well as in the listener, so no port ever closes.
+
+One that no binding needs any more is closed here when the listener has closed its own: until then
+nothing else can be bound to that port, and a binding that comes back has the same socket again.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import ipaddress
 import os
@@ -50,8 +55,6 @@ def _is_same_address(bound: str, wanted: str) -> bool:
 
 
 def _has_no_ipv6(error: OSError) -> bool:
-    import errno
-
     return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
@@ -77,6 +80,9 @@ class ListeningSockets:
         self._bound: dict[SocketKey, tuple[socket.socket, str]] = {}
         self._given: list[socket.socket] = []
         self._kept: dict[str, socket.socket] = {}
+        self._leaving: dict[SocketKey, socket.socket] = {}
+        # Sites that wait for the ports of those.
+        self.awaiting: frozenset[str] = frozenset()
         self.refused_programs: list[tuple[str, int, str]] = []
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
@@ -94,17 +100,19 @@ class ListeningSockets:
     def apply(
         self, sites: Iterable[Site], programs: Iterable[ListeningSocket] = ()
     ) -> dict[str, str]:
-        """Bind what these sites and programs need, close what none needs.
+        """Bind what these sites and programs need, let go of what none needs.
 
-        Gives the sites that cannot listen, by name, with one line that says why; `refused_programs`
-        has the same for ports that programs wanted.
+        Gives the sites that cannot listen, by name, with one line that says why; `awaiting` has
+        those among them that can once the listener lets go, too; `refused_programs` has the same
+        for ports that programs wanted.
         """
         needed = needed_sockets(sites)
         of_programs = program_sockets(programs, needed)
         for key in [k for k in self._bound if k not in needed and k not in of_programs]:
-            self._bound.pop(key)[0].close()
+            self._leaving[key] = self._bound.pop(key)[0]
             self._keeper.forget(_kept_name(key))
         refused: dict[str, str] = {}
+        awaiting: set[str] = set()
         for key, users in sorted(needed.items(), key=lambda item: item[0]):
             if key in self._bound:
                 # The socket stays, what is spoken there may have changed.
@@ -115,14 +123,26 @@ class ListeningSockets:
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 for site, binding in users:
+                    if error.errno == errno.EADDRINUSE and self._is_leaving(key.port):
+                        awaiting.add(site.name)
                     refused[site.name] = (
                         f"site '{site.name}' cannot listen on {_address(binding)}: {reason}"
                     )
                 continue
             self._bound[key] = (sock, users[0][1].protocol)
+        self.awaiting = frozenset(awaiting)
         self.refused_programs = self._bind_for_programs(of_programs)
         self._drop_kept()
         return refused
+
+    def _is_leaving(self, port: int) -> bool:
+        return any(key.port == port for key in self._leaving)
+
+    def let_go(self) -> None:
+        """The listener has closed what it was not told any more."""
+        for sock in self._leaving.values():
+            sock.close()
+        self._leaving.clear()
 
     def _bind_for_programs(self, keys: Iterable[SocketKey]) -> list[tuple[str, int, str]]:
         refused: list[tuple[str, int, str]] = []
@@ -137,7 +157,8 @@ class ListeningSockets:
         return refused
 
     def _bind(self, key: SocketKey) -> socket.socket:
-        sock = self._kept.pop(_kept_name(key), None) or bind_socket(key.ip, key.port)
+        known = self._leaving.pop(key, None) or self._kept.pop(_kept_name(key), None)
+        sock = known or bind_socket(key.ip, key.port)
         self._keeper.keep(_kept_name(key), sock.fileno())
         return sock
 
@@ -194,6 +215,7 @@ class ListeningSockets:
         for sock, _ in self._bound.values():
             sock.close()
         self._bound.clear()
+        self.let_go()
         for sock in [*self._given, *self._kept.values()]:
             sock.close()
         self._given.clear()

@@ -137,7 +137,9 @@ class Manager:
         # The listener is told of pools and workers only when all of them are known again: it
         # gives up what it is not told of.
         files = self.server.files
-        records = {name: files.read_pool(name) for name in self.server.config.app_pools}
+        config = self.server.config.app_pools
+        left_over = [name for name in self.adoption.workers if name not in config]
+        records = {name: files.read_pool(name) for name in (*config, *left_over)}
         restored = {name: record for name, record in records.items() if "settings" in record}
         for name, record in restored.items():
             self._restore_pool(name, record, now)
@@ -148,19 +150,27 @@ class Manager:
             self.hearing.greet_adopted(peer)
         for name, record in restored.items():
             pool = self.pools[name]
+            if name not in config:
+                self.performer.perform(pool, pool.stop(now))
+                continue
             keeps = pool.settings.recycling.disallow_rotation_on_config_change
             if record["settings"] != fingerprint(pool.settings) and not keeps:
                 self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
             self.performer.perform(pool, pool.tick(now))
 
     def _restore_pool(self, name: str, record: Mapping[str, Any], now: float) -> None:
-        """Go on with a pool where the last manager was."""
-        settings = self.server.config.app_pools[name]
+        """Go on with a pool where the last manager was.
+
+        One that the configuration has no more keeps the workers that finish, with usual limits.
+        """
+        is_wanted = name in self.server.config.app_pools
+        settings = self.server.config.app_pools[name] if is_wanted else AppPool(name=name)
         pool = self._make_pool(settings)
         self.pools[name] = pool
         workers = self.adoption.workers.get(name, [])
         restore(pool, record, workers, now)
-        self.workers.write_config(name)
+        if is_wanted:
+            self.workers.write_config(name)
         for owner, worker_id in self.adoption.dead:
             if owner == name and pool.is_accepting:
                 about = {"app_pool": name, "worker_id": worker_id}
@@ -425,6 +435,7 @@ class Manager:
 
     def _apply(self, configuration: Configuration, *, by_hand: bool) -> None:
         now = self.now()
+        before = self.server.config.app_pools
         changes = compare_pools(
             {name: pool.settings for name, pool in self.pools.items()}, configuration.config
         )
@@ -446,6 +457,8 @@ class Manager:
         for name, settings in configuration.config.app_pools.items():
             pool = self.pools[name]
             actions = pool.apply(settings, now)
+            if name not in before and settings.auto_start:
+                actions += pool.start(now)  # it was removed, and has workers that still finish
             keep = settings.recycling.disallow_rotation_on_config_change
             if name in changes.recycled and not keep:
                 if has_recovered:

@@ -113,6 +113,8 @@ class Upgrade:
         log("listener_stopped", pid=retiring.pid, how=how)
         manager.listener.retired()
         manager.hearing.endpoints_changed()
+        if not manager.shutdown.has_begun:
+            manager.sites.listener_ended()
         manager.shutdown.old_listener_ended(now)
         if self.is_under_way and not manager.shutdown.has_begun:
             for pool in manager.pools.values():

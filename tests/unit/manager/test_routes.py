@@ -72,7 +72,7 @@ def test_a_stopped_pool_refuses():
 
 
 def test_sockets_stay_while_they_are_needed():
-    """A second apply keeps the port; one without sites closes it."""
+    """A second apply keeps the port; one without sites closes it, once the listener has let go."""
     sockets = ListeningSockets(Notifier())
     one = site(1, binding("127.0.0.1", 0))
     key = SocketKey("127.0.0.1", 0, "1/0")
@@ -83,8 +83,31 @@ def test_sockets_stay_while_they_are_needed():
         assert sockets.apply([one]) == {}
         assert sockets.real_port(key) == port
         sockets.apply([])
+        socket.create_connection(("127.0.0.1", port)).close()
+        sockets.let_go()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
+    finally:
+        sockets.close()
+
+
+def test_a_socket_that_is_needed_again_is_the_same():
+    """And one of another address waits until the listener has let go."""
+    sockets = ListeningSockets(Notifier())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    one, every = site(1, binding("127.0.0.1", port)), site(1, binding("", port))
+    try:
+        assert sockets.apply([one]) == {}
+        ((_, fd),) = sockets.to_send()
+        sockets.apply([])
+        assert sockets.apply([one]) == {}
+        assert [fd] == [fd for _, fd in sockets.to_send()]
+        assert list(sockets.apply([every])) == ["s1"]
+        assert sockets.awaiting == {"s1"}
+        sockets.let_go()
+        assert sockets.apply([every]) == {}
+        assert sockets.awaiting == frozenset()
     finally:
         sockets.close()
 
