@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import setproctitle
 
@@ -28,7 +27,6 @@ from was.manager.control import ControlServer
 from was.manager.events import EventLog
 from was.manager.inbox import (
     SIGNALS,
-    Inbox,
     MessageArrived,
     PeerFaulty,
     PeerGone,
@@ -201,28 +199,7 @@ async def _serve(
 ) -> int:
     process.become_subreaper()
     process.raise_descriptor_limit()
-    loop = asyncio.get_running_loop()
-    inbox: Inbox = asyncio.Queue()
-    files = StateFiles(home)
-    server = Server(
-        home=home,
-        folder=home.make_sockets(),
-        clock=SystemClock(scale),
-        time_scale=scale,
-        options=options,
-        environment=process.command_line_environment(os.environ)
-        if options.is_command_line
-        else process.child_environment(os.environ, is_testing=(home.run / "testing").exists()),
-        output=output,
-        files=files,
-        counters=Counters(files),
-        events=EventLog(home.logs),
-        configuration=configuration,
-        loop=loop,
-        inbox=inbox,
-        notifier=notifier,
-    )
-    server.isolation.open(configuration.config)
+    server = _make_server(home, configuration, options, scale, output, notifier)
 
     def say_ready(manager: Manager) -> None:
         tell.ready(manager.sites.urls())
@@ -234,18 +211,9 @@ async def _serve(
     manager.reopen_log = reopen
     for warning in configuration.config.warnings:
         log("config_no_effect", warning=warning)
-    for number in SIGNALS:
-        loop.add_signal_handler(number, inbox.put_nowait, SignalArrived(number))
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # since we began, or since an upgrade did
-    control = ControlServer(
-        loop,
-        listen_control(server.folder.control),
-        lambda peer, message, fds: inbox.put_nowait(MessageArrived(peer, message, fds)),
-        lambda peer, detail: inbox.put_nowait(PeerFaulty(peer, detail)),
-        lambda peer: inbox.put_nowait(PeerGone(peer)),
-    )
-    admin = AdminServer(home, server.folder, inbox)
+    _hear_signals(server)
+    control = _open_control(server)
+    admin = AdminServer(home, server.folder, server.inbox)
     try:
         await admin.open()
         write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
@@ -268,17 +236,73 @@ async def _serve(
         await admin.close()
         control.close()
         manager.sites.close()
-        manager.watch.close(loop.remove_reader)
+        manager.watch.close(server.loop.remove_reader)
         manager.supervisor.end()
-        _clean_up(home, server.folder.path, files)
+        _clean_up(server)
         process.kill_descendants(os.getpid())
         process.reap()
         manager.processors.close()
-        # Who asks once more now, impatient, does not spoil an end that is as good as done.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        _ignore_signals(server)
         log("manager_stopped")
+
+
+def _make_server(
+    home: Home,
+    configuration: Configuration,
+    options: Options,
+    scale: float,
+    output: int,
+    notifier: Notifier,
+) -> Server:
+    files = StateFiles(home)
+    if options.is_command_line:
+        environment = process.command_line_environment(os.environ)
+    else:
+        is_testing = (home.run / "testing").exists()
+        environment = process.child_environment(os.environ, is_testing=is_testing)
+    server = Server(
+        home=home,
+        folder=home.make_sockets(),
+        clock=SystemClock(scale),
+        time_scale=scale,
+        options=options,
+        environment=environment,
+        output=output,
+        files=files,
+        counters=Counters(files),
+        events=EventLog(home.logs),
+        configuration=configuration,
+        loop=asyncio.get_running_loop(),
+        inbox=asyncio.Queue(),
+        notifier=notifier,
+    )
+    server.isolation.open(configuration.config)
+    return server
+
+
+def _hear_signals(server: Server) -> None:
+    for number in SIGNALS:
+        server.loop.add_signal_handler(number, server.inbox.put_nowait, SignalArrived(number))
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # since we began, or since an upgrade did
+
+
+def _ignore_signals(server: Server) -> None:
+    """Who asks once more now, impatient, does not spoil an end that is as good as done."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:
+        server.loop.remove_signal_handler(number)
+
+
+def _open_control(server: Server) -> ControlServer:
+    tell = server.inbox.put_nowait
+    return ControlServer(
+        server.loop,
+        listen_control(server.folder.control),
+        lambda peer, message, fds: tell(MessageArrived(peer, message, fds)),
+        lambda peer, detail: tell(PeerFaulty(peer, detail)),
+        lambda peer: tell(PeerGone(peer)),
+    )
 
 
 def _engine(name: str) -> Engine:
@@ -289,8 +313,9 @@ def _engine(name: str) -> Engine:
             raise HomeError(f"there is no protocol engine '{name}'")
 
 
-def _clean_up(home: Home, folder: Path, files: StateFiles) -> None:
-    files.remove_processes()
+def _clean_up(server: Server) -> None:
+    home = server.home
+    server.files.remove_processes()
     home.pid_file.unlink(missing_ok=True)
     (home.run / "sockets").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(server.folder.path, ignore_errors=True)
