@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from was.ipc.messages import HELD_STATE_BYTES, HandOver, HoldSocket, MessagesTaken
 from was.ipc.scoreboard import TAKEN_WORD
-from was.worker.websocket.frames import agreed_extensions, choose_extensions
+from was.worker.websocket.deflate import agreed_extensions, choose_extensions
 
 if TYPE_CHECKING:
     from wsproto.extensions import Extension

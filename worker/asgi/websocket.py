@@ -34,7 +34,8 @@ from was.worker.asgi.websocket_cycle import (
 )
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.response import REASONS
-from was.worker.websocket.frames import CLOSED, OPEN, Frames, choose_extensions
+from was.worker.websocket.deflate import choose_extensions
+from was.worker.websocket.frames import CLOSED, OPEN, Frames
 
 if TYPE_CHECKING:
     from was.ipc.messages import Resumed

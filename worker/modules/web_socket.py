@@ -45,7 +45,8 @@ class WebSocketHandshake(HttpModule):
             response.set_status(400, "", 11, ERROR_INVALID_DATA)
             response.set_error_description(str(error))
             return CONTINUE
-        from was.worker.websocket.frames import Frames, choose_extensions
+        from was.worker.websocket.deflate import choose_extensions
+        from was.worker.websocket.frames import Frames
 
         extensions, text = choose_extensions(handshake.extensions)
         response.set_header(ACCEPT, handshake.accept)

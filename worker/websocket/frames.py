@@ -21,12 +21,12 @@ from wsproto.events import (
     Pong,
     TextMessage,
 )
-from wsproto.extensions import Extension, PerMessageDeflate
+from wsproto.extensions import Extension
 from wsproto.utilities import LocalProtocolError
 
 from was.worker.websocket.whole_frames import BINARY, FINAL, TEXT, frame, unmask, where
 
-__all__ = ["CLOSED", "CLOSING", "OPEN", "Frames", "agreed_extensions", "choose_extensions"]
+__all__ = ["CLOSED", "CLOSING", "OPEN", "Frames"]
 
 OPEN, CLOSING, CLOSED = 0, 1, 2
 
@@ -35,35 +35,6 @@ ABNORMAL = 1006
 NO_STATUS = 1005
 # Fed in such steps, since a byte of a compressed message may unfold to a thousand.
 STEP_BYTES = 4096
-
-
-def choose_extensions(
-    offers: list[str], *, keeps_context: bool = True
-) -> tuple[list[Extension], str]:
-    """permessage-deflate if it is offered (RFC 7692): the extension, and the field's value.
-
-    `keeps_context=False`: each message is folded by itself, whoever reads or writes it
-    (*_no_context_takeover, which a server may ask for without an offer: 7.1.1).
-    """
-    for offer in offers:
-        if offer.split(";")[0].strip().lower() != PerMessageDeflate.name:
-            continue
-        deflate = PerMessageDeflate(not keeps_context, None, not keeps_context)
-        accepted = deflate.accept(offer)
-        if accepted is None or accepted is False:
-            continue
-        parameters = f"; {accepted}" if isinstance(accepted, str) and accepted else ""
-        return [deflate], PerMessageDeflate.name + parameters
-    return [], ""
-
-
-def agreed_extensions(text: str) -> list[Extension]:
-    """What `choose_extensions` has chosen once, from the field's value."""
-    if not text:
-        return []
-    deflate = PerMessageDeflate()
-    deflate.finalize(text)
-    return [deflate]
 
 
 class Frames:
@@ -164,7 +135,8 @@ class Frames:
         if self._part_bytes > self._limit_bytes:
             self.close(TOO_BIG, "the message is too long")
             return
-        self._parts.append(part)
+        if part:  # of empty fragments there may be any number
+            self._parts.append(part)
         if not event.message_finished:
             return
         message: str | bytes

@@ -4,7 +4,8 @@ import zlib
 
 import pytest
 
-from was.worker.websocket.frames import CLOSED, CLOSING, OPEN, Frames, choose_extensions
+from was.worker.websocket.deflate import choose_extensions
+from was.worker.websocket.frames import CLOSED, CLOSING, OPEN, Frames
 from was.worker.websocket.handshake import BadHandshakeError, is_upgrade, read_handshake
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -37,6 +38,51 @@ def test_byte_by_byte_or_at_once_is_the_same():
             frames.receive(data[at : at + step])
         assert list(frames.messages) == ["grüß", b"\0"]
         assert list(frames.out) == [b"\x8a\x01p"]
+
+
+def test_a_ping_within_a_compressed_message_changes_nothing_about_it():
+    """RFC 6455, 5.4, and RFC 7692, 6.1: only the first fragment says that the message is folded."""
+    extensions, _ = choose_extensions(["permessage-deflate"])
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    frames = Frames(extensions, 4096)
+    for text in (b"first " * 50, b"second " * 50):
+        folded = deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        frames.receive(frame(9, b"before"))
+        frames.receive(frame(1, folded[:4], fin=False, rsv1=True))
+        frames.receive(frame(9, b"within"))
+        frames.receive(frame(0, folded[4:]))
+    assert list(frames.messages) == ["first " * 50, "second " * 50]
+
+
+@pytest.mark.parametrize(
+    ("offers", "accepted"),
+    [
+        (["permessage-deflate"], "permessage-deflate"),
+        (
+            ['permessage-deflate; server_max_window_bits="10"'],
+            "permessage-deflate; server_max_window_bits=10",
+        ),
+        (["permessage-deflate; client_max_window_bits=abc"], ""),
+        (["permessage-deflate; server_max_window_bits"], ""),
+        (["permessage-deflate; server_no_context_takeover=1"], ""),
+        (["permessage-deflate; client_max_window_bits; client_max_window_bits=9"], ""),
+        (["permessage-deflate; unheard_of"], ""),
+        (["other", "permessage-deflate; x=1", "permessage-deflate"], "permessage-deflate"),
+    ],
+)
+def test_an_offer_that_is_none_is_declined(offers, accepted):
+    """RFC 7692, 7.1: the client has its WebSocket without compression, or by its next offer."""
+    extensions, text = choose_extensions(offers)
+    assert (bool(extensions), text) == (bool(accepted), accepted)
+
+
+def test_empty_fragments_are_not_kept():
+    """A message without a byte has no limit in bytes."""
+    frames = Frames([], 10)
+    frames.receive(frame(1, fin=False) + frame(0, fin=False) * 1000)
+    assert frames._parts == []
+    frames.receive(frame(0, b"x"))
+    assert list(frames.messages) == ["x"]
 
 
 def test_a_message_that_unfolds_beyond_the_limit_is_closed():
