@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 DATA = Path(__file__).with_name("data")
@@ -231,6 +232,28 @@ async def twice(scope, receive, send):
 async def too_much(scope, receive, send):
     await start(send, headers=[(b"content-length", b"1")])
     await body(send, b"22")
+
+
+async def deaf_short(scope, receive, send):
+    """Does not hear that its answer is short."""
+    await start(send, headers=[(b"content-length", b"10")])
+    with suppress(Exception):
+        await body(send, b"short")
+
+
+async def deaf_file(scope, receive, send):
+    """Does not hear that there is no such file."""
+    await start(send)
+    with suppress(OSError):
+        await send({"type": "http.response.pathsend", "path": "/nowhere"})
+
+
+async def second_thought(scope, receive, send):
+    await start(send)
+    try:
+        await send({"type": "http.response.pathsend", "path": "/nowhere"})
+    except OSError:
+        await body(send, b"no such file")
 
 
 async def together(scope, receive, send):

@@ -127,12 +127,19 @@ def test_head_has_no_body(running):
         assert wire.request("/").text == "Hello, world!"
 
 
-@pytest.mark.parametrize("path", ["nothing", "only_start", "raises", "twice", "too_much"])
+@pytest.mark.parametrize(
+    "path", ["nothing", "only_start", "raises", "twice", "too_much", "deaf_short", "deaf_file"]
+)
 def test_wrong_use_before_the_response_is_500(running, path):
     """A clear line in the log, 500 for the client, and the worker goes on."""
     port = running.port()
     assert get(port, f"/{path}").status == 500
     assert get(port, "/").status == 200
+
+
+def test_what_was_refused_may_be_said_otherwise(running):
+    """After a file that is not there a body answers all the same."""
+    assert get(running.port(), "/second_thought").text == "no such file"
 
 
 @pytest.mark.parametrize("path", ["half", "raises_late"])

@@ -71,6 +71,8 @@ def encode(headers: Iterable[Any]) -> EncodedFields:
                 known = _cache.get((name, value)) or _encode_one(name, value)
             pair, line = known
             if isinstance(line, int):
+                if content_length not in (-1, line):
+                    raise LocalProtocolError(f"Content-Length is {content_length} and {line}")
                 content_length = line
             elif line is None:
                 must_close = True

@@ -29,6 +29,7 @@ from was.worker.response import REASONS, FileRegion
 __all__ = ["HttpRun"]
 
 _COMPLETE = State.COMPLETE
+_BODILESS = (204, 205, 304)
 
 
 class HttpRun(RequestRun, eq=False):
@@ -123,10 +124,11 @@ class HttpRun(RequestRun, eq=False):
             outside(self.context.proof, self.end)
 
     def _check_length(self) -> None:
-        if self._cycle.missing and self.context.method != "HEAD":
-            status = self._cycle.status
-            if status not in (204, 205, 304):
-                raise LocalProtocolError(f"{self._cycle.missing} bytes short of Content-Length")
+        cycle = self._cycle
+        if cycle.missing and self.context.method != "HEAD" and cycle.status not in _BODILESS:
+            missing = cycle.missing
+            cycle.take_back()  # an application that goes on has not answered
+            raise LocalProtocolError(f"{missing} bytes short of Content-Length")
 
     def _set_head(self) -> None:
         cycle, response = self._cycle, self.context.response
@@ -176,7 +178,11 @@ class HttpRun(RequestRun, eq=False):
     async def _send_file(self) -> None:
         """http.response.pathsend: the file goes by its descriptor."""
         context, cycle = self.context, self._cycle
-        file = _open(cycle.path, cycle.fields.content_length)
+        try:
+            file = _open(cycle.path, cycle.missing if cycle.has_length else -1)
+        except BaseException:
+            cycle.take_back()  # another file may be sent, or a body
+            raise
         if not self.exchange.started:
             self._set_head()
         context.response.chunks.append(file)

@@ -121,6 +121,12 @@ class HttpCycle(msgspec.Struct, eq=False):
             raise LocalProtocolError(f"{message['type']!r} was sent in state {self.state.name}")
         return action
 
+    def take_back(self) -> None:
+        """The last of the body cannot be sent: it is as if it had not been said."""
+        if self.has_length:
+            self.missing += len(self.data)
+        self.state = _EXPECT_BODY
+
     def _take_start(self, message: Mapping[str, Any]) -> None:
         status = message.get("status")
         if type(status) is not int or not 200 <= status <= 599:
@@ -142,6 +148,7 @@ class HttpCycle(msgspec.Struct, eq=False):
         if not isinstance(path, str) or not path.startswith("/"):
             raise LocalProtocolError(f"pathsend wants an absolute path, not {path!r}")
         self.path = path
+        self.data = b""
         self.more = False
         self.state = _EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
 

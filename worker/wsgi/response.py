@@ -70,8 +70,10 @@ class WsgiResponse(msgspec.Struct, eq=False):
                     line = self._encode(field)
                 if isinstance(line, bytes):
                     block += line
-                else:
+                elif response.content_length in (-1, line):
                     response.content_length = line
+                else:
+                    raise AssertionError(f"Content-Length is {response.content_length} and {line}")
             fields = headers.copy()
         except (TypeError, AttributeError):
             raise AssertionError(f"headers must be a list of pairs of str: {headers!r}") from None

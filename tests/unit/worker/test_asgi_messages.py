@@ -86,6 +86,7 @@ def test_what_is_not_in_the_table_leaves_the_state_alone():
         {**START, "headers": [(b"a", b"b\r\nc: d")]},
         {**START, "headers": [(b"content-length", b"-1")]},
         {**START, "headers": [(b"content-length", b"9" * 19)]},
+        {**START, "headers": [(b"content-length", b"1"), (b"content-length", b"2")]},
         {**START, "headers": 5},
     ],
 )

@@ -273,6 +273,7 @@ def test_write_sends_at_once(serve):
         '[("Transfer-Encoding", "chunked")]',
         '[("Content-Length", "-1")]',
         '[("Content-Length", "+1")]',
+        '[("Content-Length", "1"), ("Content-Length", "2")]',
         '[["X-A", "a"]]',
         '[("X-A", 1)]',
         '(("X-A", "a"),)',
