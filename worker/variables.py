@@ -93,6 +93,7 @@ _READERS: dict[str, Callable[[HttpContext], str | None]] = {
     "APPL_MD_PATH": lambda c: c.application.id,
     # As in IIS, so that a name may be put behind it.
     "APPL_PHYSICAL_PATH": lambda c: c.application.physical_path.rstrip("/") + "/",
+    "APP_POOL_CONFIG": lambda c: str(c.application.server.app_pool_config_file),
     "APP_POOL_ID": lambda c: c.application.pool,
     "APP_WARMING_UP": _warming_up,
     "AUTH_PASSWORD": lambda c: c.user.password if c.user else "",

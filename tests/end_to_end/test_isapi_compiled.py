@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from harness.home import Pool
 from harness.server import wait_for
 from support.isapi import (
     SAMPLES,
@@ -25,6 +26,7 @@ def prepare(home: Path) -> None:
     place_files(SOURCES / "face.py", compiled=(SOURCES / "probe.c", SAMPLES / "luhn.c"))(home)
     folder = home / "sites" / "app"
     (folder / "plain.txt").write_text("a static file")
+    (folder / "ä.txt").write_text("a name in UTF-8")
     (folder / "windows.dll").write_bytes(b"MZ" + bytes(100))
     other = bytearray((folder / "luhn.so").read_bytes())
     other[18:20] = (183 if other[18] == 62 else 62).to_bytes(2, "little")
@@ -127,11 +129,31 @@ def test_a_vector_of_memory_and_file(running):
     assert get(running.port(), "/probe?vector").text == "head:ELF:tail"
 
 
+def test_paths_that_an_extension_gives_are_utf_8(running):
+    """As those are that it gets: what it maps or executes is the file of that name."""
+    file = f"{running.folder()}/\N{LATIN SMALL LETTER A WITH DIAERESIS}"
+    assert get(running.port(), "/%C3%A4.probe?utf8").text == f"{file}.probe"
+    assert get(running.port(), "/probe?child8").text == "a name in UTF-8"
+
+
+def test_a_vector_that_cannot_be_sent_leaves_the_headers_to_the_extension(running):
+    """87 for NULL, 6 for what is no file; the extension answers otherwise."""
+    answer = get(running.port(), "/probe?bad_vectors")
+    assert (answer.status, answer.text) == (200, "87 6")
+
+
+def test_a_redirect_ends_at_the_nul(running):
+    """Also where its size is the buffer's."""
+    answer = get(running.port(), "/probe?redirect")
+    assert (answer.status, answer.field("location")) == (302, "/there")
+
+
 def test_a_custom_error_is_the_servers(running):
     """Status and sub-status, the page by the custom error module."""
     answer = get(running.port(), "/probe?custom")
     assert answer.status == 403
     assert "403.4" in answer.text
+    assert "<td>IsapiModule</td>" in answer.text
 
 
 def test_error_without_an_answer_is_500(running):
@@ -157,6 +179,23 @@ def test_asynchronous_reads(running):
     with Wire(running.port()) as wire:
         answer = wire.request("/probe?read", "POST", bytes(100_000))
     assert answer.text == f"read {100_000 - 49152} error 0"
+
+
+def test_a_client_may_be_given_up_while_it_is_read(start_server):
+    """CLOSE_CONNECTION and CANCEL_IO end the read that waits, with 64 and 995; then the connection.
+
+    The client is given no answer.
+    """
+    pool = Pool("Pool", {}, {"requests": {"streaming": "true"}})
+    config = isapi_config(isapi_handler("probe", "probe.so"), pool=pool)
+    server = start_server(config, prepare)
+    for query in ("lose+close", "lose+cancel"):
+        with Wire(server.port()) as wire:
+            wire.send_request(f"/probe?{query}", "POST", b"part", {"Content-Length": "100000"})
+            assert wire.read_some() == b""
+    said = get(server.port(), "/probe?lifecycle").text
+    assert "close: 0 bytes, error 64\n" in said
+    assert "cancel: 0 bytes, error 995\n" in said
 
 
 def test_a_file_is_transmitted(running):

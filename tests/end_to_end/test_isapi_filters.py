@@ -25,6 +25,8 @@ def prepare(*files: Path, compiled: tuple[Path, ...] = ()):
         place_files(*files, compiled=compiled)(home)
         (home / "sites" / "app" / "plain.txt").write_text("plain")
         (home / "sites" / "app" / "other.txt").write_text("other")
+        (home / "sites" / "app" / "ä.txt").write_text("umlaut")
+        (home / "sites" / "app" / "\N{EURO SIGN}.txt").write_text("euro")
         (home / "sites" / "app" / "page.asp.txt").write_text("asp")
 
     return place
@@ -86,6 +88,9 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
     ("query", "status", "text"),
     [
         ("url", 200, "other"),  # the URL is another one
+        ("utf8", 200, "umlaut"),  # as bytes
+        ("utf8+text", 200, "euro"),
+        ("verb", 405, None),  # another method, which files have not
         ("map", 200, "other"),  # the file is another one
         ("own", 299, "a page of the filter's"),
         ("fail", 500, None),

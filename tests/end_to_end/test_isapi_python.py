@@ -1,5 +1,7 @@
 """ISAPI extensions in Python: what pywin32's package promises them, in a real worker."""
 
+import os
+
 import pytest
 from harness.server import wait_for
 from support.isapi import ALLOW_ALL, SAMPLES, SOURCES, isapi_config, isapi_handler, place_files
@@ -58,9 +60,11 @@ def test_attributes_are_bytes_and_paths_those_of_a_script_map(running):
 def test_variables_known_unknown_and_in_both_text_forms(running):
     """Bytes, str for UNICODE_, error 1413 for a name that nothing stands for."""
     names = "SERVER_PROTOCOL&UNICODE_SERVER_PROTOCOL&HTTP_X_TEST&HEADER_X-Test&HTTP_X_NONE&foo bar"
+    names += "&APP_POOL_CONFIG"
     with Wire(running.port()) as wire:
         target = "/variables.face?" + names.replace(" ", "%20")
         answer = wire.request(target, fields={"X-Test": "t"})
+    [config] = running.home.glob("run/pools/*/applicationHost.config")
     assert answer.text.splitlines() == [
         "SERVER_PROTOCOL b'HTTP/1.1'",
         "UNICODE_SERVER_PROTOCOL 'HTTP/1.1'",
@@ -68,6 +72,7 @@ def test_variables_known_unknown_and_in_both_text_forms(running):
         "HEADER_X-Test b't'",
         "HTTP_X_NONE 1413",
         "foo%20bar 1413",
+        f"APP_POOL_CONFIG {os.fsencode(config)!r}",
     ]
 
 

@@ -16,6 +16,7 @@ from was.worker.isapi.face import ExtensionError
 from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
 from was.worker.isapi.server_names import to_bytes, to_text
 from was.worker.isapi.session import UNKNOWN_LENGTH, Session
+from was.worker.isapi.site_paths import url_text
 from was.worker.isapi.tokens import token_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def _part(element: Element) -> Part:
 
 def _text(value: str | bytes | None) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value or ""
+
+
+def _url(value: str | bytes) -> str:
+    return url_text(value) if isinstance(value, bytes) else value
 
 
 class ControlBlock:
@@ -250,7 +255,7 @@ class ControlBlock:
 
     def MapURLToPath(self, url: str | bytes) -> bytes:
         """The file that a URL of the site stands for."""
-        path = self._call("MapURLToPath", self._session.map_path, _text(url))
+        path = self._call("MapURLToPath", self._session.map_path, _url(url))
         return to_bytes("PATH_TRANSLATED", path)
 
     def IsKeepAlive(self) -> int:
@@ -320,7 +325,7 @@ class ControlBlock:
             execute_url,
             self._session,
             completion,
-            None if url is None else _text(url),
+            None if url is None else _url(url),
             None if method is None else _text(method),
             None if clientHeaders is None else _text(clientHeaders),
             flags,

@@ -6,6 +6,7 @@ value with a line break.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +34,9 @@ __all__ = [
     "UrlMap",
     "put_log",
 ]
+
+
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Headers:
@@ -95,9 +99,9 @@ class RequestHeaders(Headers):
             case "url":
                 if not value.startswith("/") or any(c in value for c in "\r\n\0 "):
                     raise invalid(f"not a URL: {value[:80]!r}")
-                self.new_url = value
+                self.new_url = _as_bytes(value)
             case "method":
-                if not value.isalnum():
+                if not _METHOD.fullmatch(value):
                     raise invalid(f"not a method: {value[:80]!r}")
                 context.request.set_http_method(value)
             case "version":
@@ -112,6 +116,15 @@ class RequestHeaders(Headers):
     def add(self, name: str, value: str) -> None:
         """Add a field."""
         self._context.request.set_header(_bare(name, value), value, replace=False)
+
+
+def _as_bytes(text: str) -> str:
+    """Text as what its bytes are in latin-1; more than that is a filter's in Python, and UTF-8."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
 
 
 def _url(context: HttpContext) -> str:

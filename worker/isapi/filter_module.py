@@ -18,7 +18,7 @@ from was.worker.isapi.filter_chain import FilterChain
 from was.worker.isapi.filter_flags import Denied, FilterStatus, Notify
 from was.worker.isapi.filter_session import FilterSession
 from was.worker.isapi.header_text import parse_header_block, parse_status
-from was.worker.isapi.site_paths import normalize
+from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.moving import NotOurPoolError, RequestMovedError, move
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
 from was.worker.registration import HttpModule
@@ -151,7 +151,7 @@ def _preproc_headers(parts: _Parts) -> Any:
 
 
 def _move(context: HttpContext, url: str) -> RequestNotificationStatus:
-    path, _, query = url.partition("?")
+    path, _, query = url_text(url.encode("latin-1")).partition("?")
     try:
         move(context, normalize(path), query)
     except NotOurPoolError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from typing import TypeVar
 
 from was.worker.isapi import native_types as types
@@ -21,7 +22,7 @@ from was.worker.isapi.native_session import (
 )
 from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
 from was.worker.isapi.server_names import to_bytes
-from was.worker.isapi.site_paths import normalize
+from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.isapi.tokens import token_of, user_name_of
 
 __all__ = ["TABLE"]
@@ -33,8 +34,8 @@ T = TypeVar("T", bound=ctypes.Structure)
 
 
 def _redirect(native: NativeSession, buffer: int, size: int, _kind: int) -> None:
-    url = text_at(buffer).split("\0")[0] if not size else text_at(buffer, dword_at(size))
-    native.session.do_now(lambda reply: reply.redirect(url.rstrip("\0")))
+    url = _bytes_at(buffer, size).decode("latin-1")
+    native.session.do_now(lambda reply: reply.redirect(url))
 
 
 def _send_header(native: NativeSession, buffer: int, _size: int, kind: int) -> None:
@@ -94,6 +95,8 @@ def _vector_send(native: NativeSession, buffer: int, _size: int, _kind: int) -> 
     vector = _structure(types.HSE_RESPONSE_VECTOR, buffer)
     flags = int(vector.dwFlags)
     check_vector(flags, vector.pszStatus is not None, vector.pszHeaders is not None)
+    if vector.nElementCount and not vector.lpElementArray:
+        raise invalid("a NULL pointer")
     parts = [_element(vector.lpElementArray[index]) for index in range(vector.nElementCount)]
     status = (vector.pszStatus or b"").decode("latin-1")
     headers = _optional(vector.pszHeaders)
@@ -155,10 +158,7 @@ def _async_read(native: NativeSession, buffer: int, size: int, kind: int) -> Non
 
 
 def _cancel_io(native: NativeSession, _buffer: int, _size: int, _kind: int) -> None:
-    """A write cannot be taken back, a read ends with the connection."""
-    if not native.session.has_operation:
-        raise ServerFunctionError(Win32.NOT_FOUND, "no operation is outstanding")
-    native.session.close_connection()
+    native.session.cancel_operation()
 
 
 # ── facts ───────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +201,7 @@ def _not_here(_native: NativeSession, _buffer: int, _size: int, _kind: int) -> N
 
 
 def _map_path(native: NativeSession, buffer: int, size: int, _kind: int) -> None:
-    raw = os.fsencode(native.session.map_path(text_at(buffer)))
+    raw = os.fsencode(native.session.map_path(url_text(_bytes_at(buffer))))
     store(raw + b"\0", buffer, size, len(raw))
 
 
@@ -212,11 +212,11 @@ def _map_wide_path(native: NativeSession, buffer: int, size: int, _kind: int) ->
 
 def _map_path_ex(native: NativeSession, buffer: int, size: int, kind: int) -> None:
     info = _structure(types.HSE_URL_MAPEX_INFO, kind)
-    url = text_at(buffer, dword_at(size)).split("\0")[0] if size else text_at(buffer)
+    url = url_text(_bytes_at(buffer, size))
     path = native.session.map_path(url)
     raw = os.fsencode(path)
     info.lpszPath = raw[: MAX_PATH - 1]
-    _set_matching(native, info, url, path)
+    _set_matching(native, info, url, path, lambda text: len(os.fsencode(text)))
     if len(raw) >= MAX_PATH:
         raise ServerFunctionError(Win32.INSUFFICIENT_BUFFER, "the path is longer than MAX_PATH")
 
@@ -227,7 +227,7 @@ def _map_wide_path_ex(native: NativeSession, buffer: int, _size: int, kind: int)
     path = native.session.map_path(url)
     raw = wide(path)
     ctypes.memmove(ctypes.addressof(info), raw[: (MAX_PATH - 1) * 2] + b"\0\0", min(len(raw), 520))
-    _set_matching(native, info, url, path)
+    _set_matching(native, info, url, path, lambda text: len(wide(text)) // 2 - 1)
     if len(raw) // 2 > MAX_PATH:
         raise ServerFunctionError(Win32.INSUFFICIENT_BUFFER, "the path is longer than MAX_PATH")
 
@@ -240,14 +240,15 @@ def _set_matching(
     info: types.HSE_URL_MAPEX_INFO | types.HSE_UNICODE_URL_MAPEX_INFO,
     url: str,
     path: str,
+    size_of: Callable[[str], int],
 ) -> None:
     application = native.session.context.application
     info.dwFlags = sum(
         _URL_FLAGS.get(right.name, 0) for right in application.settings.handlers.access_policy
     )
     root = application.root_of(normalize(url)).rstrip("/")
-    info.cchMatchingPath = len(root) if path.startswith(root) else 0
-    info.cchMatchingURL = max(0, len(normalize(url)) - len(path[len(root) :]))
+    info.cchMatchingPath = size_of(root) if path.startswith(root) else 0
+    info.cchMatchingURL = max(0, size_of(normalize(url)) - size_of(path[len(root) :]))
 
 
 def _normalize(_native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
@@ -266,7 +267,7 @@ def _normalize(_native: NativeSession, buffer: int, _size: int, _kind: int) -> N
 
 def _exec_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
     info = _structure(types.HSE_EXEC_URL_INFO, buffer)
-    _execute(native, info, text_at(info.pszUrl) if info.pszUrl else None)
+    _execute(native, info, url_text(_bytes_at(info.pszUrl)) if info.pszUrl else None)
 
 
 def _exec_wide_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
@@ -316,6 +317,13 @@ def _structure(kind: type[T], address: int) -> T:
     if not address:
         raise invalid("a NULL pointer")
     return kind.from_address(address)
+
+
+def _bytes_at(address: int, size: int = 0) -> bytes:
+    """A string up to its NUL, which a *size of the caller's may come before."""
+    if not address:
+        return b""
+    return ctypes.string_at(address, dword_at(size) if size else -1).partition(b"\0")[0]
 
 
 def _memory(address: int | None, length: int) -> bytes:

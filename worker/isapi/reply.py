@@ -34,6 +34,7 @@ class FilePart(NamedTuple):
 
 
 Part = bytes | FilePart
+Chunk = bytes | FileRegion
 
 
 def check_vector(flags: int, has_status: bool, has_headers: bool) -> None:
@@ -100,18 +101,9 @@ class Reply:
     def write(self, parts: list[Part], *, flush: bool = False) -> int:
         """Add to the body; how many bytes that is. Raises ServerFunctionError."""
         self._insist_on_client()
-        chunks: list[bytes | FileRegion] = []
-        try:
-            for part in parts:
-                if isinstance(part, FilePart):
-                    chunks.append(_region(part))
-                elif part:
-                    chunks.append(part)
-        except BaseException:
-            for chunk in chunks:
-                if isinstance(chunk, FileRegion):
-                    chunk.close()
-            raise
+        return self._put(_chunks_of(parts), flush)
+
+    def _put(self, chunks: list[Chunk], flush: bool) -> int:
         count = sum(len(c) if isinstance(c, bytes) else c.length for c in chunks)
         response = self._context.response
         try:
@@ -131,14 +123,20 @@ class Reply:
 
         What is known to be the last can have its length said, so it waits for the end.
         """
+        self._insist_on_client()
+        chunks = _chunks_of(parts)  # first: what has failed has sent nothing, headers neither
         if headers is not None:
-            self.send_headers(status, headers)
+            try:
+                self.send_headers(status, headers)
+            except BaseException:
+                _close(chunks)
+                raise
         if flags & IoFlag.DISCONNECT_AFTER_SEND:
             self.disconnect_after()
         if flags & IoFlag.TRY_SKIP_CUSTOM_ERRORS:
             self.skip_custom_errors()
         is_partial = bool(flags & IoFlag.ASYNC) and not flags & IoFlag.FINAL_SEND
-        return self.write(parts, flush=is_partial)
+        return self._put(chunks, is_partial)
 
     def redirect(self, url: str) -> None:
         """302 to another URL."""
@@ -178,6 +176,26 @@ class Reply:
 
 def _gone() -> ServerFunctionError:
     return ServerFunctionError(Win32.WSAECONNRESET, "the client has gone")
+
+
+def _chunks_of(parts: list[Part]) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    try:
+        for part in parts:
+            if isinstance(part, FilePart):
+                chunks.append(_region(part))
+            elif part:
+                chunks.append(part)
+    except BaseException:
+        _close(chunks)
+        raise
+    return chunks
+
+
+def _close(chunks: list[Chunk]) -> None:
+    for chunk in chunks:
+        if isinstance(chunk, FileRegion):
+            chunk.close()
 
 
 def _region(part: FilePart) -> FileRegion:

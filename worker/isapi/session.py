@@ -75,6 +75,7 @@ class Session:
         self._operation = False
         self._callbacks = 0
         self._calls = 0  # synchronous reads and writes that go on now
+        self._lost_as = Win32.NETNAME_DELETED  # what a completion says where the client has gone
         self._total, self.preload = self._read_ahead()
         self._has_preload = True
 
@@ -127,6 +128,9 @@ class Session:
             context.response.set_status(self.log_status)
         if self._log_texts:
             self._put_log()
+        error = context.response.error
+        if error is not None and not error.module_name:
+            error.module_name, error.notification = "IsapiModule", "EXECUTE_REQUEST_HANDLER"
         context.is_handled = True
         note.take_away(context.exchange)
 
@@ -140,11 +144,6 @@ class Session:
         """Whether what an extension let go of is but the news that its client has gone."""
         was_told = isinstance(error, ExtensionError) and error.errno == Win32.WSAECONNRESET
         return was_told and (self.context.exchange.gone or self.context.is_cut)
-
-    @property
-    def has_operation(self) -> bool:
-        """Whether an asynchronous operation is outstanding."""
-        return self._operation
 
     @property
     def is_over(self) -> bool:
@@ -258,6 +257,8 @@ class Session:
         with self._mutex:
             self._operation = False
             self._callbacks += 1
+        if error == Win32.WSAECONNRESET:
+            error = self._lost_as
         try:
             completion(count, error)
         except BaseException as failure:  # noqa: BLE001 foreign code
@@ -306,9 +307,20 @@ class Session:
         return is_wanted and context.application.settings.http_protocol.allow_keep_alive
 
     def close_connection(self) -> None:
-        """The response is given up: what follows fails, and the connection is cut at the end."""
+        """CLOSE_CONNECTION: what waits for the client ends, what follows fails.
+
+        The connection is cut, without an answer, when the request ends.
+        """
         self._insist_on_session()
-        self.context.is_cut = True
+        self.context.response.reset_connection()
+        self.context.exchange.cancel()
+
+    def cancel_operation(self) -> None:
+        """CANCEL_IO: a write cannot be taken back and a read ends with the connection."""
+        if not self._operation:
+            raise ServerFunctionError(Win32.NOT_FOUND, "no operation is outstanding")
+        self._lost_as = Win32.OPERATION_ABORTED
+        self.close_connection()
 
     def report_unhealthy(self, reason: str) -> None:
         """The worker is to be replaced; it goes on until its requests have ended."""

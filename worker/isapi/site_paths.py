@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from was.config.model import Application
     from was.worker.context import HttpContext
 
-__all__ = ["application_of", "map_site_path", "normalize"]
+__all__ = ["application_of", "map_site_path", "normalize", "url_text"]
 
 
 def normalize(url: str) -> str:
@@ -24,6 +24,19 @@ def normalize(url: str) -> str:
     clean = posixpath.normpath("/" + path.lstrip("/"))
     names_folder = clean != "/" and path.endswith(("/", "/.", "/.."))
     return clean + "/" if names_folder else clean
+
+
+def url_text(raw: bytes) -> str:
+    """A URL that an extension or a filter gives as bytes: a path is UTF-8, as ours are.
+
+    One that is none, and the query, are latin-1, as everything is that clients send.
+    """
+    path, mark, query = raw.partition(b"?")
+    try:
+        text = path.decode()
+    except UnicodeDecodeError:
+        text = path.decode("latin-1")
+    return text + (mark + query).decode("latin-1")
 
 
 def application_of(context: HttpContext, url: str) -> Application:

@@ -290,6 +290,67 @@ static DWORD child(EXTENSION_CONTROL_BLOCK *ecb, DWORD flags, char *url) {
     return HSE_STATUS_PENDING;
 }
 
+static DWORD utf8(EXTENSION_CONTROL_BLOCK *ecb) {
+    char path[300];
+    DWORD size = sizeof path;
+    headers(ecb);
+    strcpy(path, ecb->lpszPathInfo);
+    call(ecb, HSE_REQ_MAP_URL_TO_PATH, path, &size, NULL);
+    say(ecb, "%s", path);
+    return HSE_STATUS_SUCCESS;
+}
+
+static DWORD bad_vectors(EXTENSION_CONTROL_BLOCK *ecb) {
+    HSE_VECTOR_ELEMENT file = {HSE_VECTOR_ELEMENT_TYPE_FILE_HANDLE, WAS_HANDLE(9999), 0, 0};
+    HSE_RESPONSE_VECTOR response = {HSE_IO_SYNC | HSE_IO_SEND_HEADERS | HSE_IO_FINAL_SEND, "404 No",
+                                    "Content-Type: text/plain\r\n\r\n", 1, NULL};
+    DWORD first, second;
+    call(ecb, HSE_REQ_VECTOR_SEND, &response, NULL, NULL);
+    first = GetLastError();
+    response.lpElementArray = &file;
+    call(ecb, HSE_REQ_VECTOR_SEND, &response, NULL, NULL);
+    second = GetLastError();
+    headers(ecb);
+    say(ecb, "%u %u", first, second);
+    return HSE_STATUS_SUCCESS;
+}
+
+static DWORD redirect(EXTENSION_CONTROL_BLOCK *ecb) {
+    char url[64] = "/there\0behind the end";
+    DWORD size = sizeof url;
+    call(ecb, HSE_REQ_SEND_URL_REDIRECT_RESP, url, &size, NULL);
+    return HSE_STATUS_SUCCESS;
+}
+
+/* The client has sent but a part of its body, and waits. */
+static VOID WINAPI on_loss(EXTENSION_CONTROL_BLOCK *ecb, PVOID context, DWORD count, DWORD error) {
+    char line[64];
+    snprintf(line, sizeof line, "%s: %u bytes, error %u\n", (char *)context, count, error);
+    note(line);
+    call(ecb, HSE_REQ_DONE_WITH_SESSION, NULL, NULL, NULL);
+}
+
+static void *give_up(void *argument) {
+    EXTENSION_CONTROL_BLOCK *ecb = argument;
+    Sleep(50);
+    call(ecb, strstr(ecb->lpszQueryString, "close") ? HSE_REQ_CLOSE_CONNECTION : HSE_REQ_CANCEL_IO,
+         NULL, NULL, NULL);
+    return NULL;
+}
+
+static DWORD lose(EXTENSION_CONTROL_BLOCK *ecb) {
+    static char buffer[2][5000];
+    BOOL closes = strstr(ecb->lpszQueryString, "close") != NULL;
+    DWORD size = sizeof buffer[0], flags = HSE_IO_ASYNC;
+    pthread_t thread;
+    call(ecb, HSE_REQ_IO_COMPLETION, on_loss, NULL, (DWORD *)(closes ? "close" : "cancel"));
+    if (!call(ecb, HSE_REQ_ASYNC_READ_CLIENT, buffer[closes], &size, &flags))
+        return HSE_STATUS_ERROR;
+    pthread_create(&thread, NULL, give_up, ecb);
+    pthread_detach(thread);
+    return HSE_STATUS_PENDING;
+}
+
 DWORD WINAPI HttpExtensionProc(EXTENSION_CONTROL_BLOCK *ecb) {
     const char *action = ecb->lpszQueryString;
     if (strncmp(action, "block", 5) == 0) return block(ecb);
@@ -305,6 +366,11 @@ DWORD WINAPI HttpExtensionProc(EXTENSION_CONTROL_BLOCK *ecb) {
     if (strcmp(action, "read") == 0) return async_read(ecb);
     if (strcmp(action, "transmit") == 0) return transmit(ecb);
     if (strcmp(action, "child") == 0) return child(ecb, 0, "/luhn?number=18");
+    if (strcmp(action, "utf8") == 0) return utf8(ecb);
+    if (strcmp(action, "bad_vectors") == 0) return bad_vectors(ecb);
+    if (strcmp(action, "redirect") == 0) return redirect(ecb);
+    if (strncmp(action, "lose", 4) == 0) return lose(ecb);
+    if (strcmp(action, "child8") == 0) return child(ecb, 0, "/\xc3\xa4.txt");
     if (strcmp(action, "error") == 0) return HSE_STATUS_ERROR;
     return child(ecb, HSE_EXEC_URL_IGNORE_CURRENT_INTERCEPTOR, NULL);
 }

@@ -30,6 +30,10 @@ class Filter(SimpleFilter):
             fc.AddResponseHeaders(f"X-Count: {fc.FilterContext}\r\n")
         if "url" in query:
             headers.SetHeader("url", "/other.txt?moved")
+        if "utf8" in query:
+            headers.SetHeader("url", "/\N{EURO SIGN}.txt" if "text" in query else b"/\xc3\xa4.txt")
+        if "verb" in query:
+            headers.SetHeader("method", "M-SEARCH")
         if "own" in query:
             fc.SendResponseHeader("299 Mine", "Content-Type: text/plain\r\n\r\n")
             fc.WriteClient("a page of the filter's")
