@@ -20,6 +20,7 @@ from was.config.foundation import Foundation, foundation
 from was.config.level import Level, Scope
 from was.config.loaded import LoadedServer
 from was.config.merge import Merged, merge
+from was.config.missing import missing
 from was.config.parse import Node, parse
 from was.config.past import Past
 from was.config.paths import State, apply_scope
@@ -171,7 +172,9 @@ def _load_tree(
     records = None if past is None else past.records
     config, records = build_server(sections, schema, host_viewer, known, errors, records)
     sites = host_viewer.section(sections.get(SITES), schema[SITES])
-    idle = idle_locations(level, sites)
+    # With a fault in them they may not all be known.
+    are_known = all(error.section != SITES for error in errors)
+    idle = idle_locations(level, sites) if are_known else []
     own_warnings = warnings_of(level, known, is_server=True)
     config = replace(config, warnings=(*own_warnings, *idle, *config.warnings))
     files = (path, *sources.taken)
@@ -259,4 +262,4 @@ def validate(path: Path, *, home: Path | None = None) -> Report:
                         seen.add(key)
                         errors.append(one)
     below = [warning for warnings in warned.values() for warning in warnings]
-    return Report(errors.in_order(), [*loaded.config.warnings, *below])
+    return Report(errors.in_order(), [*loaded.config.warnings, *missing(loaded), *below])

@@ -16,9 +16,9 @@ from support.running import APPS, place, simple_config
 from support.wire import get
 
 
-def _load(server: WasServer, *arguments: str) -> dict:
+def _load(server: WasServer, *arguments: str, code: int = 0) -> dict:
     result = server.command("load", *arguments, "--json")
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
     return json.loads(result.stdout)
 
 
@@ -48,9 +48,9 @@ def test_without_a_rate_each_connection_sends_at_once(start_server):
 
 
 def test_a_port_nobody_listens_on_is_refused(tmp_path):
-    """Refused connections are told from other failures."""
+    """Refused connections are told from other failures; without any answer it has failed."""
     url = f"http://127.0.0.1:{unused_port()}/"
-    found = _load(WasServer(tmp_path), url, "--rate", "20", "--for", "500ms")
+    found = _load(WasServer(tmp_path), url, "--rate", "20", "--for", "500ms", code=1)
     assert (found["requests"], found["refused"], found["statuses"]) == (10, 10, {})
 
 
@@ -61,7 +61,9 @@ def test_silence_is_a_timeout(tmp_path):
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         found = _load(
-            WasServer(tmp_path), url, "--rate", "4", "--for", "500ms", "--timeout", "100ms"
+            WasServer(tmp_path),
+            *(url, "--rate", "4", "--for", "500ms", "--timeout", "100ms"),
+            code=1,
         )
     assert (found["requests"], found["timeout"]) == (2, 2)
 

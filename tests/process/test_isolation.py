@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
 from harness.server import wait_for
-from support.event_log import wait_event
+from support.event_log import events, wait_event
 from support.running import Running, place, run_server, simple_config
-from support.wire import get
+from support.wire import Wire, get
 
 REFUSED = {"EACCES", "EPERM"}
 
@@ -301,9 +301,26 @@ def test_a_user_that_does_not_exist_is_reported(start_server):
     running = start_server(simple_config("prober:application", pool=bad), place("prober.py"))
     if "isolation_reduced" in running.server.log_text():
         return
-    running.allow("pool_disabled")
+    running.allow("pool_disabled", "worker_spawn_failed")
     assert get(running.port(), "/").status == 503
-    assert "'nope'" in json.dumps(wait_event(running, 5021))
+    assert "there is no user 'nope'. " in wait_event(running, 5021)["text"]
+    assert events(running, 5009) == []  # no worker ended: there was none
+
+
+def test_a_pool_that_cannot_start_a_worker_is_a_problem(start_server):
+    """Where nothing disables it status says so, and the log why; its requests wait and get 503."""
+    model = {"identityType": "SpecificUser", "userName": "nope"}
+    bad = Pool("Pool", {}, {"processModel": model, "failure": {"rapidFailProtection": "false"}})
+    running = start_server(simple_config("prober:application", pool=bad), place("prober.py"))
+    if "isolation_reduced" in running.server.log_text():
+        return
+    running.allow("worker_spawn_failed")
+    assert running.server.status()["problems"] == []
+    with Wire(running.port()) as wire:
+        wire.send_request("/")
+        says = "application pool 'Pool' cannot start a worker; the log says why"
+        wait_for("the problem", lambda: running.server.status()["problems"] == [says])
+    assert " worker_spawn_failed error=\"there is no user 'nope'\"" in running.server.log_text()
 
 
 def test_a_specific_user_is_who_the_worker_is(start_server):

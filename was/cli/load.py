@@ -48,7 +48,9 @@ __all__ = ["command"]
     help="Of one request (30s).",
 )
 @click.option("--json", "as_json", is_flag=True, help="One object instead of text.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     url: str,
     rate: float,
     conns: int,
@@ -60,7 +62,8 @@ def command(
     """Send requests to URL and say how each of them ended.
 
     No request is ever sent twice. With --rate a latency runs from the time at which the request
-    was due: a stall is charged to all that had to wait behind it.
+    was due: a stall is charged to all that had to wait behind it. Exit code 1:
+    no request was answered.
     """
     from was.load.client import Load, run_load
     from was.load.tally import Tally
@@ -92,6 +95,8 @@ def command(
         raise click.Abort from None
     finally:  # also of one that is interrupted: what came of it until then
         _tell(tally, asked if as_json else None)
+    if not tally.statuses:
+        ctx.exit(1)
 
 
 def _tell(tally: Tally, asked: Mapping[str, object] | None) -> None:

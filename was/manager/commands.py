@@ -135,6 +135,7 @@ def problems(manager: Manager) -> list[str]:
     A stopped pool or site need not.
     """
     found: list[str] = []
+    now = manager.server.clock.monotonic()
     if manager.shutdown.has_begun:
         found.append("the server is stopping")
     if not manager.listener.is_ready:
@@ -149,6 +150,8 @@ def problems(manager: Manager) -> list[str]:
             found.append(f"application pool '{name}' has used up its processor time")
         elif pool.is_accepting and pool.is_always_running and not _has_running(pool):
             found.append(f"application pool '{name}' has no worker that is ready")
+        elif pool.is_held_up(now):
+            found.append(f"application pool '{name}' cannot start a worker; the log says why")
     return [*found, *_log_problems(manager)]
 
 

@@ -31,7 +31,7 @@ EVENTS: dict[int, tuple[str, str]] = {
     5015: ("error", "Worker {pid} of '{app_pool}' was orphaned; its action cannot run: {detail}"),
     5021: (
         "warning",
-        "The identity of application pool '{app_pool}' is invalid: {detail} "
+        "The identity of application pool '{app_pool}' is invalid: {detail}. "
         "Unless that is put right, the pool is disabled at its first request.",
     ),
     5022: ("error", "A worker of application pool '{app_pool}' could not start: {detail}"),

@@ -160,6 +160,7 @@ class Performer:
             if trouble:
                 self.report(pool, 15000, worker_id, {"detail": trouble})
         except IdentityError as error:
+            log("worker_spawn_failed", error=error, app_pool=pool.settings.name)
             self.report(pool, 5021, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)
         except OSError as error:
@@ -210,6 +211,8 @@ class Performer:
                 is_met = self._listener.is_connected
                 self._deaths.report(event_id, handle, {**about, **fields}, is_met=is_met)
                 return
+        elif event_id == 5009:
+            return  # it never was, and why is said already
         else:
             of_pool = [h for h in self._workers.handles.values() if h.pool == pool.settings.name]
             serving = [h for h in of_pool if h.is_alive and not (h.is_draining or h.is_killed)]

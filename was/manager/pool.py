@@ -447,6 +447,10 @@ class ApplicationPool:
             interval_s = self.scaled(self.settings.process_model.ping_interval_s)
             worker.ping.answered(nonce, now, interval_s)
 
+    def is_held_up(self, now: float) -> bool:
+        """Whether workers are wanted and none is there, because the last did not live."""
+        return self.is_accepting and self.wanted > self._places() == 0 and now < self._not_before
+
     def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
         """A look at a worker: is it idle, is it due for replacement?"""
         worker = self.workers.get(worker_id)

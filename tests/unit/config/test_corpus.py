@@ -41,6 +41,8 @@ class Sample:
           </site></sites></system.applicationHost>
           <location path="S" overrideMode="Allow"><system.webServer>{UNLOCKED.get(name, "")}
           </system.webServer></location></configuration>""")
+        for path in ("child", "admin"):
+            (folder / "www" / path).mkdir(exist_ok=True)
         self.loaded = load_server(self.file, environment={})
 
     def settings(self, path: str = "/", below: str = ""):

@@ -364,6 +364,27 @@ def test_a_location_that_no_site_has_is_reported(home, xml):
     assert "there is no site of this name" in warnings[0]
 
 
+def test_a_location_of_a_site_that_is_refused_is_no_second_complaint(home, xml):
+    """The site's own fault is said; whether all sites have their names is known without it."""
+    tag = '<location path="S"><system.webServer><directoryBrowse /></system.webServer></location>'
+    home.errors(sites=xml.site().replace('id="1"', 'id="one"'), more=tag)
+    report = validate(home.file)
+    assert "is not an integer" in report.errors[0].message
+    assert report.warnings == []
+
+
+def test_folders_and_users_that_are_not_there_are_named_by_validate(home, xml):
+    """With their place: a mistyped path is no fault, and its site answers 404 without a word."""
+    (home.folder / "www").mkdir()
+    nobody = '<processModel identityType="SpecificUser" userName="nobody-at-all" />'
+    sites = xml.site(xml.application("/app", "elsewhere"))
+    home.server(pools=f'<add name="p">{nobody}</add>', sites=sites)
+    user, folder = validate(home.file).warnings
+    assert user == f"{home.file}:4: pool 'p': there is no user 'nobody-at-all'"
+    assert folder.startswith(f"{home.file}:")
+    assert folder.endswith(f": site 'S': there is no folder '{home.folder}/elsewhere'")
+
+
 def test_a_binding_that_needs_tls_is_not_served_and_reported(home, xml):
     """An https binding is never answered in plain text."""
     sites = xml.site().replace(

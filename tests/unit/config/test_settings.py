@@ -289,7 +289,7 @@ def test_validate_reports_the_web_config_files_too(nested, home):
     nested(web='<odbcLogging dataSource="logs" />')
     report = validate(home.file)
     assert [e.message for e in report.errors] == ["Unrecognized element 'nonsense'"]
-    assert len(report.warnings) == 1
+    assert len([w for w in report.warnings if "no effect here" in w]) == 1
     home.write("<configuration>")
     assert "not well-formed" in validate(home.file).errors[0].message
 

@@ -1,0 +1,49 @@
+"""What a configuration names and this machine has not: folders of sites, users of pools.
+
+No faults: a folder may come later, and a file may be checked on another machine than its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable
+
+from was.config.loaded import LoadedServer
+from was.config.model import IdentityType, SectionView
+from was.config.semantics import POOLS, SITES, is_windows_path
+
+__all__ = ["missing"]
+
+
+def missing(loaded: LoadedServer) -> list[str]:
+    """A line for each of them, with the place that names it."""
+    return [*_users(loaded.section(POOLS)), *_folders(loaded.section(SITES))]
+
+
+def _users(pools: SectionView) -> Iterable[str]:
+    for pool in pools.items:
+        model = pool.elements["processModel"]
+        if model["identityType"] == IdentityType.SPECIFIC_USER.value:
+            name = str(model["userName"])
+            if name and not _is_user(name):
+                place = f"{pool.file}:{pool.line}"
+                yield f"{place}: pool '{pool['name']}': there is no user '{name}'"
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        return False
+    return True
+
+
+def _folders(sites: SectionView) -> Iterable[str]:
+    for site in sites.items:
+        for application in site.items:
+            for directory in application.items:
+                path = str(directory["physicalPath"])
+                if path and not is_windows_path(path) and not os.path.isdir(path):
+                    place = f"{directory.file}:{directory.line}"
+                    yield f"{place}: site '{site['name']}': there is no folder '{path}'"
