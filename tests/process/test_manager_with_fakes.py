@@ -205,7 +205,10 @@ def test_recycle_waits_for_the_old_worker(drive):
 
 
 def test_pools_and_sites_stop_and_start(drive):
-    """Workers go with the pool, the port with the site; a wrong state is refused."""
+    """Workers go with the pool, the port with the site; a wrong state is refused.
+
+    Names are found whatever their case, as IIS's tools find them.
+    """
     driven = drive("P=").wait_ready()
     driven.order("demand-P")
     driven.worker("P")
@@ -213,8 +216,8 @@ def test_pools_and_sites_stop_and_start(drive):
     wait_for("no worker", lambda: driven.rows("wp") == [])
     again = driven.ask(command="stop", object="apppool", name="P")
     assert (again["ok"], again["kind"]) == (False, "wrong_state")
-    assert driven.ask(command="start", object="apppool", name="P")["ok"]
-    assert driven.ask(command="stop", object="site", name="site")["ok"]
+    assert driven.ask(command="start", object="apppool", name="p")["ok"]
+    assert driven.ask(command="stop", object="site", name="Site")["ok"]
     assert driven.rows("site")[0]["state"] == "stopped"
     assert driven.ask(command="start", object="site", name="site")["ok"]
     assert driven.ask(command="start", object="site", name="no")["kind"] == "unknown_object"

@@ -69,8 +69,11 @@ def command(action: str, pool: str | None, rate: float, duration_s: float, as_js
     times = round(rate * duration_s)
     if times < 1:
         raise click.UsageError("at this rate nothing is due in this time")
-    if pool is not None and pool not in [row["name"] for row in ask_rows(home, "apppools")]:
-        raise AdminError(f"there is no application pool '{pool}'")
+    if pool is not None:
+        known = {str(row["name"]).lower(): str(row["name"]) for row in ask_rows(home, "apppools")}
+        if pool.lower() not in known:
+            raise AdminError(f"there is no application pool '{pool}'")
+        pool = known[pool.lower()]
     ask_rows(home, "wps")  # a server that does not run is said now
     harm = _Harm(action)
     is_interrupted = False

@@ -13,17 +13,38 @@ from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
 from was.cli.table import aligned, cell
 from was.cli.urlacl import urlacl_rows
+from was.errors import AdminError
 
 __all__ = ["command"]
+
+# kind -> the key that NAME is looked for under; all others: name
+_NAMED_BY = {
+    "app": "site",
+    "vdir": "site",
+    "wp": "app_pool",
+    "request": "app_pool",
+    "urlacl": "url",
+}
+_LONG_NAMES = {"site": "site", "apppool": "application pool"}
 
 
 @click.command("list")
 @kind_argument("site", "app", "vdir", "apppool", "wp", "request", "module", "urlacl")
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="An array of objects instead of a table.")
 @home_option
-def command(kind: str, as_json: bool) -> None:
-    """List sites, apps, vdirs, apppools, wps (worker processes), requests, modules or urlacls."""
+def command(kind: str, name: str | None, as_json: bool) -> None:
+    """List sites, apps, vdirs, apppools, wps (worker processes), requests, modules or urlacls.
+
+    All of them, or those of one NAME: of the site for sites, apps and vdirs, of the application
+    pool for apppools, wps and requests.
+    """
     rows = urlacl_rows() if kind == "urlacl" else ask_rows(find_home(), kind)
+    if name is not None:
+        key = _NAMED_BY.get(kind, "name")
+        rows = [row for row in rows if str(row[key]).lower() == name.lower()]
+        if not rows and kind in _LONG_NAMES:
+            raise AdminError(f"there is no {_LONG_NAMES[kind]} '{name}'")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -338,7 +338,8 @@ def _virtual_directories(manager: Manager) -> Rows:
 
 
 def _pool(manager: Manager, name: object) -> ApplicationPool:
-    pool = manager.pools.get(str(name)) if name else None
+    wanted = str(name or "").lower()  # as IIS: no two differ in case alone
+    pool = next((pool for n, pool in manager.pools.items() if n.lower() == wanted), None)
     if pool is None:
         raise _RefusedError(_UNKNOWN, f"there is no application pool '{name or ''}'")
     return pool
@@ -394,7 +395,9 @@ def _start_or_stop(manager: Manager, request: dict[str, Any], start: bool) -> No
             raise _RefusedError(_STATE, f"application pool '{name}' is started already")
         manager.performer.perform(pool, pool.start(now) if start else pool.stop(now))
     elif what == "site":
-        site = next((s for s in manager.server.config.sites if s.name == name), None)
+        wanted = str(name or "").lower()
+        sites = manager.server.config.sites
+        site = next((s for s in sites if s.name.lower() == wanted), None)
         if site is None:
             raise _RefusedError(_UNKNOWN, f"there is no site '{name or ''}'")
         if manager.sites.is_started(site) == start:

@@ -1,12 +1,13 @@
 """DirectoryListingModule: the listing of a folder, or 403.14 where `directoryBrowse` is off.
 
 Left out: what the static file handler would not serve (dot names, hiddenSegments, what is neither
-file nor folder).
+file nor folder). A name that no URL can have is shown without a link.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from html import escape
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+# No UTF-8, no character of a URL, or a slash in one.
+_UNREACHABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
+
+
 class DirectoryListing(HttpModule):
     """The listings of one application."""
 
@@ -34,9 +40,9 @@ class DirectoryListing(HttpModule):
         settings = application.settings.directory_browse
         self._is_enabled = settings.enabled
         self._flags = settings.show_flags
-        self._hidden = frozenset(
-            segment.lower() for segment in application.settings.request_filtering.hidden_segments
-        )
+        filtering = application.settings.request_filtering
+        self._hidden = frozenset(segment.lower() for segment in filtering.hidden_segments)
+        self._allows_double_escaping = filtering.allow_double_escaping
 
     def on_execute_request_handler(
         self, context: HttpContext, provider: HttpContext
@@ -58,7 +64,7 @@ class DirectoryListing(HttpModule):
             response.set_status(401, "Unauthorized", 3, 0x80070005)
             return FINISH_REQUEST
         response.set_header("Content-Type", "text/html; charset=UTF-8")
-        # A name that is no UTF-8 shows a question mark for each such byte; its link has the bytes.
+        # A name that is no UTF-8 shows a question mark for each such byte.
         response.set_body(page.encode("utf-8", "replace"))
         context.is_handled = True
         return CONTINUE
@@ -103,9 +109,18 @@ class DirectoryListing(HttpModule):
         name = entry.name
         if ShowFlag.EXTENSION not in self._flags and not is_folder:
             name = os.path.splitext(name)[0]
-        link = escape(quote_path(folder + entry.name + ("/" if is_folder else "")))
-        columns.append(f'<A HREF="{link}">{escape(name)}</A><br>')
+        if self._can_be_asked_for(entry.name):
+            link = escape(quote_path(folder + entry.name + ("/" if is_folder else "")))
+            columns.append(f'<A HREF="{link}">{escape(name)}</A><br>')
+        else:
+            columns.append(f"{escape(name)}<br>")
         return " ".join(columns)
+
+    def _can_be_asked_for(self, name: str) -> bool:
+        """Whether a URL with this name reaches the file, and is not taken for escaped twice."""
+        if _UNREACHABLE.search(name):
+            return False
+        return self._allows_double_escaping or not _ESCAPE.search(name)
 
 
 def register_module(

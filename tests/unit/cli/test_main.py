@@ -1,5 +1,6 @@
 """The command line as a whole: cheap to start, clear when it fails."""
 
+import json
 import subprocess
 import sys
 
@@ -98,6 +99,18 @@ def test_all_errors_of_a_configuration_are_shown(run, home):
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
     assert [line.split(":")[2] for line in lines if line.startswith("error")] == ["4", "5"]
+
+
+def test_a_list_of_one_name(manager, run):
+    """The pool's own workers and no others, whatever the case; a name that nothing has is said."""
+    rows = [{"pid": 1, "app_pool": "Shop"}, {"pid": 2, "app_pool": "Blog"}]
+    manager.answers["list"] = {"ok": True, "result": rows}
+    assert json.loads(run("list", "wp", "shop", "--json").stdout) == rows[:1]
+    assert run("list", "wps", "none").stdout == "no wps\n"
+    manager.answers["list"] = {"ok": True, "result": [{"name": "Shop"}]}
+    assert run("list", "apppool", "SHOP").stdout == "NAME\nShop\n"
+    refused = run("list", "apppool", "Sho")
+    assert (refused.exit_code, refused.stderr) == (1, "was: there is no application pool 'Sho'\n")
 
 
 def test_an_empty_list_says_so(manager, run):

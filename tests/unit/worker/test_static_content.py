@@ -320,7 +320,6 @@ def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
     (site / "dir" / "sub").mkdir()
     os.mkfifo(site / "dir" / "pipe.txt")
     (site / "dir" / "dead.txt").symlink_to("nowhere")
-    (site / "dir" / os.fsdecode(b"odd\xff.txt")).touch()
     exchange = get(tmp_path, "/dir/", '<directoryBrowse enabled="true" />')
     page = exchange.body.decode()
     assert exchange.headers()["content-type"].startswith("text/html")
@@ -332,8 +331,28 @@ def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
     assert "web.config" not in page
     assert "pipe.txt" not in page
     assert "dead.txt" not in page
-    assert '<A HREF="/dir/odd%FF.txt">odd?.txt</A>' in page
     assert "" not in page.splitlines()[2:]
+
+
+def test_a_listing_links_only_what_a_url_reaches(site, tmp_path):
+    """Bytes that are no UTF-8, a backslash, an escape as part of the name: shown, without a link."""
+    for name in (
+        b"odd\xff.txt",
+        b"back\\slash.txt",
+        b"escape%41.txt",
+        b"100%.txt",
+        b"n\xc2\xa0b.txt",
+    ):
+        (site / "dir" / os.fsdecode(name)).touch()
+    listing = '<directoryBrowse enabled="true" />'
+    page = get(tmp_path, "/dir/", listing).body.decode()
+    for shown in ("odd?.txt<br>", "back\\slash.txt<br>", "escape%41.txt<br>"):
+        assert f" {shown}" in page
+    assert '<A HREF="/dir/100%25.txt">100%.txt</A>' in page
+    assert '<A HREF="/dir/n%C2%A0b.txt">' in page
+    escaping = '<security><requestFiltering allowDoubleEscaping="true" /></security>'
+    page = get(tmp_path, "/dir/", listing + escaping).body.decode()
+    assert '<A HREF="/dir/escape%2541.txt">escape%41.txt</A>' in page
 
 
 def filtering(inner, **attributes):
