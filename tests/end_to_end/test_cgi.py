@@ -205,7 +205,7 @@ def test_a_path_in_location_is_answered_by_this_server(cgi):
     answer = get(cgi.port(), "/says.cgi?Location:%20/tell.cgi%3Fq=1%0A%0A")
     assert answer.status == 200
     assert answer.json()["environment"]["QUERY_STRING"] == "q=1"
-    answer = get(cgi.port(), "/says.cgi?Location:%20/../../tell.cgi/p%3Fq=1%0A%0A")
+    answer = get(cgi.port(), "/says.cgi?Location:%20/../../tell.cgi/p%3Fq=1%0A%0Abody")
     assert answer.json()["environment"]["PATH_INFO"] == "/p"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import select
+import socketserver
 import threading
 import time
 from contextlib import ExitStack
@@ -61,14 +62,34 @@ KINDS = {
 }
 
 
+class Stranger(socketserver.BaseRequestHandler):
+    """Speaks HTTP."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 @pytest.fixture(scope="module")
-def fast():
+def stranger():
+    """The address of a server that is none of FastCGI."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield "{}:{}".format(*server.server_address)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def fast(stranger):
     """One server with an application for each behaviour, told apart by their arguments."""
     applications = [_application(name, *parts) for name, parts in KINDS.items()]
     handlers = [_handler(name, name) for name in KINDS]
     handlers += [
         _handler("unlisted", "unlisted"),
         _handler("nobody", processor="127.0.0.1:1"),
+        _handler("stranger", processor=stranger),
         _handler("absent", processor="/no/such/program"),
     ]
     applications.append('<application fullPath="/no/such/program" />')
@@ -250,6 +271,7 @@ def test_too_many_failures_take_the_application_off_line(fast):
         ("/plain?nonsense", 502, "502.2"),
         ("/unlisted", 500, "0x80070585"),
         ("/nobody", 502, "502.3"),
+        ("/stranger", 502, "speaks no FastCGI"),
         ("/absent", 500, "error 2"),
     ],
 )

@@ -53,6 +53,7 @@ class Connection:
         self._out = bytearray()
         self._conversations: dict[int, Conversation] = {}
         self.is_closed = False  # the peer has ended it, or broken the protocol
+        self.fault: RecordError | None = None  # how it has broken it
         self.is_reset = False  # when it did so there was something that it had not read
         self.sent = 0  # bytes, since it was opened, or `ask` began
         self.received = 0
@@ -152,8 +153,9 @@ class Connection:
                 if conversation is not None:
                     conversation.inbox.append(record)
                     rung.add(conversation.bell)
-        except RecordError:
+        except RecordError as error:
             self.is_closed = True
+            self.fault = error
         return rung
 
     def is_stale(self) -> bool:

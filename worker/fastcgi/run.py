@@ -120,8 +120,8 @@ class FastCgiRun:
     def run(self, connection: Connection, variables: bytes, *, keep: bool) -> EndRequest:
         """To the END_REQUEST. May be called again on another connection while `can_repeat`.
 
-        Raises FastCgiTimeoutError, ConnectionLostError, StdErrError, HeadError; ClientGoneError
-        where the client has gone, after the process has ended the request all the same.
+        Raises FastCgiTimeoutError, ConnectionLostError, RecordError, StdErrError, HeadError;
+        ClientGoneError where the client has gone, after the process has ended the request all the same.
         """
         self._begin(time.monotonic())
         self._sent_before = connection.sent
@@ -177,6 +177,8 @@ class FastCgiRun:
             if end is not None:
                 return end
             if connection.is_closed and not self._conversation.inbox:
+                if connection.fault is not None:
+                    raise connection.fault
                 raise ConnectionLostError("the process has closed the connection")
             if self._context.exchange.gone and not self._is_draining:
                 self._drain(connection, number)

@@ -52,7 +52,8 @@ class Answer:
             data = data[at:]
             self._buffer.clear()
             self._begin(self.head)
-        self._add(data)
+        if not self.head.is_local_redirect:  # the body is that of what it redirects to
+            self._add(data)
 
     def _begin(self, head: Head) -> None:
         if head.is_local_redirect:

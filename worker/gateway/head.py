@@ -13,8 +13,8 @@ __all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]
 
 HEAD_LIMIT = 65536
 
-_STATUS = re.compile(r"([2-9]\d\d)(?:[ \t]+([^\x00-\x08\x0a-\x1f\x7f]*))?")
-_STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-9]\d\d)(?:[ \t]+(.*))?")
+_STATUS = re.compile(r"([2-5][0-9]{2})(?:[ \t]+([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-5][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*?)[ \t]*")
 _END = re.compile(rb"\r?\n(?:\r?\n)|\A\r?\n")
 
@@ -133,6 +133,8 @@ def _read_field(head: Head, line: str, text: str) -> None:
     elif lower == "content-length":
         if not (value.isascii() and value.isdigit()) or len(value) > 18:
             raise HeadError(f"not a Content-Length: {value[:200]!r}", text)
+        if head.content_length not in (-1, int(value)):
+            raise HeadError(f"Content-Length is {head.content_length} and {value}", text)
         head.content_length = int(value)
     elif lower == "transfer-encoding":
         raise HeadError("a body with codings, which are the server's business", text)

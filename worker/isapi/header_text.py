@@ -17,7 +17,7 @@ def parse_status(text: str) -> tuple[int, str]:
     if not text.strip():
         return 200, "OK"
     match = _STATUS.fullmatch(text)
-    if match is None or not 200 <= int(match[1]) <= 999 or not (match[2] or "").isprintable():
+    if match is None or not 200 <= int(match[1]) <= 599 or not (match[2] or "").isprintable():
         raise invalid(f"not a status line: {text[:80]!r}")
     return int(match[1]), match[2] or ""
 

@@ -124,7 +124,7 @@ class Session:
         context = self.context
         if self._status not in (0, Status.SUCCESS, Status.SUCCESS_AND_KEEP_CONN):
             self.reply.fail()
-        elif not self.reply.has_begun and 400 <= self.log_status <= 999:
+        elif not self.reply.has_begun and 400 <= self.log_status <= 599:
             context.response.set_status(self.log_status)
         if self._log_texts:
             self._put_log()

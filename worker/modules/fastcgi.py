@@ -180,15 +180,24 @@ def _outcome(
         return fail(context, 500, 0, _WAIT_TIMEOUT, text)
     except HeadError as error:
         text = f"The FastCGI process returned no complete set of headers ({error}). "
+        _log_failed(context, str(error))
         return fail(context, 502, 2, 0, text + error.text)
     except RecordError as error:
-        return fail(context, 502, 2, 0, f"The FastCGI process speaks no FastCGI: {error}.")
+        text = f"The FastCGI process speaks no FastCGI: {error}."
+        _log_failed(context, text)
+        return fail(context, 502, 2, 0, text)
     except _ExitError as error:
         return _exited(context, error.held)
     except ClientGoneError:
         context.is_cut = True
         context.is_handled = True
         return CONTINUE
+
+
+def _log_failed(context: HttpContext, error: str) -> None:
+    log(
+        "program_failed", error=error, request=context.request_id, url=context.message.target[:256]
+    )
 
 
 def _answer(

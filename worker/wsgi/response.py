@@ -243,7 +243,7 @@ def _parse_status(status: str) -> tuple[int, str]:
     if type(status) is not str:
         raise AssertionError(f"status must be str, not {type(status).__name__}")
     code, _, reason = status.partition(" ")
-    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "2" <= code[0] <= "9":
+    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "2" <= code[0] <= "5":
         raise AssertionError(f"not a status of a response: {status!r}")
     if not reason.isprintable():
         raise AssertionError(f"control character in status: {status!r}")

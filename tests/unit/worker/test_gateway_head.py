@@ -40,6 +40,8 @@ def test_a_head_may_come_in_any_pieces(data):
         b"words\n\n",
         b"Status: 20\n\n",
         b"Status: 2000\n\n",
+        b"Status: 600\n\n",
+        b"Content-Length: 1\nContent-Length: 2\n\n",
         b": x\n\n",
         b"A B: x\n\n",
         b"A: x\n y\n\n",

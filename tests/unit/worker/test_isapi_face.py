@@ -141,7 +141,7 @@ def test_status_lines(text, answer):
     assert parse_status(text) == answer
 
 
-@pytest.mark.parametrize("text", ["OK", "20 OK", "100 Continue", "200 a\nb"])
+@pytest.mark.parametrize("text", ["OK", "20 OK", "100 Continue", "600 X", "200 a\nb"])
 def test_wrong_status_lines(text):
     """87."""
     with pytest.raises(ServerFunctionError) as error:

@@ -313,7 +313,7 @@ def test_good_statuses(serve, status):
     assert ask(server).status == int(status[:3])
 
 
-@pytest.mark.parametrize("status", ["OK", "99 X", "100 Continue", "200 O\rK", "٢٠٠ OK", ""])
+@pytest.mark.parametrize("status", ["OK", "99 X", "100 Continue", "600 X", "200 O\rK", "٢٠٠ OK", ""])
 def test_bad_statuses_are_500(serve, status):
     """An interim status, or a text that is none."""
     server = serve(f"""
@@ -321,7 +321,8 @@ def test_bad_statuses_are_500(serve, status):
         start_response({status!r}, [])
         return []
     """)
-    assert ask(server).status == 500
+    exchange = ask(server)
+    assert (exchange.status, b"start_response" in exchange.body) == (500, True)
 
 
 @pytest.mark.parametrize("error", ["ValueError('no')", "SystemExit(3)", "KeyboardInterrupt()"])
