@@ -335,7 +335,7 @@ def test_a_listing_is_escaped_and_leaves_out_what_is_hidden(site, tmp_path):
 
 
 def test_a_listing_links_only_what_a_url_reaches(site, tmp_path):
-    """Bytes that are no UTF-8, a backslash, an escape as part of the name: shown, without a link."""
+    """No UTF-8, a backslash, an escape as part of the name: shown, without a link."""
     for name in (
         b"odd\xff.txt",
         b"back\\slash.txt",
