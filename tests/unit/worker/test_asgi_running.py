@@ -1,0 +1,133 @@
+"""Which requests an ASGI application is busy with: those that run, and none that is over."""
+
+import asyncio
+import gc
+import weakref
+from types import SimpleNamespace
+
+import pytest
+from fake_exchange import ASGI, FakeExchange, ask_later, make_request, make_server
+from harness.server import wait_for
+
+from was.worker.asgi.loop import LoopThread
+from was.worker.asgi.run import RequestRun
+
+
+class Run(RequestRun, eq=False):
+    """A request whose application needs no messages."""
+
+    def scope(self):
+        return {}
+
+    async def receive(self):
+        return {}
+
+    async def send(self, message):
+        pass
+
+    def check_whole(self):
+        pass
+
+
+class Gate:
+    """An application that goes on as often as it is let."""
+
+    def __init__(self, ending):
+        self.ending = ending
+        self.waiting = []
+
+    async def __call__(self, scope, receive, send):
+        for _ in range(2):
+            future = asyncio.get_running_loop().create_future()
+            self.waiting.append(future)
+            await future
+        if self.ending == "raises":
+            raise LookupError("on purpose")
+
+
+@pytest.fixture(scope="module")
+def loop():
+    thread = LoopThread(4, lambda detail: None)
+    yield thread
+    thread.stop()
+
+
+def make_run(loop, application):
+    hosted = SimpleNamespace(
+        application=application, running=set(), lingers=False, reference="gate:application"
+    )
+    exchange = FakeExchange(make_request())
+    context = SimpleNamespace(
+        proof=8,
+        request_id="1",
+        is_cut=False,
+        is_handled=False,
+        message=exchange.request,
+        indicate_completion=lambda status: None,
+    )
+    exchange.is_overdue = False
+    exchange.started = True  # so that what is raised is a cut, and asks for no page
+    return Run(context, exchange, hosted, loop, can_end_here=True)
+
+
+def begin_at_once(loop, run):
+    """As the loop does with what it receives while it leads."""
+
+    def begin():
+        loop.hold_calls()
+        loop.start_here(run)
+        loop.is_receiving = False
+        loop.take_calls()
+
+    loop.submit(begin)
+
+
+@pytest.mark.parametrize("begin", [LoopThread.submit_request, begin_at_once])
+@pytest.mark.parametrize("ending", ["returns", "raises", "is cancelled"])
+def test_a_request_of_several_steps_runs_until_its_application_is_done(loop, begin, ending):
+    """It is among those that run from its first wait on, and not after its end, however it ends."""
+    gate = Gate(ending)
+    run = make_run(loop, gate)
+    running = run.hosted.running
+    begin(loop, run)
+    for is_last in (False, True):
+        wait_for("its wait", lambda: gate.waiting)
+        wait_for("it among those that run", lambda: run in running)
+        future = gate.waiting.pop()
+        if is_last and ending == "is cancelled":
+            loop.submit(future.cancel)
+        else:
+            loop.submit(lambda future=future: future.set_result(None))
+    wait_for("its end", lambda: run.is_over and run.task.done())
+    assert running == set()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("asgi")
+    (folder / "site").mkdir()
+    (folder / "site" / "pauses.py").write_text(
+        "import asyncio\n"
+        "async def application(scope, receive, send):\n"
+        "    if scope['type'] != 'http':\n"
+        "        raise NotImplementedError\n"
+        "    for _ in range(int(scope['query_string'])):\n"
+        "        await asyncio.sleep(0)\n"
+        "    await send({'type': 'http.response.start', 'status': 200})\n"
+        "    await send({'type': 'http.response.body', 'body': b'x'})\n"
+    )
+    server = make_server(folder, ASGI.format("pauses:application"))
+    yield server
+    server.stop()
+
+
+def test_what_is_over_is_forgotten(server):
+    """Nothing of a worker keeps requests that are over, whether they took one step or several."""
+    exchanges = [weakref.ref(ask_later(server, query=str(n % 4))) for n in range(20)]
+
+    def left():
+        gc.collect()
+        return [exchange for exchange in exchanges if exchange() is not None]
+
+    # The one that came last may still be in somebody's hands.
+    wait_for("the end of all but one", lambda: len(left()) <= 1)
