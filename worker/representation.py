@@ -36,13 +36,15 @@ def evaluate_conditions(fields: dict[str, str], etag: str, modified: int) -> int
 
 
 def _is_listed(etag: str, listed: str, *, weak: bool) -> bool:
+    """Whether it is among them, by the weak comparison or the strong one (RFC 9110, 8.8.3.2)."""
     if listed.strip() == "*":
         return True
-    if not etag:
+    if not etag or (not weak and etag.startswith("W/")):
         return False
+    wanted = etag.removeprefix("W/")
     for candidate in listed.split(","):
         text = candidate.strip()
-        if text == etag or (weak and text.removeprefix("W/") == etag):
+        if (text.removeprefix("W/") if weak else text) == wanted:
             return True
     return False
 

@@ -82,6 +82,10 @@ class DynamicCompression(HttpModule):
         coding = self._decide(context, response)
         if coding is None:
             return CONTINUE
+        if context.method == "HEAD":
+            # A length would be that of the coded body (RFC 9110 8.6), which nobody has made.
+            response.discard_body()
+            return CONTINUE
         if response.ready_to_log_data:
             self._encode_whole(response, coding)
             return CONTINUE
@@ -116,7 +120,7 @@ class DynamicCompression(HttpModule):
             response.add_encoded_fields(_VARY, _VARY_BLOCK)
         elif (vary := with_vary(varies, "Accept-Encoding")) != varies[0]:
             response.set_header("Vary", vary)
-        if context.method == "HEAD" or context.message.version < self._lowest_version:
+        if context.message.version < self._lowest_version:
             return None
         accepted = ""
         for name, value in context.fields:
@@ -162,7 +166,7 @@ class DynamicCompressionBeforeCache(DynamicCompression):
     ) -> RequestNotificationStatus:
         """Compress a response that is there as a whole; a flushed one is on its way already."""
         response = context.response
-        if not context.exchange.started and response.chunks:
+        if not context.exchange.started and response.chunks and context.method != "HEAD":
             coding = self._decide(context, response)
             if coding is not None:
                 self._encode_whole(response, coding)

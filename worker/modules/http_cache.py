@@ -300,9 +300,11 @@ def _answer(context: HttpContext, cached: CachedResponse) -> RequestNotification
     response.cache_policy.set_is_cached()
     if outcome == 304:
         response.set_status(304)
-        kept = [f for f in cached.fields if f[0].lower() != "content-type"]
-        for name, value in kept:
-            response.set_header(name, value, replace=False)
+        # Nothing that describes a body (RFC 9110 15.4.5): what the client has may be in another
+        # coding.
+        for name, value in cached.fields:
+            if name.lower() not in ("content-type", "content-encoding"):
+                response.set_header(name, value, replace=False)
         return FINISH_REQUEST
     response.set_status(cached.status, cached.reason)
     response.set_encoded_fields(list(cached.fields), cached.block)

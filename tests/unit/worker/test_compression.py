@@ -314,6 +314,15 @@ def test_what_an_application_sends_as_it_is(app, path, changes):
     assert not exchange.body.startswith(b"\x1f\x8b")
 
 
+@pytest.mark.parametrize("path", ["/", "/length", "/stream"])
+def test_head_is_told_no_length_that_get_would_not_have(app, path):
+    """RFC 9110 8.6: the coded body's or none; who takes no coding is told that of the content."""
+    server = app()
+    assert ask(server, path=path, method="HEAD", fields=GZIP).length == -1
+    if path != "/stream":
+        assert ask(server, path=path, method="HEAD").length == len(TEXT)
+
+
 def test_dynamic_compression_is_off_unless_switched_on(app):
     """As in IIS where the feature is not installed; then its call lists are empty."""
     server = app("")

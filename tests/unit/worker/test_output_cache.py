@@ -24,6 +24,7 @@ def application(environ, start_response):
         "/star.x": [("Vary", "*")],
         "/tag.x": [("ETag", '"x"'), ("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT")],
         "/said.x": [("Cache-Control", "max-age=1")],
+        "/coded.x": [("ETag", 'W/"x"'), ("Content-Encoding", "gzip")],
     }.get(path, [])
     body = b"%d" % next(count)
     if path == "/long.x":
@@ -157,6 +158,30 @@ def test_conditions_are_answered_from_the_cache(app):
         assert (exchange.status, exchange.body) == (304, b"")
         assert exchange.headers()["etag"] == '"x"'
     assert ask(server, path="/tag.x", fields=[("If-None-Match", '"y"')]).body == b"1"
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        (("If-None-Match", 'W/"x"'), 304),
+        (("If-None-Match", '"x"'), 304),
+        (("If-None-Match", '"y", "x"'), 304),
+        (("If-None-Match", 'W/"y"'), 200),
+        (("If-Match", 'W/"x"'), 200),  # which the application says: it alone has a strong one
+    ],
+)
+def test_a_kept_weak_validator(app, field, status):
+    """RFC 9110 8.8.3.2: If-None-Match does not look at weakness, If-Match never takes a weak one.
+
+    A 304 does not speak of the coding of a body (15.4.5): what the client has may be in another.
+    """
+    server = app()
+    ask(server, path="/coded.x", fields=[])
+    exchange = ask(server, path="/coded.x", fields=[field])
+    assert exchange.status == status
+    assert (exchange.body == b"2") is (field[0] == "If-Match")
+    if status == 304:
+        assert exchange.headers() == {"etag": 'W/"x"'}
 
 
 def test_the_duration(app, monkeypatch):
