@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from was.listener.connection import ClientConnection
     from was.listener.head import Head
     from was.listener.request import ClientRequest
+    from was.listener.service import ListenerService
 
 __all__ = ["answer", "fail", "refuse", "turn_away", "will_drain"]
 
@@ -67,6 +68,14 @@ def fail(connection: ClientConnection, request: ClientRequest, status: int, reas
     )
 
 
+def _id_to_name(service: ListenerService, request: ClientRequest | None) -> str:
+    """The id in a 5xx; what was refused before it was a request has one of its own."""
+    if request is not None:
+        return request_id_text(request.id)
+    service.last_request += 1
+    return request_id_text(service.last_request)
+
+
 def will_drain(request: ClientRequest) -> bool:
     """Whether the unread rest of the body is short enough to be read and thrown away."""
     if request.head.expect_continue:
@@ -91,9 +100,7 @@ def answer(
     service = connection.service
     if connection.body is not None:
         connection.forget_body()
-    request_id = ""
-    if request is not None and status >= 500:
-        request_id = request_id_text(request.id)
+    request_id = _id_to_name(service, request) if status >= 500 else ""
     reason, fields, body = page(
         status, reason_key, request_id, service.retry_after_s if status == 503 else None
     )

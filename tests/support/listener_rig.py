@@ -233,8 +233,10 @@ class Rig:
         self.door = self.pool.door = FakeDoor()
         service.channels.append(self.router)
         log = lc.LogSettings(False, str(folder), "Daily", 0, False, 0)
-        site = lc.SiteRoute(1, "Site", True, [("http", "*:80:")], [lc.PoolRoute("/", "Pool")], log)
-        service.routes.configure([site], service.pools, service.scaled)
+        self.site = lc.SiteRoute(
+            1, "Site", True, [("http", "*:80:")], [lc.PoolRoute("/", "Pool")], log
+        )
+        service.routes.configure([self.site], service.pools, service.scaled)
         self.workers = []
         self.clients = []
 

@@ -1,5 +1,8 @@
 """A client's connection against everything a client can do, and every moment it can do it at."""
 
+import re
+
+import msgspec
 import pytest
 
 from was.ipc import listener_control as lc
@@ -110,6 +113,59 @@ def test_nor_has_one_to_head_for_a_site_that_is_not_there(make_rig):
     client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert client.statuses() == [400]
     assert client.transport.sent.endswith(b"\r\n\r\n")
+
+
+# ── answers of ours ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (GET, 503),
+    ],
+)
+def test_every_5xx_of_ours_names_its_request(make_rig, sent, status):
+    """X-Request-ID and the page's line, also to what was refused before it became a request."""
+    rig = make_rig()
+    stopped(rig)
+    answers = []
+    for client in (rig.client(), rig.client()):
+        client.send(sent)
+        assert client.statuses() == [status]
+        (found,) = re.findall(rb"X-Request-ID: ([0-9a-f]{16})\r\n", client.transport.sent)
+        assert b"<p>Request ID: %b</p>" % found in client.transport.sent
+        assert (b"Retry-After: 5\r\n" in client.transport.sent) == (status == 503)
+        answers.append(found)
+    assert answers[0] != answers[1]
+
+
+def test_a_4xx_of_ours_names_none(make_rig):
+    """As HTTP.SYS answers it, byte for byte."""
+    client = make_rig().client()
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert client.statuses() == [400]
+    assert b"Request" not in client.transport.sent.replace(b"Bad Request", b"")
+
+
+def test_a_site_has_at_most_its_connections(make_rig):
+    """limits/@maxConnections: one more is 503 ConnLimit, until one of them has ended."""
+    rig = make_rig()
+    worker = rig.worker()
+    site = msgspec.structs.replace(rig.site, max_connections=1)
+    rig.service.routes.configure([site], rig.service.pools, rig.service.scaled)
+    first, second, third = rig.client(), rig.client(), rig.client()
+    first.get()
+    second.get()
+    assert (len(worker.requests()), second.statuses()) == (1, [503])
+    assert b"X-Request-ID: " in second.transport.sent
+    assert b"Retry-After: 5\r\n" in second.transport.sent
+    assert rig.service.records.counters["httperr_ConnLimit"] == 1
+    worker.answer(worker.requests()[0])
+    first.leave()
+    third.get()
+    assert len(worker.requests()) == 2
 
 
 # ── streamed bodies ─────────────────────────────────────────────────────────────────────────────
