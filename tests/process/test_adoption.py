@@ -11,10 +11,11 @@ import pytest
 from harness.home import Pool
 from harness.killing import GARDEN, make_kill_home
 from harness.server import wait_for
+from support.event_log import events
 from support.files import replace_text
 from support.load import under_load
 from support.running import APPS, STEADY, place, simple_config
-from support.wire import get
+from support.wire import Wire, get
 
 STEADY_POOL = Pool("Pool", STEADY["attributes"], STEADY["elements"])
 
@@ -132,6 +133,25 @@ def test_a_worker_that_died_without_a_manager_is_replaced(start_server):
     asker.join()
     assert answers == [200]
     assert running.workers(count=1) != [old]
+
+
+def test_the_end_of_a_worker_that_was_to_finish_is_no_failure(start_server):
+    """It finishes and goes while there is no manager: the next one has nothing to report."""
+    running = start_server(simple_config("gates:application", pool=STEADY_POOL), place("gates.py"))
+    (old,) = running.workers(count=1)
+    data = running.folder() / "data"
+    with Wire(running.port()) as wire:
+        wire.send_request("/held?gate=one")
+        wait_for("the request", (data / "one.reached").exists)
+        assert running.server.command("recycle", "apppool", "Pool").returncode == 0
+        wait_for("its end's begin", lambda: running.server.workers("Pool", "stopping") == [old])
+        kill_manager(running)
+        (data / "one.open").touch()
+        assert wire.read().status == 200
+    wait_for("its end", lambda: not os.path.exists(f"/proc/{old}"))
+    start_again(running)
+    assert running.workers(count=1) != [old]
+    assert events(running, 5009) == []
 
 
 def test_changed_settings_are_noticed(start_server):

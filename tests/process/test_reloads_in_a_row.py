@@ -20,7 +20,7 @@ class Home:
     def __init__(self, start_server, *sites, **options):
         def prepare(home):
             place("gates.py")(home)
-            make_home(home, self._config(home, sites))
+            make_home(home, self.config(home, sites))
 
         self.running = start_server(None, prepare, **options)
         self.server = self.running.server
@@ -28,7 +28,7 @@ class Home:
 
     def reload(self, *sites):
         """These are all sites now; the pools are theirs."""
-        make_home(self.running.home, self._config(self.running.home, sites))
+        make_home(self.running.home, self.config(self.running.home, sites))
         done = self.server.command("reload")
         assert done.returncode == 0, done.stderr
 
@@ -37,7 +37,8 @@ class Home:
         return {row["name"]: row["state"] for row in self.server.rows("site")}
 
     @staticmethod
-    def _config(home, sites):
+    def config(home, sites):
+        """The text of the configuration file."""
         pools = [Pool(name, **STEADY) for name in dict.fromkeys(pool for _, pool, _ in sites)]
         return application_host_config(
             pools,
@@ -96,6 +97,31 @@ def test_a_worker_of_a_removed_pool_outlives_the_manager(start_server, main, por
         assert wire.read("POST").status == 200
     wait_for("its end", lambda: {row["app_pool"] for row in home.server.rows("wp")} == {"Alpha"})
     wait_for("the pool's", lambda: len(home.server.rows("apppool")) == 1)
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_a_pool_comes_back_with_the_next_manager(start_server, main, port, is_busy):
+    """It was removed, not stopped: when the next manager finds it in the configuration it serves.
+
+    Whether the worker that it had has gone by then or still finishes.
+    """
+    binding = f"127.0.0.1:{port}:"
+    sites = main, ("Side", "Beta", binding)
+    home = Home(start_server, *sites, launch=WasServer.start_detached)
+    before = home.server.status()["manager_pid"]
+    with Wire(port) as wire:
+        if is_busy:
+            _held(wire, home, "GET")
+        home.reload(main, ("Side", "Alpha", binding))
+        if not is_busy:
+            wait_for("the pool's end", lambda: len(home.server.rows("apppool")) == 1)
+        os.kill(before, signal.SIGKILL)
+        make_home(home.running.home, home.config(home.running.home, sites))
+        wait_for("the next manager", lambda: _ready_manager(home.server) not in (None, before))
+        assert get(port).status == 200
+        (home.data / "one.open").touch()
+        if is_busy:
+            assert wire.read().status == 200
 
 
 @pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "*"), ("*", "127.0.0.1")])

@@ -179,7 +179,8 @@ class Adoption:
             if fd != scoreboard_fd or pidfd is None or not is_kept:
                 os.close(fd)
         if pidfd is None:
-            self.dead.append((pool, worker_id))
+            if not record.get("is_draining", False):
+                self.dead.append((pool, worker_id))
             manager.server.files.remove(f"worker-{worker_id}")
             return
         if told is None or not is_kept:

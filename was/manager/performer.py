@@ -76,7 +76,9 @@ class Performer:
         while left:
             left.extend(self._one(pool, left.popleft()))
         self.on_performed(pool)
-        self._server.files.write_pool(pool.settings.name, to_record(pool))
+        name = pool.settings.name
+        is_removed = name not in self._server.config.app_pools
+        self._server.files.write_pool(name, {**to_record(pool), "is_removed": is_removed})
 
     def _one(self, pool: ApplicationPool, action: Action) -> Sequence[Action]:
         match action:
@@ -190,6 +192,8 @@ class Performer:
         if handle is not None:
             handle.is_draining = True
             handle.is_active = False
+            if handle.pid:
+                self._workers.record(handle)  # its end is no failure, whoever is there to see it
             log("worker_stopping", worker=worker_id, pid=handle.pid, app_pool=handle.pool)
 
     def _tell_to_stop(self, worker_id: int, *, drain: bool) -> None:

@@ -56,6 +56,11 @@ class StateFiles:
         record = self.read(f"pool-{pool_key(pool)}")
         return record if record.get("boot_id") == self._boot_id else {}
 
+    def remove_pool(self, pool: str) -> None:
+        """There is no such pool any more: one of that name would begin anew."""
+        self._pools.pop(pool, None)
+        self.remove(f"pool-{pool_key(pool)}")
+
     def workers(self) -> list[dict[str, Any]]:
         """The records of all workers."""
         found = [self.read(path.stem) for path in sorted(self._folder.glob("worker-*.json"))]

@@ -153,6 +153,8 @@ class Manager:
             if name not in config:
                 self.performer.perform(pool, pool.stop(now))
                 continue
+            if record.get("is_removed") and pool.settings.auto_start:
+                self.performer.perform(pool, pool.start(now))  # it has come back meanwhile
             keeps = pool.settings.recycling.disallow_rotation_on_config_change
             if record["settings"] != fingerprint(pool.settings) and not keeps:
                 self.performer.perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
@@ -323,6 +325,7 @@ class Manager:
         for name in [n for n, p in self.pools.items() if self._is_dropped(n, p)]:
             del self.pools[name]
             self._deadlines.drop(name)
+            self.server.files.remove_pool(name)
             self.performer.publish_pools()
 
     def _look_at_memory(self) -> None:

@@ -259,7 +259,7 @@ class WorkerSet:
         return handle
 
     def record(self, handle: WorkerHandle) -> None:
-        """What the next manager finds it by, and whether it was ever told to serve."""
+        """What the next manager finds it by, and whether it serves or was told to finish."""
         record = {
             "worker_id": handle.id,
             "app_pool": handle.pool,
@@ -272,6 +272,7 @@ class WorkerSet:
             "started_at": handle.started_at,
             "log_begin": handle.log_begin,
             "is_active": handle.is_active,
+            "is_draining": handle.is_draining,
         }
         self._server.files.write_process(f"worker-{handle.id}", handle.pid, record)
 
