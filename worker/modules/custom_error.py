@@ -64,7 +64,9 @@ class CustomErrors(HttpModule):
         if self._existing is ExistingResponse.PASS_THROUGH:
             return False
         error = response.error
-        return error is not None and not error.try_skip_custom_errors and not response.chunks
+        if error is None or error.try_skip_custom_errors:
+            return False
+        return not response.buffered_bytes()
 
     def _set_custom(self, context: HttpContext) -> None:
         response = context.response

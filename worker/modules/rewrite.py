@@ -126,18 +126,18 @@ class OutboundRewrite(HttpModule):
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """Run the rules before the response may be kept."""
-        if context.exchange.started or context.child is not None:
+        if context.exchange.started:
             return CONTINUE
-        is_head = context.message.method == "HEAD"
+        is_root, is_head = context.child is None, context.message.method == "HEAD"
         if (is_head or context.served_file is not None) and self._is_about_body(context):
-            # What rules look into is compressed after them, if at all.
+            # What rules look into is compressed after them, if at all: a default document, too.
             context.served_file = None
-            if is_head:
+            if is_head and is_root:
                 # Nobody knows how long the body would be after them.
                 context.response.discard_body()
                 context.response.flush()
                 return CONTINUE
-        if self._is_before_cache:
+        if self._is_before_cache and is_root:
             self._run(context, BEFORE_CACHE_FAILED, is_end=True)
         return CONTINUE
 
@@ -148,8 +148,15 @@ class OutboundRewrite(HttpModule):
         self, context: HttpContext, provider: HttpResponse
     ) -> RequestNotificationStatus:
         """Run the rules; hold the body back until all of it is there."""
+        if self._is_before_cache and self._is_from_cache(context):
+            return CONTINUE
         self._run(context, OUTBOUND_FAILED, is_end=provider.ready_to_log_data)
         return CONTINUE
+
+    def _is_from_cache(self, context: HttpContext) -> bool:
+        """Whether the rules ran before this response was kept."""
+        is_kept = context.response.cache_policy.is_cached
+        return is_kept and context.named_context_container.get_named_context(_NAME) is None
 
     def _run(self, context: HttpContext, sub_status: int, *, is_end: bool) -> None:
         contexts = context.named_context_container

@@ -39,7 +39,8 @@ class RuleResponse:
 
     def __init__(self, context: HttpContext, rules: OutboundRules) -> None:
         self._context = context
-        self._request = RuleRequest(context)
+        # Of a child the rules are those of the request that a client has sent.
+        self._request = RuleRequest(context.root_context)
         self._rules = rules
         self._body_rules: list[OutboundRule] = []
         self._held: list[bytes | FileRegion] = []
@@ -150,10 +151,10 @@ class RuleResponse:
             response.chunks = []
         if body:
             body = rewrite_body(self._body_rules, body, self)
-        if self._context.exchange.started:
+        if not self._context.exchange.started:
+            response.discard_body()
+        if body:  # an error without one is still to be given its page
             response.chunks.append(body)
-        else:
-            response.set_body(body)
 
     def _give_up(self) -> None:
         self._is_done = True

@@ -256,6 +256,49 @@ def test_compressed_files(site):
             assert (gzip.decompress(answer.body) if packed else answer.body) == body
 
 
+def test_a_compressed_default_document(site):
+    """Nor is the default document that they look into compressed before them: no 500.52."""
+    text = b"<p>" + b"AA" * 5000
+    served = site(outbound(rule('pattern="AA"', "B")))
+    with open(f"{served.server.application_folders[0]}/index.htm", "wb") as file:
+        file.write(text)
+    fields = [("Host", "h"), ("Accept-Encoding", "gzip")]
+    for method in ("GET", "GET", "GET", "HEAD"):  # frequentHitThreshold
+        answer = served.ask("/", fields=fields, method=method)
+        assert "content-encoding" not in answer.headers()
+        body = text.replace(b"AA", b"B") if method == "GET" else b""
+        assert (answer.status, answer.body) == (200, body)
+
+
+def test_a_kept_response_is_rewritten_once(site):
+    """With rewriteBeforeCache the output cache has what the rules have made, and it stays so."""
+    rules = rule('pattern="a"', "aa") + rule(
+        'serverVariable="RESPONSE_X" pattern=".*"', "{R:0}y", name="2"
+    )
+    caching = (
+        '<caching><profiles><add extension="*" policy="CacheForTimePeriod" /></profiles></caching>'
+    )
+    served = site(outbound(rules, attributes='rewriteBeforeCache="true"') + caching)
+    with open(f"{served.server.application_folders[0]}/a.htm", "w") as file:
+        file.write("a")
+    answers = [served.ask("/a.htm") for _ in range(2)]
+    assert [(a.body, a.headers()["x"]) for a in answers] == [(b"aa", "y")] * 2
+
+
+def test_errors_have_their_pages(site):
+    """Rules about bodies leave an error without one to CustomErrorModule."""
+    answer = site(outbound(LINKS)).ask("/none")
+    assert (answer.status, answer.sub_status) == (404, 0)
+    assert b"404" in answer.body
+    assert answer.headers()["content-type"].startswith("text/html")
+
+
+def test_a_body_may_be_rewritten_to_nothing(site):
+    """What is left is a response of no bytes that says so."""
+    answer = site(outbound(rule('pattern="[\\s\\S]+"', ""))).ask("/app")
+    assert (answer.status, answer.body, answer.length) == (200, b"", 0)
+
+
 def test_inbound_and_outbound(site):
     """Rules of both kinds at one path."""
     both = (
