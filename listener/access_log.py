@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from was.clock import Clock
 from was.ipc.listener_control import LogSettings, SiteRoute
+from was.listener.log_files import LogTarget, OutputTarget
 from was.listener.request_logs import LogFileSettings, RequestLogs
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ FLAGS = {
 class AccessLog:
     """All request logs of this listener."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._logs = RequestLogs(folder, {}, clock)
+    def __init__(self, folder: Path, clock: Clock, *, to_output: bool = False) -> None:
+        self._logs = RequestLogs(folder, {}, clock, OutputTarget if to_output else LogTarget)
         # One line in the site's log; called for every request, so without a layer in between.
         self.request = self._logs.request
 

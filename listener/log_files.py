@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["LogTarget", "period_name"]
+__all__ = ["LogTarget", "OutputTarget", "period_name"]
 
 UNLIMITED = 0xFFFFFFFF
 
@@ -143,3 +143,18 @@ class LogTarget:
                 os.ftruncate(self._fd, self._size)
             raise
         self._size += written
+
+
+class OutputTarget(LogTarget):
+    """A log that is our standard output (`was run --access-log`): lines, and no file about them."""
+
+    def write(self, unix_time: float, lines: list[str]) -> None:
+        """Write lines. Raises OSError."""
+        self.written_lines = 0
+        data = "".join(lines).encode("utf-8", "replace")
+        while data:
+            data = data[os.write(1, data) :]
+        self.written_lines = len(lines)
+
+    def close(self) -> None:
+        """Others write there too."""

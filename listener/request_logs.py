@@ -77,7 +77,9 @@ class _Site:
         "target",
     )
 
-    def __init__(self, site_id: int, settings: LogFileSettings, log_dir: Path) -> None:
+    def __init__(
+        self, site_id: int, settings: LogFileSettings, log_dir: Path, target: type[LogTarget]
+    ) -> None:
         self.settings = settings
         self.compose = composer(settings.flags)
         self.has_tail = bool(settings.custom_columns)
@@ -91,7 +93,7 @@ class _Site:
         self.room = settings.max_line_length
         self.lines: list[str] = []
         columns = [c.name for c in W3C_FIELDS if c.flag in settings.flags]
-        self.target = LogTarget(
+        self.target = target(
             settings.folder or log_dir / f"W3SVC{site_id}",
             software=_SOFTWARE,
             columns=" ".join([*columns, *map(escape, settings.custom_columns)]),
@@ -125,15 +127,25 @@ _Batch = tuple[LogTarget, float, list[str], int]
 
 
 class RequestLogs:
-    """W3C logs of the sites and HTTPERR. Everything but the writer runs in the listener's loop."""
+    """W3C logs of the sites and HTTPERR. Everything but the writer runs in the listener's loop.
 
-    def __init__(self, log_dir: Path, sites: Mapping[int, LogFileSettings], clock: Clock) -> None:
+    `target` is what each of them is: a log in files, or our standard output.
+    """
+
+    def __init__(
+        self,
+        log_dir: Path,
+        sites: Mapping[int, LogFileSettings],
+        clock: Clock,
+        target: type[LogTarget] = LogTarget,
+    ) -> None:
         self._log_dir = log_dir
+        self._target = target
         self._clock = clock
         self._sites: dict[int, _Site] = {}
         self._dirty: list[_Site] = []
         self._error_lines: list[str] = []
-        self._error_target = LogTarget(
+        self._error_target = target(
             log_dir / "HTTPERR",
             software=_ERROR_SOFTWARE,
             columns=_ERROR_COLUMNS,
@@ -165,7 +177,7 @@ class RequestLogs:
             if old is not None:
                 closed.append(self._sites.pop(site_id))
             if settings.enabled:
-                self._sites[site_id] = _Site(site_id, settings, self._log_dir)
+                self._sites[site_id] = _Site(site_id, settings, self._log_dir, self._target)
         for old in closed:
             self._writer.put((old.target, 0.0, [], 0))
 

@@ -241,7 +241,8 @@ class ListenerService:
         factory, limits = select(settings.engine), self.limits
         self.new_engine: Callable[[], Engine] = lambda: factory(limits)
         self._change_settings(settings)
-        self.records.open(AccessLog(Path(settings.logs), self._clock))
+        to_output = settings.log_to_output
+        self.records.open(AccessLog(Path(settings.logs), self._clock, to_output=to_output))
         set_process("listener")
         self.programs.open_door(self._sockets_folder)
 

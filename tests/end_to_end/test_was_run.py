@@ -73,6 +73,19 @@ def test_what_the_application_prints_is_there_at_once(folder):
         process.wait(LIMIT_S)
 
 
+def test_requests_are_printed_where_that_is_asked_for(folder):
+    """--access-log: who made it, what for and what came of it, where the server's own lines go."""
+    process = _run(folder, "hello:application", "-b", "127.0.0.1:0", "--access-log")
+    try:
+        port = wait_for("ready", lambda: _url_port(folder))
+        get(port, "/seen?by=me")
+        line = f" GET /seen by=me {port} - 127.0.0.1 "
+        wait_for("the line", lambda: line in (folder / "output").read_text())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(LIMIT_S)
+
+
 def test_the_application_has_the_environment_and_the_folder_of_the_command(folder):
     """Settings from the environment, PYTHONPATH too, and relative paths: as when it was checked.
 

@@ -98,6 +98,7 @@ class Address(NamedTuple):
 @click.option(
     "--reload", is_flag=True, help="New workers when a module of the application changes."
 )
+@click.option("--access-log", is_flag=True, help="A line for each request, in W3C form.")
 @click.option(
     "--app-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -120,6 +121,7 @@ def command(
     processes: int | None,
     threads: int,
     reload: bool,
+    access_log: bool,
     app_dir: Path,
     interface: str,
     engine: str,
@@ -140,7 +142,7 @@ def command(
     home = Path(tempfile.mkdtemp(prefix="was-run-"))
     try:
         text = configuration(spec, folder, addresses, processes, threads, interface, reload=reload)
-        ctx.exit(_serve(home, text, engine))
+        ctx.exit(_serve(home, text, engine, access_log=access_log))
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -244,7 +246,7 @@ def _checked(spec: str, folder: Path) -> tuple[str, str]:
     raise HomeError(complaint or f"{spec} ended the process that imported it")
 
 
-def _serve(folder: Path, text: str, engine: str) -> int:
+def _serve(folder: Path, text: str, engine: str, *, access_log: bool) -> int:
     from was.ipc.endpoints import Home
     from was.manager.service import run_manager
 
@@ -253,7 +255,13 @@ def _serve(folder: Path, text: str, engine: str) -> int:
         part.mkdir(parents=True)
     home.config_file.write_text(text, encoding="utf-8")
     try:
-        return run_manager(home, foreground=True, engine=engine, is_command_line=True)
+        return run_manager(
+            home,
+            foreground=True,
+            engine=engine,
+            settings={"log_to_output": access_log},
+            is_command_line=True,
+        )
     finally:
         sockets = home.find_sockets()
         if sockets is not None:

@@ -74,6 +74,7 @@ class ListenerSettings(msgspec.Struct, frozen=True):
     sockets: str  # folder of sockets
     logs: str  # folder of all logs; HTTPERR is one below it
     engine: Literal["auto", "h11", "llhttp"] = "auto"
+    log_to_output: bool = False  # request logs to where our own log goes, and not to files
     connection_timeout_s: float = 120.0
     header_wait_s: float = 120.0
     entity_body_s: float = 120.0

@@ -195,9 +195,7 @@ def _outcome(
 
 
 def _log_failed(context: HttpContext, error: str) -> None:
-    log(
-        "program_failed", error=error, request=context.request_id, url=context.message.target[:256]
-    )
+    log("program_failed", error=error, request=context.request_id, url=context.message.target[:256])
 
 
 def _answer(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from was.ipc.log_fields import W3C_FIELDS, WORKER_FIELDS, compose, composer, escape
 from was.listener import request_logs
-from was.listener.log_files import period_name
+from was.listener.log_files import OutputTarget, period_name
 from was.listener.request_logs import DEFAULT_FLAGS, LogFileSettings, RequestLogs
 
 ALL_FLAGS = frozenset(column.flag for column in W3C_FIELDS)
@@ -227,6 +227,20 @@ def test_a_numbered_log_goes_on_where_it_was(tmp_path):
     assert len(paths) >= 3
     assert all(path.stat().st_size <= 600 for path in paths)
     assert sum(len(entries_of(path)) for path in paths) == 10
+
+
+def test_logs_may_go_to_standard_output(tmp_path, capfd):
+    """Bare lines, a site's and HTTPERR's, and nothing in files."""
+    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock(), OutputTarget)
+    log_one(logs)
+    logs.reopen()
+    log_one(logs, status=404)
+    logs.http_error(("10.0.0.9", 5), ("", 0), "", "", "", 400, 0, "BadRequest", "")
+    logs.close()
+    written = capfd.readouterr().out.splitlines()
+    assert [line.split()[-4] for line in written[:2]] == ["200", "404"]
+    assert written[2].endswith("400 - BadRequest -")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reopening_writes_to_a_new_file_of_the_old_name(tmp_path):

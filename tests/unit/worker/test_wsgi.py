@@ -313,7 +313,9 @@ def test_good_statuses(serve, status):
     assert ask(server).status == int(status[:3])
 
 
-@pytest.mark.parametrize("status", ["OK", "99 X", "100 Continue", "600 X", "200 O\rK", "٢٠٠ OK", ""])
+@pytest.mark.parametrize(
+    "status", ["OK", "99 X", "100 Continue", "600 X", "200 O\rK", "٢٠٠ OK", ""]
+)
 def test_bad_statuses_are_500(serve, status):
     """An interim status, or a text that is none."""
     server = serve(f"""
