@@ -121,7 +121,8 @@ class FastCgiRun:
         """To the END_REQUEST. May be called again on another connection while `can_repeat`.
 
         Raises FastCgiTimeoutError, ConnectionLostError, RecordError, StdErrError, HeadError;
-        ClientGoneError where the client has gone, after the process has ended the request all the same.
+        ClientGoneError where the client has gone, after the process has ended the request all the
+        same.
         """
         self._begin(time.monotonic())
         self._sent_before = connection.sent
