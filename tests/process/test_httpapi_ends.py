@@ -146,9 +146,25 @@ def test_what_no_client_may_see_costs_no_other_request(queue, url, running):
             httpapi.HttpResponse(chunks=[httpapi.FileChunk(end)]),
             httpapi.HttpResponse(chunks=[httpapi.FileChunk(file.fileno(), -1)]),
             httpapi.HttpResponse(chunks=[httpapi.FileChunk(file.fileno(), 1, (1 << 63) - 1)]),
+            httpapi.HttpResponse(chunks=[httpapi.FileChunk(file.fileno(), 1, 1 << 20)]),
+            httpapi.HttpResponse(chunks=[httpapi.FileChunk(file.fileno(), 1.5)]),
+            httpapi.HttpResponse(chunks=["text"]),
+            httpapi.HttpResponse(headers={"name": "value"}),
+            httpapi.HttpResponse(headers=[("name", 5)]),
+            httpapi.HttpResponse(headers=[("Content-Length", "1"), ("content-length", "2")]),
         ):
             with pytest.raises(httpapi.HttpApiError) as raised:
                 queue.send_response(request.id, bad, more_data=True)
+            assert raised.value.error == httpapi.ERROR_INVALID_PARAMETER
+        for call in (
+            lambda: queue.set_property(queue_length="long"),
+            lambda: queue.set_property(verbosity=1 << 70),
+            lambda: queue.add_url(5),
+            lambda: queue.add_url("\ud800"),
+            lambda: queue.receive_request_entity_body(request.id, -1),
+        ):
+            with pytest.raises(httpapi.HttpApiError) as raised:
+                call()
             assert raised.value.error == httpapi.ERROR_INVALID_PARAMETER
         dropped = [("Trailer", "x"), ("TE", "x"), ("Proxy-Connection", "x"), ("X-Kept", "y")]
         queue.send_response(request.id, httpapi.HttpResponse(headers=dropped))

@@ -152,6 +152,8 @@ class Exchange:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of the body, b"" at its end; waits until some have come."""
+        if size < 0:
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"{size} bytes")
         with self._changed:
             while not self._body:
                 if self._is_body_complete:
@@ -177,7 +179,7 @@ class Exchange:
         if not _REASON.fullmatch(reason):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r}")
         block, length, close = _encode(response.headers)
-        close = close or disconnect
+        close = close or bool(disconnect)
         chunks = list(response.chunks)
         size = sum(_size_of(chunk) for chunk in chunks)
         if length < 0 and not more:
@@ -308,12 +310,19 @@ def _size_of(chunk: Chunk) -> int:
     """A chunk's bytes. What the listener would not take is refused here: there it ends the link."""
     if isinstance(chunk, bytes):
         return len(chunk)
+    if not isinstance(chunk, FileChunk):  # as far as the types go it is one
+        raise HttpApiError(
+            ERROR_INVALID_PARAMETER, f"a chunk is bytes or a FileChunk, not {type(chunk).__name__}"
+        )
+    if not all(type(n) is int for n in (chunk.fd, chunk.offset, chunk.length)):
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk}: three whole numbers")
     try:
-        is_file = stat.S_ISREG(os.fstat(chunk.fd).st_mode)
+        status = os.fstat(chunk.fd)
         size = chunk.size()
-    except OSError as error:
-        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk}: {error.strerror}") from None
-    if not is_file or not 0 <= chunk.offset <= _MOST_BYTES - size:
+    except (OSError, OverflowError) as error:
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk}: {error}") from None
+    is_there = chunk.offset >= 0 and (size == 0 or chunk.offset + size <= status.st_size)
+    if not stat.S_ISREG(status.st_mode) or not is_there:
         raise HttpApiError(ERROR_INVALID_PARAMETER, f"{chunk} is no region of a regular file")
     return size
 
@@ -322,16 +331,20 @@ def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
     """The block of header lines, the Content-Length (-1 if none), whether to close."""
     lines: list[str] = []
     length, close = -1, False
-    for name, value in headers:
+    for header in headers:
+        if len(header) != 2 or not all(isinstance(text, str) for text in header):
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"a header is two texts, not {header!r}")
+        name, value = header
         lower = name.lower()
         if not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a header: {name!r}: {value!r}")
         if lower == "content-length":
-            if not (value.isascii() and value.isdigit()):
+            is_number = value.isascii() and value.isdigit() and len(value) < 20
+            if not is_number or int(value) > _MOST_BYTES:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
+            if length not in (-1, int(value)):
+                raise HttpApiError(ERROR_INVALID_PARAMETER, f"two lengths: {length} and {value}")
             length = int(value)
-            if length > _MOST_BYTES:
-                raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
         elif lower == "connection":
             close = close or "close" in value.lower()
         if lower not in OWNED:

@@ -15,7 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from was.errors import IllFormedMessageError
-from was.httpapi.errors import ERROR_NOT_READY, ERROR_OPERATION_ABORTED, HttpApiError
+from was.httpapi.errors import (
+    ERROR_INVALID_PARAMETER,
+    ERROR_NOT_READY,
+    ERROR_OPERATION_ABORTED,
+    HttpApiError,
+)
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
 from was.ipc.endpoints import Home, SocketFolder, home_key
@@ -52,6 +57,16 @@ def _default_home() -> str:
     return os.path.join(state, "was")
 
 
+def _encode(message: Call) -> bytes:
+    """A program may have given anything as a parameter."""
+    try:
+        content = codec.encode(message)
+        codec.decode_call(content)
+    except (IllFormedMessageError, *codec.UNSENDABLE) as error:
+        raise HttpApiError(ERROR_INVALID_PARAMETER, str(error)) from None
+    return content
+
+
 class Link:
     """One connection. `on_batch`, `on_moved` and `on_end` are called on its own thread."""
 
@@ -79,12 +94,16 @@ class Link:
         self._thread.start()
 
     def call(self, make: Callable[[int], Call]) -> tuple[Notice, list[int]]:
-        """Say something and wait for the answer to it. Raises HttpApiError where that is no."""
+        """Say something and wait for the answer to it. Raises HttpApiError where that is no.
+
+        What is no such message is refused here: the listener would end the link for it.
+        """
         number = next(_numbers)
         reply: Future[tuple[Notice, list[int]]] = Future()
         self._replies[number] = reply
         try:
-            self.tell(make(number))
+            content = CALL + _encode(make(number))
+            self._send(content, ())
             try:
                 notice, descriptors = reply.result(REPLY_LIMIT_S)
             except TimeoutError:
