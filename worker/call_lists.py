@@ -116,7 +116,9 @@ class CallLists:
             r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
         )
         self.is_always_for_loop = False
-        self._asks_verdict = any(r.mask & _NESTED for r, _ in self._modules if not r.is_ours)
+        self._asks_verdict = self._has_filters or any(
+            r.mask & _NESTED for r, _ in self._modules if not r.is_ours
+        )
         self.closing = self._runs(self._events((RQ.LOG_REQUEST, RQ.END_REQUEST)))
         sending = self._runs(reversed(self._event(RQ.SEND_RESPONSE, False)), is_nested=True)
         self.send_response = tuple(run.call for run in sending)

@@ -6,7 +6,7 @@ import pytest
 from harness.server import wait_for
 from support.event_log import dossier_of, wait_event
 from support.isapi import SOURCES, isapi_config, place_files
-from support.running import Running, run_server
+from support.running import APPS, Running, run_server, simple_config
 from support.wire import Wire, get
 
 
@@ -63,9 +63,9 @@ def test_events_come_in_iis_order_and_by_priority(running):
     assert once == [
         "tasks PREPROC_HEADERS",
         "second PREPROC_HEADERS",
+        "tasks URL_MAP",
         "tasks AUTHENTICATION",
         "tasks AUTH_COMPLETE",
-        "tasks URL_MAP",
         "tasks SEND_RESPONSE",
         "second SEND_RAW_DATA",
         "tasks SEND_RAW_DATA",
@@ -93,6 +93,8 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
         ("verb", 405, None),  # another method, which files have not
         ("map", 200, "other"),  # the file is another one
         ("own", 299, "a page of the filter's"),
+        ("whole", 200, "nothing but text"),
+        ("nowhere", 299, "no file is meant"),
         ("fail", 500, None),
         ("no+file", 500, None),
         ("raise", 500, None),
@@ -109,6 +111,7 @@ def test_tasks_of_a_filter(running, query, status, text):
         if text is not None:
             assert answer.text == text
             assert answer.field("content-length") == str(len(text))
+        assert text is not None or "plain" not in answer.text.partition("Requested URL")[0]
         # The connection is as it was.
         assert wire.request("/plain.txt").text == "plain"
 
@@ -120,6 +123,21 @@ def test_a_filter_may_deny_access(running, compiled):
     # This one hears of the denial too: SF_DENIED_FILTER.
     answer = get(running.port(), "/plain.txt?deny&page")
     assert (answer.status, answer.text) == (401, "reason 4")
+
+
+def test_a_filter_hears_of_the_file_whatever_the_handler(start_server):
+    """URL_MAP is raised where no handler asks for a file, and can end the request there too."""
+    config = simple_config("hello:application", extra=filters("tasks.py"))
+    running = start_server(config, place_files(APPS / "hello.py", SOURCES / "tasks.py"))
+    assert get(running.port(), "/").text == "hello\n"
+    assert get(running.port(), "/?nowhere").text == "no file is meant"
+    assert get(running.port(), "/?no+file").status == 500
+
+
+def test_a_field_that_cannot_be_sent_is_refused(running):
+    """87 for the filter, which goes on; the response is as it was."""
+    answer = get(running.port(), "/plain.txt?bad+field")
+    assert (answer.text, answer.all("x-refused")) == ("plain", ["87", "87"])
 
 
 def test_response_fields_are_read_set_and_removed(running):

@@ -115,7 +115,7 @@ def make_module(chain: FilterChain, *, has_digest: bool = False) -> HttpModule:
         methods["on_begin_request"] = _preproc_headers(parts)
     if parts.wants(Notify.URL_MAP):
         methods["on_map_path"] = _url_map(parts)
-    if parts.wants(Notify.AUTHENTICATION):
+    if parts.wants(Notify.AUTHENTICATION | Notify.URL_MAP):
         methods["on_authenticate_request"] = _authentication(parts)
     if parts.wants(Notify.AUTH_COMPLETE):
         methods["on_post_authenticate_request"] = _auth_complete(parts)
@@ -180,7 +180,10 @@ def _authentication(parts: _Parts) -> Any:
     filters, has_digest = parts.of[Notify.AUTHENTICATION], parts.has_digest
 
     def on_authenticate_request(_: HttpModule, context: HttpContext, __: object) -> object:
-        if context.child is not None or context.user is not None:
+        # URL_MAP is raised for every request, and comes first, as in IIS: a handler may never ask.
+        if context.child is None and context.physical_path and context.verdict:
+            return CONTINUE
+        if not filters or context.child is not None or context.user is not None:
             return CONTINUE
         field = context.request.get_header("Authorization") or ""
         if has_digest and field[:7].lower() == "digest ":

@@ -13,11 +13,11 @@ from was.errors import LocalProtocolError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, call
-from was.worker.fields import LISTENER_FIELDS
+from was.worker.fields import LISTENER_FIELDS, encode_fields
 from was.worker.hresult import HResultError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Win32
-from was.worker.isapi.errors import ServerFunctionError
+from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.header_text import parse_header_block, parse_status
 
@@ -174,11 +174,11 @@ class FilterSession:
 
     def add_headers(self, text: str) -> None:
         """AddResponseHeaders: whatever the response will be, it has these fields too."""
-        self._fields += parse_header_block(text)[0]
+        self._fields += _good_fields(text)
 
     def add_denial_headers(self, text: str) -> None:
         """SF_REQ_ADD_HEADERS_ON_DENIAL: the same for a 401."""
-        self._denial_fields += parse_header_block(text)[0]
+        self._denial_fields += _good_fields(text)
 
     def send_headers(self, status: str, headers: str) -> None:
         """SF_REQ_SEND_RESPONSE_HEADER: an answer of the filter's own."""
@@ -217,7 +217,7 @@ class FilterSession:
             self._raw = b""
             if not line.startswith("HTTP/"):
                 line, fields, body = "200 OK", "", head + body
-            self.send_headers(line, fields + "\r\n\r\n")
+            self.send_headers(line, fields)
             if body:
                 response.chunks.append(body)
         if status == FilterStatus.FINISHED:
@@ -240,3 +240,13 @@ class FilterSession:
                 response.set_header(name, value, replace=lower == "content-length")
             except LocalProtocolError as error:
                 raise ServerFunctionError(Win32.INVALID_PARAMETER, str(error)) from None
+
+
+def _good_fields(text: str) -> list[tuple[str, str]]:
+    """Fields that can be sent. Raises ServerFunctionError (87)."""
+    fields = parse_header_block(text)[0]
+    try:
+        encode_fields(fields)
+    except LocalProtocolError as error:
+        raise invalid(str(error)) from None
+    return fields

@@ -1,6 +1,7 @@
 """A filter that hears everything, writes the order down, and does what a query asks for."""
 
 import win32api
+from isapi import FilterError
 from isapi import isapicon as c
 from isapi.simple import SimpleFilter
 
@@ -38,6 +39,15 @@ class Filter(SimpleFilter):
             fc.SendResponseHeader("299 Mine", "Content-Type: text/plain\r\n\r\n")
             fc.WriteClient("a page of the filter's")
             return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
+        if "whole" in query:
+            fc.WriteClient("nothing but text")
+            return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
+        if "bad+field" in query:
+            for add in (fc.AddResponseHeaders, fc.AddHeadersOnDenial):
+                try:
+                    add("A field: x\r\n")
+                except FilterError as error:
+                    fc.AddResponseHeaders(f"X-Refused: {error.errno}\r\n")
         if "fail" in query:
             return c.SF_STATUS_REQ_ERROR
         if "raise" in query:
@@ -47,6 +57,10 @@ class Filter(SimpleFilter):
     def url_map(self, fc, data, query):
         if "map" in query and data.PhysicalPath.endswith(b"plain.txt"):
             data.PhysicalPath = data.PhysicalPath.replace(b"plain", b"other")
+        if "nowhere" in query:
+            fc.SendResponseHeader("299 Mine", "Content-Type: text/plain\r\n\r\n")
+            fc.WriteClient("no file is meant")
+            return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
         return c.SF_STATUS_REQ_ERROR if "no file" in query.replace("+", " ") else None
 
     def authentication(self, fc, data, query):
