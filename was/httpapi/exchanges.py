@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
 from was.httpapi.errors import (
@@ -306,11 +306,11 @@ class Exchange:
             raise
 
 
-def _size_of(chunk: Chunk) -> int:
+def _size_of(chunk: object) -> int:
     """A chunk's bytes. What the listener would not take is refused here: there it ends the link."""
     if isinstance(chunk, bytes):
         return len(chunk)
-    if not isinstance(chunk, FileChunk):  # as far as the types go it is one
+    if not isinstance(chunk, FileChunk):
         raise HttpApiError(
             ERROR_INVALID_PARAMETER, f"a chunk is bytes or a FileChunk, not {type(chunk).__name__}"
         )
@@ -327,8 +327,11 @@ def _size_of(chunk: Chunk) -> int:
     return size
 
 
-def _encode(headers: Sequence[tuple[str, str]]) -> tuple[bytes, int, bool]:
-    """The block of header lines, the Content-Length (-1 if none), whether to close."""
+def _encode(headers: Sequence[Any]) -> tuple[bytes, int, bool]:
+    """The block of header lines, the Content-Length (-1 if none), whether to close.
+
+    `headers`: pairs of str, if the program has seen to that.
+    """
     lines: list[str] = []
     length, close = -1, False
     for header in headers:
