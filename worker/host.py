@@ -38,6 +38,7 @@ from was.ipc.worker_control import (
     SetEndpoints,
     StopWorker,
     SuspendPrepared,
+    TakeOutput,
     WorkerAnswer,
     WorkerReady,
     WorkerStartFailed,
@@ -261,7 +262,7 @@ class WorkerHost:
                 self._stop_listening(command.drain)
             case DumpStacks():
                 faulthandler.dump_traceback(2, all_threads=True)
-            case WorkerWelcome() | None:
+            case WorkerWelcome() | TakeOutput() | None:
                 pass  # a new manager greets a worker that it took over: nothing is new to us
 
     # ── without a manager ───────────────────────────────────────────────────────────────────────

@@ -13,8 +13,9 @@ from contextlib import suppress
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
-from was.ipc.worker_control import ManagerToWorker, WorkerHello
+from was.ipc.worker_control import ManagerToWorker, TakeOutput, WorkerHello
 from was.log import log
+from was.worker.application_output import take_output
 
 __all__ = ["ManagerLink", "say_hello"]
 
@@ -69,10 +70,14 @@ class ManagerLink:
             return None
         content, descriptors = message
         try:
-            return codec.decode_manager_to_worker(content)
+            command = codec.decode_manager_to_worker(content)
         except IllFormedMessageError as error:
             log("worker_faulty", detail=f"from the manager: {error}")
             return None
+        else:
+            if isinstance(command, TakeOutput):  # here, where its descriptor is
+                take_output(*descriptors)
+            return command
         finally:
             for fd in descriptors:
                 os.close(fd)

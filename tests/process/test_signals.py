@@ -209,6 +209,20 @@ def test_sigusr1_reopens_the_request_logs(gates):
     assert "/first" in moved.read_text()
 
 
+def test_sigusr1_reopens_the_pools_logs(start_server):
+    """What a worker prints after SIGUSR1 is in a new file of the same name."""
+    running = start_server(simple_config("prints:application", pool=POOL), place("prints.py"))
+    get(running.port(), "/first")
+    file = running.home / "logs" / "pools" / "Pool.log"
+    owner = file.stat().st_uid
+    moved = file.rename(file.with_suffix(".old"))
+    running.server.send(signal.SIGUSR1)
+    wait_for("the new file", lambda: _asks_until_seen(running, file))
+    assert file.stat().st_uid == owner
+    assert "/first" in moved.read_text()
+    assert running.server.log_text().count("worker_spawned") == 1
+
+
 def _asks_until_seen(running: Running, file) -> bool:
     get(running.port(), "/second")
     return file.exists() and "/second" in file.read_text()

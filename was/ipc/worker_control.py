@@ -184,6 +184,10 @@ class WorkerAnswer(Control, frozen=True):
     data: bytes
 
 
+class TakeOutput(Control, frozen=True):
+    """Print there from now on. Descriptor: the pool's log, opened anew."""
+
+
 class DumpStacks(Control, frozen=True):
     """Write all threads' stacks to the worker's output."""
 
@@ -208,6 +212,7 @@ ManagerToWorker: TypeAlias = (
     | PrepareSuspend
     | ResumeWorker
     | QueryWorker
+    | TakeOutput
     | DumpStacks
 )
 ManagerToTemplate: TypeAlias = Fork

@@ -397,9 +397,10 @@ class Manager:
             self.exits.update(process.reap())
 
     def reopen_logs(self) -> None:
-        """Close and open log files, ours and the listener's; pools' at their next worker."""
+        """Close and open log files: ours, the listener's, and the pools'."""
         self.reopen_log()
         self.listener.send(lc.ReopenLogs())
+        self.workers.reopen_outputs()
         log("logs_reopened")
 
     def _look_at_files(self) -> None:

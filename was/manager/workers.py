@@ -20,11 +20,12 @@ from was.ipc.worker_control import (
     PrepareSuspend,
     ResumeWorker,
     SetEndpoints,
+    TakeOutput,
     WorkerHello,
     WorkerWelcome,
 )
 from was.manager import process
-from was.manager.accounts import IdentityError
+from was.manager.accounts import Account, IdentityError
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.inbox import ChildEnded, HelloLost
@@ -97,15 +98,7 @@ class WorkerSet:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
         isolation, added, account = server.isolation.worker(pool, server.config)
-        try:
-            output = self._open_output(pool.name)
-            handle.log_trouble = ""
-        except OSError as error:  # without its log it serves all the same
-            output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-            handle.log_trouble = str(error)
-        if not (server.options.is_command_line or handle.log_trouble):
-            handle.log_begin = os.fstat(output).st_size
-            server.isolation.own_output(account, output)
+        output = self._output_of(handle, account)
         handle.uid = os.geteuid() if account is None else account.uid
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
         server.loop.add_reader(handle.life_fd, self._life_ended, handle)
@@ -119,6 +112,37 @@ class WorkerSet:
             os.getcwd() if server.options.is_command_line else "/",
         )
         self._template.fork(message, output, life_end)
+
+    def reopen_outputs(self) -> None:
+        """Give all workers their pools' logs anew: those of old may have been moved away."""
+        server = self._server
+        if server.options.is_command_line:
+            return
+        for handle in self.handles.values():
+            pool = server.config.app_pools.get(handle.pool)
+            if handle.peer is None or pool is None:
+                continue
+            try:
+                account = server.isolation.account(pool, server.config)
+            except IdentityError:  # there is no such user any more
+                continue
+            output = self._output_of(handle, account)
+            handle.peer.send(TakeOutput(), [output])
+            os.close(output)
+            self.record(handle)
+
+    def _output_of(self, handle: WorkerHandle, account: Account | None) -> int:
+        server = self._server
+        try:
+            output = self._open_output(handle.pool)
+            handle.log_trouble = ""
+        except OSError as error:  # without its log it serves all the same
+            output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            handle.log_trouble = str(error)
+        if not (server.options.is_command_line or handle.log_trouble):
+            handle.log_begin = os.fstat(output).st_size
+            server.isolation.own_output(account, output)
+        return output
 
     def _life_ended(self, handle: WorkerHandle) -> None:
         self._close_life(handle)
