@@ -85,7 +85,7 @@ class PoolBroker:
         self.quarantine.configure()
         if not settings.accepting:
             for request in self.queue.drain():
-                self.fail(request, 503, settings.refusal or "Disabled")
+                self._turn_away(request)
             self._is_demanded = False
 
     def refusal(self) -> str:
@@ -124,7 +124,7 @@ class PoolBroker:
         """The pool is gone, or the listener leaves: nobody is left waiting."""
         self.settings = structs.replace(self.settings, accepting=False, refusal="Disabled")
         for request in self.queue.drain():
-            self.fail(request, 503, "Disabled")
+            self._turn_away(request)
         for worker in self.workers.values():
             for request in list(worker.outstanding.values()):
                 if request.connection is not None and request.progress is RESPONDING:
@@ -151,7 +151,7 @@ class PoolBroker:
     def submit(self, request: ClientRequest) -> None:
         """A request is ready for a worker: queue it; it is dispatched at the end of this turn."""
         if not self.settings.accepting:
-            self.fail(request, 503, self.settings.refusal or "Disabled")
+            self._turn_away(request)
             return
         if request.spool is not None or request.body_length:
             request.queued_at = self.service.time()  # else it came in this very turn
@@ -168,6 +168,15 @@ class PoolBroker:
         if not self.is_marked:
             self.is_marked = True
             self.service.mark(self)
+
+    def _turn_away(self, request: ClientRequest) -> None:
+        """The pool takes no requests: whichever has the application now gets this one, if any."""
+        pool = self.service.routes.pool_of(request.site_id, request.application)
+        if pool is None or pool is self or not pool.settings.accepting:
+            self.fail(request, 503, self.settings.refusal or "Disabled")
+            return
+        request.pool = pool
+        pool.submit(request)
 
     def turn(self) -> None:
         """End of a turn of the loop: give out what waits, send what was collected."""
@@ -415,7 +424,7 @@ class PoolBroker:
         request.is_parked = False
         request.progress = QUEUED
         if not self.settings.accepting:
-            self.fail(request, 503, self.settings.refusal or "Disabled")
+            self._turn_away(request)
             return
         self.service.records.count("requests_taken_back")
         request.queued_at = self.service.time()  # the time it ran is not time it waited

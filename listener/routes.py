@@ -107,6 +107,14 @@ class Routes:
         else:
             self._swap(self._table.changed(removed, added))
 
+    def pool_of(self, site_id: int, application: str) -> PoolBroker | None:
+        """The pool of a site's application, None when there is none."""
+        route = self._routes.get(site_id)
+        for known in route.applications if route is not None else ():
+            if known.path == application:
+                return self._pools.get(known.pool)
+        return None
+
     def register(self, prefix: UrlPrefix, target: Target) -> bool:
         """Give a prefix to a program's queue; False when it is a site's, or another queue's.
 

@@ -12,6 +12,8 @@ from support.running import STEADY, place
 from support.wire import Wire, get
 
 HANDLERS = (wsgi_handler("gates:application"),)
+# A worker runs one request at a time.
+ELEMENTS = {**STEADY["elements"], "python": {"threads": "2"}}
 
 
 class Home:
@@ -39,7 +41,8 @@ class Home:
     @staticmethod
     def config(home, sites):
         """The text of the configuration file."""
-        pools = [Pool(name, **STEADY) for name in dict.fromkeys(pool for _, pool, _ in sites)]
+        names = dict.fromkeys(pool for _, pool, _ in sites)
+        pools = [Pool(name, STEADY["attributes"], ELEMENTS) for name in names]
         return application_host_config(
             pools,
             [
@@ -79,6 +82,24 @@ def test_a_pool_that_comes_back_while_its_old_worker_finishes_serves(start_serve
         (home.data / "one.open").touch()
         assert wire.read().status == 200
     assert {row["state"] for row in home.server.rows("apppool")} == {"started"}
+
+
+def test_what_waits_for_a_pool_that_is_renamed_is_served(start_server, main, port):
+    """Neither a request in its queue nor one whose body still comes is refused: they move."""
+    binding = f"127.0.0.1:{port}:"
+    home = Home(start_server, main, ("Side", "Beta", binding))
+    with Wire(port) as wire, Wire(port) as waiting, Wire(port) as sending:
+        _held(wire, home, "POST")
+        waiting.send_request("/", "POST", b"")
+        wait_for("the queue", lambda: _states(home) == ["started", "queued"])
+        sending.send_request("/", "POST", None, {"Content-Length": "4", "Expect": "100-continue"})
+        assert b" 100 " in sending.read_until(b"\r\n\r\n")
+        home.reload(main, ("Side", "Gamma", binding))
+        assert waiting.read("POST").status == 200
+        sending.send(b"half")
+        assert sending.read("POST").status == 200
+        (home.data / "one.open").touch()
+        assert wire.read("POST").status == 200
 
 
 def test_a_worker_of_a_removed_pool_outlives_the_manager(start_server, main, port):
@@ -159,6 +180,12 @@ def test_a_port_that_comes_back_before_the_listener_has_closed_it(start_server, 
     finally:
         os.kill(listener, signal.SIGCONT)
     assert get(port).status == 200
+
+
+def _states(home):
+    """How far the requests are that the listener has, in the order in which they came."""
+    rows = sorted(home.server.rows("request"), key=lambda row: row["id"])
+    return [row["state"] for row in rows]
 
 
 def _ready_manager(server):

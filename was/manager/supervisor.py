@@ -456,8 +456,6 @@ class Manager:
         }
         for name in changes.added:
             self._add_pool(name, now)
-        for name in changes.removed:
-            self.performer.perform(self.pools[name], self.pools[name].stop(now))
         for name, settings in configuration.config.app_pools.items():
             pool = self.pools[name]
             actions = pool.apply(settings, now)
@@ -474,6 +472,9 @@ class Manager:
         faults.reach("manager.reloading")
         self.performer.publish_pools()
         self.sites.rebind()
+        for name in changes.removed:
+            # Only now: what waits there goes to the pools that the applications have instead.
+            self.performer.perform(self.pools[name], self.pools[name].stop(now))
         self.listener.change_settings()
         for handle in self.workers.handles.values():
             if handle.peer is not None and (by_hand or handle.pool in rewritten):
