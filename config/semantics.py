@@ -46,6 +46,7 @@ HANDLERS = "system.webServer/handlers"
 COMPRESSION = "system.webServer/httpCompression"
 
 MANAGED = "ManagedPipelineHandler"
+_RUNNING = frozenset({"CgiModule", "FastCgiModule", "IsapiModule"})  # scriptProcessor is a file
 _MODULE_MISSING = 0x8007007E
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?\Z")
 
@@ -183,6 +184,8 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
             found.extend(_compression_remarks(scope.sections.get(COMPRESSION)))
             for item in _added(scope.sections.get(HANDLERS)):
                 modules = _names(item.values.get("modules", MANAGED))
+                if _RUNNING.intersection(modules):
+                    found.extend(_program_remarks(item))
                 if MANAGED in modules or known.windows_only.intersection(modules):
                     name = item.values["name"]
                     if is_server and not scope.path:
@@ -201,6 +204,14 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found
+
+
+def _program_remarks(item: Element) -> Iterable[str]:
+    """A `%` alone is no sign: it stands for the script."""
+    program = str(item.values.get("scriptProcessor", ""))
+    if "\\" in program:
+        text = f"handler {item.values['name']}: '{program}' looks like a path of Windows"
+        yield f"{item.file}:{item.line}: {text}"
 
 
 def _compression_remarks(section: Element | None) -> Iterable[str]:

@@ -70,7 +70,8 @@ class SiteRecords:
     def remarks(self) -> list[str]:
         """A line for each folder that only Windows has, and each binding that nobody serves."""
         records = self._records.values()
-        paths = [line for record in records for line in record.windows_paths]
+        # Once, what sites have from their defaults.
+        paths = list(dict.fromkeys(line for record in records for line in record.windows_paths))
         return paths + [line for record in records for line in record.unserved]
 
     def check(self, errors: list[ConfigError]) -> None:
@@ -123,7 +124,7 @@ def _record(view: SectionView, pools: Mapping[str, str], typer: Typer) -> SiteRe
         name,
         tuple(faults),
         facts,
-        tuple(_windows_paths(view)),
+        (*_windows_paths(view), *_windows_logs(view.elements["logFile"])),
         tuple(_unserved(name, bindings)),
     )
 
@@ -173,6 +174,12 @@ def _windows_paths(site: SectionView) -> Iterable[str]:
         for directory in application.items
         if is_windows_path(path := str(directory["physicalPath"]))
     )
+
+
+def _windows_logs(log: SectionView) -> Iterable[str]:
+    if is_windows_path(path := str(log["directory"])):
+        text = f"'{path}' looks like a path of Windows, the home's logs are used"
+        yield f"{log.file}:{log.line}: logFile/@directory: {text}"
 
 
 def _unserved(name: str, bindings: Iterable[SectionView]) -> Iterable[str]:

@@ -21,6 +21,7 @@ from was.config.model import (
     Site,
     StartMode,
 )
+from was.config.semantics import is_windows_path
 from was.ipc.listener_control import (
     ListenerSettings,
     ListeningSocket,
@@ -145,9 +146,10 @@ def site_route(
 
 
 def _log_settings(log: LogFile) -> LogSettings:
+    # "" is the home's own folder of logs: `was config validate` says that it is taken.
     return LogSettings(
         enabled=log.enabled,
-        directory=log.directory,
+        directory="" if is_windows_path(log.directory) else log.directory,
         period=log.period.value,
         truncate_size=log.truncate_size,
         local_time_rollover=log.local_time_rollover,

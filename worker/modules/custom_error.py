@@ -91,11 +91,12 @@ class CustomErrors(HttpModule):
     def _read(self, entry: CustomErrorEntry, context: HttpContext) -> bytes | None:
         """The file of a custom error: in the client's language, else en-US, else as it stands."""
         folder = entry.prefix_language_file_path
+        path = entry.path.replace("\\", "/")  # errors\404.htm, as it stands in web.config files
         if not folder:
-            return _read_file(os.path.join(self._folder, entry.path))
+            return _read_file(os.path.join(self._folder, path))
         languages = [*_languages(context.request.get_header("Accept-Language") or ""), "en-US", ""]
         for language in languages:
-            page = _read_file(os.path.join(folder, language, entry.path))
+            page = _read_file(os.path.join(folder, language, path))
             if page is not None:
                 return page
         return None

@@ -385,6 +385,23 @@ def test_folders_and_users_that_are_not_there_are_named_by_validate(home, xml):
     assert folder.endswith(f": site 'S': there is no folder '{home.folder}/elsewhere'")
 
 
+def test_files_of_windows_are_reported(home, xml):
+    """Folders of logs, once where sites have them from their defaults, and programs of handlers."""
+    logs = '<siteDefaults><logFile directory="D:\\logs" /></siteDefaults>'
+    two = xml.site(name="Two", number=2, binding="*:81:")
+    program = 'modules="FastCgiModule" scriptProcessor="C:\\Python\\python.exe|C:\\wfastcgi.py"'
+    web = f'<handlers><add name="py" path="*.py" verb="*" {program} /></handlers>'
+    warnings = home.server(sites=xml.site() + two + logs, web=web).config.warnings
+    programs, folders = warnings
+    assert programs.endswith(
+        "handler py: 'C:\\Python\\python.exe|C:\\wfastcgi.py' looks like a path of Windows"
+    )
+    assert folders.endswith(
+        f": logFile/@directory: '{home.folder}/D:\\logs' looks like a path of Windows,"
+        " the home's logs are used"
+    )
+
+
 def test_a_binding_that_needs_tls_is_not_served_and_reported(home, xml):
     """An https binding is never answered in plain text."""
     sites = xml.site().replace(

@@ -1,10 +1,11 @@
 """Configuration to sockets, routes and queues."""
 
 import socket
+from dataclasses import replace
 
 import pytest
 
-from was.config.model import Application, AppPool, Binding, Site, VirtualDirectory
+from was.config.model import Application, AppPool, Binding, LogFile, Site, VirtualDirectory
 from was.manager.notify import Notifier
 from was.manager.pool import ApplicationPool
 from was.manager.routes import SocketKey, needed_sockets, pool_queue, site_route, site_urls
@@ -50,6 +51,15 @@ def test_routes_show_real_ports_and_leave_out_unknown_pools():
     route = site_route(site(1, binding("::1", 0, "h")), lambda _: 4711, {"Q"}, started=True)
     assert route.bindings == [("http", "[::1]:4711:h")]
     assert route.applications == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"), [("/srv/logs", "/srv/logs"), ("/srv/D:\\logs", ""), ("/srv/%X%/logs", "")]
+)
+def test_a_folder_of_windows_for_logs_is_none(folder, told):
+    """They are in the home's own, and not below a folder with a backslash in its name."""
+    logged = replace(site(1, binding()), log_file=LogFile(directory=folder))
+    assert site_route(logged, lambda _: 80, {"P"}, started=True).log.directory == told
 
 
 def test_urls_can_be_opened_by_a_person():

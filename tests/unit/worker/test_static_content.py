@@ -442,7 +442,10 @@ def test_detailed_errors_are_for_local_requests_only(site, tmp_path):
 
 
 def test_custom_pages(site, tmp_path):
-    """File in the client's language, redirect, and detailed for all where it is asked for."""
+    """File in the client's language, redirect, and detailed for all where it is asked for.
+
+    A file of the application may be written with Windows' slashes.
+    """
     (tmp_path / "pages" / "de").mkdir(parents=True)
     (tmp_path / "pages" / "en-US").mkdir()
     (tmp_path / "pages" / "de" / "404.htm").write_text("weg")
@@ -458,6 +461,10 @@ def test_custom_pages(site, tmp_path):
     assert get(tmp_path, "/none", custom, fields=fields).body == b"weg"
     fields = [("Accept-Language", "../../..")]
     assert get(tmp_path, "/none", custom, fields=fields).body == b"gone"
+    (site / "errors").mkdir()
+    (site / "errors" / "404.htm").write_text("of the site")
+    windows = form.format("Custom", 'path="errors\\404.htm"')
+    assert get(tmp_path, "/none", windows).body == b"of the site"
     redirect = form.format("Custom", 'path="http://x/" responseMode="Redirect"')
     exchange = get(tmp_path, "/none", redirect)
     assert (exchange.status, exchange.headers()["location"]) == (302, "http://x/")
