@@ -4,6 +4,10 @@ It is kept for a worker: in memory up to the pool's bodySpool, then in a Spool. 
 and one that will not wait for a body as long as this, gets it while it arrives; then the client
 waits whenever the worker is more than a spool behind. While the pool's spools are full most bodies
 wait for those of older requests.
+
+A client that waits for 100 Continue gets it when somebody is to have the body: at once when it is
+short, at the worker's first pull when it streams. In between lies a body that is kept and is long:
+a worker sees the head first, and refuses the request if it is too long for it.
 """
 
 from __future__ import annotations
@@ -36,7 +40,16 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class ArrivingBody:
     """What has come of a body and what is awaited; a Runner of the pool's SpoolAccount."""
 
-    __slots__ = ("_connection", "_engine", "_memory", "_parts", "_request", "_size", "_waits_for")
+    __slots__ = (
+        "_connection",
+        "_engine",
+        "_is_awaited",
+        "_memory",
+        "_parts",
+        "_request",
+        "_size",
+        "_waits_for",
+    )
 
     def __init__(
         self,
@@ -52,24 +65,40 @@ class ArrivingBody:
         self._parts: list[bytes] = []
         self._size = 0
         self._waits_for: SpoolAccount | None = None
+        self._is_awaited = False  # a 100 Continue, by the client
 
     # ── arriving ────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, data: bytes) -> None:
         """`data` came with the head."""
         connection, request = self._connection, self._request
-        settings = request.pool.settings
-        if settings.streaming or request.head.content_length > settings.max_spool:
-            request.spool = Spool(request.pool.account, settings.body_spool)
-            request.pool.submit(request)
+        pool, length = request.pool, request.head.content_length
+        settings = pool.settings
+        self._is_awaited = request.head.expect_continue and not data
+        is_streamed = settings.streaming or length > settings.max_spool
+        if self._is_awaited and not is_streamed:
+            request.ask_first = pool.refuses_by_length and length > settings.body_spool
+        if is_streamed or request.ask_first:
+            request.spool = Spool(pool.account, settings.body_spool)
+            pool.submit(request)
             if connection.request is not request:
                 connection.drain_rest(data)
                 return
-        if request.head.expect_continue and not data:
-            connection.transport.write(CONTINUE)
+        elif self._is_awaited:
+            self.ask_for()
         if data:
             self.feed(data)
-        else:
+        elif not self._is_awaited:
+            self.await_more()
+
+    def ask_for(self) -> None:
+        """Somebody wants the body: if the client waits to be told so, tell it."""
+        if not self._is_awaited:
+            return
+        self._is_awaited = False
+        request = self._request
+        if request.received_bytes == request.head.size:  # else it has not waited
+            self._connection.transport.write(CONTINUE)
             self.await_more()
 
     def feed(self, data: bytes) -> None:

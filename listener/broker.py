@@ -65,6 +65,8 @@ class PoolBroker:
         self.workers: dict[int, Incarnation] = {}
         self.by_identity: dict[bytes, Incarnation] = {}
         self._ready: list[Incarnation] = []  # those that may be given requests
+        # Whether they refuse requests by their length, of which workers are asked first.
+        self.refuses_by_length = True
         self._is_demanded = False
         self._further_timer: asyncio.TimerHandle | None = None
         self.is_marked = False

@@ -106,6 +106,7 @@ class ProgramQueue:
                 demand_start=False,  # nobody but its own programs can serve it
             ),
         )
+        self.broker.refuses_by_length = False
         self.site = SiteRuntime(0)
         self.ends = ProgramEnds()
         self.broker.router = self.ends

@@ -69,6 +69,7 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     is_client_gone: bool = False
     is_cut: bool = False  # its answer had begun when `connection` became None
     is_overdue: bool = False  # it has passed a time limit, and its worker owes the END
+    ask_first: bool = False  # its client waits, and a worker may refuse it by its length
     gone_client: str = ""  # its address, once `connection` is None
 
     def __lt__(self, other: ClientRequest) -> bool:
@@ -109,6 +110,7 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
             self.body_length,
             self.spool is not None,
             head.number,
+            self.ask_first,
         )
 
     def release_body(self) -> None:

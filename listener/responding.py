@@ -71,8 +71,11 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
             is_chunked = True
         else:
             close = True
-    if not request.is_body_complete and not will_drain(request):
-        close = True
+    if not request.is_body_complete:
+        if more and connection.body is not None:
+            connection.body.ask_for()  # it may read on, and nothing interim follows a response
+        if not will_drain(request):
+            close = True
     data = response_head(
         version,
         status,

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerMessages"]
 
 # Looking a member up on its class is slow where it is done for every request.
+READING = Progress.READING
 RESPONDING = Progress.RESPONDING
 SENT = Progress.SENT
 
@@ -332,20 +333,38 @@ class WorkerMessages:
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
         # Programs give back what came for a receive that was given up meanwhile.
-        if not worker.is_stop_sent and worker.worker_id >= 0:
-            raise IllFormedMessageError("requests given back without StopListening")
+        may_give_back = worker.is_stop_sent or worker.worker_id < 0
         rows = worker.scoreboard.read_rows()
         for request_id, attempt in item.requests:
             request = self._owned(worker, request_id, attempt)
+            if not (may_give_back or request.ask_first):
+                raise IllFormedMessageError("requests given back without StopListening")
             if request.progress is RESPONDING or has_started(request, rows):
                 raise IllFormedMessageError(f"request {request_id:x} given back after it began")
             if request.connection is not None and not request.is_body_held():
                 raise IllFormedMessageError(f"request {request_id:x} given back without its body")
             self._release(worker, request)
             worker.finished -= 1
-            if request.connection is not None:
+            if request.connection is None:
+                continue
+            if may_give_back:
                 self._pool.queue_again(request)
+            else:
+                self._await_body(request)
         self._pool.turn()
+
+    def _await_body(self, request: ClientRequest) -> None:
+        """No worker refuses it by its length: the client may send its body."""
+        request.ask_first = False
+        request.attempt -= 1  # nobody was to run it
+        request.worker = None
+        if request.is_body_complete:
+            self._pool.submit(request)
+            return
+        request.progress = READING
+        assert request.connection is not None
+        assert request.connection.body is not None
+        request.connection.body.ask_for()
 
     def _pull(self, worker: Incarnation, item: BodyPull) -> None:
         request = self._owned(worker, item.id, item.attempt)
@@ -358,6 +377,8 @@ class WorkerMessages:
             return
         if request.spool is None:
             raise IllFormedMessageError("a pull without a body to pull")
+        if request.connection.body is not None:
+            request.connection.body.ask_for()
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
         self._pool.bodies.send(request)
 

@@ -48,6 +48,8 @@ RQ = RequestNotification
 # Raised within other events.
 _NESTED = int(RQ.SEND_RESPONSE | RQ.READ_ENTITY | RQ.MAP_PATH | RQ.CUSTOM_NOTIFICATION)
 
+_ANY_LENGTH = 1 << 63
+
 Completer = Callable[["HttpContext", "AsyncCompletion | RequestNotificationStatus"], None]
 
 
@@ -115,6 +117,11 @@ class CallLists:
         self._has_filters = any(
             r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
         )
+        # Longer bodies are refused by their length alone.
+        self.most_content = _ANY_LENGTH
+        if any(r.name == "RequestFilteringModule" for r, _ in self._modules):
+            limits = settings.request_filtering.request_limits
+            self.most_content = limits.max_allowed_content_length
         self.is_always_for_loop = False
         self._asks_verdict = self._has_filters or any(
             r.mask & _NESTED for r, _ in self._modules if not r.is_ours

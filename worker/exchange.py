@@ -377,6 +377,11 @@ class Exchange(msgspec.Struct, eq=False):
         if not self._is_left:
             raise RuntimeError("a second END of one request")
 
+    def give_back(self) -> None:
+        """To the listener, which has asked first: not begun, and no END is owed."""
+        self._is_ended = True
+        self._client.give_back(self)
+
     def leave(self) -> None:
         """From the host, for a request past its limit: END, whatever its thread does from here."""
         if not self._is_ended:

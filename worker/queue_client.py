@@ -169,6 +169,15 @@ class QueueClient:
         if self._is_stopping:
             self._tell_when_drained()
 
+    def give_back(self, exchange: Exchange) -> None:
+        """A request that nobody has begun is the listener's again."""
+        request = exchange.request
+        exchange.channel.outbox.append(GivenBack([(request.id, request.attempt)]))
+        self._exchanges.pop(request.id, None)
+        self.threads.posted()
+        if self._is_stopping:
+            self._tell_when_drained()
+
     def post(self, channel: Channel, item: ToListenerItem) -> None:
         """Send something that is not an END; at once, also from the leader."""
         channel.outbox.append(item)

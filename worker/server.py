@@ -24,6 +24,7 @@ from was.worker import global_providers as providers
 from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
+from was.worker.exchange import Exchange
 from was.worker.http_server import HttpServer
 from was.worker.loop_limits import LoopLimits
 from was.worker.moving import NotOurPoolError, move
@@ -248,6 +249,8 @@ class WorkerServer:
         request = exchange.request
         words, row = exchange.words, exchange.row
         proof = request.id << 11 | request.attempt << 3
+        if request.ask_first and self._gives_back(exchange):
+            return
         if self._has_foreign_modules:
             # Before the first notification that may run code not ours. With our own modules alone
             # that is the handler's call of the application: WsgiModule stores it there.
@@ -270,13 +273,26 @@ class WorkerServer:
         """The same on the event loop's thread, if the request will go there. Modules are ours."""
         request = exchange.request
         application = self._applications.find(request.site_id, request.application)
-        if application is None:
+        if application is None or request.ask_first:
             return False
         calls = application.paths.at(request.path)
         if not (calls.is_always_for_loop or calls.is_for_loop(request.method, request.path)):
             return False
         proof = request.id << 11 | request.attempt << 3
         self._run(HttpContext.of(exchange, application, calls, proof))
+        return True
+
+    def _gives_back(self, exchange: RequestExchange) -> bool:
+        """Whether a request comes again with its body; one that is too long is refused now."""
+        request = exchange.request
+        application = self._applications.find(request.site_id, request.application)
+        if (
+            application is not None
+            and request.body_length > application.paths.at(request.path).most_content
+        ):
+            return False
+        assert isinstance(exchange, Exchange)  # no other one comes from the listener
+        exchange.give_back()
         return True
 
     def _run(self, context: HttpContext) -> None:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 from harness.server import wait_for
-from support.running import place, run_server, simple_config
+from support.running import asgi_config, place, run_server, simple_config
 from support.wire import Wire, get
 
 
@@ -143,6 +143,43 @@ def test_expect_100_continue(site):
         wire.send(b"body")
         answer = wire.read("POST")
         assert (answer.status, answer.body) == (200, b"body")
+
+
+@pytest.fixture(scope="module", params=["WsgiModule", "AsgiModule"])
+def limited(request, engine):
+    limits = '<requestLimits maxAllowedContentLength="200000" />'
+    sections = f"<security><requestFiltering>{limits}</requestFiltering></security>"
+    make = asgi_config if request.param == "AsgiModule" else simple_config
+    kind = "asgi_text" if request.param == "AsgiModule" else "probe"
+    config = make(f"{kind}:application", sections=sections)
+    with run_server(config, place(f"{kind}.py"), engine=engine) as running:
+        yield running
+
+
+def expect_continue(wire, length):
+    """What comes first to a client that waits with a body of this length."""
+    wire.send(
+        b"POST /environ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        b"Expect: 100-continue\r\n\r\n" % length
+    )
+    return wire.read_until(b"\r\n\r\n")
+
+
+def test_a_body_that_is_too_long_is_not_asked_for(limited):
+    """Who waits for 100 Continue with more than maxAllowedContentLength gets 413 in its place."""
+    with Wire(limited.port()) as wire:
+        first = expect_continue(wire, 200_001)
+        assert first.startswith(b"HTTP/1.1 413 ")
+        assert b"Connection: close\r\n" in first
+        while wire.read_some():
+            pass
+    with Wire(limited.port()) as wire:
+        assert expect_continue(wire, 200_000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.send(b"x" * 200_000)
+        answer = wire.read("POST")
+        assert answer.status == 200
+        assert wire.request("/").status == 200
+    assert limited.server.rows("requests") == []
 
 
 def test_the_absolute_form_of_a_target(site):

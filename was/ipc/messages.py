@@ -73,6 +73,9 @@ class Request(_Data, frozen=True, tag=1):
     # Not 0: every request with this number has the same method, target, path, query, version and
     # fields, and no body. Whoever works something out of them may keep it by the number.
     head_number: int = 0
+    # The client waits to be told to send its body. A worker that would not refuse the request for
+    # its length gives it back, not begun; it comes again with the body.
+    ask_first: bool = False
 
 
 class BodyChunk(_Data, frozen=True, tag=2):
@@ -207,7 +210,7 @@ class BodyPull(_Data, frozen=True, tag=24):
 class GivenBack(_Data, frozen=True, tag=25):
     """Requests received but not started; they go to another worker.
 
-    A worker says so only after StopListening, a program at any time.
+    A worker says so only after StopListening, or of what was asked first; a program at any time.
     """
 
     requests: list[tuple[int, int]]  # (id, attempt)
