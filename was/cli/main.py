@@ -6,6 +6,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage; `status` has 3 for a stopped home.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from contextlib import suppress
 
 import click
 
@@ -38,6 +41,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chaos": ("chaos", "Kill, stop or hang workers, where that is allowed."),
 }
 
+_EDITED = "the configuration is edited in its files, and in force as they are saved"
+# What people type who know another program's commands -> what does it here
+ELSEWHERE = {
+    **dict.fromkeys(("set", "clear", "lock", "unlock", "reset", "migrate", "search"), _EDITED),
+    **dict.fromkeys(("backup", "restore"), "config/history has what applicationHost.config was"),
+    "iisreset": "`was restart`",
+    "help": "`was COMMAND --help`",
+    "version": "`was --version`",
+}
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's file when that command is given."""
@@ -57,6 +70,14 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what there is in place of a command that people know from elsewhere."""
+        if args[0] in ELSEWHERE:
+            ctx.fail(f"No such command '{args[0]}': {ELSEWHERE[args[0]]}.")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page's list without importing the commands."""
         del ctx
@@ -72,8 +93,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            lines = [f"{error.strerror or error}{where}"]
+            lines = [_line_of(error)]
         else:
             return result
         for line in lines:
@@ -94,4 +114,29 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `was` command."""
-    cli(prog_name="was")
+    try:
+        cli(prog_name="was")
+    except OSError as error:  # a help page that could not be written
+        with suppress(OSError):
+            click.echo(f"was: {_line_of(error)}", err=True)
+        sys.exit(1)
+    finally:
+        _give_up_output()
+
+
+def _line_of(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _give_up_output() -> None:
+    """What could not be written is not tried, and complained of, once more when Python ends."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except AttributeError:  # closed before Python began: None
+            continue
+        except (OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)

@@ -16,10 +16,11 @@ from was.errors import HomeError
 __all__ = ["add_command", "delete_command", "urlacl_rows"]
 
 SECTION = "system.applicationHost/urlReservations"
+_OTHERS = "; sites, applications and pools are edited in config/applicationHost.config"
 
 
 @click.command("add")
-@kind_argument("urlacl")
+@kind_argument("urlacl", others=_OTHERS)
 @click.argument("url")
 @click.option("--user", "users", multiple=True, help="A user's name or number; * is everybody.")
 @click.option("--group", "groups", multiple=True, help="A group's name or number.")
@@ -64,7 +65,7 @@ def _warn_of_strangers(kind: str, names: Sequence[str], find: Callable[[str], ob
 
 
 @click.command("delete")
-@kind_argument("urlacl")
+@kind_argument("urlacl", others=_OTHERS)
 @click.argument("url")
 @home_option
 def delete_command(kind: str, url: str) -> None:

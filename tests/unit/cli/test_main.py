@@ -71,6 +71,38 @@ def test_wrong_usage_is_exit_code_2(run, arguments):
     assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["set", "config", "/section:x"], "edited in its files"),
+        (["unlock", "config"], "edited in its files"),
+        (["add", "site", "/name:x"], "edited in config/applicationHost.config"),
+        (["delete", "apppool", "x"], "edited in config/applicationHost.config"),
+        (["backup"], "config/history"),
+        (["help"], "--help"),
+    ],
+)
+def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
+    """Who knows IIS's tools reads where to go, and not only that there is no such thing."""
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+
+
+@pytest.mark.parametrize("argument", ["--help", "sdk"])
+def test_output_that_cannot_be_written_is_one_line(argument):
+    """A full disk behind the command: exit code 1, no traceback, no word of Python's."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "was", argument],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "was: No space left on device\n")
+
+
 def test_a_home_that_is_none_cannot_be_started(run, home):
     """`start` without a configuration says how to get one."""
     result = run("start")
