@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from was import faults
 from was.clock import SystemClock
 from was.ipc.channel import Context, RouterChannel
+from was.ipc.descriptors import take_output
 from was.ipc.endpoints import SocketFolder
 from was.ipc.listener_control import (
     AbandonWorker,
@@ -205,6 +206,9 @@ class ListenerService:
             case SocketsRefused():
                 self.programs.sockets_changed(command.refused)
             case ReopenLogs():
+                for fd in descriptors:
+                    take_output(fd)
+                    os.close(fd)
                 if access is not None:
                     access.reopen()
                 log("logs_reopened")

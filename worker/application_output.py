@@ -8,7 +8,6 @@ middle of a request that has nothing to do with logs, and every one that prints 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
@@ -18,7 +17,7 @@ from was.log import log
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["keep_output_from_failing", "take_output"]
+__all__ = ["keep_output_from_failing"]
 
 
 class _LosingFile(io.FileIO):
@@ -51,12 +50,6 @@ def keep_output_from_failing() -> None:
     """
     sys.stdout = _losing(sys.stdout)
     sys.stderr = _losing(sys.stderr)
-
-
-def take_output(fd: int) -> None:
-    """Write to `fd` in place of what standard output and standard error have been until now."""
-    for number in (1, 2):
-        os.dup2(fd, number)
 
 
 def _losing(stream: TextIO) -> TextIO:

@@ -12,10 +12,9 @@ from contextlib import suppress
 
 from was.errors import IllFormedMessageError
 from was.ipc import codec
-from was.ipc.descriptors import ControlSocket
+from was.ipc.descriptors import ControlSocket, take_output
 from was.ipc.worker_control import ManagerToWorker, TakeOutput, WorkerHello
 from was.log import log
-from was.worker.application_output import take_output
 
 __all__ = ["ManagerLink", "say_hello"]
 

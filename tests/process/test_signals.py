@@ -8,9 +8,9 @@ import threading
 
 import pytest
 from harness.home import Pool, application_host_config, make_home
-from harness.server import wait_for
+from harness.server import WasServer, wait_for
 from support.files import replace_text
-from support.running import Running, place, simple_config
+from support.running import Running, place, simple_config, wait_for_spare
 from support.wire import Wire, get
 
 from was.ipc.endpoints import Home, home_key, socket_base
@@ -221,6 +221,34 @@ def test_sigusr1_reopens_the_pools_logs(start_server):
     assert file.stat().st_uid == owner
     assert "/first" in moved.read_text()
     assert running.server.log_text().count("worker_spawned") == 1
+
+
+def test_sigusr1_reopens_the_server_s_own_log(start_server):
+    """Who lives goes on in the new file: manager, listener, and the one that waits to be it."""
+    running = start_server(
+        simple_config("prints:application", pool=POOL),
+        place("prints.py"),
+        launch=WasServer.start_detached,
+    )
+    spare = wait_for_spare(running)
+    file = running.home / "logs" / "was.log"
+    status = running.server.status()
+    moved = file.rename(file.with_suffix(".old"))
+    os.kill(status["manager_pid"], signal.SIGUSR1)
+    for pid in (status["manager_pid"], status["listener_pid"], spare):
+        wait_for("its new log", lambda pid=pid: _writes_to(pid, file))
+    old = moved.read_text()
+    running.allow("listener_died")
+    os.kill(status["listener_pid"], signal.SIGKILL)
+    wait_for("its words", lambda: f"listener[{spare}] listener_started" in file.read_text())
+    assert moved.read_text() == old
+
+
+def _writes_to(pid, file) -> bool:
+    """Whether standard output and standard error go there."""
+    return file.exists() and all(
+        os.path.realpath(f"/proc/{pid}/fd/{fd}") == str(file) for fd in (1, 2)
+    )
 
 
 def _asks_until_seen(running: Running, file) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio  # a worker has no use for it
 
-__all__ = ["ControlLink", "ControlSocket", "listen_control"]
+__all__ = ["ControlLink", "ControlSocket", "listen_control", "take_output"]
 
 INLINE_BYTES = 60_000
 MAX_DESCRIPTORS = 250
@@ -50,6 +50,12 @@ def listen_control(path: str, mode: int = 0o666) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def take_output(fd: int) -> None:
+    """Write to `fd` in place of what standard output and standard error have been until now."""
+    for number in (1, 2):
+        os.dup2(fd, number)
 
 
 class ControlSocket:

@@ -241,7 +241,7 @@ class ExpectUrls(Control, frozen=True):
 
 
 class ReopenLogs(Control, frozen=True):
-    """Close and open the log files again (SIGUSR1)."""
+    """Close and open the log files again (SIGUSR1). Descriptor: where its own log goes now."""
 
 
 class StopListener(Control, frozen=True):

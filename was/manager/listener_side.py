@@ -28,6 +28,7 @@ from was.ipc.listener_control import (
     ListenerWelcome,
     ListeningSocket,
     PoolQueue,
+    ReopenLogs,
     SetPools,
     SetRoutes,
     SetSockets,
@@ -246,6 +247,13 @@ class ListenerSide:
     def _send_retiring(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401
         if self.retiring is not None and self.retiring.peer is not None:
             self.retiring.peer.send(message, descriptors)
+
+    def reopen_logs(self) -> None:
+        """Whoever is or will be a listener writes to the files that there are now."""
+        message, output = ReopenLogs(), [self._server.output]
+        self.send(message, output)
+        self._send_retiring(message, output)
+        self.spare.send(message, output)
 
     def abandon(self, worker_id: int) -> None:
         """A worker has been stopped for good: whichever listener has requests in it, takes them."""

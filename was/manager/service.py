@@ -16,7 +16,7 @@ import setproctitle
 from was import faults
 from was.clock import SystemClock, time_scale
 from was.errors import ConfigErrors, HomeError
-from was.ipc.descriptors import listen_control
+from was.ipc.descriptors import listen_control, take_output
 from was.ipc.endpoints import Home
 from was.log import log, log_exception, set_process
 from was.manager import process
@@ -180,6 +180,7 @@ def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], Non
     def reopen() -> None:
         fd = opened()
         os.dup2(fd, output, inheritable=False)
+        take_output(fd)
         os.close(fd)
 
     return output, reopen

@@ -9,7 +9,9 @@ spare is made.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
+from was.ipc.listener_control import ReopenLogs
 from was.manager import process
 from was.manager.control import Peer
 from was.manager.inbox import ChildEnded
@@ -55,6 +57,11 @@ class SpareListener:
         peer.kind = "spare"
         self._peer = peer
         return True
+
+    def send(self, message: ReopenLogs, descriptors: Sequence[int]) -> None:
+        """Say something, if it has spoken."""
+        if self._peer is not None:
+            self._peer.send(message, descriptors)
 
     def take(self) -> tuple[int, int, Peer] | None:
         """Pid, pidfd and connection of one that can begin at once; they are the caller's now."""

@@ -397,9 +397,12 @@ class Manager:
             self.exits.update(process.reap())
 
     def reopen_logs(self) -> None:
-        """Close and open log files: ours, the listener's, and the pools'."""
+        """Have everybody go on in the files that there are now.
+
+        But for the template, which writes only when it cannot do its work, and workers' programs.
+        """
         self.reopen_log()
-        self.listener.send(lc.ReopenLogs())
+        self.listener.reopen_logs()
         self.workers.reopen_outputs()
         log("logs_reopened")
 
