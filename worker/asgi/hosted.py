@@ -34,9 +34,9 @@ class HostedApplication:
         self.state: dict[str, Any] | None = None
         # Those that call it, those included whose response has ended.
         self.running: set[RequestRun] = set()
-        # A first step of it took long. The response leaves when such a step has ended, so it has to
-        # be taken where the response leaves at once.
-        self.lingers = False
+        # A first step of it took long: for so many requests more. The response leaves when such a
+        # step has ended, so it has to be taken where the response leaves at once.
+        self.lingers = 0
         self._loader = loader
         self._loop = loop
         self._lock = threading.Lock()

@@ -36,8 +36,10 @@ T = TypeVar("T")
 CANCEL_WAIT_S = 1.0
 # How long a loop that was found blocked may take to begin with what ends the worker.
 LAST_CHANCE_S = 1.0
-# Applications whose first step takes longer do not have it taken within the handler's call.
+# After a first step that took longer so many requests do not have theirs taken within the handler's
+# call. Not all that come: who is short of processors finds many a step long that is not.
 LINGER_S = 0.005
+LINGERING_REQUESTS = 1000
 
 
 class LoopThread:
@@ -184,7 +186,14 @@ class LoopThread:
                 log_exception("unexpected_error", error, during="event loop")
 
     def start_here(self, run: RequestRun) -> None:
-        """While `is_receiving`: run a request up to where it waits; later, if there is no room."""
+        """While `is_receiving`: run a request up to where it waits.
+
+        Later, if there is no room or its application lingers.
+        """
+        if run.hosted.lingers:
+            run.hosted.lingers -= 1
+            self.submit_request(run)
+            return
         if self._active >= self._limit:
             self._waiting.append(run)
             return
@@ -204,7 +213,7 @@ class LoopThread:
             began = time.perf_counter()
             context.run(first_steps.pop())
             if time.perf_counter() - began > LINGER_S:
-                run.hosted.lingers = True
+                run.hosted.lingers = LINGERING_REQUESTS
         self.is_receiving = True
         run.is_starting = False
         if not task.done():

@@ -193,7 +193,7 @@ class AsgiHandler(HttpModule):
         if run is None:
             return FINISH_REQUEST
         loop = self._loop
-        if loop.is_receiving and get_ident() == loop.ident and not hosted.lingers:
+        if loop.is_receiving and get_ident() == loop.ident:
             loop.start_here(run)
             if run.is_over:
                 # In its first step. What is left to be done may have to be done elsewhere.

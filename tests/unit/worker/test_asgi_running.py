@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import weakref
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from fake_exchange import ASGI, FakeExchange, ask_later, make_request, make_server
 from harness.server import wait_for
 
+from was.worker.asgi import loop as loop_module
 from was.worker.asgi.loop import LoopThread
 from was.worker.asgi.run import RequestRun
 
@@ -54,7 +56,7 @@ def loop():
 
 def make_run(loop, application):
     hosted = SimpleNamespace(
-        application=application, running=set(), lingers=False, reference="gate:application"
+        application=application, running=set(), lingers=0, reference="gate:application"
     )
     exchange = FakeExchange(make_request())
     context = SimpleNamespace(
@@ -100,6 +102,39 @@ def test_a_request_of_several_steps_runs_until_its_application_is_done(loop, beg
             loop.submit(lambda future=future: future.set_result(None))
     wait_for("its end", lambda: run.is_over and run.task.done())
     assert running == set()
+
+
+def is_answered_at_once(loop, hosted):
+    """Whether an application's only step is taken within the handler's call."""
+    run, seen, done = make_run(loop, None), [], threading.Event()
+    run.hosted = hosted
+
+    def begin():
+        loop.hold_calls()
+        loop.start_here(run)
+        seen.append(run.is_over)
+        loop.is_receiving = False
+        loop.take_calls()
+        done.set()
+
+    loop.submit(begin)
+    assert done.wait(10)
+    wait_for("its end", lambda: run.is_over)
+    return seen.pop()
+
+
+def test_an_application_that_lingers_does_so_for_a_while(loop, monkeypatch):
+    """A step that took long, whoever's fault it was, does not slow down all requests to come."""
+
+    async def application(scope, receive, send):
+        pass
+
+    hosted = make_run(loop, application).hosted
+    monkeypatch.setattr(loop_module, "LINGERING_REQUESTS", 2)
+    monkeypatch.setattr(loop_module, "LINGER_S", -1.0)
+    assert is_answered_at_once(loop, hosted)
+    monkeypatch.setattr(loop_module, "LINGER_S", float("inf"))
+    assert [is_answered_at_once(loop, hosted) for _ in range(4)] == [False, False, True, True]
 
 
 @pytest.fixture(scope="module")
