@@ -1,7 +1,7 @@
 """`python -P -m was.cli.application_check SPEC FOLDER`: can this be served?
 
 A process of its own, so that the command line never imports a user's code. Prints what is wrong
-on one line and exits with 1; of a good application it prints the interface, "wsgi" or "asgi".
+on one line and exits with 1; of a good application it prints interface and name, "wsgi mod:app".
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 __all__ = ["check", "interface_of", "split_spec"]
 
-DEFAULT_CALLABLES = ("application", "app")
+_FIRST = "application"
+DEFAULT_CALLABLES = (_FIRST, "app")
 
 
 class _RefusedError(Exception):
@@ -31,14 +32,19 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 
 def check(spec: str, folder: str) -> tuple[str, str]:
-    """The interface and "", or "" and one line that says why SPEC cannot be served."""
+    """Interface and name and "", or "" and one line that says why SPEC cannot be served.
+
+    Where SPEC has no callable it is one of the usual names.
+    """
     module_name, name = split_spec(spec)
     sys.path.insert(0, folder)
     try:
         _insist_on_a_module(module_name)
         module = _imported(module_name, folder)
+        name = name or next((n for n in DEFAULT_CALLABLES if hasattr(module, n)), _FIRST)
+        spec = f"{module_name}:{name}"
         found = _attribute(module, name.removesuffix("()"), module_name, folder)
-        return interface_of(_application(found, spec, folder)), ""
+        return f"{interface_of(_application(found, spec, folder))} {spec}", ""
     except _RefusedError as refused:
         return "", str(refused).replace("\n", " ")
 
@@ -148,8 +154,8 @@ def main() -> None:
     """Check the application named on the command line."""
     spec, folder = sys.argv[1:3]
     with contextlib.redirect_stdout(io.StringIO()):
-        interface, complaint = check(spec, folder)
-    print(complaint or interface, flush=True)
+        found, complaint = check(spec, folder)
+    print(complaint or found, flush=True)
     os._exit(1 if complaint else 0)  # not for the threads that the application has started
 
 

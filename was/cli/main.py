@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -114,6 +115,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `was` command."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # was.__main__ has seen to that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli(prog_name="was")
     except OSError as error:  # a help page that could not be written

@@ -225,25 +225,24 @@ def _processes_of_environment() -> int:
 
 def _checked(spec: str, folder: Path) -> tuple[str, str]:
     """The spec with its callable, and its interface. Raises HomeError with why it has none."""
-    from was.cli.application_check import DEFAULT_CALLABLES, split_spec
+    from was.cli.application_check import split_spec
 
-    module, name = split_spec(spec)
-    if not module:
+    if not split_spec(spec)[0]:
         raise click.UsageError("MODULE:CALLABLE has no module")
-    complaint = ""
-    for candidate in [name] if name else DEFAULT_CALLABLES:
-        whole = f"{module}:{candidate}"
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "was.cli.application_check", whole, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return whole, done.stdout.strip() or "wsgi"
-        complaint = complaint or done.stdout.strip()
-    raise HomeError(complaint or f"{spec} ended the process that imported it")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was.cli.application_check", spec, str(folder)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,  # what a good one says the worker will say again
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    said = done.stdout.strip()
+    if done.returncode == 0 and said:
+        interface, _, whole = said.partition(" ")
+        return whole, interface
+    click.echo(done.stderr, err=True, nl=False)
+    raise HomeError(said or f"{spec} ended the process that imported it")
 
 
 def _serve(folder: Path, text: str, engine: str, *, access_log: bool) -> int:

@@ -1,6 +1,8 @@
 """The command line as a whole: cheap to start, clear when it fails."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -87,6 +89,19 @@ def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
     refused = run(*arguments)
     assert refused.exit_code == 2
     assert says in refused.stderr
+
+
+def test_an_early_ctrl_c_is_no_traceback(tmp_path):
+    """While the command is still being imported it ends as any program that Ctrl-C ends."""
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("argument", ["--help", "sdk"])

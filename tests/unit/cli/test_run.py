@@ -198,8 +198,23 @@ def test_an_application_that_cannot_be_served_is_refused_in_one_line(
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == (complaint.format(folder=tmp_path) or "wsgi")
+    assert done.stdout.strip() == (complaint.format(folder=tmp_path) or f"wsgi {spec}")
     assert done.returncode == (1 if complaint else 0)
+
+
+@pytest.mark.parametrize(("source", "name"), [("app = print", "app"), ("", "application")])
+def test_a_module_is_imported_once_to_find_its_callable(tmp_path, source, name):
+    """Its import may be slow, and have effects; the first usual name is the one that is missed."""
+    (tmp_path / "mod.py").write_text(f"open('seen', 'a').write('x')\n{source}\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was.cli.application_check", "mod", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (tmp_path / "seen").read_text() == "x"
+    assert done.stdout == (f"wsgi mod:{name}\n" if source else f"mod has no {name!r}\n")
 
 
 @pytest.mark.parametrize(
