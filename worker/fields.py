@@ -14,20 +14,13 @@ from was.ipc.fields import OWNED
 
 __all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields", "read_length"]
 
-# PEP 3333: an application must not send these (RFC 2616, 13.5.1), "connection" among them.
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+# PEP 3333: an application must not send these (RFC 2616, 13.5.1), nor any that the listener owns;
+# what it says of the length is the one thing that is asked of it.
+HOP_BY_HOP = (OWNED - {"content-length"}) | {
+    "proxy-authenticate",
+    "proxy-authorization",
+    "trailers",
+}
 # Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
 LISTENER_FIELDS = OWNED | {"date"}
 

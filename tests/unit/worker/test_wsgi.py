@@ -271,6 +271,7 @@ def test_write_sends_at_once(serve):
         '[("X-A", "\\u20ac")]',
         '[("Connection", "close")]',
         '[("Transfer-Encoding", "chunked")]',
+        '[("Proxy-Connection", "close")]',
         '[("Content-Length", "-1")]',
         '[("Content-Length", "+1")]',
         '[("Content-Length", "1"), ("Content-Length", "2")]',
