@@ -152,12 +152,24 @@ class Home:
 
 
 def socket_base() -> Path:
-    """Where the folders of sockets of this user's homes are."""
+    """Where the folders of sockets of this user's homes are.
+
+    Raises HomeError where somebody else has taken the place.
+    """
     if os.geteuid() == 0:
         return Path("/run/was")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.access(runtime, os.W_OK):
         return Path(runtime) / "was"
-    base = Path(tempfile.gettempdir()) / f"was-{os.geteuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
-    return base
+    return _own_folder(Path(tempfile.gettempdir()) / f"was-{os.geteuid()}")
+
+
+def _own_folder(path: Path) -> Path:
+    """A folder of ours alone, where anybody may make one of that name before us."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise HomeError(f"{path} belongs to somebody else")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        path.chmod(0o700)
+    return path

@@ -5,7 +5,9 @@ import shlex
 import socket
 
 import pytest
+from click import Command, Context
 
+from was.cli import home as homes
 from was.cli import init
 from was.config.files import validate
 
@@ -25,6 +27,28 @@ def test_the_home_is_complete_and_its_configuration_valid(run, home):
     report = validate(home.config_file)
     assert (report.errors, report.warnings) == ([], [])
     assert not list(home.path.rglob("__pycache__"))
+
+
+def test_the_machine_s_home_has_its_logs_and_its_run_folder_elsewhere(run, home, monkeypatch):
+    """/etc/was is no place for what changes: links lead to /var/log/was and to /run/was.
+
+    /run is emptied at every boot: what a link leads to is made anew.
+    """
+    assert (str(homes.ROOT_HOME), {k: str(v) for k, v in init._ELSEWHERE.items()}) == (
+        "/etc/was",
+        {"run": "/run/was", "logs": "/var/log/was"},
+    )
+    machine = {name: home.path.parent / "machine" / name for name in ("run", "logs")}
+    monkeypatch.setattr(init, "ROOT_HOME", home.path)
+    monkeypatch.setattr(init, "_ELSEWHERE", machine)
+    assert run("init").exit_code == 0
+    for name, elsewhere in machine.items():
+        assert (home.path / name).readlink() == elsewhere
+        elsewhere.rmdir()
+    with monkeypatch.context() as patched, Context(Command("start")):
+        patched.setenv("WAS_HOME", str(home.path))
+        assert homes.open_home().path == home.path
+    assert all(elsewhere.is_dir() for elsewhere in machine.values())
 
 
 def test_an_empty_folder_is_taken_and_named_as_argument(run, home, tmp_path):

@@ -425,3 +425,16 @@ def test_without_subscribers_the_lists_are_empty(tmp_path):
     assert calls.closing == ()
     assert calls.send_response == calls.read_entity == calls.map_path == calls.custom == ()
     assert {step.notification for step in steps} <= set(DETERMINISTIC)
+
+
+def test_the_request_s_id_and_attempt_are_server_variables(serve):
+    """REQUEST_ID, as the listener's answers name it, and REQUEST_ATTEMPT, which counts from 1."""
+    seen = []
+
+    def on_begin_request(self, context, provider):
+        seen.extend(context.get_server_variable(f"REQUEST_{name}") for name in ("ID", "ATTEMPT"))
+        return CONTINUE
+
+    server = serve({"Reader": {"on_begin_request": on_begin_request}})
+    ask(server, id=255, attempt=2)
+    assert seen == ["00000000000000ff", "2"]

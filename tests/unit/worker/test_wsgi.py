@@ -8,6 +8,7 @@ import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
 from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.connection import is_local_request
 
 _number = iter(range(1000))
 
@@ -348,6 +349,26 @@ def test_a_remote_client_sees_no_traceback(serve):
     assert b"Request ID: 0000000000000001" in exchange.body
     exchange = ask(server, fields=[("X-Forwarded-For", "192.0.2.1")])
     assert b"secret" not in exchange.body
+
+
+@pytest.mark.parametrize(
+    ("fields", "addresses", "is_local"),
+    [
+        ([], ("127.0.0.9", "127.0.0.1"), True),
+        ([], ("::1", "::1"), True),
+        ([], ("::ffff:192.0.2.1", "192.0.2.1"), True),
+        ([], ("192.0.2.1", "192.0.2.2"), False),
+        ([("X-Forwarded-Proto", "https")], ("127.0.0.1", "127.0.0.1"), False),
+        ([("x-forwarded-for", "127.0.0.1")], ("127.0.0.1", "127.0.0.1"), False),
+        ([("FORWARDED", "for=127.0.0.1")], ("127.0.0.1", "127.0.0.1"), False),
+        ([("Via", "1.1 a")], ("127.0.0.1", "127.0.0.1"), False),
+    ],
+)
+def test_a_local_request_comes_from_here_and_through_no_proxy(fields, addresses, is_local):
+    """Peer address one of ours, and no X-Forwarded-*, Forwarded or Via: it is shown everything."""
+    remote, local = addresses
+    request = make_request(remote_addr=remote, local_addr=local)
+    assert is_local_request(request, fields) is is_local
 
 
 def test_an_applications_own_error_is_left_alone(serve):
