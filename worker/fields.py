@@ -12,7 +12,14 @@ import re
 from was.errors import LocalProtocolError
 from was.ipc.fields import OWNED
 
-__all__ = ["HOP_BY_HOP", "LISTENER_FIELDS", "encode_field", "encode_fields", "read_length"]
+__all__ = [
+    "HOP_BY_HOP",
+    "LISTENER_FIELDS",
+    "beside",
+    "encode_field",
+    "encode_fields",
+    "read_length",
+]
 
 # PEP 3333: an application must not send these (RFC 2616, 13.5.1), nor any that the listener owns;
 # what it says of the length is the one thing that is asked of it.
@@ -23,6 +30,9 @@ HOP_BY_HOP = (OWNED - {"content-length"}) | {
 }
 # Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
 LISTENER_FIELDS = OWNED | {"date"}
+
+# What one part of a response says with these adds to what another has said.
+_ADDING = frozenset({"link", "set-cookie", "vary", "www-authenticate"})
 
 # Values of these differ from response to response: caching them would only turn the cache over.
 _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
@@ -61,6 +71,13 @@ def read_length(value: str | bytes) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > _LENGTH_DIGITS:
         raise LocalProtocolError(f"not a Content-Length: {value!r}")
     return int(value)
+
+
+def beside(before: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What of the fields before may be sent with these, which count where both cannot."""
+    said = {(name.lower(), value) for name, value in fields}
+    names = {name for name, _ in said} - _ADDING
+    return [f for f in before if f[0].lower() not in names and (f[0].lower(), f[1]) not in said]
 
 
 def encode_fields(fields: list[tuple[str, str]]) -> bytes:

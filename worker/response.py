@@ -16,7 +16,7 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.cache_policy import HttpCachePolicy
-from was.worker.fields import LISTENER_FIELDS, encode_field, encode_fields, read_length
+from was.worker.fields import LISTENER_FIELDS, beside, encode_field, encode_fields, read_length
 from was.worker.header_ids import response_field
 from was.worker.response_more import ResponseMore
 
@@ -100,6 +100,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
     kernel_cache_disabled: int = 0  # the reason
     headers_suppressed: bool = False
     trailers: list[tuple[str, str]] = []
+    _of_modules: tuple[tuple[str, str], ...] = ()  # fields that were there before the handler's
     unsent: int = -1  # of a Content-Length that was sent: what is still owed; -1: nothing was said
 
     def attach(self, context: HttpContext) -> None:
@@ -187,12 +188,21 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         self._block = None
 
     def set_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
-        """Take fields that the caller has checked and encoded; the list stays as it is.
+        """Take a handler's fields, which it has checked and encoded; the list stays as it is.
 
-        The listener's may be among `fields`, but must not be in `block`.
+        What modules have set before is sent too, but for fields that the handler gives another
+        value. The listener's may be among `fields`, but must not be in `block`.
         """
+        if self._fields:
+            self._of_modules = tuple(self._fields)
+            kept = beside(self._fields, fields)
+            fields, block = [*kept, *fields], encode_fields(kept) + block
         self._fields = fields
         self._block = block
+
+    def take_back_fields(self) -> None:
+        """The handler takes its fields back; what modules have set stays."""
+        self.replace_fields([*self._of_modules])
 
     def replace_fields(self, fields: list[tuple[str, str]]) -> None:
         """Have these fields in place of all there are; the listener's among them are not sent."""

@@ -137,7 +137,8 @@ class HttpRun(RequestRun, eq=False):
         response.reason = REASONS.get(status, "")
         response.set_encoded_fields(fields.pairs, fields.block)
         response.content_length = fields.content_length
-        response.needs_disconnect = fields.must_close
+        if fields.must_close:
+            response.needs_disconnect = True
 
     def _send_whole(self) -> None:
         self._set_head()

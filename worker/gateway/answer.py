@@ -62,7 +62,7 @@ class Answer:
         response.set_status(head.status, head.reason)
         if head.prepared is None:
             head.prepared = _prepare(head)
-        response.add_encoded_fields(*head.prepared)
+        response.set_encoded_fields(*head.prepared)
         if head.content_length >= 0:
             response.content_length = self._left = head.content_length
 

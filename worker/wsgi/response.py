@@ -59,6 +59,8 @@ class WsgiResponse(msgspec.Struct, eq=False):
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
+            if self._is_begun:
+                response.take_back_fields()
             response.content_length = -1
         elif self._is_begun:
             raise AssertionError("start_response was called again without exc_info")
