@@ -142,6 +142,11 @@ def test_a_vector_that_cannot_be_sent_leaves_the_headers_to_the_extension(runnin
     assert (answer.status, answer.text) == (200, "87 6")
 
 
+def test_a_child_has_a_method_and_a_user_that_can_be(running):
+    """87 for a method that is no token, 6 for a token that the server has not given out."""
+    assert get(running.port(), "/probe?bad_children").text == "87 6"
+
+
 def test_a_redirect_ends_at_the_nul(running):
     """Also where its size is the buffer's."""
     answer = get(running.port(), "/probe?redirect")

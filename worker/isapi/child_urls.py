@@ -18,7 +18,7 @@ from was.worker.exchange import ClientGoneError
 from was.worker.hresult import HResultError
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import invalid
-from was.worker.isapi.header_text import parse_header_block
+from was.worker.isapi.header_text import is_method, parse_header_block
 from was.worker.isapi.session import Session
 from was.worker.isapi.site_paths import application_of, normalize
 
@@ -64,6 +64,8 @@ def execute_url(
     body, None: what has not been read. Raises ServerFunctionError: 87 for a URL outside the pool.
     """
     context = session.context
+    if method is not None and not is_method(method):
+        raise invalid(f"not a method: {method[:80]!r}")
     if session.reply.has_begun and not flags & ExecFlag.NO_HEADERS:
         flags |= ExecFlag.NO_HEADERS  # the extension's own headers stand
     clone = CloneFlag.BASICS | CloneFlag.SERVER_VARIABLE

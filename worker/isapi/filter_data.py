@@ -6,7 +6,6 @@ value with a line break.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +14,7 @@ from was.errors import LocalProtocolError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
-from was.worker.isapi.header_text import parse_status
+from was.worker.isapi.header_text import is_method, parse_status
 from was.worker.url_text import quote_path
 from was.worker.user import HttpUser
 
@@ -34,9 +33,6 @@ __all__ = [
     "UrlMap",
     "put_log",
 ]
-
-
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Headers:
@@ -101,7 +97,7 @@ class RequestHeaders(Headers):
                     raise invalid(f"not a URL: {value[:80]!r}")
                 self.new_url = _as_bytes(value)
             case "method":
-                if not _METHOD.fullmatch(value):
+                if not is_method(value):
                     raise invalid(f"not a method: {value[:80]!r}")
                 context.request.set_http_method(value)
             case "version":

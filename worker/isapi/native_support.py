@@ -283,7 +283,11 @@ def _execute(native: NativeSession, info: types.HSE_EXEC_URL_INFO, url: str | No
     if info.pUserInfo:
         given = info.pUserInfo.contents
         name = (given.pszCustomUserName or b"").decode("latin-1")
-        name = name or user_name_of(given.hImpersonationToken or 0) or ""
+        if not name and given.hImpersonationToken:
+            known = user_name_of(given.hImpersonationToken)
+            if known is None:
+                raise ServerFunctionError(Win32.INVALID_HANDLE, "not a token")
+            name = known
         kind = (given.pszCustomAuthType or b"").decode("latin-1")
         user = HttpUser(name, authentication_type=kind)
     entity = None

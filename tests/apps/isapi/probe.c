@@ -315,6 +315,21 @@ static DWORD bad_vectors(EXTENSION_CONTROL_BLOCK *ecb) {
     return HSE_STATUS_SUCCESS;
 }
 
+static DWORD bad_children(EXTENSION_CONTROL_BLOCK *ecb) {
+    HSE_EXEC_URL_USER_INFO user = {WAS_HANDLE(0x9999), NULL, NULL};
+    HSE_EXEC_URL_INFO info = {"/luhn", "G ET", NULL, NULL, NULL, 0};
+    DWORD first;
+    call(ecb, HSE_REQ_IO_COMPLETION, on_child, NULL, NULL);
+    call(ecb, HSE_REQ_EXEC_URL, &info, NULL, NULL);
+    first = GetLastError();
+    info.pszMethod = NULL;
+    info.pUserInfo = &user;
+    call(ecb, HSE_REQ_EXEC_URL, &info, NULL, NULL);
+    headers(ecb);
+    say(ecb, "%u %u", first, GetLastError());
+    return HSE_STATUS_SUCCESS;
+}
+
 static DWORD redirect(EXTENSION_CONTROL_BLOCK *ecb) {
     char url[64] = "/there\0behind the end";
     DWORD size = sizeof url;
@@ -368,6 +383,7 @@ DWORD WINAPI HttpExtensionProc(EXTENSION_CONTROL_BLOCK *ecb) {
     if (strcmp(action, "child") == 0) return child(ecb, 0, "/luhn?number=18");
     if (strcmp(action, "utf8") == 0) return utf8(ecb);
     if (strcmp(action, "bad_vectors") == 0) return bad_vectors(ecb);
+    if (strcmp(action, "bad_children") == 0) return bad_children(ecb);
     if (strcmp(action, "redirect") == 0) return redirect(ecb);
     if (strncmp(action, "lose", 4) == 0) return lose(ecb);
     if (strcmp(action, "child8") == 0) return child(ecb, 0, "/\xc3\xa4.txt");
