@@ -33,6 +33,7 @@ EVENTS: dict[str, str] = {
     "config_no_effect": "warning",
     "history_failed": "warning",
     "site_refused": "error",
+    "state_not_written": "error",
     "pool_state": "info",
     "pool_disabled": "error",
     "worker_spawned": "info",

@@ -139,8 +139,9 @@ class Home:
             for below in ("q", "h"):
                 (folder / below).mkdir(mode=0o711, exist_ok=True)
             note_home(folder, self.lock_file)
-        note = self.run / "sockets"
-        note.write_text(f"{folder}\n")
+        known = self.find_sockets()
+        if known is None or known.path != folder:  # on a full disk it is there already, or never
+            (self.run / "sockets").write_text(f"{folder}\n")
         return SocketFolder(folder)
 
     def find_sockets(self) -> SocketFolder | None:

@@ -62,8 +62,8 @@ class Accounts:
             return known
         ids = IdRange(identities.first_id, identities.count)
         number = choose_id(name, self._home, ids, set(self._given.values()), _is_taken)
+        self._files.write_now(RECORD, {**self._given, name: number})
         self._given[name] = number
-        self._files.write(RECORD, self._given)
         return number
 
     def own(self, name: str, identities: Identities) -> Account:

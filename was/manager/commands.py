@@ -161,6 +161,8 @@ def _log_problems(manager: Manager) -> list[str]:
     found = [f"the log of pool '{name}' cannot be opened: {why}" for name, why in troubles.items()]
     if manager.listener.log_trouble:
         found.append(manager.listener.log_trouble)
+    if manager.server.files.trouble:
+        found.append(manager.server.files.trouble)
     if manager.server.events.is_failing:
         found.append("the event log cannot be written")
     return found

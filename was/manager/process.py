@@ -284,8 +284,9 @@ class ManagerLock:
             holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
             raise HomeError(f"a manager is running already, pid {holder}") from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        # Over what the last one wrote: that takes no room on a disk that is full.
+        size = os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(self._fd, size)
 
     def release(self) -> None:
         """Let another manager in."""

@@ -217,7 +217,7 @@ async def _serve(
     admin = AdminServer(home, server.folder, server.inbox)
     try:
         await admin.open()
-        write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
+        _write_pid(home)
         log("manager_started", home=home.path)
         await manager.adoption.take_over()
         # Only now: its end would be told again and again until somebody hears it, and descriptors
@@ -304,6 +304,14 @@ def _open_control(server: Server) -> ControlServer:
         lambda peer, detail: tell(PeerFaulty(peer, detail)),
         lambda peer: tell(PeerGone(peer)),
     )
+
+
+def _write_pid(home: Home) -> None:
+    """For people and scripts; who asks us finds us by the lock and the socket."""
+    try:
+        write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        log("state_not_written", file=home.pid_file, error=error)
 
 
 def _engine(name: str) -> Engine:

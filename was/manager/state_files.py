@@ -2,6 +2,9 @@
 
 A record names a process by pid, start ticks and boot, which no other process ever shares. Written
 under a temporary name and renamed, so a reader sees the old record or the new one.
+
+Nobody waits for a record but the manager after this one. So what a full disk keeps from being
+written is kept here until there is room (`write_again`), and all goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,21 +16,24 @@ from pathlib import Path
 from typing import Any, cast
 
 from was.ipc.endpoints import Home, pool_key
+from was.log import log
 from was.recorded import boot_id, start_ticks
 
 __all__ = ["Counters", "StateFiles", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file as a whole."""
+    """Replace a file as a whole, or leave it as it is."""
     temporary = path.with_name(f".{path.name}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        os.write(fd, content)
-        os.fchmod(fd, mode)
-    finally:
-        os.close(fd)
-    temporary.rename(path)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            os.fchmod(fd, mode)
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class StateFiles:
@@ -38,6 +44,8 @@ class StateFiles:
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._boot_id = boot_id()
         self._pools: dict[str, dict[str, object]] = {}
+        self._unwritten: dict[str, bytes] = {}
+        self.trouble = ""  # why not all is written
 
     def write_process(self, name: str, pid: int, fields: Mapping[str, object]) -> None:
         """The record of one process: "listener", "template", "worker-ID", "orphan-ID"."""
@@ -72,10 +80,33 @@ class StateFiles:
         return [record for record in found if record]
 
     def write(self, name: str, record: Mapping[str, object]) -> None:
-        """Any record."""
-        content = json.dumps(record).encode() + b"\n"
+        """Any record; what cannot be written now is written later."""
+        content = _to_bytes(record)
+        try:
+            self._write(name, content)
+        except OSError as error:
+            self._unwritten[name] = content
+            if not self.trouble:
+                self.trouble = f"{self._folder} cannot be written: {error.strerror}"
+                log("state_not_written", file=name, error=error)
+
+    def write_now(self, name: str, record: Mapping[str, object]) -> None:
+        """A record that must be there before what it says is done. Raises OSError."""
+        self._write(name, _to_bytes(record))
+
+    def write_again(self) -> None:
+        """What could not be written, as far as it can be now."""
+        for name, content in list(self._unwritten.items()):
+            try:
+                self._write(name, content)
+            except OSError:
+                return
+        self.trouble = ""
+
+    def _write(self, name: str, content: bytes) -> None:
         # Ours alone: a worker's record holds the identity it proves itself with.
         write_atomically(self._folder / f"{name}.json", content, 0o600)
+        self._unwritten.pop(name, None)
 
     def read(self, name: str) -> dict[str, Any]:
         """A record, empty when there is none that can be read."""
@@ -87,6 +118,7 @@ class StateFiles:
 
     def remove(self, name: str) -> None:
         """Forget a record."""
+        self._unwritten.pop(name, None)
         (self._folder / f"{name}.json").unlink(missing_ok=True)
 
     def remove_processes(self) -> None:
@@ -97,6 +129,10 @@ class StateFiles:
                 path.unlink(missing_ok=True)
         for path in self._folder.glob("worker-*.stacks"):
             path.unlink(missing_ok=True)
+
+
+def _to_bytes(record: Mapping[str, object]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
 
 
 class Counters:

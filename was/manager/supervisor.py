@@ -321,6 +321,7 @@ class Manager:
             for pool in self.pools.values():
                 pool.look_at_clock(self.server.clock.wall())
             self._look_at_memory()
+            self.server.files.write_again()
             self.queries.ask(self._sampled)
         for name in [n for n, p in self.pools.items() if self._is_dropped(n, p)]:
             del self.pools[name]

@@ -54,6 +54,8 @@ class Upgrade:
             raise AdminError("`was run` is not upgraded: stop it and start it again")
         if manager.shutdown.has_begun or not manager.is_ready or self.is_under_way:
             raise AdminError("the server is starting, stopping or being upgraded")
+        if manager.server.files.trouble:  # the new code would not find what there is
+            raise AdminError(manager.server.files.trouble)
         self.is_under_way = True
         log("upgrade_started")
         manager.server.loop.call_later(ANSWER_DELAY_S, self._exec)
