@@ -1,4 +1,4 @@
-"""What is kept instead of a password: pure functions over hashlib.
+"""What is kept instead of a password: functions over hashlib.
 
 `$scrypt$ln=14,r=8,p=1$salt$hash` (the PHC string format; base64 without padding): 16 MiB of memory
 and some 50 ms of a processor for every guess. Digest authentication needs another thing, HA1 of

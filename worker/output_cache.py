@@ -1,7 +1,8 @@
-"""OutputCache: whole responses in a worker's memory, bounded, by URL and what they vary by. Pure.
+"""OutputCache: whole responses in a worker's memory, bounded, by URL and what they vary by.
 
 Of one URL there may be many variants; what they vary by is said by the last response that was kept
 and holds for all. What has not been asked for longest goes first when there is too much.
+Pure but for its lock.
 """
 
 from __future__ import annotations

@@ -167,6 +167,25 @@ def test_workers_ignore_sighup_and_sigint(running):
     assert all(bits & 1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT))
 
 
+def test_processes_take_nothing_along(running):
+    """Each leads a session of its own, hears no Ctrl-C, reads nothing, and appends to a file.
+
+    So none ends, blocks or fails with the one that started it, its terminal or its pipe.
+    """
+    status = running.server.status()
+    (worker,) = running.workers()
+    manager = os.stat(f"/proc/{status['manager_pid']}/fd/2")
+    for pid in (status["listener_pid"], status["template_pid"], worker):
+        assert os.getsid(pid) == pid
+        ignored = re.search(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())
+        assert int(ignored[1], 16) & 1 << signal.SIGINT - 1
+        assert os.path.realpath(f"/proc/{pid}/fd/0") == "/dev/null"
+        for fd in (1, 2):
+            flags = re.search(r"flags:\s+(\d+)", Path(f"/proc/{pid}/fdinfo/{fd}").read_text())
+            assert int(flags[1], 8) & os.O_APPEND
+            assert os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), manager) is (pid != worker)
+
+
 def test_exit_codes_of_a_running_home(running):
     """1 with one line for what failed, 2 for wrong usage."""
     failed = running.server.command("recycle", "apppool", "Nobody")

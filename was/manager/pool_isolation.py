@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -82,8 +82,8 @@ def _inherited(path: str, folders: Mapping[str, str]) -> Iterator[str]:
     folder = ""
     for count in range(1, len(segments) + 1):
         url = "/".join(segments[:count])
-        folder = folders.get(url.lower()) or os.path.join(folder, segments[count - 1])
-        yield os.path.join(folder, "web.config")
+        folder = folders.get(url.lower()) or posixpath.join(folder, segments[count - 1])
+        yield posixpath.join(folder, "web.config")
 
 
 def decide(
