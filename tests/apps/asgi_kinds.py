@@ -92,7 +92,7 @@ async def count(scope, receive, send):
 
 
 async def large(scope, receive, send):
-    size = int(scope["query_string"] or 1 << 20)
+    size = int(scope["query_string"].partition(b"&")[0] or 1 << 20)
     await start(send)
     for _ in range(size // 65536):
         await body(send, b"x" * 65536, True)

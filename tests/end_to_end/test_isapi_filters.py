@@ -6,7 +6,7 @@ import pytest
 from harness.server import wait_for
 from support.event_log import dossier_of, wait_event
 from support.isapi import SOURCES, isapi_config, place_files
-from support.running import APPS, Running, run_server, simple_config
+from support.running import APPS, Running, asgi_config, run_server, simple_config
 from support.wire import Wire, get
 
 
@@ -132,6 +132,31 @@ def test_a_filter_hears_of_the_file_whatever_the_handler(start_server):
     assert get(running.port(), "/").text == "hello\n"
     assert get(running.port(), "/?nowhere").text == "no file is meant"
     assert get(running.port(), "/?no+file").status == 500
+
+
+@pytest.mark.parametrize(("query", "status"), [("&replace", 298), ("&spoil", 500)])
+def test_what_takes_the_place_of_a_stream_is_all_of_the_answer(streaming, query, status):
+    """A handler that goes on adds nothing to what a filter has sent at SEND_RESPONSE."""
+    with Wire(streaming.port()) as wire:
+        answer = wire.request(f"/large?{query}")
+        assert (answer.status, b"xxx" in answer.body) == (status, False)
+        assert wire.request("/").text == "Hello, world!"
+
+
+@pytest.fixture(scope="module")
+def streaming():
+    """A filter before an ASGI application."""
+    config = asgi_config("asgi_kinds:application", extra=filters("tasks.py"))
+    with run_server(config, place_files(APPS / "asgi_kinds.py", SOURCES / "tasks.py")) as server:
+        yield server
+
+
+def test_a_304_says_nothing_of_a_length(running):
+    """What it stands for has one, and that is not 0."""
+    with Wire(running.port()) as wire:
+        tag = wire.request("/plain.txt").field("etag")
+        answer = wire.request("/plain.txt", fields={"If-None-Match": tag})
+    assert (answer.status, answer.field("content-length")) == (304, "")
 
 
 def test_a_field_that_cannot_be_sent_is_refused(running):

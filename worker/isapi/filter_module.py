@@ -261,6 +261,8 @@ def _send_response(parts: _Parts) -> Any:
         if not session.has_raised_head:
             session.has_raised_head = True
             _raise_head(parts, session)
+        elif session.is_replaced:
+            context.response.discard_body()  # the handler goes on with what nobody wants
         _raise_blocks(parts, session)
         if session.is_final:
             session.is_sent = True
@@ -269,7 +271,8 @@ def _send_response(parts: _Parts) -> Any:
             session.raise_event(parts.of[Notify.END_OF_REQUEST], Notify.END_OF_REQUEST, None)
             added, response.chunks = response.chunks[before:], response.chunks[:before]
             response.chunks += added
-            if not context.exchange.started and context.message.method != "HEAD":
+            is_bodiless = context.message.method == "HEAD" or response.status == 304
+            if not context.exchange.started and not is_bodiless:
                 # All of the body is here: what it comes to now is its length.
                 response.content_length = response.buffered_bytes()
         return CONTINUE
@@ -290,6 +293,7 @@ def _raise_head(parts: _Parts, session: FilterSession) -> None:
     headers = data.ResponseHeaders(context)
     status = session.raise_event(parts.of[Notify.SEND_RESPONSE], Notify.SEND_RESPONSE, headers)
     parts.conclude(session, status)
+    session.is_replaced = session.is_answered or status == FilterStatus.ERROR
     session.put_added_fields()
     raw = parts.of[Notify.SEND_RAW_DATA]
     if raw:

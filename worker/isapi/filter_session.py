@@ -107,6 +107,7 @@ class FilterSession:
         self.current: Filter | None = None
         self.last_error = 0  # SetLastError of the filter that was called last
         self.is_answered = False  # a filter has sent headers of its own
+        self.is_replaced = False  # what is sent is not the handler's
         self.is_sent = False  # SEND_RESPONSE and END_OF_REQUEST have been raised
         self.is_final = False
         self.has_raised_head = False

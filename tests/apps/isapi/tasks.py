@@ -87,6 +87,11 @@ class Filter(SimpleFilter):
         if "head" in query:
             headers.SetHeader("X-Status:", headers.GetHeader("status"))
             headers.SetHeader("Last-Modified:", "")
+        if "replace" in query:
+            fc.SendResponseHeader("298 Mine", "Content-Type: text/plain\r\n\r\n")
+            fc.WriteClient("in its place")
+            return c.SF_STATUS_REQ_FINISHED_KEEP_CONN
+        return c.SF_STATUS_REQ_ERROR if "spoil" in query else None
 
     def send_raw_data(self, fc, data, query):
         if "upper" in query and not data.InData.startswith(b"HTTP/"):
