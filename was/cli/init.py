@@ -19,6 +19,7 @@ from was.errors import HomeError
 __all__ = ["command", "move_taken_ports", "program", "write_home"]
 
 _SAMPLE_BINDING = re.compile(r'(?<=bindingInformation="127\.0\.0\.1:)\d+(?=:")')
+_SAMPLE_PARTS = ("apps", "wwwroot", "config")  # the configuration last: it makes it a home
 _ELSEWHERE = {"run": Path("/run/was"), "logs": Path("/var/log/was")}  # of the machine's home
 
 
@@ -48,12 +49,26 @@ def command(folder: Path | None, move_ports: bool) -> None:
 
 
 def write_home(home: Path) -> None:
-    """Copy the sample. Raises HomeError for a folder that holds anything."""
+    """Copy the sample. Raises HomeError for a folder that holds anything.
+
+    Whatever goes wrong on the way, the folder is then as empty as it was.
+    """
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise HomeError(f"{home} is not an empty folder; nothing was written")
     home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        _fill(home)
+    except OSError as error:
+        for part in (*_SAMPLE_PARTS, *_ELSEWHERE):
+            shutil.rmtree(home / part, ignore_errors=True)
+        if isinstance(error, shutil.Error):  # of many files; the first one's reason says enough
+            raise HomeError(str(error.args[0][0][2])) from error
+        raise
+
+
+def _fill(home: Path) -> None:
     with as_file(files("was.cli.sample")) as sample:
-        for part in ("apps", "wwwroot", "config"):  # the configuration last: it makes it a home
+        for part in _SAMPLE_PARTS:
             shutil.copytree(
                 sample / part, home / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
             )

@@ -1,13 +1,12 @@
 """`was init`: a home that works, never at the cost of somebody's files."""
 
+import os
 import re
 import shlex
 import socket
 
 import pytest
-from click import Command, Context
 
-from was.cli import home as homes
 from was.cli import init
 from was.config.files import validate
 
@@ -27,28 +26,6 @@ def test_the_home_is_complete_and_its_configuration_valid(run, home):
     report = validate(home.config_file)
     assert (report.errors, report.warnings) == ([], [])
     assert not list(home.path.rglob("__pycache__"))
-
-
-def test_the_machine_s_home_has_its_logs_and_its_run_folder_elsewhere(run, home, monkeypatch):
-    """/etc/was is no place for what changes: links lead to /var/log/was and to /run/was.
-
-    /run is emptied at every boot: what a link leads to is made anew.
-    """
-    assert (str(homes.ROOT_HOME), {k: str(v) for k, v in init._ELSEWHERE.items()}) == (
-        "/etc/was",
-        {"run": "/run/was", "logs": "/var/log/was"},
-    )
-    machine = {name: home.path.parent / "machine" / name for name in ("run", "logs")}
-    monkeypatch.setattr(init, "ROOT_HOME", home.path)
-    monkeypatch.setattr(init, "_ELSEWHERE", machine)
-    assert run("init").exit_code == 0
-    for name, elsewhere in machine.items():
-        assert (home.path / name).readlink() == elsewhere
-        elsewhere.rmdir()
-    with monkeypatch.context() as patched, Context(Command("start")):
-        patched.setenv("WAS_HOME", str(home.path))
-        assert homes.open_home().path == home.path
-    assert all(elsewhere.is_dir() for elsewhere in machine.values())
 
 
 def test_an_empty_folder_is_taken_and_named_as_argument(run, home, tmp_path):
@@ -76,6 +53,23 @@ def test_a_foreign_folder_is_refused(run, home):
     assert result.exit_code == 1
     assert result.stderr == f"was: {home.path} is not an empty folder; nothing was written\n"
     assert [p.name for p in home.path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_home_that_cannot_be_finished_is_not_begun(run, home, monkeypatch):
+    """A full disk: one line that says so, and the next try is not refused over what is left."""
+    copy = init.shutil.copytree
+
+    def fails(source, target, *more, **options):
+        if os.path.basename(target) == "wwwroot":
+            raise init.shutil.Error([(source, target, "[Errno 28] No space left on device")])
+        return copy(source, target, *more, **options)
+
+    monkeypatch.setattr(init.shutil, "copytree", fails)
+    result = run("init")
+    assert (result.exit_code, result.stderr) == (1, "was: [Errno 28] No space left on device\n")
+    monkeypatch.undo()
+    assert list(home.path.iterdir()) == []
+    assert run("init", str(home.path)).exit_code == 0
 
 
 def test_a_home_is_not_made_twice(run, home):
