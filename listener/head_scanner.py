@@ -209,8 +209,11 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         known = _hosts.get(host)
         found.host = known if known is not None else _read_host(host)
     if authority is not None:
-        # RFC 9112 3.2.2: the target's authority replaces the Host field.
+        # RFC 9112 3.2.2: the target's authority replaces the Host field, for applications as well:
+        # what the site is not bound to is not to reach them.
         found.host = _read_host(authority)
+        rest = [field for field in fields if field[0].lower() != "host"]
+        found.fields = [("Host", authority), *rest]
 
     if length is not None:
         found.content_length = _read_length(length)

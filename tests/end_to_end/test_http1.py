@@ -189,6 +189,7 @@ def test_the_absolute_form_of_a_target(site):
         environ = wire.read().json()
         assert environ["PATH_INFO"] == "/environ"
         assert environ["QUERY_STRING"] == "a=1"
+        assert (environ["HTTP_HOST"], environ["SERVER_NAME"]) == ("127.0.0.1", "127.0.0.1")
 
 
 def test_a_half_closed_connection_gets_its_answer(site):

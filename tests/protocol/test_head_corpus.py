@@ -244,6 +244,14 @@ def test_the_host_is_lower_case_without_port(value, host):
         assert scan(get(b"Host: " + value), LIMITS).host == host
 
 
+def test_no_other_host_than_that_of_the_target_reaches_an_application():
+    """RFC 9112 3.2.2: the Host field is ignored where the target names one, as written there."""
+    head = scan(with_host(b"X: y", line=b"GET http://B:81/ HTTP/1.1"), LIMITS)
+    assert head.fields == [("Host", "B:81"), ("X", "y")]
+    head = scan(get(b"X: y", line=b"GET http://b/ HTTP/1.0"), LIMITS)
+    assert head.fields == [("Host", "b"), ("X", "y")]
+
+
 def test_the_authority_of_an_absolute_target_replaces_the_host():
     """RFC 9112 3.2.2: the Host field is ignored, but must be there and valid."""
     assert scan(with_host(line=b"GET http://B:81/ HTTP/1.1"), LIMITS).host == "b"
