@@ -22,6 +22,8 @@ def client_gone(connection: ClientConnection, request: ClientRequest) -> None:
         records.request(request, stream.log, stream.status, stream.substatus, 64, stream.sent_bytes)
     elif request.progress <= Progress.QUEUED:
         records.error(connection.peer, request.head, 0, request.site_id, "Client_Reset", request)
+    elif stream is not None:
+        request.gone_status, request.gone_bytes = stream.status, stream.sent_bytes
     request.pool.client_gone(request)
 
 

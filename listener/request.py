@@ -71,6 +71,8 @@ class ClientRequest(msgspec.Struct, gc=False, eq=False):
     is_overdue: bool = False  # it has passed a time limit, and its worker owes the END
     ask_first: bool = False  # its client waits, and a worker may refuse it by its length
     gone_client: str = ""  # its address, once `connection` is None
+    gone_status: int = 0  # what a client that has gone had been told, 0 = nothing
+    gone_bytes: int = 0  # and how much of it
 
     def __lt__(self, other: ClientRequest) -> bool:
         return self.id < other.id

@@ -305,7 +305,8 @@ class WorkerMessages:
     def _late_log(self, request: ClientRequest, log: str, status: int) -> None:
         # One that was answered by the listener (504) is in HTTPERR already.
         if log and request.is_client_gone:
-            self._pool.service.records.request(request, log, status, 0, 64, 0)
+            told = request.gone_status or status
+            self._pool.service.records.request(request, log, told, 0, 64, request.gone_bytes)
 
     def _on_hello(self, worker: Incarnation, item: Hello, source: int) -> None:
         if item.protocol != PROTOCOL_VERSION or item.worker_id != worker.worker_id:
