@@ -8,6 +8,7 @@ import struct
 import pytest
 from harness.home import Pool
 from harness.server import wait_for
+from support.files import whole_lines
 from support.running import asgi_config, place, run_server
 from support.wire import CutShortError, Wire, get, many, post
 
@@ -81,6 +82,20 @@ def test_a_client_that_does_not_read_holds_the_application_back(running):
         return next((e for e in seen(port) if e.startswith("ClientDisconnectedError")), None)
 
     wait_for("the application to be told", stopped)
+
+
+def test_a_stream_that_its_client_leaves_is_logged_as_it_was_answered(running):
+    """200 and win32 status 64: to leave is how a client ends a stream of events, and no failure."""
+    with Wire(running.port()) as wire:
+        wire.send_request("/endless?left")
+        wire.read_until(b"xxxx")
+
+    def line():
+        logs = (running.home / "logs" / "W3SVC1").glob("u_ex*.log")
+        lines = [line for file in logs for line in whole_lines(file)]
+        return next((line for line in lines if " /endless left " in line), "")
+
+    assert wait_for("the line", line).split()[-4:-1] == ["200", "0", "64"]
 
 
 def test_disconnect_is_received(running):
