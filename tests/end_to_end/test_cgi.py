@@ -60,6 +60,8 @@ def _place(home: Path) -> None:
     for file in (APPS / "cgi_bin").iterdir():
         shutil.copy(file, folder / file.name)
     (folder / "script.words").touch()
+    (folder / "from-windows.cgi").write_bytes(b"#!/bin/sh\r\necho\r\n")
+    (folder / "from-windows.cgi").chmod(0o755)
     subprocess.run(["gcc", "-o", folder / "count", folder / "count.c"], check=True)
 
 
@@ -227,6 +229,7 @@ def test_a_raw_response_is_taken_as_it_is(cgi):
         ("/says.cgi?fail", 502, "502.2"),
         ("/says.cgi?Content-Type:%20a/b%0AContent-Length:%209%0A%0Ax", 502, "502.2"),
         ("/unmarked.cgi", 500, "0x800700c1"),
+        ("/from-windows.cgi", 500, "the interpreter that its first line names is not there"),
         ("/missing", 500, "0x80070002"),
         ("/nothing.cgi", 404, "404.0"),
         ("/refused", 404, "404.2"),

@@ -64,7 +64,11 @@ def parse_command(processor: str) -> Command:
 
 
 def query_words(method: str, query: str) -> list[bytes]:
-    """The words of a query without "=", decoded; none for other queries and methods."""
+    """The words of a query without "=", decoded; none for other queries and methods.
+
+    None either where one of them can be no argument: it would have a NUL in it.
+    """
     if method not in ("GET", "HEAD") or not query or "=" in query:
         return []
-    return [unquote_to_bytes(word) for word in query.split("+")]
+    words = [unquote_to_bytes(word) for word in query.split("+")]
+    return [] if any(b"\0" in word for word in words) else words

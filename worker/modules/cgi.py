@@ -99,6 +99,8 @@ class CgiHandler(GatewayModule):
             faults.reach("worker.begun")
             run.start(argv, to_bytes(folder), lines)
             program = run.run()
+            if program.error and answer.head is None:
+                return _not_executed(context, program.error, argv[0])
             return _conclude(context, answer, program)
         except CgiTimeoutError:
             log(
@@ -122,8 +124,6 @@ class CgiHandler(GatewayModule):
 
 def _conclude(context: HttpContext, answer: Answer, program: Program) -> RequestNotificationStatus:
     """The program has ended: is what it wrote a response?"""
-    if program.error and answer.head is None:
-        return _not_executed(context, program.error)
     if program.status:
         log(
             "program_failed",
@@ -145,9 +145,12 @@ def _conclude(context: HttpContext, answer: Answer, program: Program) -> Request
     return CONTINUE
 
 
-def _not_executed(context: HttpContext, number: int) -> RequestNotificationStatus:
+def _not_executed(context: HttpContext, number: int, file: bytes) -> RequestNotificationStatus:
     """execve has failed."""
-    text = f"The program could not be executed: {os.strerror(number)}"
+    reason = os.strerror(number)
+    if number == errno.ENOENT and os.path.exists(file):
+        reason = "the interpreter that its first line names is not there"
+    text = f"The program {os.fsdecode(file)} could not be executed: {reason}"
     log("program_failed", error=text, request=context.request_id, url=_url(context))
     if number in (errno.EACCES, errno.EPERM):
         return fail(context, 403, 1, _ACCESS_DENIED, text)

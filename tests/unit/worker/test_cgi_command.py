@@ -34,5 +34,6 @@ def test_words_of_a_query():
     """RFC 3875, 4.4: by "+", decoded; none where there is a "=", and none of other methods."""
     assert query_words("GET", "a+b%2B%3d") == [b"a", b"b+="]
     assert query_words("GET", "a=b+c") == []
+    assert query_words("GET", "a+b%00") == []
     assert query_words("POST", "a") == []
     assert query_words("GET", "") == []
