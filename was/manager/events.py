@@ -17,7 +17,7 @@ from pathlib import Path
 
 from was.log import log
 
-__all__ = ["EVENTS", "REASONS", "Entry", "EventLog", "text_line", "utc_ms"]
+__all__ = ["EVENTS", "REASONS", "Entry", "EventLog", "event_text", "text_line", "utc_ms"]
 
 # id -> (level, text); {fields} are filled in, those that are missing stay empty.
 EVENTS: dict[int, tuple[str, str]] = {
@@ -136,6 +136,11 @@ class _Blanks(dict[str, object]):
         return ""
 
 
+def event_text(event_id: int, fields: Mapping[str, object]) -> str:
+    """An event for people."""
+    return EVENTS[event_id][1].format_map(_Blanks(fields))
+
+
 class Entry:
     """One line to be: open until its facts are known."""
 
@@ -147,14 +152,13 @@ class Entry:
 
     def to_record(self) -> dict[str, object]:
         """The object of events.jsonl."""
-        level, form = EVENTS[self.event_id]
         fields = {"reason": REASONS.get(self.event_id, ""), **self.fields}
         return {
             "time": utc_ms(self.wall),
             "id": self.event_id,
-            "level": level,
+            "level": EVENTS[self.event_id][0],
             **fields,
-            "text": form.format_map(_Blanks(fields)),
+            "text": event_text(self.event_id, fields),
         }
 
 

@@ -31,6 +31,7 @@ from was.manager.actions import (
     Thaw,
 )
 from was.manager.deaths import DEATHS, STACKS_S, Deaths
+from was.manager.events import event_text
 from was.manager.listener_side import ListenerSide
 from was.manager.orphans import Orphans
 from was.manager.pool import ApplicationPool
@@ -40,6 +41,8 @@ from was.manager.server import Server
 from was.manager.workers import ConfigNotWrittenError, WorkerSet
 
 __all__ = ["Performer"]
+
+RECYCLE_FAILED = 5093
 
 
 class Performer:
@@ -63,6 +66,7 @@ class Performer:
         self.on_performed: Callable[[ApplicationPool], object] = lambda _pool: None
         self._waiters: dict[int, Callable[[str], None]] = {}
         self._last_token = 0
+        self._cause = ""  # the last event of what is being done
 
     def new_token(self, on_settled: Callable[[str], None]) -> int:
         """A token for a recycling; `on_settled` gets its error, "" when it did its work."""
@@ -72,6 +76,7 @@ class Performer:
 
     def perform(self, pool: ApplicationPool, actions: Sequence[Action]) -> None:
         """Do all of it, and what the doing leads to; new workers first, which take longest."""
+        self._cause = ""
         left = deque(sorted(actions, key=lambda action: not isinstance(action, Spawn)))
         while left:
             left.extend(self._one(pool, left.popleft()))
@@ -133,7 +138,7 @@ class Performer:
             case RecycleSettled(token, error):
                 on_settled = self._waiters.pop(token, None)
                 if on_settled is not None:
-                    on_settled(error)
+                    on_settled(f"{error} ({self._cause})" if error and self._cause else error)
             case _:
                 assert_never(action)
         return ()
@@ -212,6 +217,7 @@ class Performer:
             if event_id == 5009 and handle.is_killed:
                 return  # by us, at a shutdown that waits for nobody
             if event_id in DEATHS:
+                self._remember_cause(event_id, {**about, **fields})
                 is_met = self._listener.is_connected
                 self._deaths.report(event_id, handle, {**about, **fields}, is_met=is_met)
                 return
@@ -221,7 +227,14 @@ class Performer:
             of_pool = [h for h in self._workers.handles.values() if h.pool == pool.settings.name]
             serving = [h for h in of_pool if h.is_alive and not (h.is_draining or h.is_killed)]
             about |= {"pids": [h.pid for h in serving]}
+        self._remember_cause(event_id, {**about, **fields})
         self._server.events.report(event_id, **about, **fields)
+
+    def _remember_cause(self, event_id: int, fields: Mapping[str, object]) -> None:
+        """For whoever waits for a recycling: that it has failed he is told anyway."""
+        if event_id != RECYCLE_FAILED:
+            text = " ".join(event_text(event_id, fields).split())
+            self._cause = f"event {event_id}: {text}"
 
     def _publish(self, pool: ApplicationPool) -> None:
         name = pool.settings.name
