@@ -317,6 +317,11 @@ class ResponseStream:
                 self._has_writer = True
                 loop.add_writer(self._dup, self._send_file)
             return
+        except (ConnectionError, TimeoutError):
+            # The client has gone, which is not the pool's fault: all else follows from the end.
+            self._drop_writer()
+            self._connection.transport.abort()
+            return
         except OSError as error:
             abort(self._connection, f"sendfile: {error.strerror}")
             return
