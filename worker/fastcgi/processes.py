@@ -152,12 +152,14 @@ class Processes:
             return None
         return held
 
-    def release(self, held: Held, *, is_good: bool, is_failure: bool = False) -> None:
-        """The request is done with it; `is_good`: another may use it."""
+    def release(
+        self, held: Held, *, is_good: bool, is_failure: bool = False, keep: bool = True
+    ) -> None:
+        """The request is done with it; `is_good`: another may use it, `keep`: its connection."""
         now = time.monotonic()
         if not is_good:
             held.kill()
-        elif not self.keeps_connections and held.connection is not None:
+        elif not (keep and self.keeps_connections) and held.connection is not None:
             held.connection.close()
             held.connection = None
         with self._lock:

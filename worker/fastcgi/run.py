@@ -90,6 +90,7 @@ class FastCgiRun:
         self.has_failed = False  # by stderrMode; the rest of the output is dropped
         self._bad_head: HeadError | None = None  # likewise
         self.can_repeat = True
+        self.is_length_told = True  # of the body, by CONTENT_LENGTH
         self._sent_before = 0  # bytes that were sent on the connection before it
         requests = context.application.requests
         self._repeats = requests.max_replays if requests.replay.covers(context.method) else 0

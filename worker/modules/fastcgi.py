@@ -113,8 +113,15 @@ class FastCgiHandler(GatewayModule):
         watch = context.application.server.watch
         message, child = context.message, context.child
         exchange = context.exchange if child is None else context.root_context.exchange
+        # Whether the process is told by CONTENT_LENGTH how much there is to read.
+        is_length_told = (
+            message.body_length >= 0
+            and not context.is_body_touched
+            and not context.calls.read_entity
+        )
         if (
             watch is None
+            or not is_length_told
             or processes.capacity > 1
             or message.pull
             or len(message.body) > MOST_REPEATED
@@ -122,6 +129,7 @@ class FastCgiHandler(GatewayModule):
             or (child is not None and child.is_waited_for)
         ):
             run = FastCgiRun(context, Answer(context), processes.settings, first_byte_limit_s)
+            run.is_length_told = is_length_told
             return _answer(context, processes, run, variables)
         body = b"" if context.has_no_body else _read_all(context)
         QuickRun(context, processes, variables, body, first_byte_limit_s, watch, _go_on).start()
@@ -235,11 +243,10 @@ def _converse(
     assert connection is not None
     is_first = held.instance.served <= 1
     is_good, is_replaced = False, False
+    # What it leaves unread would be taken for the beginning of somebody else's request.
+    keep = processes.keeps_connections and (run.is_length_told or processes.capacity > 1)
     try:
-        if is_begun:
-            end = run.go_on(connection)
-        else:
-            end = run.run(connection, variables, keep=processes.keeps_connections)
+        end = run.go_on(connection) if is_begun else run.run(connection, variables, keep=keep)
         is_good = not connection.is_closed or held.program is not None
     except ConnectionLostError as error:
         if is_first or not run.can_repeat or not _may_repeat(processes, held, run):
@@ -258,7 +265,7 @@ def _converse(
         return end
     finally:
         if not is_replaced:
-            processes.release(held, is_good=is_good, is_failure=not is_good)
+            processes.release(held, is_good=is_good, is_failure=not is_good, keep=keep)
 
 
 def _may_repeat(processes: Processes, held: Held, run: FastCgiRun) -> bool:
