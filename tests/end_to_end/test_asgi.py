@@ -239,6 +239,28 @@ def test_an_application_that_does_not_start_is_500_30():
         assert b"no database" in answer.body
 
 
+def test_a_traceback_as_the_reason_of_a_failed_start_is_not_its_first_line():
+    """Starlette says all of one, and its last line is the error: on the page, and in the log."""
+    config = asgi_config("asgi_fails:application")
+
+    def prepare(home):
+        place()(home)
+        (home / "sites" / "app" / "asgi_fails.py").write_text(
+            "text = 'Traceback (most recent call last):\\n  File x\\nOSError: no database\\n'\n"
+            "async def application(scope, receive, send):\n"
+            "    await receive()\n"
+            "    await send({'type': 'lifespan.startup.failed', 'message': text})\n"
+        )
+
+    with run_server(config, prepare) as running:
+        running.allow("application_failed")
+        page = get(running.port()).text
+        assert "The application failed to start: OSError: no database" in page
+        assert "File x" in page
+        log = (running.home / "logs" / "pools" / "Pool.log").read_text()
+        assert 'application_failed error="OSError: no database"' in log
+
+
 def test_time_limit_cancels_the_task():
     """504 at the limit; the task is cancelled, which harms nobody: the worker goes on."""
     config = limited_config()

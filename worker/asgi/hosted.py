@@ -60,8 +60,14 @@ class HostedApplication:
             try:
                 self._loop.run(lifespan.start(self._loop))
             except Exception as error:  # noqa: BLE001 whatever it is, the application has not started
-                log_exception("application_failed", error, application=self.reference)
-                self._failure = Failure(str(error), str(error), {})
+                text = str(error).strip()
+                # Starlette says the whole traceback, and raises it as well: it is logged already.
+                reason = text.rpartition("\n")[2]
+                if reason == text:
+                    log_exception("application_failed", error, application=self.reference)
+                else:
+                    log("application_failed", error=reason, application=self.reference)
+                self._failure = Failure(reason, text, {})
                 self._failed_at = time.monotonic()
                 return self._failure
             self._lifespan, self.state = lifespan, lifespan.state
