@@ -142,6 +142,11 @@ def test_a_vector_that_cannot_be_sent_leaves_the_headers_to_the_extension(runnin
     assert (answer.status, answer.text) == (200, "87 6")
 
 
+def test_a_child_by_a_wide_url_has_a_user_of_a_wide_name(running):
+    """EXEC_UNICODE_URL with its own structures."""
+    assert get(running.port(), "/probe?wide_child").text == "zoe"
+
+
 def test_a_child_has_a_method_and_a_user_that_can_be(running):
     """87 for a method that is no token, 6 for a token that the server has not given out."""
     assert get(running.port(), "/probe?bad_children").text == "87 6"
@@ -331,11 +336,28 @@ def test_the_headers_lay_structures_out_as_the_server_does(tmp_path):
 
 
 def test_was_sdk_names_the_folder_of_headers_that_c_and_cpp_accept():
-    """Both headers at once, without a warning."""
+    """Both headers at once, without a warning; and what sources for Windows use besides."""
     folder = subprocess.run(
         [sys.executable, "-m", "was", "sdk"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    source = '#include "httpext.h"\n#include "httpfilt.h"\n'
+    source = """
+        #include "httpext.h"
+        #include "httpfilt.h"
+        static CRITICAL_SECTION section;
+        HRESULT use(void);
+        HRESULT use(void) {
+            static LONG count;
+            InitializeCriticalSection(&section);
+            EnterCriticalSection(&section);
+            EnterCriticalSection(&section);
+            LeaveCriticalSection(&section);
+            LeaveCriticalSection(&section);
+            DeleteCriticalSection(&section);
+            if (FAILED(E_FAIL) && InterlockedIncrement(&count) == 1)
+                SetLastError(ERROR_LOGON_FAILURE);
+            return HRESULT_FROM_WIN32(GetLastError());
+        }
+    """
     for language in ("c", "c++"):
         subprocess.run(
             ["cc", "-x", language, "-Wall", "-Werror", "-fsyntax-only", "-I", folder, "-"],

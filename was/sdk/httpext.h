@@ -208,11 +208,17 @@ typedef struct _HSE_EXEC_URL_INFO {
     DWORD dwExecUrlFlags;
 } HSE_EXEC_URL_INFO, *LPHSE_EXEC_URL_INFO;
 
+typedef struct _HSE_EXEC_UNICODE_URL_USER_INFO {
+    HANDLE hImpersonationToken;
+    LPWSTR pszCustomUserName;
+    LPSTR pszCustomAuthType;
+} HSE_EXEC_UNICODE_URL_USER_INFO, *LPHSE_EXEC_UNICODE_URL_USER_INFO;
+
 typedef struct _HSE_EXEC_UNICODE_URL_INFO {
     LPWSTR pszUrl;
     LPSTR pszMethod;
     LPSTR pszChildHeaders;
-    LPHSE_EXEC_URL_USER_INFO pUserInfo;
+    LPHSE_EXEC_UNICODE_URL_USER_INFO pUserInfo;
     LPHSE_EXEC_URL_ENTITY_INFO pEntity;
     DWORD dwExecUrlFlags;
 } HSE_EXEC_UNICODE_URL_INFO, *LPHSE_EXEC_UNICODE_URL_INFO;

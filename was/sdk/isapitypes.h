@@ -7,6 +7,7 @@
 #define WAS_ISAPITYPES_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -116,14 +117,30 @@ typedef WORD *LPWORD;
 #define ERROR_MOD_NOT_FOUND 126
 #define ERROR_PROC_NOT_FOUND 127
 #define ERROR_BAD_EXE_FORMAT 193
+#define ERROR_ALREADY_EXISTS 183
 #define ERROR_NO_DATA 232
 #define ERROR_MORE_DATA 234
 #define ERROR_OPERATION_ABORTED 995
 #define ERROR_IO_PENDING 997
+#define ERROR_STACK_OVERFLOW 1001
 #define ERROR_NOT_FOUND 1168
+#define ERROR_CONNECTION_INVALID 1229
+#define ERROR_LOGON_FAILURE 1326
 #define ERROR_INVALID_INDEX 1413
 #define WSAEINVAL 10022
 #define WSAECONNRESET 10054
+
+#define S_OK ((HRESULT)0)
+#define S_FALSE ((HRESULT)1)
+#define E_NOTIMPL ((HRESULT)0x80004001)
+#define E_FAIL ((HRESULT)0x80004005)
+#define E_UNEXPECTED ((HRESULT)0x8000FFFF)
+#define E_OUTOFMEMORY ((HRESULT)0x8007000E)
+#define E_INVALIDARG ((HRESULT)0x80070057)
+#define SUCCEEDED(hr) ((HRESULT)(hr) >= 0)
+#define FAILED(hr) ((HRESULT)(hr) < 0)
+#define HRESULT_FROM_WIN32(x)                                                                      \
+    ((HRESULT)(x) <= 0 ? (HRESULT)(x) : (HRESULT)(((DWORD)(x) & 0xFFFF) | 0x80070000))
 
 static inline DWORD GetLastError(void) { return (DWORD)errno; }
 static inline void SetLastError(DWORD error) { errno = (int)error; }
@@ -148,6 +165,29 @@ static inline void SetLastError(DWORD error) { errno = (int)error; }
 #define strnicmp strncasecmp
 #define ZeroMemory(to, count) memset((to), 0, (count))
 #define CopyMemory(to, from, count) memcpy((to), (from), (count))
+#define MoveMemory(to, from, count) memmove((to), (from), (count))
+#define FillMemory(to, count, byte) memset((to), (byte), (count))
+#define InterlockedIncrement(value) ((LONG)__atomic_add_fetch((value), 1, __ATOMIC_SEQ_CST))
+#define InterlockedDecrement(value) ((LONG)__atomic_sub_fetch((value), 1, __ATOMIC_SEQ_CST))
+#define InterlockedExchange(value, to) ((LONG)__atomic_exchange_n((value), (to), __ATOMIC_SEQ_CST))
+
+/* The thread that has entered may enter again. */
+typedef pthread_mutex_t CRITICAL_SECTION, *LPCRITICAL_SECTION;
+
+static inline VOID InitializeCriticalSection(LPCRITICAL_SECTION section) {
+    pthread_mutexattr_t kind;
+    pthread_mutexattr_init(&kind);
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(section, &kind);
+    pthread_mutexattr_destroy(&kind);
+}
+static inline VOID EnterCriticalSection(LPCRITICAL_SECTION section) { pthread_mutex_lock(section); }
+static inline VOID LeaveCriticalSection(LPCRITICAL_SECTION section) {
+    pthread_mutex_unlock(section);
+}
+static inline VOID DeleteCriticalSection(LPCRITICAL_SECTION section) {
+    pthread_mutex_destroy(section);
+}
 
 static inline void Sleep(DWORD milliseconds) {
     struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000L};

@@ -266,23 +266,27 @@ def _normalize(_native: NativeSession, buffer: int, _size: int, _kind: int) -> N
 
 
 def _exec_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    info = _structure(types.HSE_EXEC_URL_INFO, buffer)
-    _execute(native, info, url_text(_bytes_at(info.pszUrl)) if info.pszUrl else None)
+    _execute(native, buffer, lambda address: url_text(_bytes_at(address)), text_at)
 
 
 def _exec_wide_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    info = _structure(types.HSE_EXEC_URL_INFO, buffer)
-    _execute(native, info, wide_at(info.pszUrl) if info.pszUrl else None)
+    _execute(native, buffer, wide_at, wide_at)
 
 
-def _execute(native: NativeSession, info: types.HSE_EXEC_URL_INFO, url: str | None) -> None:
+def _execute(
+    native: NativeSession,
+    buffer: int,
+    read_url: Callable[[int], str],
+    read_name: Callable[[int], str],
+) -> None:
     from was.worker.isapi.child_urls import execute_url  # not every extension has children
     from was.worker.user import HttpUser
 
+    info = _structure(types.HSE_EXEC_URL_INFO, buffer)
     user: HttpUser | None = None
     if info.pUserInfo:
         given = info.pUserInfo.contents
-        name = (given.pszCustomUserName or b"").decode("latin-1")
+        name = read_name(given.pszCustomUserName or 0)
         if not name and given.hImpersonationToken:
             known = user_name_of(given.hImpersonationToken)
             if known is None:
@@ -296,7 +300,7 @@ def _execute(native: NativeSession, info: types.HSE_EXEC_URL_INFO, url: str | No
     execute_url(
         native.session,
         native.completion(),
-        url,
+        read_url(info.pszUrl) if info.pszUrl else None,
         _optional(info.pszMethod),
         _optional(info.pszChildHeaders),
         int(info.dwExecUrlFlags),

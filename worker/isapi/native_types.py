@@ -126,11 +126,11 @@ class HSE_UNICODE_URL_MAPEX_INFO(ctypes.Structure):
 
 
 class HSE_EXEC_URL_USER_INFO(ctypes.Structure):
-    """Who makes the child request."""
+    """Who makes the child request; in the UNICODE form the name is wide."""
 
     _fields_ = (
         ("hImpersonationToken", c_void_p),
-        ("pszCustomUserName", c_char_p),
+        ("pszCustomUserName", c_void_p),
         ("pszCustomAuthType", c_char_p),
     )
 

@@ -330,6 +330,27 @@ static DWORD bad_children(EXTENSION_CONTROL_BLOCK *ecb) {
     return HSE_STATUS_SUCCESS;
 }
 
+/* As a user whose name is wide, and by a wide URL. */
+static DWORD wide_child(EXTENSION_CONTROL_BLOCK *ecb) {
+    static WCHAR url[] = {'/', 'p', 'r', 'o', 'b', 'e', '?', 'u', 's', 'e', 'r', 0};
+    static WCHAR name[] = {'z', 'o', 'e', 0};
+    HSE_EXEC_UNICODE_URL_USER_INFO user = {NULL, name, "Custom"};
+    HSE_EXEC_UNICODE_URL_INFO info = {url, NULL, NULL, &user, NULL, 0};
+    call(ecb, HSE_REQ_IO_COMPLETION, on_child, NULL, NULL);
+    if (!call(ecb, HSE_REQ_EXEC_UNICODE_URL, &info, NULL, NULL))
+        return HSE_STATUS_ERROR;
+    return HSE_STATUS_PENDING;
+}
+
+static DWORD user(EXTENSION_CONTROL_BLOCK *ecb) {
+    char name[64];
+    DWORD size = sizeof name;
+    headers(ecb);
+    ecb->GetServerVariable(ecb->ConnID, "REMOTE_USER", name, &size);
+    say(ecb, "%s", name);
+    return HSE_STATUS_SUCCESS;
+}
+
 static DWORD redirect(EXTENSION_CONTROL_BLOCK *ecb) {
     char url[64] = "/there\0behind the end";
     DWORD size = sizeof url;
@@ -384,6 +405,8 @@ DWORD WINAPI HttpExtensionProc(EXTENSION_CONTROL_BLOCK *ecb) {
     if (strcmp(action, "utf8") == 0) return utf8(ecb);
     if (strcmp(action, "bad_vectors") == 0) return bad_vectors(ecb);
     if (strcmp(action, "bad_children") == 0) return bad_children(ecb);
+    if (strcmp(action, "wide_child") == 0) return wide_child(ecb);
+    if (strcmp(action, "user") == 0) return user(ecb);
     if (strcmp(action, "redirect") == 0) return redirect(ecb);
     if (strncmp(action, "lose", 4) == 0) return lose(ecb);
     if (strcmp(action, "child8") == 0) return child(ecb, 0, "/\xc3\xa4.txt");
