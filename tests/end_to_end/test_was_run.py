@@ -13,6 +13,12 @@ from harness.server import LIMIT_S, wait_for
 from support.running import APPS
 from support.wire import get
 
+HELLO = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"{}"]
+"""
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -71,6 +77,21 @@ def test_what_the_application_prints_is_there_at_once(folder):
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(LIMIT_S)
+
+
+def test_sighup_is_for_the_code(folder):
+    """As with gunicorn's: new workers, which run what the files say now."""
+    (folder / "hello.py").write_text(HELLO.format("before"))
+    process = _run(folder, "hello:application", "-b", "127.0.0.1:0")
+    try:
+        port = wait_for("ready", lambda: _url_port(folder))
+        assert get(port).text == "before"
+        (folder / "hello.py").write_text(HELLO.format("what is new"))
+        process.send_signal(signal.SIGHUP)
+        wait_for("the new code", lambda: get(port).text == "what is new")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
 
 
 def test_requests_are_printed_where_that_is_asked_for(folder):

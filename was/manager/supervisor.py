@@ -390,6 +390,10 @@ class Manager:
             self.shutdown.at_once(now)
         elif number == signal.SIGHUP:
             self.reload()
+            if self.server.options.is_command_line and not self.shutdown.has_begun:
+                # There is no configuration that anybody changes: they mean the code.
+                for pool in self.pools.values():
+                    self.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
         elif number == signal.SIGUSR1:
             self.reopen_logs()
         elif number in SIGNALS_OF_OTHERS:
