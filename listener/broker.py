@@ -157,6 +157,9 @@ class PoolBroker:
             return
         if request.spool is not None or request.body_length:
             request.queued_at = self.service.time()  # else it came in this very turn
+            if self._other(request) is not None:
+                self._turn_away(request)
+                return
         if self.quarantine.keys and self.quarantine.judge(request) is Standing.QUARANTINED:
             self.quarantine.refuse(request)
             return
@@ -172,13 +175,24 @@ class PoolBroker:
             self.service.mark(self)
 
     def _turn_away(self, request: ClientRequest) -> None:
-        """The pool takes no requests: whichever has the application now gets this one, if any."""
-        pool = self.service.routes.pool_of(request.site_id, request.application)
-        if pool is None or pool is self or not pool.settings.accepting:
+        """It is not for this pool: whichever has the application now gets it, if any."""
+        pool = self._other(request)
+        if pool is None:
             self.fail(request, 503, self.settings.refusal or "Disabled")
-            return
-        request.pool = pool
-        pool.submit(request)
+        else:
+            request.pool = pool
+            pool.submit(request)
+
+    def _other(self, request: ClientRequest) -> PoolBroker | None:
+        """Another pool that has its application now, and takes requests."""
+        pool = self.service.routes.pool_of(request.site_id, request.application)
+        return pool if pool is not None and pool is not self and pool.settings.accepting else None
+
+    def routes_changed(self) -> None:
+        """What waits for applications that other pools have now is theirs."""
+        if self.queue.has_waiting():
+            for request in self.queue.take_those(lambda r: self._other(r) is not None):
+                self._turn_away(request)
 
     def turn(self) -> None:
         """End of a turn of the loop: give out what waits, send what was collected."""

@@ -170,6 +170,23 @@ class RequestQueue(Generic[R]):
         rest = [request for request in self._waiting if request.is_queued]
         return iter(sorted(back + rest, key=lambda request: request.id))
 
+    def take_those(self, wanted: Callable[[R], bool]) -> list[R]:
+        """All that are wanted elsewhere, taken out, oldest first.
+
+        Not withdrawn: what lies here and waits in another queue would be waiting here again.
+        """
+        taken = [request for request in self if wanted(request)]
+        if taken:
+            for request in taken:
+                request.is_queued = False
+            self._waiting = deque(r for r in self._waiting if r.is_queued)
+            self._admitted = len(self._waiting)
+            self._returned = [(n, r) for n, r in self._returned if r.is_queued]
+            heapq.heapify(self._returned)
+            self._aside = [(n, r) for n, r in self._aside if r.is_queued]
+            heapq.heapify(self._aside)
+        return taken
+
     def drain(self) -> list[R]:
         """Take everything out, oldest first."""
         taken = list(self)

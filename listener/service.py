@@ -175,10 +175,12 @@ class ListenerService:
                 self._change_settings(command.settings)
             case SetRoutes():
                 self.routes.configure(command.sites, self.pools, self.scaled)
+                self._routes_changed()
                 if access is not None:
                     access.configure(command.sites)
             case ChangeRoutes():
                 self.routes.change(command.sites, command.gone, self.pools, self.scaled)
+                self._routes_changed()
                 if access is not None:
                     access.change(command.sites, command.gone)
             case SetSockets():
@@ -279,6 +281,10 @@ class ListenerService:
             else:
                 pool.configure(settings)
                 pool.renew_demand()
+
+    def _routes_changed(self) -> None:
+        for pool in list(self.pools.values()):
+            pool.routes_changed()
 
     async def _listen(self, accepting: Coroutine[None, None, None]) -> None:
         await accepting

@@ -64,6 +64,11 @@ class StateFiles:
         record = self.read(f"pool-{pool_key(pool)}")
         return record if record.get("boot_id") == self._boot_id else {}
 
+    def pools(self) -> list[str]:
+        """The names of all pools that have a record."""
+        found = [self.read(path.stem) for path in self._folder.glob("pool-*.json")]
+        return [record["name"] for record in found if "name" in record]
+
     def remove_pool(self, pool: str) -> None:
         """There is no such pool any more: one of that name would begin anew."""
         self._pools.pop(pool, None)

@@ -138,8 +138,9 @@ class Manager:
         # gives up what it is not told of.
         files = self.server.files
         config = self.server.config.app_pools
-        left_over = [name for name in self.adoption.workers if name not in config]
-        records = {name: files.read_pool(name) for name in (*config, *left_over)}
+        # The listener knows those, too, that were removed: what waits there is to move, not to end.
+        names = dict.fromkeys((*config, *files.pools()))
+        records = {name: files.read_pool(name) for name in names}
         restored = {name: record for name, record in records.items() if "settings" in record}
         for name, record in restored.items():
             self._restore_pool(name, record, now)
