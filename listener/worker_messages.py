@@ -300,13 +300,16 @@ class WorkerMessages:
             if not request.is_overdue:
                 request.quiet_since = self._pool.service.time()
         else:
-            self._late_log(request, item.log, item.status if isinstance(item, Response) else 200)
+            status = item.status if isinstance(item, Response) else 200
+            self._late_log(request, item.log, status, item.substatus)
 
-    def _late_log(self, request: ClientRequest, log: str, status: int) -> None:
+    def _late_log(self, request: ClientRequest, log: str, status: int, substatus: int = 0) -> None:
         # One that was answered by the listener (504) is in HTTPERR already.
         if log and request.is_client_gone:
             told = request.gone_status or status
-            self._pool.service.records.request(request, log, told, 0, 64, request.gone_bytes)
+            self._pool.service.records.request(
+                request, log, told, substatus, 64, request.gone_bytes
+            )
 
     def _on_hello(self, worker: Incarnation, item: Hello, source: int) -> None:
         if item.protocol != PROTOCOL_VERSION or item.worker_id != worker.worker_id:

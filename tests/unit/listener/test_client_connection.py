@@ -456,3 +456,15 @@ def test_an_aborted_request_leaves_no_log_line_for_the_next(make_rig):
     client.leave()
     assert client.statuses() == [502, 200]
     assert lines == []
+
+
+def test_an_answer_that_comes_too_late_is_logged_with_its_sub_status(make_rig):
+    """A refusal whose client has gone says in the log what it was, and 64."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    lines = []
+    rig.service.records.request = lambda request, *line: lines.append(line)
+    client.get()
+    client.leave()
+    worker.answer(worker.requests()[0], status=404, substatus=8, log="line")
+    assert lines == [("line", 404, 8, 64, 0)]
