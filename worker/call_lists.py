@@ -34,6 +34,7 @@ from was.worker.notifications import (
 from was.worker.objects import make_objects
 from was.worker.preconditions import is_satisfied
 from was.worker.registration import ApplicationModuleFactory, ModuleRegistration
+from was.worker.runtime_limits import limits_of
 
 if TYPE_CHECKING:
     from was.errors import ConfigErrors
@@ -122,6 +123,9 @@ class CallLists:
         if any(r.name == "RequestFilteringModule" for r, _ in self._modules):
             limits = settings.request_filtering.request_limits
             self.most_content = limits.max_allowed_content_length
+        self._runtime = limits_of(application)
+        if self._runtime is not None:
+            self.most_content = min(self.most_content, self._runtime.most_content)
         self.is_always_for_loop = False
         self._asks_verdict = self._has_filters or any(
             r.mask & _NESTED for r, _ in self._modules if not r.is_ours
@@ -212,6 +216,8 @@ class CallLists:
 
     def _head(self) -> tuple[Run, ...]:
         steps = [*self._events((RQ.BEGIN_REQUEST,))]
+        if self._runtime is not None:
+            steps.insert(0, Step(self._runtime, RQ.BEGIN_REQUEST, False, None))
         steps += self._event(RQ.AUTHENTICATE_REQUEST, False)
         steps.append(Step(require_user, RQ.AUTHENTICATE_REQUEST, False, None))
         steps += self._event(RQ.AUTHENTICATE_REQUEST, True)

@@ -66,10 +66,12 @@ _MEANINGS: dict[tuple[int, int], str] = {
     (404, 18): "The query string holds a sequence that request filtering denies.",
     (404, 19): "A filtering rule denies the request.",
     (404, 20): "The path has more segments than maxUrlSegments.",
+    (413, 0): "The body is longer than maxRequestEntityAllowed.",
     (413, 1): "The body is longer than maxAllowedContentLength.",
     (500, 19): "The configuration of this part of the site is wrong.",
     (500, 21): "A handler or the module list names a module that is not there.",
     (500, 30): "The application failed to start.",
+    (503, 2): "Too many requests wait or run at once (appConcurrentRequestLimit, passwords).",
 }
 
 

@@ -249,11 +249,12 @@ class HttpRequest:
             self._left_bytes -= count
             if self._left_bytes < 0:
                 self._left_bytes = 0
-                raise EntityTooLargeError("the body is longer than maxAllowedContentLength")
+                raise EntityTooLargeError("the body is longer than it may be")
 
     def limit_entity_body(self, limit_bytes: int) -> None:
-        """Let the client send so much of a body whose length nobody knows yet."""
-        self._left_bytes = limit_bytes
+        """Let the client send so much of a body of unknown length, or what it was told if less."""
+        known = self._left_bytes
+        self._left_bytes = limit_bytes if known < 0 else min(known, limit_bytes)
 
     def take_raw(self, size: int) -> bytes:
         """The next bytes without RQ_READ_ENTITY, for a child request that raises its own."""

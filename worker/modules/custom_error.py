@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from was.config.model import CustomError as CustomErrorEntry
 from was.config.model import ErrorMode, ExistingResponse, ResponseMode
 from was.worker.child_requests import CloneFlag, ExecuteFlag
 from was.worker.error_page import detailed_page, generic_page
@@ -19,7 +20,6 @@ from was.worker.registration import ApplicationModuleFactory, HttpModule, Module
 from was.worker.user import ANONYMOUS
 
 if TYPE_CHECKING:
-    from was.config.model import CustomError as CustomErrorEntry
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
     from was.worker.response import HttpResponse
@@ -39,6 +39,13 @@ class CustomErrors(HttpModule):
         self._link = settings.detailed_more_information_link
         self._folder = application.physical_path
         self._entries = {(e.status_code, e.sub_status_code): e for e in settings.entries}
+        self._default: CustomErrorEntry | None = None  # for statuses without an entry
+        if settings.default_path:
+            self._default = CustomErrorEntry(
+                status_code=0,
+                path=settings.default_path,
+                response_mode=settings.default_response_mode,
+            )
 
     def on_send_response(
         self, context: HttpContext, provider: HttpResponse
@@ -70,8 +77,10 @@ class CustomErrors(HttpModule):
 
     def _set_custom(self, context: HttpContext) -> None:
         response = context.response
-        entry = self._entries.get((response.status, response.sub_status)) or self._entries.get(
-            (response.status, -1)
+        entry = (
+            self._entries.get((response.status, response.sub_status))
+            or self._entries.get((response.status, -1))
+            or self._default
         )
         if entry is not None and entry.response_mode is not ResponseMode.FILE:
             target = entry.path

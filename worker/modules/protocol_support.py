@@ -1,4 +1,4 @@
-"""ProtocolSupportModule: OPTIONS, TRACE, and the fields that `httpProtocol` adds to responses."""
+"""ProtocolSupportModule: OPTIONS, TRACE, and what `httpProtocol` says of responses."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ class ProtocolSupport(HttpModule):
 
 
 class FieldAddingProtocolSupport(ProtocolSupport):
-    """With fields to add: encoded once."""
+    """With fields to add, encoded once, or connections to close."""
 
     def __init__(self, application: HttpApplication) -> None:
         super().__init__(application)
         settings = application.settings.http_protocol
+        self._keeps_alive = settings.allow_keep_alive
         self._custom = _pairs(settings.custom_headers)
         self._redirect = _pairs(settings.redirect_headers)
         self._custom_block = encode_fields(self._custom)
@@ -71,6 +72,8 @@ class FieldAddingProtocolSupport(ProtocolSupport):
         """Add the fields, once, as the headers leave."""
         if provider.headers_being_sent:
             response = context.response
+            if not self._keeps_alive and response.status >= 200:  # 101: it is HTTP's no more
+                response.set_need_disconnect()
             if self._custom:
                 response.add_encoded_fields(self._custom, self._custom_block)
             if self._redirect and 300 <= response.status < 400 and response.status != 304:
@@ -84,7 +87,7 @@ def _pairs(headers: tuple[NameValue, ...]) -> list[tuple[str, str]]:
 
 def _make(application: HttpApplication) -> HttpModule:
     settings = application.settings.http_protocol
-    if settings.custom_headers or settings.redirect_headers:
+    if settings.custom_headers or settings.redirect_headers or not settings.allow_keep_alive:
         return FieldAddingProtocolSupport(application)
     return ProtocolSupport(application)
 
