@@ -221,17 +221,19 @@ def _answer_ranges(
     boundary = f"was-part-{os.urandom(12).hex()}"
     fields = [("Content-Type", f"multipart/byteranges; boundary={boundary}"), *fields]
     response.set_encoded_fields(fields, encode_fields(fields))
+    # Before the response has the descriptor: what fails here leaves it to the caller.
+    small = [_read(fd, at, length) if length <= _SMALL_FILE_BYTES else b"" for at, length in ranges]
     is_kept = False
     line_end = ""
-    for offset, length in ranges:
+    for (offset, length), data in zip(ranges, small, strict=True):
         head = (
             f"{line_end}--{boundary}\r\nContent-Type: {media_type}\r\n"
             f"Content-Range: bytes {offset}-{offset + length - 1}/{size}\r\n\r\n"
         )
         line_end = "\r\n"
         response.chunks.append(head.encode("latin-1"))
-        if length <= _SMALL_FILE_BYTES:
-            response.chunks.append(os.pread(fd, length, offset))
+        if data:
+            response.chunks.append(data)
         else:
             # Several regions, one descriptor: the first that is made closes it, after the last.
             response.chunks.append(FileRegion(fd, offset, length, is_owned=not is_kept))
@@ -243,10 +245,18 @@ def _answer_ranges(
 def _add_region(context: HttpContext, fd: int, offset: int, length: int) -> bool:
     """Add part of the file to the body; True if the response keeps the descriptor."""
     if length <= _SMALL_FILE_BYTES:
-        context.response.chunks.append(os.pread(fd, length, offset))
+        context.response.chunks.append(_read(fd, offset, length))
         return False
     context.response.chunks.append(FileRegion(fd, offset, length))
     return True
+
+
+def _read(fd: int, offset: int, length: int) -> bytes:
+    data = os.pread(fd, length, offset)
+    if len(data) < length:
+        # Length, range and validators that are said are those of more than there is now.
+        raise OSError("the file has become shorter while it was read")
+    return data
 
 
 def _conditions(fields: list[tuple[str, str]]) -> dict[str, str]:

@@ -208,6 +208,18 @@ def test_several_ranges_are_multipart(site, tmp_path):
     assert b"Content-Range: bytes 5-6/10\r\n\r\n56\r\n" in parts[2]
 
 
+@pytest.mark.parametrize("value", ["bytes=2-5", "bytes=0-1, 5-6", "bytes=0-70000, 70010-70011", ""])
+def test_a_file_that_becomes_shorter_as_it_is_read_is_500(site, tmp_path, monkeypatch, value):
+    """Nothing is said of more bytes than are sent; and no descriptor is closed twice."""
+    (site / "a.txt").write_bytes(b"x" * 80_000 if "70000" in value else b"0123456789")
+    server = make_server(tmp_path)
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "pread", lambda fd, length, offset: b"x" * (length - 1))
+    exchange = ask(server, path="/a.txt", fields=[("Range", value)] if value else [])
+    assert (exchange.status, exchange.file) == (500, None)
+    assert os.listdir("/proc/self/fd") == before
+
+
 @pytest.mark.parametrize(("match", "status"), [("{etag}", 206), ('"x"', 200), ("W/{etag}", 200)])
 def test_if_range(site, tmp_path, match, status):
     """A changed file is sent whole; a weak tag never fits."""
