@@ -61,6 +61,23 @@ def test_a_start_error_is_said_once(home):
     assert result.stderr.startswith("was: ")
 
 
+def test_a_root_whose_umask_is_077_serves(home):
+    """Sockets and their folders are the users' of listener and workers, whatever the umask."""
+    place("hello.py")(home / "sites" / "app")
+    application = Application("/", home / "sites" / "app", "Pool")
+    make_home(home, application_host_config([Pool("Pool")], [Site("Site", (application,))]))
+    server = WasServer(home)
+    before = os.umask(0o077)
+    try:
+        assert server.command("start", "--detach").returncode == 0
+    finally:
+        os.umask(before)
+    try:
+        assert get(server.port("Site")).status in (200, 404, 403)
+    finally:
+        assert server.command("stop").returncode == 0
+
+
 def test_start_after_a_killed_manager_takes_over_what_it_left(home):
     """Its listener still holds the port; the next manager goes on with it, whoever starts it."""
     place("hello.py")(home / "sites" / "app")

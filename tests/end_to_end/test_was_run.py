@@ -94,6 +94,29 @@ def test_sighup_is_for_the_code(folder):
         assert process.wait(LIMIT_S) == 0
 
 
+def test_it_serves_without_standard_output(folder):
+    """Closed, as by a service manager or `>&-`: what would go there is lost, and nothing else."""
+    command = f"exec {sys.executable} -P -m was run hello -b 127.0.0.1:0 <&- >&-"
+    with (folder / "errors").open("wb") as errors:
+        process = subprocess.Popen(["/bin/sh", "-c", command], cwd=folder, stderr=errors)
+    try:
+        wait_for("ready", lambda: " ready\n" in (folder / "errors").read_text())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_a_folder_that_is_gone_is_said(folder):
+    """Who has deleted and made it anew in another terminal reads what is wrong."""
+    (folder / "gone").mkdir()
+    command = f"cd gone && rmdir ../gone && exec {sys.executable} -P -m was run hello"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    said = "was: the current folder is not there any more\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_requests_are_printed_where_that_is_asked_for(folder):
     """--access-log: who made it, what for and what came of it, where the server's own lines go."""
     process = _run(folder, "hello:application", "-b", "127.0.0.1:0", "--access-log")

@@ -117,6 +117,7 @@ def main() -> None:
     """Entry point of the `was` command."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # was.__main__ has seen to that
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _open_what_is_closed()
     try:
         cli(prog_name="was")
     except OSError as error:  # a help page that could not be written
@@ -125,6 +126,17 @@ def main() -> None:
         sys.exit(1)
     finally:
         _give_up_output()
+
+
+def _open_what_is_closed() -> None:
+    """Have standard input, output and errors, so that no other file gets their numbers."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+        if fd == 1:
+            sys.stdout = open(fd, "w", closefd=False)  # noqa: SIM115 for as long as we live
+        elif fd == 2:
+            sys.stderr = open(fd, "w", closefd=False)  # noqa: SIM115
+    os.close(fd)
 
 
 def _line_of(error: OSError) -> str:
@@ -137,8 +149,6 @@ def _give_up_output() -> None:
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
-        except AttributeError:  # closed before Python began: None
-            continue
         except (OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, number)

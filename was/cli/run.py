@@ -132,9 +132,12 @@ def command(
     written MODULE:FACTORY(). It has the environment and the folder of this
     command.
     """
-    folder = app_dir.resolve()
+    try:
+        folder, here = app_dir.resolve(), Path.cwd()
+    except FileNotFoundError:
+        raise HomeError("the current folder is not there any more") from None
     insist_on_text(folder)
-    insist_on_text(Path.cwd())
+    insist_on_text(here)
     addresses = [parse_bind(bind) for bind in binds if bind] or [_address_of_environment()]
     processes = processes or _processes_of_environment()
     spec, found = _checked(spec, folder)

@@ -59,6 +59,10 @@ def run_manager(
     as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
     `settings` replace fields of ListenerSettings; `is_command_line`: see Options.
     """
+    if not is_command_line:
+        # Listener and workers are other users, who have to get through to their sockets: the modes
+        # that we give are meant as they are, also by a root with the umask 077.
+        os.umask(0o022)
     load = load or ConfigurationReader().read
     notifier = Notifier.from_environment(os.environ)
     given = take_sockets(os.environ)
