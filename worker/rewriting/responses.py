@@ -98,7 +98,9 @@ class RuleResponse:
         response = self._context.response
         about_headers, about_body = self._rules.rules_for(self)
         rewrite_headers(about_headers, self)
-        if about_body and self._has_text() and self._context.message.method != "HEAD":
+        if not (about_body and self._has_text()):
+            return
+        if self._context.message.method != "HEAD":
             encoding = (response.get_header("Content-Encoding") or "identity").lower()
             if encoding != "identity":
                 raise RewriteError(
@@ -106,7 +108,7 @@ class RuleResponse:
                     f'response is encoded ("{encoding}")'
                 )
             self._body_rules = about_body
-            _weaken(self._context)
+        _weaken(self._context)
 
     def _has_text(self) -> bool:
         response = self._context.response

@@ -222,9 +222,10 @@ def test_static_files(site):
     for name, size in (("small.htm", 10), ("large.htm", 200_000)):
         with open(f"{root}/{name}", "w") as file:
             file.write("A" * size)
-        answer = served.ask(f"/{name}")
+        answer, head = served.ask(f"/{name}"), served.ask(f"/{name}", method="HEAD")
         assert answer.body == b"B" * (size // 2)
         assert "accept-ranges" not in answer.headers()
+        assert answer.headers() == head.headers()
         ranged = served.ask(f"/{name}", fields=[("Host", "h"), ("Range", "bytes=0-3")])
         assert (ranged.status, ranged.body) == (206, b"AAAA")
 
