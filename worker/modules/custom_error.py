@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from was.worker.response import HttpResponse
 
 _PAGE_LIMIT = 1 << 20
+# Of a 503, in seconds: what the listener says as well.
+_RETRY_AFTER_S = "5"
 
 
 class CustomErrors(HttpModule):
@@ -118,6 +120,8 @@ class CustomErrors(HttpModule):
         response.delete_header("ETag")
         if response.status >= 500:
             response.set_header("X-Request-ID", context.request_id)
+        if response.status == 503 and response.get_header("Retry-After") is None:
+            response.set_header("Retry-After", _RETRY_AFTER_S)
 
 
 def _execute(context: HttpContext, target: str) -> bool:

@@ -149,6 +149,45 @@ def test_a_4xx_of_ours_names_none(make_rig):
     assert b"Request" not in client.transport.sent.replace(b"Bad Request", b"")
 
 
+def test_a_request_past_its_limit_keeps_its_slot_until_its_end(make_rig):
+    """504, Timer_Response in HTTPERR; what the worker says later is dropped, and no fault."""
+    rig = make_rig(time_limit_s=20)
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    (request,) = worker.requests()
+    worker.start(request)
+    rig.pass_time(25)
+    assert client.statuses() == [504]
+    assert rig.service.records.counters["httperr_Timer_Response"] == 1
+    assert len(worker.incarnation.free_slots) == 3
+    worker.answer(request)
+    assert client.statuses() == [504]
+    assert not worker.is_faulty
+    assert len(worker.incarnation.free_slots) == 4
+
+
+def test_a_request_that_waits_too_long_is_answered_without_a_worker(make_rig):
+    """queueTimeLimit: 503, Timer_AppPool in HTTPERR, and a time to come again."""
+    rig = make_rig(queue_time_limit_s=20)
+    client = rig.client()
+    client.get()
+    rig.pass_time(25)
+    assert client.statuses() == [503]
+    assert rig.service.records.counters["httperr_Timer_AppPool"] == 1
+    assert b"Retry-After: 5\r\n" in client.transport.sent
+
+
+def test_a_request_whose_worker_died_is_answered_where_it_may_not_run_twice(make_rig):
+    """502, Connection_Abandoned_By_AppPool in HTTPERR."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.send(post(b"body"))
+    worker.start(*worker.requests())
+    worker.die()
+    assert client.statuses() == [502]
+    assert rig.service.records.counters["httperr_Connection_Abandoned_By_AppPool"] == 1
+
+
 def test_a_site_has_at_most_its_connections(make_rig):
     """limits/@maxConnections: one more is 503 ConnLimit, until one of them has ended."""
     rig = make_rig()

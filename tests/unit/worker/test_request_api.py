@@ -438,3 +438,23 @@ def test_the_request_s_id_and_attempt_are_server_variables(serve):
     server = serve({"Reader": {"on_begin_request": on_begin_request}})
     ask(server, id=255, attempt=2)
     assert seen == ["00000000000000ff", "2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "expected"), [(503, "", "5"), (503, "60", "60"), (502, "", None)]
+)
+def test_a_503_of_a_module_says_when_to_come_again(serve, status, said, expected):
+    """As the listener's own do; what the module has said of it stays. A 5xx names its request."""
+
+    def on_begin_request(self, context, provider):
+        context.response.set_status(status)
+        if said:
+            context.response.set_header("Retry-After", said)
+        return FINISH_REQUEST
+
+    exchange = ask(serve({"Refuser": {"on_begin_request": on_begin_request}}), id=255)
+    assert exchange.status == status
+    fields = dict(line.split(": ", 1) for line in exchange.block.decode().splitlines())
+    assert fields["X-Request-ID"] == "00000000000000ff"
+    assert fields.get("Retry-After") == expected
+    assert b"00000000000000ff" in exchange.body
