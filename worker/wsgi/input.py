@@ -59,20 +59,22 @@ class EntityReader:
     def readline(self, size: int | None = -1) -> bytes:
         """Up to and with the next line end, at most `size` bytes."""
         limit = -1 if size is None else size
-        start = 0
+        # In parts: a line as long as the body must not be copied with each block of it.
+        parts: list[bytes] = []
+        have = 0
         while True:
-            at = self._buffer.find(b"\n", start)
-            if at >= 0:
-                end = at + 1
-                break
-            start = len(self._buffer)
-            if 0 <= limit <= start or not self._more():
+            end = self._buffer.find(b"\n") + 1
+            is_over = end > 0
+            if not is_over:
                 end = len(self._buffer)
-                break
-        if 0 <= limit < end:
-            end = limit
-        line, self._buffer = self._buffer[:end], self._buffer[end:]
-        return line
+            if 0 <= limit <= have + end:
+                end = limit - have
+                is_over = True
+            part, self._buffer = self._buffer[:end], self._buffer[end:]
+            parts.append(part)
+            have += end
+            if is_over or not self._more():
+                return part if len(parts) == 1 else b"".join(parts)
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         """The lines that are left, or so many that their length reaches `hint`."""
