@@ -82,6 +82,10 @@ class ApplicationLoader:
     def _try(self) -> Callable[..., Any] | Failure:
         started = time.monotonic()
         before = set(sys.modules)
+        # As they are before they are read: what is saved meanwhile is another attempt's.
+        listed = _listed(self._folder)
+        known = self._failure.signature if self._failure is not None else {}
+        seen = _sign({**known, **listed})
         _put_first(self._folder)
         try:
             _insist_on_reading(self._folder)
@@ -90,7 +94,7 @@ class ApplicationLoader:
             log_exception(
                 "application_failed", error, application=self._reference, folder=self._folder
             )
-            return self._describe(error, before)
+            return self._describe(error, before, listed, seen)
         log(
             "application_loaded",
             application=self._reference,
@@ -99,7 +103,13 @@ class ApplicationLoader:
         )
         return application
 
-    def _describe(self, error: BaseException, before: set[str]) -> Failure:
+    def _describe(
+        self,
+        error: BaseException,
+        before: set[str],
+        listed: dict[str, None],
+        seen: dict[str, tuple[int, int] | None],
+    ) -> Failure:
         files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
         if isinstance(error, SyntaxError) and error.filename:
             files.add(error.filename)
@@ -110,15 +120,26 @@ class ApplicationLoader:
                 # Left in place it would be found again, half made, without being run.
                 del sys.modules[name]
         importlib.invalidate_caches()
-        try:
-            with os.scandir(self._folder) as entries:
-                files.update(entry.path for entry in entries if entry.name.endswith(".py"))
-        except OSError:
-            pass
-        files.add(self._folder)
         text = "".join(traceback.format_exception(error))
-        paths = {file: None for file in files if not file.startswith("<")}
-        return Failure(f"{type(error).__name__}: {error}", text, _sign(paths))
+        paths = {**listed, **{file: None for file in files if not file.startswith("<")}}
+        signature = _sign(paths)
+        for path in paths:
+            if path in seen:
+                signature[path] = seen[path]
+            elif path.startswith(self._folder + os.sep):
+                signature[path] = None  # how it was is not known: the next request tries again
+        return Failure(f"{type(error).__name__}: {error}", text, signature)
+
+
+def _listed(folder: str) -> dict[str, None]:
+    """A folder, and the modules directly in it."""
+    listed: dict[str, None] = {folder: None}
+    try:
+        with os.scandir(folder) as entries:
+            listed.update((entry.path, None) for entry in entries if entry.name.endswith(".py"))
+    except OSError:
+        pass
+    return listed
 
 
 def _put_first(folder: str) -> None:

@@ -65,6 +65,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         elif self._is_begun:
             raise AssertionError("start_response was called again without exc_info")
         block = b""
+        length = -1
         try:
             for field in headers:
                 line = _lines.get(field)
@@ -72,10 +73,10 @@ class WsgiResponse(msgspec.Struct, eq=False):
                     line = self._encode(field)
                 if isinstance(line, bytes):
                     block += line
-                elif response.content_length in (-1, line):
-                    response.content_length = line
+                elif length in (-1, line):
+                    length = response.content_length = line
                 else:
-                    raise AssertionError(f"Content-Length is {response.content_length} and {line}")
+                    raise AssertionError(f"Content-Length is {length} and {line}")
             fields = headers.copy()
         except (TypeError, AttributeError):
             raise AssertionError(f"headers must be a list of pairs of str: {headers!r}") from None

@@ -590,6 +590,20 @@ def test_no_application_is_run_in_place_of_a_namesake(tmp_path, monkeypatch):
         assert said in refused.message
 
 
+@pytest.mark.parametrize("name", ["saved_meanwhile", "package_saved.meanwhile"])
+def test_a_file_that_is_saved_while_it_fails_is_tried_again(tmp_path, monkeypatch, name):
+    """What an attempt has read is what it has failed by, not what lies there afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / (name.replace(".", "/") + ".py")
+    file.parent.mkdir(exist_ok=True)
+    repaired = tmp_path / "repaired"
+    repaired.write_text("def application(): return 'repaired'\n")
+    file.write_text(f"import os\nos.replace({str(repaired)!r}, __file__)\nraise ValueError\n")
+    loader = ApplicationLoader(name, str(tmp_path))
+    assert isinstance(loader.load(), Failure)
+    assert loader.load()() == "repaired"
+
+
 def test_two_applications_may_share_one_program(tmp_path, monkeypatch):
     """By one folder, by two names of it, and from a folder that has no such module."""
     monkeypatch.setattr(sys, "path", list(sys.path))
