@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from was.errors import LocalProtocolError
 from was.worker.exchange import ClientGoneError
-from was.worker.fields import LISTENER_FIELDS
+from was.worker.fields import LISTENER_FIELDS, encode_fields
 from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import parse_header_block, parse_status
@@ -73,13 +73,17 @@ class Reply:
         fields, body = parse_header_block(headers)
         response = self._context.response
         response.set_status(code, reason)
+        own: list[tuple[str, str]] = []
         try:
             for name, value in fields:
                 lower = name.lower()
                 if lower == "connection" and "close" in value.lower():
                     response.set_need_disconnect()
-                if lower not in LISTENER_FIELDS or lower == "content-length":
-                    response.set_header(name, value, replace=lower == "content-length")
+                if lower == "content-length":
+                    response.set_header(name, value)
+                elif lower not in LISTENER_FIELDS:
+                    own.append((name, value))
+            response.set_encoded_fields(own, encode_fields(own))
         except LocalProtocolError as error:
             response.clear()
             raise invalid(str(error)) from None

@@ -52,11 +52,28 @@ async def asgi(scope, receive, send):
 CGI = """#!/bin/sh
 printf 'Content-Type: text/plain\\r\\nSet-Cookie: app=1\\r\\nVary: X-Mark\\r\\n\\r\\nanswer'
 """
+ISAPI = """
+from isapi import isapicon
+from isapi.simple import SimpleExtension
+
+class Extension(SimpleExtension):
+    def HttpExtensionProc(self, control_block):
+        fields = "Content-Type: text/plain\\r\\nSet-Cookie: app=1\\r\\nVary: X-Mark\\r\\n\\r\\n"
+        control_block.SendResponseHeaders("200 OK", fields, True)
+        control_block.WriteClient("answer")
+        control_block.DoneWithSession()
+        return isapicon.HSE_STATUS_SUCCESS
+
+def __ExtensionFactory__():
+    return Extension()
+"""
 HANDLERS = """<handlers>
+  <add name="i" path="/isapi" verb="*" modules="IsapiModule" scriptProcessor="{}/extension.py" />
   <add name="w" path="/wsgi" verb="*" modules="WsgiModule" scriptProcessor="answering:wsgi" />
   <add name="a" path="/asgi" verb="*" modules="AsgiModule" scriptProcessor="answering:asgi" />
   <add name="c" path="*.cgi" verb="*" modules="CgiModule" />
-</handlers><modules><add name="Marking" /></modules>"""
+</handlers><modules><add name="Marking" /></modules>
+<security><isapiCgiRestriction notListedIsapisAllowed="true" /></security>"""
 CACHING = (
     '<caching><profiles><add extension=".txt" policy="CacheForTimePeriod" /></profiles></caching>'
 )
@@ -69,11 +86,12 @@ def server(tmp_path_factory):
     site.mkdir()
     (folder / "marking.py").write_text(MODULE)
     (site / "answering.py").write_text(APPLICATION)
+    (site / "extension.py").write_text(ISAPI)
     (site / "page.txt").write_text("answer")
     (site / "page.cgi").write_text(CGI)
     (site / "page.cgi").chmod(0o755)
     module = f'<globalModules><add name="Marking" image="{folder}/marking.py" /></globalModules>'
-    server = make_server(folder, HANDLERS + CACHING, global_modules=module)
+    server = make_server(folder, HANDLERS.format(site) + CACHING, global_modules=module)
     ask_later(server, path="/page.cgi")  # what a worker keeps for its programs is there from now on
     yield server
     server.stop()
@@ -92,7 +110,14 @@ OF_MODULE = ["set-cookie: module=1", "vary: X-Mark", "x-mark: module"]
 
 @pytest.mark.parametrize(
     ("path", "query"),
-    [("/wsgi", ""), ("/wsgi", "pieces"), ("/wsgi", "again"), ("/asgi", ""), ("/page.cgi", "")],
+    [
+        ("/wsgi", ""),
+        ("/wsgi", "pieces"),
+        ("/wsgi", "again"),
+        ("/asgi", ""),
+        ("/page.cgi", ""),
+        ("/isapi", ""),
+    ],
 )
 def test_an_application_adds_to_them(server, path, query):
     """They go out with the application's own, which count where there can be one only."""
