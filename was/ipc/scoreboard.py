@@ -17,7 +17,7 @@ none if word 3 is 0. Of a WebSocket that the listener holds, word 7 is how many 
 application has taken, stored before it has them: proof, as word 0 is. Word 6 of a program's row
 (was.httpapi) the listener writes: id << 8 | attempt of a request that it takes back.
 
-Header: word 0 layout version, 1 rows, 2 "alive until" (ns), 3 finished requests. After the rows a
+Header: word 0 layout version, 1 rows, 2 unused, 3 finished requests. After the rows a
 table of module names, written once at load.
 """
 
@@ -249,10 +249,6 @@ class ScoreboardReader:
     def finished(self) -> int:
         """Requests the worker says it has finished."""
         return int(struct.unpack("=Q", os.pread(self.fd, 8, FINISHED_WORD * 8))[0])
-
-    def alive_until_ns(self) -> int:
-        """The stamp the worker's interpreter advances (time.monotonic_ns)."""
-        return int(struct.unpack("=Q", os.pread(self.fd, 8, 2 * 8))[0])
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from was.config.model import AppPool
 from was.config.parse import parse
 from was.config.schema import AttributeSchema, ElementSchema, build_schema
 
@@ -171,6 +172,62 @@ def test_what_has_no_effect_is_said(home, path):
     warnings = home.server(pools=pool).config.warnings
     said = f"{element or 'add'}/@{name}: no effect here"
     assert said in [warning.partition(": ")[2] for warning in warnings]
+
+
+# Those that IIS does not have; tests/unit/config/schema_facts.txt has the others.
+DEFAULTS_OF_OURS = {
+    "requests/timeLimit": "00:01:50",
+    "requests/idleTimeLimit": "00:00:00",
+    "requests/queueTimeLimit": "00:00:30",
+    "requests/replay": "safe",
+    "requests/maxReplays": "1",
+    "requests/poisonCrashes": "2",
+    "requests/commitBuffer": "65536",
+    "requests/bodySpool": "65536",
+    "requests/maxSpool": "1073741824",
+    "requests/responseSpool": "262144",
+    "requests/streaming": "false",
+    "failure/rapidFailProtectionRetry": "00:00:00",
+    "python/virtualEnvironment": "",
+    "python/interpreter": "",
+    "python/threads": "32",
+    "python/concurrency": "256",
+    "python/reloadOnChange": "false",
+    "isolation/sandbox": "true",
+    "isolation/writable": "",
+    "isolation/readable": "",
+    "isolation/supplementaryGroups": "",
+    "isolation/umask": "",
+    "isolation/maxTasks": "4096",
+    "isolation/maxOpenFiles": "65536",
+    "isolation/maxMemory": "0",
+    "isolation/maxCoreSize": "0",
+    "isolation/connectPorts": "*",
+    "isolation/bindPorts": "*",
+}
+
+
+def test_defaults_of_what_is_ours():
+    """What people leave out is what was promised to them."""
+    ours = {"requests", "python", "isolation"}
+    found = {
+        path: attribute.default
+        for path, attribute in ATTRIBUTES.items()
+        if path.split("/")[0] in ours or path in DEFAULTS_OF_OURS
+    }
+    assert found == DEFAULTS_OF_OURS
+
+
+def test_limits_of_the_server_that_are_ours(home):
+    """Without a manager all goes on for five minutes; CPU limits are the kernel's."""
+    limits = home.server().config.web_limits
+    assert (limits.managerless_limit_s, limits.control_groups) == (300.0, True)
+
+
+def test_a_pool_of_which_only_the_name_is_said(home):
+    """The model's defaults, which processes and tests are made with, are those of the schema."""
+    pool = home.server(pools='<add name="p" />').config.app_pools["p"]
+    assert pool == AppPool(name="p")
 
 
 @pytest.mark.parametrize("path", sorted(TESTS))
