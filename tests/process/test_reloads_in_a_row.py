@@ -22,7 +22,7 @@ class Home:
     def __init__(self, start_server, *sites, **options):
         def prepare(home):
             place("gates.py")(home)
-            make_home(home, self.config(home, sites))
+            make_home(home, self._config(home, sites))
 
         self.running = start_server(None, prepare, **options)
         self.server = self.running.server
@@ -30,17 +30,20 @@ class Home:
 
     def reload(self, *sites):
         """These are all sites now; the pools are theirs."""
-        make_home(self.running.home, self.config(self.running.home, sites))
+        self.write(*sites)
         done = self.server.command("reload")
         assert done.returncode == 0, done.stderr
+
+    def write(self, *sites):
+        """They are in the file now."""
+        make_home(self.running.home, self._config(self.running.home, sites))
 
     def sites(self):
         """Their states as `was list` gives them."""
         return {row["name"]: row["state"] for row in self.server.rows("site")}
 
     @staticmethod
-    def config(home, sites):
-        """The text of the configuration file."""
+    def _config(home, sites):
         names = dict.fromkeys(pool for _, pool, _ in sites)
         pools = [Pool(name, STEADY["attributes"], ELEMENTS) for name in names]
         return application_host_config(
@@ -84,9 +87,14 @@ def test_a_pool_that_comes_back_while_its_old_worker_finishes_serves(start_serve
     assert {row["state"] for row in home.server.rows("apppool")} == {"started"}
 
 
-def test_what_waits_for_a_pool_that_is_renamed_is_served(start_server, main, port):
-    """Neither a request in its queue nor one whose body still comes is refused: they move."""
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_waits_for_an_application_that_moves_is_served(start_server, main, port, is_kept):
+    """Neither a request in a queue nor one whose body still comes is refused: they move along.
+
+    Whether the pool that had it is kept or removed.
+    """
     binding = f"127.0.0.1:{port}:"
+    main = main if not is_kept else (main[0], "Beta", main[2])
     home = Home(start_server, main, ("Side", "Beta", binding))
     with Wire(port) as wire, Wire(port) as waiting, Wire(port) as sending:
         _held(wire, home, "POST")
@@ -100,6 +108,24 @@ def test_what_waits_for_a_pool_that_is_renamed_is_served(start_server, main, por
         assert sending.read("POST").status == 200
         (home.data / "one.open").touch()
         assert wire.read("POST").status == 200
+
+
+def test_what_waits_for_a_pool_that_is_gone_when_a_manager_comes_is_served(
+    start_server, main, port
+):
+    """No worker of it is left either: what waits moves all the same."""
+    binding = f"127.0.0.1:{port}:"
+    home = Home(start_server, main, ("Side", "Beta", binding), launch=WasServer.start_detached)
+    before = home.server.status()["manager_pid"]
+    (worker,) = home.running.workers("Beta", count=1)
+    os.kill(before, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    with Wire(port) as waiting:
+        waiting.send_request("/", "POST", b"")
+        home.write(main, ("Side", "Gamma", binding))
+        os.kill(before, signal.SIGKILL)
+        assert waiting.read("POST").status == 200
+    wait_for("the next manager", lambda: _ready_manager(home.server) not in (None, before))
 
 
 def test_a_worker_of_a_removed_pool_outlives_the_manager(start_server, main, port):
@@ -137,7 +163,7 @@ def test_a_pool_comes_back_with_the_next_manager(start_server, main, port, is_bu
         if not is_busy:
             wait_for("the pool's end", lambda: len(home.server.rows("apppool")) == 1)
         os.kill(before, signal.SIGKILL)
-        make_home(home.running.home, home.config(home.running.home, sites))
+        home.write(*sites)
         wait_for("the next manager", lambda: _ready_manager(home.server) not in (None, before))
         assert get(port).status == 200
         (home.data / "one.open").touch()

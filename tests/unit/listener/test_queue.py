@@ -148,3 +148,22 @@ def test_what_is_set_aside_can_be_withdrawn_and_drained():
     assert queue.drain() == requests[1:]
     assert len(queue) == 0
     assert not queue.has_waiting()
+
+
+def test_what_another_queue_gets_is_out_of_this_one():
+    """What waited, came back or was set aside; the others keep their places, and the limit."""
+    queue = RequestQueue(3)
+    requests = [Waiting(i) for i in range(5)]
+    for request in requests[2:]:
+        assert queue.offer(request)
+    queue.give_back(requests[0])
+    queue.set_aside(requests[1])
+    assert queue.take_those(lambda r: r.id in {0, 1, 3}) == [requests[0], requests[1], requests[3]]
+    other = RequestQueue(3)
+    assert other.offer(requests[3])
+    assert queue.offer(Waiting(5))
+    assert not queue.offer(Waiting(6))
+    assert [r.id for r in queue] == [2, 4, 5]
+    assert queue.take_aside() is None
+    assert [queue.take() for _ in range(2)] == [requests[2], requests[4]]
+    assert other.take() is requests[3]
