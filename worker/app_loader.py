@@ -27,7 +27,10 @@ from typing import Any
 
 from was.log import log, log_exception
 
-__all__ = ["ApplicationLoader", "Failure"]
+__all__ = ["RESERVED", "ApplicationLoader", "Failure"]
+
+# Top-level names that are something else in every worker.
+RESERVED = frozenset({"was", "isapi", "zmq", "msgspec"})
 
 _REFERENCE = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(\))?)?")
 
@@ -184,6 +187,8 @@ def _insist_on_own(name: str, folder: str) -> None:
         is_own = os.path.samefile(found, own.origin)
     except OSError:
         return  # one of them has gone since: nothing is proved
+    if not is_own and name in RESERVED:
+        raise ImportError(f"{name!r} is {found} in every worker: {own.origin} needs another name")
     if not is_own:
         raise ImportError(
             f"module {name!r} is {found} in this worker, and not {own.origin}: applications of "

@@ -15,6 +15,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from was.worker.app_loader import RESERVED
+
 __all__ = ["check", "interface_of", "split_spec"]
 
 _FIRST = "application"
@@ -67,6 +69,9 @@ def _insist_on_a_module(name: str) -> None:
     if file != name or file.endswith(".py") or "/" in file:
         module = file.removesuffix(".py").strip("/").replace("/", ".")
         raise _RefusedError(f"{name!r} is a file; its module is {module!r}")
+    top = name.partition(".")[0]
+    if top in RESERVED:
+        raise _RefusedError(f"{top!r} is a module of the server's: yours needs another name")
 
 
 def _imported(name: str, folder: str) -> object:

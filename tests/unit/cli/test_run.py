@@ -202,6 +202,20 @@ def test_an_application_that_cannot_be_served_is_refused_in_one_line(
     assert done.returncode == (1 if complaint else 0)
 
 
+@pytest.mark.parametrize("name", ["was", "isapi", "zmq", "msgspec"])
+def test_a_name_that_is_reserved_in_workers_is_refused(tmp_path, name):
+    """There it would be the server's own module, and each request 500."""
+    (tmp_path / f"{name}.py").write_text("application = print")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was.cli.application_check", name, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == f"{name!r} is a module of the server's: yours needs another name\n"
+
+
 @pytest.mark.parametrize(("source", "name"), [("app = print", "app"), ("", "application")])
 def test_a_module_is_imported_once_to_find_its_callable(tmp_path, source, name):
     """Its import may be slow, and have effects; the first usual name is the one that is missed."""

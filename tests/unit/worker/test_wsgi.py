@@ -1,5 +1,6 @@
 """WsgiModule: PEP 3333, through the whole pipeline."""
 
+import importlib
 import os
 import sys
 import textwrap
@@ -588,6 +589,18 @@ def test_no_application_is_run_in_place_of_a_namesake(tmp_path, monkeypatch):
     assert isinstance(refused, Failure)
     for said in ("namesake_of_two", first, second, "pool of its own"):
         assert said in refused.message
+
+
+@pytest.mark.parametrize("name", ["was", "isapi", "zmq", "msgspec"])
+def test_a_reserved_name_is_said_to_be_one(tmp_path, monkeypatch, name):
+    """A pool of its own would not help: the name is the server's in every worker."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    place = "was.worker.isapi.face" if name == "isapi" else name  # where its finder has it from
+    monkeypatch.setitem(sys.modules, name, importlib.import_module(place))
+    (tmp_path / f"{name}.py").write_text("application = print")
+    refused = ApplicationLoader(f"{name}:application", str(tmp_path)).load()
+    assert isinstance(refused, Failure)
+    assert f"in every worker: {tmp_path}/{name}.py needs another name" in refused.message
 
 
 @pytest.mark.parametrize("name", ["saved_meanwhile", "package_saved.meanwhile"])
