@@ -7,6 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, cast
 
+from was.cli.processes import live_processes
 from was.errors import AdminError, HomeError
 
 if TYPE_CHECKING:
@@ -44,8 +45,17 @@ def ask(
     except PermissionError:
         raise HomeError(f"no permission to administer {home.path}") from None
     except (FileNotFoundError, ConnectionError):
-        raise NoManagerError(f"{home.path} is not running") from None
+        raise NoManagerError(_why_nobody_answers(home)) from None
     return _unpack(answer)
+
+
+def _why_nobody_answers(home: Home) -> str:
+    left = live_processes(home)
+    for process in left:
+        process.close()
+    if not left:
+        return f"{home.path} is not running"
+    return f"{home.path} has no manager, and serves on without: `was start` brings one"
 
 
 def ask_rows(home: Home, kind: str) -> list[dict[str, object]]:

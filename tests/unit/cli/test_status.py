@@ -87,6 +87,16 @@ def test_processes_without_a_manager_are_managerless(run, home, sleeper):
     assert found["listener_pid"] == sleeper.pid
 
 
+def test_commands_say_that_there_is_no_manager(run, home, sleeper):
+    """A home that serves on is not called one that does not run."""
+    write_record(home, "listener", sleeper.pid)
+    result = run("list", "sites")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"was: {home.path} has no manager, and serves on without: `was start` brings one\n"
+    )
+
+
 @pytest.mark.parametrize("changes", [{"start_ticks": 1}, {"boot_id": "other"}, {"pid": "1"}])
 def test_a_record_that_does_not_match_means_nobody(run, home, sleeper, changes):
     """A reused pid, another boot or a damaged record: the process is not ours, and not touched."""
