@@ -49,6 +49,7 @@ def running():
     ).replace("<handlers>", '<handlers accessPolicy="Read, Script, Execute">')
     with run_server(config, prepare) as server:
         server.allow("isapi_failed")
+        get(server.port(), "/luhn")  # its worker has come
         yield server
 
 

@@ -28,6 +28,7 @@ def running():
     files = [SOURCES / name for name in ("face.py", "pooled.py", "_pooled.dll", "broken.py")]
     with run_server(config, place_files(SAMPLES / "luhn.py", *files)) as server:
         server.allow("module_failed", "application_error", "application_failed", "isapi_failed")
+        get(server.port(), "/luhn")  # its worker has come
         yield server
 
 
