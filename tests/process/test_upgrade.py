@@ -44,19 +44,30 @@ def test_an_upgrade_under_load_fails_no_request(start_server, engine):
     wait_for("its end", lambda: not os.path.exists(f"/proc/{before['listener_pid']}"))
 
 
-def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
-    """What the old listener has accepted it answers, after its successor has begun."""
+@contextlib.contextmanager
+def _within_an_upgrade(start_server):
+    """A server whose new listener has just been started; the old one has a request that runs.
+
+    Gives it, the request's client, and the pids of the old listener and of the worker. The request
+    waits for gate `one`.
+    """
     pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
     running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
-    port = running.port()
+    (worker,) = running.workers(count=1)
     old = running.server.status()["listener_pid"]
-    with Wire(port) as wire:
+    with Wire(running.port()) as wire:
         wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_for("the request", lambda: running.server.rows("requests"))
         ask(Home(running.home), "upgrade")
         wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+        yield running, wire, old, worker
+
+
+def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
+    """What the old listener has accepted it answers, after its successor has begun."""
+    with _within_an_upgrade(start_server) as (running, wire, _, _):
         assert running.server.status()["is_upgrading"]
-        assert get(port, "/free").status == 200
+        assert get(running.port(), "/free").status == 200
         (running.folder() / "data" / "one.open").touch()
         assert wire.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
@@ -67,19 +78,11 @@ def test_a_manager_that_is_killed_within_an_upgrade(start_server):
 
     It is killed when it has started the new listener, which has yet to come.
     """
-    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
-    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
-    port, (worker,) = running.port(), running.workers(count=1)
-    old = running.server.status()["listener_pid"]
-    with Wire(port) as wire:
-        wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for("the request", lambda: running.server.rows("requests"))
-        ask(Home(running.home), "upgrade")
-        wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+    with _within_an_upgrade(start_server) as (running, wire, old, worker):
         running.server.send(signal.SIGKILL)
         running.server.wait_exit()
         running.server.start()
-        assert get(port, "/free").status == 200
+        assert get(running.port(), "/free").status == 200
         (running.folder() / "data" / "one.open").touch()
         assert wire.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
@@ -92,15 +95,7 @@ def test_what_waits_in_the_old_listener_gets_a_worker_that_came_later(start_serv
 
     The worker is killed when the new listener accepts; the request may be repeated.
     """
-    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
-    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
-    port, (worker,) = running.port(), running.workers(count=1)
-    old = running.server.status()["listener_pid"]
-    with Wire(port) as wire:
-        wire.send(b"GET /held?gate=one HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for("the request", lambda: running.server.rows("requests"))
-        ask(Home(running.home), "upgrade")
-        wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
+    with _within_an_upgrade(start_server) as (running, wire, _, worker):
         os.kill(worker, signal.SIGKILL)
         (running.folder() / "data" / "one.open").touch()
         answer = wire.read()
