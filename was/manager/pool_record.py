@@ -55,12 +55,12 @@ def to_record(pool: ApplicationPool) -> dict[str, Any]:
     return {
         "state": pool.state.value,
         "settings": _fingerprint_of(pool.settings),
-        "generation": pool.generation,
-        "wanted": pool.wanted,
-        "resume_at": pool.resume_at,
-        "trial_until": pool.trial_until,
+        "generation": pool.places.generation,
+        "wanted": pool.places.wanted,
+        "resume_at": pool.availability.resume_at,
+        "trial_until": pool.availability.trial_until,
         "stale": {str(w.id): w.stale for w in pool.workers.values() if w.stale},
-        "failures": [list(failure) for failure in pool.failures.to_record()],
+        "failures": [list(failure) for failure in pool.availability.failures.to_record()],
     }
 
 
@@ -71,16 +71,17 @@ def restore(
     now: float,
 ) -> None:
     """Go on with a pool where an earlier manager was; `tick` then does what is left to do."""
+    available, places = pool.availability, pool.places
     interval_s = pool.settings.process_model.ping_interval_s
     limit_s = pool.settings.process_model.shutdown_time_limit_s
     stale = record.get("stale", {})
-    pool.state = PoolState(record["state"])
-    pool.generation = record["generation"]
-    pool.resume_at = record.get("resume_at")
-    pool.trial_until = record.get("trial_until")
-    pool.failures.restore((at, who, settled, c) for at, who, settled, c in record["failures"])
+    available.state = PoolState(record["state"])
+    available.resume_at = record.get("resume_at")
+    available.trial_until = record.get("trial_until")
+    available.failures.restore((at, who, settled, c) for at, who, settled, c in record["failures"])
+    places.generation = record["generation"]
     for found in workers:
-        pool.machine.workers.add(found.id)
+        places.machine.workers.add(found.id)
         pool.workers[found.id] = Worker(
             id=found.id,
             generation=found.generation,
@@ -98,8 +99,8 @@ def restore(
             wear=Wear(early_share(found.id, pool.max_processes)),
         )
     running = sum(1 for w in pool.workers.values() if w.state is WorkerState.RUNNING)
-    pool.wanted = max(min(record["wanted"], pool.max_processes), running)
-    if pool.state is PoolState.STOPPING and not pool.workers:
-        pool.state = PoolState.STOPPED
-    if pool.state is not PoolState.STARTED:
-        pool.wanted = 0
+    places.wanted = max(min(record["wanted"], pool.max_processes), running)
+    if available.state is PoolState.STOPPING and not pool.workers:
+        available.state = PoolState.STOPPED
+    if not available.is_accepting:
+        places.wanted = 0

@@ -10,7 +10,7 @@ from enum import Enum
 
 from was.errors import LocalProtocolError
 
-__all__ = ["ALIVE", "DISPATCHING", "PoolState", "WorkerEvent", "WorkerState", "after"]
+__all__ = ["ALIVE", "DISPATCHING", "PLACED", "PoolState", "WorkerEvent", "WorkerState", "after"]
 
 
 class WorkerState(Enum):
@@ -46,6 +46,7 @@ class PoolState(Enum):
 
 
 DISPATCHING = frozenset({WorkerState.RUNNING})
+PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.SUSPENDED})
 ALIVE = frozenset(WorkerState) - {WorkerState.STOPPED}
 
 _TABLE: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {

@@ -178,9 +178,9 @@ class Manager:
             if owner == name and pool.is_accepting:
                 about = {"app_pool": name, "worker_id": worker_id}
                 self.server.events.report(5009, **about, how="died while there was no manager")
-                pool.failures.record(now, worker_id, is_settled=True)
+                pool.availability.failures.record(now, worker_id, is_settled=True)
         if pool.is_always_running and pool.is_accepting:
-            pool.wanted = pool.max_processes
+            pool.places.want_all()
             self.awaited.add(name)
 
     def _make_pool(self, settings: AppPool) -> ApplicationPool:

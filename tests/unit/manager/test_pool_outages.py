@@ -80,7 +80,7 @@ def test_an_administrator_may_start_and_stop_a_pool_that_is_shut_out():
     pool.shut_out(10.0, 60.0)
     pool.start(20.0)
     assert pool.is_accepting
-    assert pool.resume_at is None
+    assert pool.availability.resume_at is None
     pool.shut_out(30.0, 60.0)
     pool.stop(31.0)
     pool.tick(61.0)
@@ -108,7 +108,7 @@ def test_a_disabled_pool_stays_so_by_default():
     run(pool, 2.0)
     crash(pool, 3.0)
     assert pool.state is PoolState.DISABLED
-    assert pool.resume_at is None
+    assert pool.availability.resume_at is None
     pool.tick(1e9)
     assert pool.state is PoolState.DISABLED
 
@@ -156,10 +156,10 @@ def test_a_trial_outlives_the_manager():
     restore(later, record, [], 10.0)
     assert later.next_deadline() == 63.0
     later.tick(63.0)
-    assert later.trial_until == 363.0
+    assert later.availability.trial_until == 363.0
     last = ApplicationPool(pool.settings, itertools.count(9), lambda s: s)
     restore(last, to_record(later), [], 70.0)
-    assert last.trial_until == 363.0
+    assert last.availability.trial_until == 363.0
 
 
 def test_a_retry_time_that_is_set_later_counts_from_then():

@@ -170,7 +170,7 @@ class World:
         # A lowered limit is met as workers go, and none comes before.
         self.most_alive = max(self._bound(), min(self.most_alive, len(self.alive)))
         assert len(self.alive) <= self.most_alive
-        assert set(self.pool.workers) == self.alive == self.pool.machine.workers
+        assert set(self.pool.workers) == self.alive == self.pool.places.machine.workers
         assert all(w.state in ALIVE for w in self.pool.workers.values())
         running = {w.id for w in self.pool.workers.values() if w.state is WorkerState.RUNNING}
         assert running == self.dispatching

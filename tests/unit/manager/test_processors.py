@@ -80,7 +80,7 @@ def test_kill_w3wp_shuts_the_pool_out_until_the_interval_is_over(rig):
     found.tick(0.0, is_ending=False)
     Meter.used_s = 13.0
     found.tick(30.0, is_ending=False)
-    assert (pool.refusal, pool.resume_at) == ("AppShutdown", 60.0)
+    assert (pool.refusal, pool.availability.resume_at) == ("AppShutdown", 60.0)
     assert performer.events == [(5025, "KillW3wp")]
 
 
