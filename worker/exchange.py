@@ -37,7 +37,8 @@ from was.ipc.messages import (
 from was.worker.application_calls import outside
 
 if TYPE_CHECKING:
-    from was.worker.queue_client import Channel, QueueClient
+    from was.worker.channel import Channel
+    from was.worker.queue_client import QueueClient
 
 __all__ = ["ClientGoneError", "Exchange"]
 

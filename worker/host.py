@@ -23,7 +23,7 @@ from was.config.model import RecycleReason
 from was.ipc.channel import Context
 from was.ipc.descriptors import ControlSocket
 from was.ipc.listener_control import WorkerOverdue
-from was.ipc.messages import Request
+from was.ipc.messages import PROTOCOL_VERSION, Hello, Request
 from was.ipc.scoreboard import ScoreboardWriter
 from was.ipc.worker_control import (
     ConfigurationChanged,
@@ -45,12 +45,13 @@ from was.ipc.worker_control import (
     WorkerWelcome,
 )
 from was.log import log, log_exception
+from was.worker.channel import Channel
 from was.worker.exchange import Exchange
 from was.worker.few_collections import few_collections
 from was.worker.manager_link import ManagerLink
 from was.worker.module_files import ModuleFiles
 from was.worker.overdue import OverdueRequests
-from was.worker.queue_client import Channel, QueueClient, hello
+from was.worker.queue_client import QueueClient
 from was.worker.running_requests import describe
 from was.worker.server import WorkerServer
 from was.worker.threads import RequestThreads
@@ -82,9 +83,7 @@ class WorkerHost:
         self._state = State.STARTING
         self._events: deque[Callable[[], None]] = deque()
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._is_drained = False
         self._is_bye_wanted = True
-        self._exit_code = 0
         self._scoreboard = ScoreboardWriter(scoreboard_fd)
         os.close(scoreboard_fd)
         self._server = WorkerServer(
@@ -108,11 +107,27 @@ class WorkerHost:
         os.register_at_fork(after_in_child=self._forget_in_child)
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
-        self._client: QueueClient | None = None
-        self._threads: RequestThreads | None = None
-        self._context: Context | None = None
         self._files: ModuleFiles | None = None
-        self._web_configs: WebConfigs | None = None
+        self._web_configs = WebConfigs()
+        self._server.watch(self._web_configs)
+        self._client = QueueClient(
+            context=Context(),
+            scoreboard=self._scoreboard,
+            slots=welcome.slots,
+            on_stop_listening=lambda drain: self._later(lambda: self._stop_listening(drain)),
+            on_drained=lambda: self._later(self._drained),
+            on_fault=lambda detail: self._later(lambda: self._fault(detail)),
+            on_overdue=lambda exchange: self._later(lambda: self._overdue.add(exchange)),
+            on_left_alone=lambda exchange: self._later(lambda: self._left_alone(exchange)),
+        )
+        self._threads = RequestThreads(
+            self._client, self._server.handle, welcome.threads, name="request"
+        )
+        self._client.threads = self._threads
+        self._client.serve_contexts_of_connections(self._server.http.connections)
+        self._server.http.running_requests = lambda: describe(
+            self._client.exchanges, self._server.module_names
+        )
 
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
@@ -125,9 +140,9 @@ class WorkerHost:
         """Load, serve until told to stop; the exit status."""
         # ZeroMQ's thread finds the listener while we load; it has no request for us until the
         # manager says so, which waits for our WorkerReady.
-        threads = self._open_queue()
-        self._web_configs = WebConfigs()
-        self._server.watch(self._web_configs)
+        for endpoint in self._welcome.endpoints:
+            self._connect(endpoint)
+        self._client.flush()
         try:
             with few_collections():
                 self._server.load()
@@ -143,9 +158,9 @@ class WorkerHost:
         gc.freeze()
         self._scoreboard.write_names(self._server.module_names)
         signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
-        self._server.limits.invite(threads.welcome)
-        self._server.http.watch = threads.watch
-        threads.start()
+        self._server.limits.invite(self._threads.welcome)
+        self._server.http.watch = self._threads.watch
+        self._threads.start()
         self._server.ask_for_recycle = self._ask_for_recycle
         if self._server.reload_on_change:
             self._files = ModuleFiles(self._server.application_folders)
@@ -154,41 +169,12 @@ class WorkerHost:
         faults.reach("worker.loaded")
         self._link.send(WorkerReady(self._welcome.worker_id))
         self._serve()
-        return self._exit_code
-
-    def _open_queue(self) -> RequestThreads:
-        """Connect to the listeners; the threads that serve them are to be started."""
-        context = self._context = Context()
-        client = self._client = QueueClient(
-            context=context,
-            scoreboard=self._scoreboard,
-            slots=self._welcome.slots,
-            on_stop_listening=lambda drain: self._later(lambda: self._stop_listening(drain)),
-            on_drained=lambda: self._later(self._drained),
-            on_fault=lambda detail: self._later(lambda: self._fault(detail)),
-            on_overdue=lambda exchange: self._later(lambda: self._overdue.add(exchange)),
-            on_left_alone=lambda exchange: self._later(lambda: self._left_alone(exchange)),
-        )
-        threads = self._threads = RequestThreads(
-            client, self._server.handle, self._welcome.threads, name="request"
-        )
-        client.threads = threads
-        client.serve_contexts_of_connections(self._server.http.connections)
-        self._server.http.running_requests = lambda: describe(
-            client.exchanges, self._server.module_names
-        )
-        for endpoint in self._welcome.endpoints:
-            self._connect(endpoint)
-        client.flush()
-        return threads
+        return 0
 
     def _connect(self, endpoint: QueueEndpoint) -> None:
-        assert self._client is not None
-        assert self._threads is not None
         welcome = self._welcome
-        channel = self._client.connect(
-            endpoint, welcome.identity, hello(welcome.worker_id, os.getpid(), welcome.slots)
-        )
+        hello = Hello(PROTOCOL_VERSION, welcome.worker_id, os.getpid(), welcome.slots)
+        channel = self._client.connect(endpoint, welcome.identity, hello)
         self._threads.poller.add(channel.dealer)
 
     # ── the one loop ────────────────────────────────────────────────────────────────────────────
@@ -207,7 +193,6 @@ class WorkerHost:
             while self._events:
                 self._events.popleft()()
             if self._state is State.DRAINING:
-                assert self._client is not None
                 self._overdue.leave(self._client.exchanges)
                 # Also when a request came between the last END and the notice of it.
                 self._drained()
@@ -224,7 +209,7 @@ class WorkerHost:
         poll.register(self._event_fd, select.POLLIN)
         if self._link.is_there:
             poll.register(self._link.fd, select.POLLIN)
-        files_fd = -1 if self._web_configs is None else self._web_configs.fd
+        files_fd = self._web_configs.fd
         if files_fd >= 0 and self._state is State.RUNNING:
             poll.register(files_fd, select.POLLIN)
         monitors_fd = self._server.http.monitors.fd
@@ -284,7 +269,7 @@ class WorkerHost:
                 self._link.send(self._to_ask)
 
     def _has_listener(self) -> bool:
-        return self._client is not None and any(c.is_there() for c in self._client.channels)
+        return any(channel.is_there() for channel in self._client.channels)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────
 
@@ -335,11 +320,8 @@ class WorkerHost:
 
     def _set_endpoints(self, endpoints: list[QueueEndpoint]) -> None:
         """Connect to listeners that are new, cancel what dead ones had."""
-        assert self._threads is not None
 
         def change() -> None:
-            assert self._client is not None
-            assert self._threads is not None
             wanted = {endpoint.epoch: endpoint for endpoint in endpoints}
             for channel in list(self._client.channels):
                 if wanted.pop(channel.epoch, None) is None:
@@ -350,8 +332,6 @@ class WorkerHost:
         self._threads.call(change)
 
     def _close_channel(self, channel: Channel) -> None:
-        assert self._client is not None
-        assert self._threads is not None
         self._threads.poller.remove(channel.dealer)
         self._client.disconnect(channel)
 
@@ -373,28 +353,25 @@ class WorkerHost:
         if self._state is not State.RUNNING:
             return
         self._state = State.DRAINING
-        assert self._client is not None
         self._server.stop_listening(drain)
         self._client.start_draining()
 
     def _drained(self) -> None:
         """All requests ended, or the listener acknowledged the Bye; called for either."""
-        assert self._client is not None
-        assert self._threads is not None
-        client = self._client
-        if not self._is_drained and client.active == 0 and self._state is State.DRAINING:
-            self._is_drained = True
-            self._server.stop()
-            if self._is_bye_wanted:
-                self._say_bye(client)
-            self._threads.stop()
-            self._threads.join_leader(1.0)
-            for channel in client.channels:
-                channel.close(linger=True)
-            self._state = State.STOPPED
+        if self._client.active or self._state is not State.DRAINING:
+            return
+        self._server.stop()
+        if self._is_bye_wanted:
+            self._say_bye()
+        self._threads.stop()
+        self._threads.join_leader(1.0)
+        for channel in self._client.channels:
+            channel.close(linger=True)
+        self._state = State.STOPPED
 
-    def _say_bye(self, client: QueueClient) -> None:
+    def _say_bye(self) -> None:
         """Bye on every channel, and wait until it is acknowledged: all before it has arrived."""
+        client = self._client
         client.say_bye()
         deadline = time.monotonic() + BYE_WAIT_S
         while (

@@ -7,22 +7,15 @@ whole deques away and sends them as one batch.
 
 from __future__ import annotations
 
-import os
-import stat
-import struct
-import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
 from was.errors import IllFormedMessageError
 from was.ipc import codec
-from was.ipc.channel import BATCH_BYTES, Context, DealerChannel
-from was.ipc.descriptors import ControlSocket
 from was.ipc.messages import (
-    CHUNK_BYTES,
-    PROTOCOL_VERSION,
     AcknowledgeBye,
     BodyChunk,
     Bye,
@@ -32,12 +25,9 @@ from was.ipc.messages import (
     Hello,
     Parked,
     Request,
-    Response,
-    ResponseChunk,
     ResponseWindow,
     Resumed,
     StopListening,
-    ToListener,
     ToListenerItem,
     ToWorkerItem,
     WatchConnection,
@@ -48,76 +38,20 @@ from was.ipc.scoreboard import (
     ROW_WORDS,
     ScoreboardWriter,
 )
-from was.ipc.worker_control import QueueEndpoint
-from was.log import log
+from was.worker.batches import encode_batches
+from was.worker.channel import Channel
 from was.worker.exchange import Exchange
 
 if TYPE_CHECKING:
+    from was.ipc.channel import Context
+    from was.ipc.worker_control import QueueEndpoint
     from was.worker.connection_contexts import ConnectionContexts
     from was.worker.threads import RequestThreads
 
-__all__ = ["Channel", "QueueClient"]
-
-# So many items fit into a batch whatever they are: each has at most CHUNK_BYTES of body, and a
-# block of fields and a log line that together are less than that.
-FEW_ITEMS = BATCH_BYTES // (2 * CHUNK_BYTES)
+__all__ = ["QueueClient"]
 
 # More of them are looked through for those that have ended.
 PARKED_LIMIT = 256
-
-# A Unix datagram of (request id, token), with the descriptor beside it.
-DESCRIPTOR_NOTE = struct.Struct("=QQ")
-
-
-class Channel:
-    """The road to one listener process."""
-
-    def __init__(self, context: Context, endpoint: QueueEndpoint, identity: bytes) -> None:
-        self.epoch = endpoint.epoch
-        self.dealer = DealerChannel(context, endpoint.queue, identity)
-        self.outbox: deque[ToListenerItem] = deque()
-        self.unsent: deque[bytes] = deque()
-        self.is_acknowledged = False
-        self._descriptors_path = endpoint.descriptors
-        self._side: ControlSocket | None = None
-        self._side_lock = threading.Lock()
-
-    def pass_descriptor(self, request_id: int, token: int, fd: int) -> bool:
-        """Send a duplicate of `fd` on the side socket; False when that cannot be done."""
-        with self._side_lock:
-            try:
-                if self._side is None:
-                    self._side = ControlSocket.connect(self._descriptors_path, timeout_s=1.0)
-                    self._side.sock.settimeout(1.0)
-                # The listener takes files only; the number of one that a module has closed may be
-                # another descriptor's by now, that of the side socket itself for one.
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    return False
-                self._side.send(DESCRIPTOR_NOTE.pack(request_id, token), [fd])
-            except OSError:
-                if self._side is not None:
-                    self._side.close()
-                    self._side = None
-                return False
-            return True
-
-    def is_there(self) -> bool:
-        """Whether a listener is at the other end: for who has no manager to ask."""
-        try:
-            ControlSocket.connect(self._descriptors_path, timeout_s=0.2).close()
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            pass  # it does not accept just now
-        return True
-
-    def close(self, *, linger: bool) -> None:
-        """Close both roads."""
-        self.dealer.close(linger=linger)
-        with self._side_lock:
-            if self._side is not None:
-                self._side.close()
-                self._side = None
 
 
 class QueueClient:
@@ -208,9 +142,7 @@ class QueueClient:
     def disconnect(self, channel: Channel) -> None:
         """The listener process at the other end is dead: so are its requests."""
         self.channels.remove(channel)
-        for exchange in [e for e in self.inbox if e.channel is channel]:
-            self.inbox.remove(exchange)
-            self._exchanges.pop(exchange.request.id, None)
+        self._take_back(channel)
         for exchange in list(self._exchanges.values()):
             if exchange.channel is channel:
                 exchange.cancel()
@@ -218,6 +150,22 @@ class QueueClient:
         channel.close(linger=False)
         if self.connections is not None:
             self.connections.listener_gone(channel.epoch)
+
+    def _take_back(self, channel: Channel) -> list[Exchange]:
+        """The channel's requests that no thread has begun: they are not this worker's any more.
+
+        Other threads begin some meanwhile: one popleft makes each theirs or ours.
+        """
+        taken: list[Exchange] = []
+        others: list[Exchange] = []
+        with suppress(IndexError):
+            while True:
+                exchange = self.inbox.popleft()
+                (taken if exchange.channel is channel else others).append(exchange)
+        self.inbox.extendleft(reversed(others))
+        for exchange in taken:
+            self._exchanges.pop(exchange.request.id, None)
+        return taken
 
     def serve_contexts_of_connections(self, connections: ConnectionContexts) -> None:
         """Before the first thread starts: tell `connections` of what it watches."""
@@ -317,12 +265,8 @@ class QueueClient:
     def _stop_listening(self, channel: Channel, drain: bool) -> None:
         # What no thread has begun goes back: another worker takes it. Only to who asks: a listener
         # that has not does not know yet of another worker.
-        given_back = [exchange for exchange in self.inbox if exchange.channel is channel]
-        for exchange in given_back:
-            self.inbox.remove(exchange)
-            self._exchanges.pop(exchange.request.id, None)
-        if given_back:
-            requests = [(e.request.id, e.request.attempt) for e in given_back]
+        requests = [(e.request.id, e.request.attempt) for e in self._take_back(channel)]
+        if requests:
             channel.outbox.append(GivenBack(requests))
         if not self._is_stopping:
             self._on_stop_listening(drain)
@@ -359,11 +303,7 @@ class QueueClient:
                 # Exactly as many as there are now: a thread that posts without end does not hold
                 # the leader here.
                 items = [outbox.popleft() for _ in range(len(outbox))]
-                if len(items) <= FEW_ITEMS or _size(items) <= BATCH_BYTES:
-                    channel.unsent.append(_encode(channel.epoch, items))
-                else:
-                    for part in _split(items):
-                        channel.unsent.append(_encode(channel.epoch, part))
+                channel.unsent += encode_batches(channel.epoch, items)
             unsent = channel.unsent
             while unsent:
                 if not channel.dealer.send(unsent[0]):
@@ -405,53 +345,3 @@ class QueueClient:
     def has_posts(self) -> bool:
         """Whether something waits to be flushed."""
         return any(channel.outbox for channel in self.channels)
-
-
-def hello(worker_id: int, pid: int, slots: int) -> Hello:
-    """The first message on a channel."""
-    return Hello(PROTOCOL_VERSION, worker_id, pid, slots)
-
-
-def _encode(epoch: int, items: list[ToListenerItem]) -> bytes:
-    """Whatever foreign code has put into one of them, all are sent: its worker is not to die."""
-    try:
-        return codec.encode(ToListener(epoch, items))
-    except codec.UNSENDABLE as error:
-        sendable: list[ToListenerItem] = []
-        for item in items:
-            try:
-                codec.encode(item)
-            except codec.UNSENDABLE:
-                number = f"{getattr(item, 'id', 0):x}"
-                log("module_failed", error=f"no message can hold this: {error}", request=number)
-                sendable.append(codec.cleaned(item))
-            else:
-                sendable.append(item)
-        return codec.encode(ToListener(epoch, sendable))
-
-
-def _weight(item: ToListenerItem) -> int:
-    match item:
-        case Response():
-            return len(item.body) + len(item.block) + len(item.log) + 64
-        case ResponseChunk():
-            return len(item.data) + len(item.log) + 64
-        case _:
-            return 64
-
-
-def _size(items: list[ToListenerItem]) -> int:
-    return sum(map(_weight, items))
-
-
-def _split(items: list[ToListenerItem]) -> list[list[ToListenerItem]]:
-    parts: list[list[ToListenerItem]] = [[]]
-    size = 0
-    for item in items:
-        weight = _weight(item)
-        if parts[-1] and size + weight > BATCH_BYTES:
-            parts.append([])
-            size = 0
-        parts[-1].append(item)
-        size += weight
-    return parts

@@ -3,7 +3,7 @@
 from was.ipc import codec
 from was.ipc.messages import BodyPull, Response
 from was.ipc.worker_control import RecycleRequested
-from was.worker.queue_client import _encode
+from was.worker.batches import encode_batches
 
 
 class Text(str):
@@ -19,7 +19,8 @@ def test_one_bad_item_of_a_batch_keeps_none_from_being_sent(capfd):
     log = "GET /\ud800"
     good = BodyPull(1, 1, 5)
     bad = Response(0xAB, 1, 200, Text("OK"), b"", 4, Data(b"data"), False, log, 1 << 70, -(1 << 70))
-    sent = codec.decode_to_listener(_encode(7, [good, bad]))
+    [batch] = encode_batches(7, [good, bad])
+    sent = codec.decode_to_listener(batch)
     assert sent.items == [
         good,
         Response(0xAB, 1, 200, "OK", b"", 4, b"data", False, "GET /?", (1 << 63) - 1, -(1 << 63)),
