@@ -30,7 +30,7 @@ from was.manager.pool_record import AdoptedWorker
 from was.recorded import open_recorded
 
 if TYPE_CHECKING:
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["Adoption"]
 

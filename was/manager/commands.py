@@ -19,9 +19,9 @@ from was.ipc.listener_control import ListenerReport
 from was.ipc.messages import request_id_text
 from was.ipc.worker_control import WorkerAnswer
 from was.manager.inbox import AdminAsked
+from was.manager.manager import Manager
 from was.manager.pool import ApplicationPool
 from was.manager.states import DISPATCHING, PoolState, WorkerState
-from was.manager.supervisor import Manager
 
 __all__ = ["answer"]
 
@@ -80,7 +80,7 @@ def _answer(
         _start_or_stop(manager, request, command == "start")
         done(None)
     elif command == "reload":
-        errors = manager.reload()
+        errors = manager.reloading.reload()
         if errors:
             raise _RefusedError(_FAILED, "; ".join(errors))
         done({"warnings": list(manager.server.config.warnings)})
@@ -116,9 +116,9 @@ def _status(manager: Manager) -> dict[str, Any]:
         "is_stopping": manager.shutdown.has_begun,
         "is_upgrading": manager.upgrade.is_under_way,
         "config": {
-            "state": "failed" if manager.config_errors else "ok",
-            "since": _utc(manager.config_since),
-            "errors": manager.config_errors,
+            "state": "failed" if manager.reloading.errors else "ok",
+            "since": _utc(manager.reloading.since),
+            "errors": manager.reloading.errors,
         },
         "sites": len(server.config.sites),
         "app_pools": len(manager.pools),

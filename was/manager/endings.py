@@ -10,11 +10,14 @@ from was.manager import process
 from was.manager.states import WorkerState
 
 if TYPE_CHECKING:
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["Endings"]
 
 MOST_UNCLAIMED_EXITS = 1000
+
+# A worker whose control connection has broken ends by itself, or has failed.
+LINK_LOST_LIMIT_S = 1.0
 
 
 class Endings:
@@ -73,6 +76,20 @@ class Endings:
             )
         self._manager.workers.remove(handle)
         self._manager.check_ready()
+
+    def next_deadline(self) -> float | None:
+        """When the first worker that has lost its connection should have ended."""
+        handles = self._manager.workers.handles.values()
+        times = [h.link_lost_at for h in handles if h.link_lost_at is not None]
+        return min(times) + LINK_LOST_LIMIT_S if times else None
+
+    def tick(self, now: float) -> None:
+        """Give up on workers that have lost their connection and live on."""
+        for handle in list(self._manager.workers.handles.values()):
+            if handle.link_lost_at is not None and now >= handle.link_lost_at + LINK_LOST_LIMIT_S:
+                handle.link_lost_at = None
+                if not handle.is_draining:
+                    self.fail_worker(handle.id, 5011)
 
     def hello_lost(self, worker_id: int) -> None:
         """A worker ended before it said who it is, or before it was forked."""

@@ -20,7 +20,7 @@ from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 
 if TYPE_CHECKING:
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["Hearing"]
 

@@ -23,7 +23,7 @@ from was.manager.handle import WorkerHandle
 
 if TYPE_CHECKING:
     from was.manager.events import Entry
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["OVERDUE", "OverdueWorkers"]
 

@@ -32,10 +32,10 @@ from was.manager.inbox import (
     PeerGone,
     SignalArrived,
 )
+from was.manager.manager import Manager
 from was.manager.notify import GivenSocket, Notifier, take_sockets
 from was.manager.server import Configuration, Engine, Options, Programs, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
-from was.manager.supervisor import Manager
 
 __all__ = ["run_manager"]
 
@@ -241,7 +241,7 @@ async def _serve(
         await admin.close()
         control.close()
         manager.sites.close()
-        manager.watch.close(server.loop.remove_reader)
+        manager.reloading.close()
         manager.supervisor.end()
         _clean_up(server)
         process.kill_descendants(os.getpid())

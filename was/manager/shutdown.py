@@ -17,7 +17,7 @@ from was.log import log
 from was.manager import process
 
 if TYPE_CHECKING:
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["Shutdown"]
 

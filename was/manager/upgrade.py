@@ -20,7 +20,7 @@ from was.manager import process
 from was.manager.inbox import SIGNALS
 
 if TYPE_CHECKING:
-    from was.manager.supervisor import Manager
+    from was.manager.manager import Manager
 
 __all__ = ["Upgrade", "same_command"]
 

@@ -1,0 +1,301 @@
+"""The manager: one loop that takes signals, messages, ends of processes and times from one queue.
+
+Policy lives in the pools, which return actions; `perform` carries them out. Processes are held by
+three sides: listener, template, workers. Stopping is a sequence of its own (shutdown.py), answers
+to the command line are in commands.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import assert_never
+
+from was.config.model import RecycleReason
+from was.log import log, log_exception
+from was.manager import process
+from was.manager.adoption import Adoption
+from was.manager.beginnings import Beginnings
+from was.manager.deaths import Deaths
+from was.manager.endings import Endings
+from was.manager.hearing import Hearing
+from was.manager.history import HistoryKeeper
+from was.manager.inbox import (
+    SIGNALS_OF_OTHERS,
+    AdminAsked,
+    ChildEnded,
+    FilesTouched,
+    HelloLost,
+    Item,
+    MessageArrived,
+    PeerFaulty,
+    PeerGone,
+    SignalArrived,
+    TimeCame,
+)
+from was.manager.listener_side import ListenerSide
+from was.manager.machine import Machine, count_nodes
+from was.manager.overdue import OverdueWorkers
+from was.manager.performer import Performer
+from was.manager.pool import ApplicationPool
+from was.manager.pool_deadlines import PoolDeadlines
+from was.manager.processors import Processors
+from was.manager.queries import Queries
+from was.manager.reloading import Reloading
+from was.manager.sampling import Sampling
+from was.manager.server import Configuration, Server
+from was.manager.shutdown import Shutdown
+from was.manager.sites import SiteSet
+from was.manager.states import DISPATCHING, PoolState
+from was.manager.supervisor_side import SupervisorSide
+from was.manager.template_side import TemplateSide
+from was.manager.upgrade import Upgrade
+from was.manager.worker_queries import WorkerQueries
+from was.manager.workers import WorkerSet
+
+__all__ = ["Manager"]
+
+MOST_FAILED_STARTS = 5
+
+
+class Manager:
+    """Everything of one running server, and what happens to it."""
+
+    def __init__(
+        self,
+        server: Server,
+        load: Callable[[], Configuration],
+        on_ready: Callable[[Manager], None],
+    ) -> None:
+        self.server = server
+        self.listener = ListenerSide(server)
+        self.template = TemplateSide(server)
+        self.supervisor = SupervisorSide(server)
+        self.workers = WorkerSet(server, self.template)
+        self.pools: dict[str, ApplicationPool] = {}
+        self.sites = SiteSet(server, self.listener, self.pools)
+        self.deaths = Deaths(server)
+        self.overdue = OverdueWorkers(self)
+        self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
+        self._deadlines = PoolDeadlines()
+        self.performer.on_performed = self._deadlines.note
+        self.processors = Processors(server, self.performer, self.workers, self.pools)
+        self.queries = Queries(server, self.listener)
+        self.worker_queries = WorkerQueries(server)
+        self.shutdown = Shutdown(self)
+        self.hearing = Hearing(self)
+        self.workers.on_arrival = self.hearing.worker_arrived
+        self.endings = Endings(self)
+        self.adoption = Adoption(self)
+        self.upgrade = Upgrade(self)
+        self.history = HistoryKeeper(server)
+        self.beginnings = Beginnings(self)
+        self.reloading = Reloading(self, load)
+        self.sampling = Sampling(self)
+        self.started_wall = server.clock.wall()
+        self.is_ready = False
+        self.failed_start = ""
+        self.answer_admin: Callable[[Manager, AdminAsked], None] = lambda _m, _a: None
+        self.reopen_log: Callable[[], None] = lambda: None
+        self._on_ready = on_ready
+        self.awaited: set[str] = set()
+        self.exits: dict[int, process.Exit] = {}
+        self.machine = Machine(count_nodes(), server.config.web_limits.demand_start_threshold)
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Start template and listener, then the pools; go on with what was taken over."""
+        now = self.now()
+        self.sampling.begin(now)
+        self.template.spawn()
+        if self.adoption.peer is None:
+            self.listener.spawn()
+        self.beginnings.begin(now)
+
+    async def run(self) -> int:
+        """Handle what happens until all is over; the exit status."""
+        while not self.shutdown.is_over:
+            self._arm()
+            item = await self.server.inbox.get()
+            try:
+                self._handle(item)
+            except Exception as error:  # noqa: BLE001 one bad item must not end the server
+                log_exception("unexpected_error", error, item=type(item).__name__)
+        self.overdue.finish()
+        self.deaths.finish()
+        if self._timer is not None:
+            self._timer.cancel()
+        return 1 if self.failed_start else 0
+
+    # ── one thing at a time ─────────────────────────────────────────────────────────────────────
+
+    def _handle(self, item: Item) -> None:
+        match item:
+            case MessageArrived(peer, message, descriptors):
+                self.hearing.hear(peer, message, descriptors)
+            case ChildEnded(who, pidfd, worker_id):
+                self.endings.child_ended(who, pidfd, worker_id)
+            case HelloLost(worker_id):
+                self.endings.hello_lost(worker_id)
+            case TimeCame():
+                self._timer = None
+                self.tick()
+            case SignalArrived(number):
+                self._signalled(number)
+            case FilesTouched():
+                self.reloading.touched(self.now())
+            case AdminAsked():
+                self.answer_admin(self, item)
+            case PeerFaulty(peer, detail):
+                self.hearing.peer_faulty(peer, detail)
+            case PeerGone(peer):
+                self.hearing.peer_gone(peer)
+            case _:
+                assert_never(item)
+        self.shutdown.advance(self.now())
+
+    def pool_of(self, worker_id: int) -> ApplicationPool | None:
+        """The pool of a worker that lives."""
+        handle = self.workers.handles.get(worker_id)
+        return None if handle is None else self.pools.get(handle.pool)
+
+    # ── time ────────────────────────────────────────────────────────────────────────────────────
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.server.clock.monotonic()
+
+    def _arm(self) -> None:
+        """One timer, for the earliest of all deadlines."""
+        times = [
+            self.shutdown.deadline,
+            self._deadlines.earliest(),
+            self.processors.next_deadline(),
+            self.queries.next_deadline(),
+            self.worker_queries.next_deadline(),
+            self.deaths.next_deadline(),
+            self.upgrade.next_deadline(),
+            self.reloading.next_deadline(),
+            self.server.notifier.next_deadline(),
+            self.supervisor.respawn_at,
+            self.sampling.next_deadline(),
+            self.endings.next_deadline(),
+        ]
+        if self.is_ready:
+            times.append(self.history.next_deadline())
+        times += [side.respawn_at for side in self._replaceable()]
+        if not self.shutdown.has_begun:
+            times.append(self.listener.spare.make_at)
+        earliest = min(t for t in times if t is not None)
+        if self._timer is not None:
+            self._timer.cancel()
+        # Never at once: a deadline that could not be met must not keep the loop from its queue.
+        delay_s = max(0.001, earliest - self.now())
+        self._timer = self.server.loop.call_later(delay_s, self.server.inbox.put_nowait, TimeCame())
+
+    def tick(self) -> None:
+        """Whatever is due."""
+        now = self.now()
+        self._respawn(now)
+        if not self.shutdown.has_begun and self.is_ready and self.listener.pid:
+            self.listener.spare.plan(now)
+            self.listener.spare.tick(now)
+        for pool in self.pools.values():
+            if self._deadlines.note(pool) <= now or self.sampling.is_due(now):
+                self.performer.perform(pool, pool.tick(now))
+        # A pool may just have been given up, of which no process tells.
+        self.check_ready()
+        self.endings.tick(now)
+        self.processors.tick(now, is_ending=self.shutdown.has_begun)
+        self.queries.tick(now)
+        self.worker_queries.tick(now)
+        self.deaths.tick(now)
+        self.upgrade.tick(now)
+        if self.is_ready:
+            self.history.tick(now)
+        self.reloading.tick(now)
+        self.server.notifier.tick(now)
+        self.supervisor.tick(now)
+        self.sampling.tick(now)
+        configured = self.server.config.app_pools
+        for name in [n for n, p in self.pools.items() if n not in configured and not p.workers]:
+            self._drop_pool(name)
+
+    def _drop_pool(self, name: str) -> None:
+        """The configuration has it no more, and its last worker has gone."""
+        del self.pools[name]
+        self._deadlines.drop(name)
+        self.server.files.remove_pool(name)
+        self.performer.publish_pools()
+
+    def _replaceable(self) -> list[ListenerSide | TemplateSide]:
+        """Who is started anew when it has died: the template while workers may be needed."""
+        if not self.shutdown.has_begun:
+            return [self.listener, self.template]
+        return [] if self.shutdown.is_stopping_workers else [self.template]
+
+    def _respawn(self, now: float) -> None:
+        for side in self._replaceable():
+            if side.respawn_at is None or now < side.respawn_at:
+                continue
+            if side.failed_starts >= MOST_FAILED_STARTS and not self.is_ready:
+                name = "listener" if side is self.listener else "template"
+                self.failed_start = f"the {name} process does not start; see the log"
+                self.shutdown.at_once(now)
+                return
+            side.spawn()
+
+    # ── orders ──────────────────────────────────────────────────────────────────────────────────
+
+    def _signalled(self, number: int) -> None:
+        now = self.now()
+        if number in (signal.SIGTERM, signal.SIGINT):
+            if self.shutdown.has_begun:
+                self.shutdown.at_once(now)
+            else:
+                self.shutdown.begin(now)
+        elif number == signal.SIGQUIT:
+            self.shutdown.at_once(now)
+        elif number == signal.SIGHUP:
+            self.reloading.reload()
+            if self.server.options.is_command_line and not self.shutdown.has_begun:
+                # There is no configuration that anybody changes: they mean the code.
+                for pool in self.pools.values():
+                    self.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
+        elif number == signal.SIGUSR1:
+            self.reopen_logs()
+        elif number in SIGNALS_OF_OTHERS:
+            log("signal_ignored", signal=signal.Signals(number).name)
+        elif number == signal.SIGCHLD:
+            self.exits.update(process.reap())
+
+    def reopen_logs(self) -> None:
+        """Have everybody go on in the files that there are now.
+
+        But for the template, which writes only when it cannot do its work, and workers' programs.
+        """
+        self.reopen_log()
+        self.listener.reopen_logs()
+        self.workers.reopen_outputs()
+        log("logs_reopened")
+
+    def check_ready(self) -> None:
+        """Say `ready` when every site answers and every AlwaysRunning pool has been tried."""
+        if self.is_ready or self.shutdown.has_begun:
+            return
+        if not (self.listener.is_ready and self.template.is_connected):
+            return
+        for name in list(self.awaited):
+            pool = self.pools[name]
+            running = any(w.state in DISPATCHING for w in pool.workers.values())
+            if running or pool.state is not PoolState.STARTED:
+                self.awaited.discard(name)
+        if not self.awaited:
+            self.is_ready = True
+            log("ready")
+            self._on_ready(self)
+            self.supervisor.begin(self.now(), anew=self.upgrade.is_under_way)
+            self.upgrade.go_on()

@@ -1,0 +1,162 @@
+"""Reloading: a new configuration is taken in while everything runs.
+
+Somebody says so, or the files have changed. One with errors is reported and leaves the last good
+one in force. What a change means for a pool that runs is decided in reload.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING
+
+from was import faults
+from was.config.model import RecycleReason
+from was.errors import ConfigErrors
+from was.ipc import worker_control as wc
+from was.log import log, log_exception
+from was.manager.inbox import FilesTouched
+from was.manager.pool import ApplicationPool
+from was.manager.reload import compare_pools
+from was.manager.server import Configuration
+from was.manager.watching import ConfigurationWatch, Storm
+
+if TYPE_CHECKING:
+    from was.manager.manager import Manager
+
+__all__ = ["Reloading"]
+
+
+class Reloading:
+    """Watches the files of the configuration and has the manager follow them."""
+
+    def __init__(self, manager: Manager, load: Callable[[], Configuration]) -> None:
+        self._manager = manager
+        self._load = load
+        server = manager.server
+        self._watch = ConfigurationWatch(
+            server.loop.add_reader, lambda: server.inbox.put_nowait(FilesTouched())
+        )
+        self._watch.look_at(server.configuration.files)
+        self._touched = Storm()
+        self.errors: list[str] = []  # of the newest configuration; the one in force has none
+        self.since = server.clock.wall()  # when the one in force came
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._watch.close(self._manager.server.loop.remove_reader)
+
+    def touched(self, now: float) -> None:
+        """Something happened in a folder that a file of the configuration is in."""
+        self._touched.touched(now)
+
+    def look(self, now: float) -> None:
+        """Nobody may have told of a change. Whoever writes at this moment has time to finish."""
+        if self._touched.next_deadline() is None and self._watch.differs():
+            self._touched.touched(now)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` looks at the files that were touched."""
+        return self._touched.next_deadline()
+
+    def tick(self, now: float) -> None:
+        """Take in what has changed, once it is quiet."""
+        if not self._touched.is_over(now) or self._manager.shutdown.has_begun:
+            return
+        if self._watch.has_changed():
+            self.reload(by_hand=False)
+
+    def reload(self, *, by_hand: bool = True) -> list[str]:
+        """Take the configuration as it is now; what is wrong with it leaves the last one.
+
+        By hand, workers look at everything again, their web.config files too.
+        """
+        if self._manager.shutdown.has_begun:
+            return ["the server is stopping"]
+        log("reload_started", because="asked" if by_hand else "changed")
+        self._manager.server.notifier.reloading()
+        try:
+            return self._reload(by_hand=by_hand)
+        finally:
+            self._manager.server.notifier.ready()
+
+    def _reload(self, *, by_hand: bool) -> list[str]:
+        try:
+            configuration = self._load()
+        except ConfigErrors as errors:
+            self._watch.has_changed()  # known now, and known to be wrong
+            self.errors = [str(error) for error in errors.errors]
+            for line in self.errors:
+                log("config_error", error=line)
+            log("reload_failed", errors=len(self.errors))
+            self._manager.server.events.report(5172, detail=self.errors[0], errors=self.errors)
+            return self.errors
+        self._watch.look_at(configuration.files)
+        self._apply(configuration, by_hand=by_hand)
+        log("reload_completed")
+        return []
+
+    def _apply(self, configuration: Configuration, *, by_hand: bool) -> None:
+        manager = self._manager
+        now = manager.now()
+        before = manager.server.config.app_pools
+        changes = compare_pools(
+            {name: pool.settings for name, pool in manager.pools.items()}, configuration.config
+        )
+        manager.server.configuration = configuration
+        manager.machine.most_workers = configuration.config.web_limits.demand_start_threshold
+        has_recovered = bool(self.errors)
+        self._prepare_logs()
+        self.errors = []
+        self.since = manager.server.clock.wall()
+        rewritten = {
+            name
+            for name, pool in manager.pools.items()
+            if pool.workers and name in configuration.config.app_pools and self._write_config(pool)
+        }
+        for name in changes.added:
+            manager.beginnings.add(name, now)
+        for name, settings in configuration.config.app_pools.items():
+            pool = manager.pools[name]
+            actions = pool.apply(settings, now)
+            if name not in before and settings.auto_start:
+                actions += pool.start(now)  # it was removed, and has workers that still finish
+            keeps = settings.recycling.disallow_rotation_on_config_change
+            if name in changes.recycled and not keeps:
+                if has_recovered:
+                    manager.performer.report(pool, 5081, 0, {})
+                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now)
+            # In one: a record of the new settings without the workers that are to be replaced for
+            # them would have the manager after this one take them for new.
+            manager.performer.perform(pool, actions)
+        faults.reach("manager.reloading")
+        manager.performer.publish_pools()
+        manager.sites.rebind()
+        for name in changes.removed:
+            # Only now: what waits there goes to the pools that the applications have instead.
+            manager.performer.perform(manager.pools[name], manager.pools[name].stop(now))
+        manager.listener.change_settings()
+        self._tell_workers(manager.pools if by_hand else rewritten, now)
+
+    def _tell_workers(self, pools: Container[str], now: float) -> None:
+        """Those of these pools have something new to read."""
+        manager = self._manager
+        for handle in manager.workers.handles.values():
+            if handle.peer is not None and handle.pool in pools:
+                pool = manager.pools[handle.pool]
+                manager.performer.perform(pool, pool.wake(now, handle.id))
+                handle.peer.send(wc.ConfigurationChanged())
+
+    def _write_config(self, pool: ApplicationPool) -> bool:
+        """Whether its workers have something new to read."""
+        try:
+            return self._manager.workers.write_config(pool.settings.name)
+        except OSError as error:
+            # Its workers go on with what they have; the next one cannot start.
+            self._manager.performer.report(pool, 5189, 0, {"detail": str(error)})
+            return False
+
+    def _prepare_logs(self) -> None:
+        try:
+            self._manager.server.isolation.open_logs(self._manager.server.config)
+        except OSError as error:
+            log_exception("log_dropped", error)
