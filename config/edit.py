@@ -44,9 +44,8 @@ from was.config.places import (
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema
 from was.errors import ConfigError, ConfigErrors
 
-__all__ = ["EMPTY_FILE", "Editor"]
+__all__ = ["Editor"]
 
-EMPTY_FILE = b'<?xml version="1.0" encoding="UTF-8"?>\n<configuration>\n</configuration>\n'
 
 _NOT_FOUND = 0x80070490
 

@@ -47,7 +47,6 @@ __all__ = [
     "load_content",
     "load_server",
     "load_text",
-    "reduced",
     "validate",
 ]
 
@@ -124,15 +123,13 @@ def load_text(content: bytes, home: Path) -> LoadedServer:
     return loaded
 
 
-def _load(
-    path: Path, home: Path | None, environment: Mapping[str, str], errors: list[ConfigError]
-) -> LoadedServer | None:
+def _load(path: Path, errors: list[ConfigError]) -> LoadedServer | None:
     try:
         root = read_file(path)
     except ConfigErrors as error:
         errors.extend(error.errors)
         return None
-    return _load_tree(root, path, home, environment, errors)
+    return _load_tree(root, path, None, os.environ, errors)
 
 
 def _load_tree(
@@ -219,31 +216,19 @@ def _check_locations(level: Level, server: State, errors: list[ConfigError]) -> 
                     state = apply_scope(state, scope, 0, here)
 
 
-def load_content(
-    content: bytes,
-    path: Path,
-    *,
-    home: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> LoadedServer:
+def load_content(content: bytes, path: Path, *, home: Path | None) -> LoadedServer:
     """What load_server would give if `path` held `content`; relative files are found from there."""
     errors = Faults()
-    variables = os.environ if environment is None else environment
-    loaded = _load_tree(parse(content, str(path)), path, home, variables, errors)
+    loaded = _load_tree(parse(content, str(path)), path, home, os.environ, errors)
     if errors:
         raise ConfigErrors(errors.in_order())
     return loaded
 
 
-def reduced(loaded: LoadedServer, pool_name: str) -> bytes:
-    """The text of the pool's own applicationHost.config, which loads to the same settings."""
-    return loaded.reduced(pool_name)
-
-
-def validate(path: Path, *, home: Path | None = None) -> Report:
+def validate(path: Path) -> Report:
     """Everything wrong with a configuration and all web.config files that it reaches."""
     errors = Faults()
-    loaded = _load(Path(path), home, os.environ, errors)
+    loaded = _load(path, errors)
     if loaded is None:
         return Report(errors.in_order(), [])
     seen: set[tuple[str, int, int, str]] = set()

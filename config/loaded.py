@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from was.config.level import Level, Scope
 from was.config.merge import Merged
 from was.config.model import Application, PathSettings, SectionView, ServerConfig, Site
 from was.config.origins import BUILT_IN, Shown, show, trace
-from was.config.parse import Node, parse
+from was.config.parse import Node
 from was.config.past import Past
 from was.config.paths import PathNode, PathTree, Source, State, scopes_of
 from was.config.reading import MAX_WEB_CONFIG_BYTES, Sources, is_folder, read_file
@@ -228,7 +228,7 @@ class LoadedServer:
         return viewer.section(self._every_section.get(path), self._foundation.schema[path])
 
     def _tree(self, site: Site, application: Application) -> PathTree:
-        reads_files = self.reads_web_config(application)
+        reads_files = self._reads_web_config(application)
         key = site.name.lower(), reads_files
         tree = self._trees.get(key)
         if tree is None:
@@ -239,7 +239,7 @@ class LoadedServer:
             self._trees[key] = tree
         return tree
 
-    def reads_web_config(self, application: Application) -> bool:
+    def _reads_web_config(self, application: Application) -> bool:
         """Whether the application's pool lets web.config files say anything."""
         pool = self.config.app_pools.get(application.application_pool)
         return pool is None or pool.enable_configuration_override
@@ -268,9 +268,6 @@ class LoadedServer:
         except ConfigErrors as error:
             errors += error.errors
             return None
-        return self._level_of(root, file, outer, errors)
-
-    def _level_of(self, root: Node, file: Path, outer: Level, errors: list[ConfigError]) -> Level:
         level = read_level(
             root,
             self._foundation.schema,
@@ -284,31 +281,12 @@ class LoadedServer:
         check_rewrite(level, errors)
         return level
 
-    def supposing(self, site: Site, file: Path, content: bytes | None) -> PathTree:
-        """The paths of a site as they would be if a web.config held `content` (None: not there)."""
-
-        whole = self._all_sites[site.name.lower()]
-        reader = _Supposed(self, file, content)
-        return PathTree(whole, Source(self.level, "", 0), self._state, reader)
-
-    def level_of(self, content: bytes, file: Path, outer: Level) -> Level:
-        """A web.config that holds `content`, or ConfigErrors."""
-        errors = Faults()
-        level = self._level_of(parse(content, str(file)), file, outer, errors)
-        if errors:
-            raise ConfigErrors(errors)
-        return level
-
     # ── for administrators ──────────────────────────────────────────────────────────────────────
 
     def web_warnings(self, file: Path) -> list[str]:
         """What one web.config says that has no effect here; its errors are not ours."""
         level = self._read_level(file, self.level, [])
-        return [] if level is None else self.remarks_on(level)
-
-    def remarks_on(self, level: Level) -> list[str]:
-        """What a web.config as read says that has no effect here."""
-        return warnings_of(level, self._known, is_server=False)
+        return [] if level is None else warnings_of(level, self._known, is_server=False)
 
     def reduced(self, pool_name: str) -> bytes:
         """The text of the pool's own applicationHost.config, which loads to the same settings."""
@@ -337,25 +315,6 @@ class LoadedServer:
                 kept.setdefault(site.name.lower(), []).append(application.path.lower())
         root = self.level.root
         return SiteIndex(Node("", {}, "", 0, 0, 0) if root is None else root), found
-
-
-@dataclass(frozen=True, slots=True)
-class _Supposed:
-    """The file system with one file as it might be."""
-
-    loaded: LoadedServer
-    file: Path
-    content: bytes | None
-
-    def read_level(self, file: Path, outer: Level) -> Level | None:
-        if file != self.file:
-            return self.loaded.read_level(file, outer)
-        if self.content is None:
-            return None
-        return self.loaded.level_of(self.content, file, outer)
-
-    def is_folder(self, path: str) -> bool:
-        return is_folder(path)
 
 
 def _prefix(application: Application) -> str:

@@ -192,14 +192,6 @@ class PathTree:
             node = node.parent
         return found[::-1]
 
-    def web_config(self, path: str) -> Path | None:
-        """The web.config of exactly this path, existing or not; None if none counts there."""
-        node = self.node(path)
-        is_here = node.url == path.rstrip("/").lower()
-        if self._reader is None or not (is_here and node.folder and _has_file(node, node.folder)):
-            return None
-        return Path(node.folder) / "web.config"
-
     def forget(self, folder: str) -> None:
         """Find anew what is at and below a folder."""
         if self._root is not None and _lies_in(self._root.folder, folder):

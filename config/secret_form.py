@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from was.errors import SecretError
 
-__all__ = ["PROVIDER", "SecretReading", "provider_of", "read_secret", "split", "written"]
+__all__ = ["PROVIDER", "SecretReading", "read_secret", "split", "written"]
 
 # Ours, so that a value that was encrypted on Windows is told from one of ours that was damaged.
 PROVIDER = "WasAesProvider"
@@ -29,11 +29,6 @@ def split(text: str) -> tuple[str, str]:
     """Who has encrypted `text`, and the base64 of it; ("", "") if nobody has."""
     found = _FORM.match(text)
     return ("", "") if found is None else (found[1], found[2])
-
-
-def provider_of(text: str) -> str:
-    """Who has encrypted `text`; "" if nobody has."""
-    return split(text)[0]
 
 
 def written(encoded: str) -> str:

@@ -1,4 +1,4 @@
-"""Changing a configuration file: read, edit, check by the reader of every file, keep, write.
+"""Changing applicationHost.config: read, edit, check by the reader of every file, keep, write.
 
 Nothing is written that the reader would refuse. What somebody else has written in the meantime is
 never overwritten: the changes are made again, to what is there now.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,15 @@ from typing import TypeVar
 from was.config.atomic import Content, read_content, write_file
 from was.config.changes import Change
 from was.config.document import Document
-from was.config.edit import EMPTY_FILE, Editor
-from was.config.faults import Faults
+from was.config.edit import Editor
 from was.config.files import LoadedServer, load_content
 from was.config.foundation import foundation
 from was.config.history import keep
 from was.config.merge import Merged, merge
-from was.config.model import Site
-from was.config.paths import PathTree
 from was.config.secrets import KEY_NAME, Secrets
 from was.errors import ConfigError, ConfigErrors, FileChangedError, SecretError
 
-__all__ = ["Outcome", "change_server", "change_web_config"]
+__all__ = ["Outcome", "change_server"]
 
 T = TypeVar("T")
 
@@ -42,9 +39,9 @@ _HRESULTS = {
     errno.ENOSPC: 0x80070070,
     errno.EDQUOT: 0x80070070,
 }
+_INVALID_DATA = 0x8007000D
 _WRITE_FAULT = 0x8007001D
 _SHARING_VIOLATION = 0x80070020
-_NOT_SUPPORTED = 0x80070032
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +52,10 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def change_server(
-    path: Path,
-    changes: Sequence[Change],
-    *,
-    home: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Outcome:
+def change_server(path: Path, changes: Sequence[Change], *, home: Path | None = None) -> Outcome:
     """Make `changes` in an applicationHost.config; ConfigErrors, and nothing is written, if not."""
-    server = _Server(path, home, environment)
+    server = _Server(path, home)
     return _attempted(path, lambda: _change_server(server, changes))
-
-
-def change_web_config(
-    server_path: Path,
-    config_path: str,
-    changes: Sequence[Change],
-    *,
-    home: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Outcome:
-    """Make `changes` in the web.config of a path ("Site/app/folder"), which is made if need be.
-
-    Locations are relative to that path. ConfigErrors, and nothing is written, if anything is wrong.
-    """
-    server = _Server(server_path, home, environment)
-    target, file = _mapped(server_path, lambda: _target(server, config_path))
-    return _attempted(file, lambda: _change_web_config(target, file, changes))
 
 
 def _attempted(path: Path, change: Callable[[], Outcome]) -> Outcome:
@@ -107,16 +81,12 @@ def _mapped(path: Path, action: Callable[[], T]) -> T:
         raise _fault(text, Path(error.filename or path), hresult) from error
 
 
-# ── applicationHost.config ──────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Server:
-    """The file, and what it is read with."""
+    """The file, and the home that it is read for."""
 
     path: Path
     home: Path | None
-    environment: Mapping[str, str] | None
 
     def read(self) -> tuple[Content, bytes]:
         """What is there. There is no server without the file."""
@@ -126,7 +96,7 @@ class _Server:
         return content, content.data
 
     def load(self, data: bytes) -> LoadedServer:
-        return load_content(data, self.path, home=self.home, environment=self.environment)
+        return load_content(data, self.path, home=self.home)
 
 
 def _change_server(server: _Server, changes: Sequence[Change]) -> Outcome:
@@ -175,95 +145,5 @@ class _Inherited:
         return merged
 
 
-# ── web.config ──────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Target:
-    """A path of a site: `url` without a slash at its end."""
-
-    loaded: LoadedServer
-    site: Site
-    url: str
-
-    def file(self) -> Path | None:
-        """The web.config of the path; None if none is read there."""
-        applications = [a for a in self.site.applications if _is_at_or_below(self.url, a.path)]
-        application = max(applications, key=lambda a: len(a.path))
-        if not self.loaded.reads_web_config(application):
-            return None
-        return self.supposing(Path("/"), None).web_config(self.url)
-
-    def supposing(self, file: Path, content: bytes | None) -> PathTree:
-        return self.loaded.supposing(self.site, file, content)
-
-    def at(self, location: str) -> str:
-        """The URL path of a location tag in the file."""
-        return f"{self.url}/{location.strip('/')}"
-
-
-def _target(server: _Server, config_path: str) -> tuple[_Target, Path]:
-    """The path that is meant, and its file."""
-    loaded = server.load(server.read()[1])
-    name, _, rest = config_path.strip("/").partition("/")
-    for site in loaded.config.sites:
-        if site.name.lower() == name.lower():
-            target = _Target(loaded, site, f"/{rest}".rstrip("/"))
-            file = target.file()
-            if file is not None:
-                return target, file
-    raise _unknown_path(config_path, server.path)
-
-
-def _change_web_config(target: _Target, file: Path, changes: Sequence[Change]) -> Outcome:
-    read = read_content(file)
-    data = EMPTY_FILE if read.data is None else read.data
-    without, as_it_is = target.supposing(file, None), target.supposing(file, data)
-
-    def inherited(location: str, section: str) -> Merged | None:
-        path = location.strip("/")
-        if path in ("", "."):
-            return without.node(target.url).own.sections.get(section)
-        return as_it_is.node(target.at(path.rpartition("/")[0])).own.sections.get(section)
-
-    editor = Editor(Document(data, str(file)), foundation().schema, inherited, _refuse_secret)
-    for change in changes:
-        editor.apply(change)
-    new = editor.to_bytes()
-    if new == data:
-        return Outcome(has_changed=False)
-    warnings = _check_web_config(target, file, new)
-    write_file(file, new, expected=read)
-    return Outcome(has_changed=True, warnings=warnings)
-
-
-def _check_web_config(target: _Target, file: Path, content: bytes) -> tuple[str, ...]:
-    """What the file would say without effect; ConfigErrors if it could not be used."""
-    tree = target.supposing(file, content)
-    node = tree.node(target.url)
-    if node.errors:
-        raise ConfigErrors(list(node.errors))
-    level = node.sources[-1].level
-    errors = Faults()
-    for location in level.scopes:
-        errors += tree.node(target.at(location)).errors if location else []
-    if errors:
-        raise ConfigErrors(errors)
-    return tuple(target.loaded.remarks_on(level))
-
-
-def _refuse_secret(text: str) -> str:
-    raise SecretError("workers read a web.config; set it for this path in applicationHost.config")
-
-
-def _is_at_or_below(url: str, application: str) -> bool:
-    return f"{url.lower()}/".startswith(f"{application.lower().rstrip('/')}/")
-
-
-def _unknown_path(config_path: str, file: Path) -> ConfigErrors:
-    text = f"Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/{config_path}'"
-    return _fault(text, file, _NOT_SUPPORTED)
-
-
-def _fault(message: str, path: Path, hresult: int = 0x8007000D) -> ConfigErrors:
+def _fault(message: str, path: Path, hresult: int = _INVALID_DATA) -> ConfigErrors:
     return ConfigErrors([ConfigError(message, file=str(path), hresult=hresult)])

@@ -56,9 +56,7 @@ class Head(msgspec.Struct, gc=False, eq=False):
     method: str = ""
     target: str = ""  # as sent, Latin-1
     path: str = ""  # canonical; begins with "/"
-    raw_path: str = ""  # the target's path, undecoded; "*" for OPTIONS *
     query: str = ""
-    has_query: bool = False
     version: int = 11  # 10 or 11
     is_plain: bool = False  # any engine can be handed the bytes as they are
     size: int = 0  # of the head, the empty line included

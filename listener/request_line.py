@@ -91,9 +91,7 @@ def read_line(found: Head, text: str, limits: Limits) -> tuple[str | None, int]:
             rest = "/"
         else:
             raise refusal("the URL begins with neither / nor http", "URL")
-    raw_path, mark, found.query = rest.partition("?")
-    found.has_query = mark != ""
-    found.raw_path = "*" if target == "*" else raw_path
+    raw_path, _, found.query = rest.partition("?")
     try:
         found.path = path = canonical_path(raw_path)
     except UrlError as error:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from was.clock import Clock
-from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, composer, escape
+from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, escape
 from was.listener.log_files import LogTarget
 from was.log import log
 
@@ -67,7 +67,6 @@ class _Site:
     """A site's log as the loop sees it."""
 
     __slots__ = (
-        "compose",
         "has_prefix",
         "has_tail",
         "is_usual",
@@ -81,7 +80,6 @@ class _Site:
         self, site_id: int, settings: LogFileSettings, log_dir: Path, target: type[LogTarget]
     ) -> None:
         self.settings = settings
-        self.compose = composer(settings.flags)
         self.has_tail = bool(settings.custom_columns)
         # Without a column of the worker's its text is "-", and no part of the line.
         self.has_prefix = bool(settings.flags - _LISTENER_FLAGS)
@@ -192,7 +190,7 @@ class RequestLogs:
         bytes_received: int,
         time_taken_ms: int,
     ) -> None:
-        """Log a request; `line` is what log_fields.compose made ("" = do not log)."""
+        """Log a request; `line` is what the site's composer made ("" = do not log)."""
         site = self._sites.get(site_id)
         if site is None or not line:
             return
@@ -211,14 +209,6 @@ class RequestLogs:
         if not site.lines:
             self._dirty.append(site)
         site.lines.append(text)
-
-    def line_of(self, site_id: int, values: Sequence[str]) -> str:
-        """The worker's part of a line, for a request the listener ended itself; "" = no log.
-
-        `values` are those of log_fields.WORKER_FIELDS in that order, "" where unknown.
-        """
-        site = self._sites.get(site_id)
-        return "" if site is None else site.compose(values, ())
 
     def http_error(
         self,

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from was.config.urls import Bucket, UrlPrefix, canonical_ip, fold_path
 
-__all__ = ["HOST_UNKNOWN", "PATH_UNKNOWN", "RouteMiss", "RoutingTable", "UrlGroup"]
+__all__ = ["HOST_UNKNOWN", "PATH_UNKNOWN", "RouteMiss", "RoutingTable"]
 
 C = TypeVar("C")
 
@@ -32,14 +32,6 @@ class RouteMiss:
 
 HOST_UNKNOWN = RouteMiss(400, "Hostname")
 PATH_UNKNOWN = RouteMiss(404, "NotFound")
-
-
-@dataclass(frozen=True, slots=True)
-class UrlGroup(Generic[C]):
-    """Prefixes that lead to the same place: an application under all bindings of its site."""
-
-    context: C
-    prefixes: tuple[UrlPrefix, ...]
 
 
 # (scheme, host or wildcard, port, bound address) -> where to look, and what for.
@@ -91,11 +83,6 @@ class RoutingTable(Generic[C]):
             places[place] = sorted(paths, key=lambda item: len(item[0]), reverse=True)
         table._has_domains = any(host.startswith("*.") for _, host, _, _ in places)
         return table
-
-    @classmethod
-    def of_groups(cls, groups: Iterable[UrlGroup[C]]) -> RoutingTable[C]:
-        """A table of URL groups. Raises ValueError when two have one prefix."""
-        return cls((prefix, group.context) for group in groups for prefix in group.prefixes)
 
     def lookup(self, scheme: str, host: str, port: int, local_ip: str, path: str) -> C | RouteMiss:
         """The context of the matching prefix, or a RouteMiss (a value, never raised).

@@ -9,16 +9,14 @@ no line depends on another process being alive.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import suppress
+from typing import Literal
 
-__all__ = ["EVENTS", "log", "log_exception", "set_process", "stderr_is_terminal", "to_text"]
-
-LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+__all__ = ["EVENTS", "log", "log_exception", "set_process", "to_text"]
 
 # event name -> level
-EVENTS: dict[str, str] = {
+EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "manager_started": "info",
     "manager_stopping": "info",
     "manager_stopped": "info",
@@ -120,17 +118,14 @@ EVENTS: dict[str, str] = {
 
 _process = "was"
 _fd = 2
-_level = LEVELS["info"]
 
 
-def set_process(name: str, *, fd: int | None = None, level: str | None = None) -> None:
+def set_process(name: str, *, fd: int | None = None) -> None:
     """Name this process in its log lines; `fd` is where they go (default: stderr)."""
-    global _process, _fd, _level
+    global _process, _fd
     _process = name
     if fd is not None:
         _fd = fd
-    if level is not None:
-        _level = LEVELS[level]
 
 
 def to_text(value: object) -> str:
@@ -148,12 +143,9 @@ def _escaped(character: str) -> str:
 
 def log(event: str, **fields: object) -> None:
     """Write one event. Never raises: a full disk or a closed stderr must not end a process."""
-    level = EVENTS[event]
-    if LEVELS[level] < _level:
-        return
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-    parts = [stamp, level, f"{_process}[{os.getpid()}]", event]
+    parts = [stamp, EVENTS[event], f"{_process}[{os.getpid()}]", event]
     parts += [f"{name}={to_text(value)}" for name, value in fields.items()]
     with suppress(OSError):
         os.write(_fd, (" ".join(parts) + "\n").encode("utf-8", "backslashreplace"))
@@ -167,8 +159,3 @@ def log_exception(event: str, error: BaseException, **fields: object) -> None:
     lines = "".join(traceback.format_exception(error)).splitlines()
     with suppress(OSError):
         os.write(_fd, "".join(f"    {line}\n" for line in lines).encode("utf-8", "replace"))
-
-
-def stderr_is_terminal() -> bool:
-    """Whether a person is likely to read stderr."""
-    return sys.stderr is not None and sys.stderr.isatty()

@@ -8,8 +8,8 @@ from harness.server import wait_for
 from support.running import STEADY, place, simple_config
 from support.wire import get
 
-from was.config.changes import AddItem, Item, Place, RemoveItem, SetAttribute
-from was.config.writing import change_server, change_web_config
+from was.config.changes import AddItem, Place, SetAttribute
+from was.config.writing import change_server
 from was.ipc.endpoints import Home
 
 HEADERS = "system.webServer/httpProtocol"
@@ -29,7 +29,7 @@ def _wait_for_header(running, value):
 
 
 def test_an_edit_is_in_force_and_kept(start_server):
-    """Of applicationHost.config at once, of a web.config with `was reload` at the latest."""
+    """The server sees it by itself, and both versions are in the history; no worker goes."""
     running = start_server(
         simple_config("hello:application", pool=Pool("Pool", **STEADY)), place("hello.py")
     )
@@ -40,15 +40,6 @@ def test_an_edit_is_in_force_and_kept(start_server):
     _wait_for_header(running, "server")
     kept = sorted((running.home / "config" / "history").glob("*/applicationHost.config"))
     assert [path.read_bytes() for path in kept[-2:]] == [before, _file(running).read_bytes()]
-
-    item = Item({"name": "X-Edited"})
-    there = Place(HEADERS, "", ("customHeaders", item))
-    change_web_config(_file(running), "Site", [SetAttribute(there, "value", "site")])
-    assert running.server.command("reload").returncode == 0
-    _wait_for_header(running, "site")
-    change_web_config(_file(running), "Site", [RemoveItem(headers, item)])
-    assert running.server.command("reload").returncode == 0
-    _wait_for_header(running, "")
     assert running.workers(count=1) == pids
 
 

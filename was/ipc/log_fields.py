@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-__all__ = ["TAIL_MARK", "W3C_FIELDS", "WORKER_FIELDS", "Column", "compose", "composer", "escape"]
+__all__ = ["TAIL_MARK", "W3C_FIELDS", "WORKER_FIELDS", "Column", "composer", "escape"]
 
 TAIL_MARK = "  "
 
@@ -66,18 +66,11 @@ def escape(value: str) -> str:
     return "".join(c if c != " " and c.isprintable() else "+" for c in value)
 
 
-def compose(flags: Collection[str], values: Sequence[str], custom: Sequence[str] = ()) -> str:
-    """The worker's part of a line: `values` in the order of WORKER_FIELDS, those in `flags`.
-
-    For many lines of one site keep the `composer` of its flags.
-    """
-    return composer(flags)(values, custom)
-
-
 def composer(flags: Collection[str]) -> Callable[[Sequence[str], Sequence[str]], str]:
-    """`compose` for one site's flags, with the choice of columns made once.
+    """What makes the worker's part of a line of a site: of `values` in the order of WORKER_FIELDS.
 
-    With no worker column switched on the prefix is "-", for "" means: do not log.
+    The choice of columns is made once. With none of the worker's switched on the prefix is "-":
+    "" means not to log.
     """
     chosen = [index for index, column in enumerate(WORKER_FIELDS) if column.flag in flags]
     breaks = len(chosen) - 1

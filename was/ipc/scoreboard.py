@@ -84,7 +84,7 @@ class RequestState(IntEnum):
 class Row:
     """One row as read: the request it speaks of, and how far that one has come."""
 
-    __slots__ = ("attempt", "id", "module", "note", "notification", "started_ns", "state", "taken")
+    __slots__ = ("attempt", "id", "module", "note", "notification", "state", "taken")
 
     def __init__(self, words: tuple[int, ...], note: bytes = b"") -> None:
         proof = words[0]
@@ -94,14 +94,13 @@ class Row:
         number = words[1] >> 17 & 0x3F
         self.notification = 1 << number - 1 if number else 0
         self.module = words[1] & 0xFFFF
-        self.started_ns = words[2]
         self.note = note.split(b"\0", 1)[0].decode("utf-8", "replace")
         self.taken = int.from_bytes(note[(TAKEN_WORD - NOTE_WORD) * 8 :], sys.byteorder)
 
 
 def _row_at(raw: bytes, at: int) -> Row:
     end = at + ROW_WORDS * 8
-    return Row(struct.unpack_from("=3Q", raw, at), raw[at + NOTE_WORD * 8 : end])
+    return Row(struct.unpack_from("=2Q", raw, at), raw[at + NOTE_WORD * 8 : end])
 
 
 def _byte_of(slot: int) -> int:

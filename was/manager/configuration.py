@@ -30,7 +30,7 @@ class ConfigurationReader:
             gc.freeze()
         self._last = loaded
         stamps |= {file: stamp(file) for file in loaded.source_files if file not in stamps}
-        return Configuration(loaded.config, lambda pool: files.reduced(loaded, pool), stamps)
+        return Configuration(loaded.config, loaded.reduced, stamps)
 
 
 def load_configuration(home: Home) -> Configuration:

@@ -10,7 +10,7 @@ from enum import Enum
 
 from was.errors import LocalProtocolError
 
-__all__ = ["ALIVE", "DISPATCHING", "PLACED", "PoolState", "WorkerEvent", "WorkerState", "after"]
+__all__ = ["DISPATCHING", "PLACED", "PoolState", "WorkerEvent", "WorkerState", "after"]
 
 
 class WorkerState(Enum):
@@ -47,7 +47,6 @@ class PoolState(Enum):
 
 DISPATCHING = frozenset({WorkerState.RUNNING})
 PLACED = frozenset({WorkerState.STARTING, WorkerState.RUNNING, WorkerState.SUSPENDED})
-ALIVE = frozenset(WorkerState) - {WorkerState.STOPPED}
 
 _TABLE: dict[tuple[WorkerState, WorkerEvent], WorkerState] = {
     (WorkerState.STARTING, WorkerEvent.STARTED): WorkerState.RUNNING,

@@ -17,7 +17,7 @@ from was.config.changes import (
     SetAttribute,
 )
 from was.config.document import Document
-from was.config.edit import EMPTY_FILE, Editor
+from was.config.edit import Editor
 from was.config.files import load_text
 from was.config.foundation import foundation
 from was.config.merge import merge
@@ -58,7 +58,8 @@ def error(text, *changes, **more):
 
 def test_a_section_is_made_where_there_is_none():
     """Groups and sections come at the end, two spaces deep in a new file."""
-    assert edited(EMPTY_FILE.decode(), SetAttribute(BROWSE, "enabled", "true")) == (
+    empty = '<?xml version="1.0" encoding="UTF-8"?>\n<configuration>\n</configuration>\n'
+    assert edited(empty, SetAttribute(BROWSE, "enabled", "true")) == (
         '<?xml version="1.0" encoding="UTF-8"?>\n<configuration>\n  <system.webServer>\n'
         '    <directoryBrowse enabled="true" />\n  </system.webServer>\n</configuration>\n'
     )

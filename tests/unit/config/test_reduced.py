@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from was.config.files import load_server, reduced
+from was.config.files import load_server
 from was.config.secrets import Secrets
 
 WEB = """
@@ -43,7 +43,7 @@ def worker(whole, tmp_path):
     """The pool q as a worker reads it: in another folder, with another environment."""
     path = tmp_path / "run" / "pools" / "x" / "applicationHost.config"
     path.parent.mkdir(parents=True)
-    path.write_bytes(reduced(whole, "q"))
+    path.write_bytes(whole.reduced("q"))
     return load_server(path, environment={})
 
 
@@ -82,7 +82,7 @@ def test_what_the_application_inherits_is_still_there(worker):
 
 def test_nothing_of_another_pool_is_in_the_file(whole):
     """Neither its entry with its secrets, nor its sites, applications and locations."""
-    text = reduced(whole, "q").decode()
+    text = whole.reduced("q").decode()
     assert 'name="q"' in text
     for other in ("p-secret", "q-secret", "Three", 'path="/c"', "caching"):
         assert other not in text
@@ -108,7 +108,7 @@ def test_secrets_are_decrypted_for_the_pool_that_needs_them_and_no_other(home, x
     )
     sites = xml.site(inner, name="S") + xml.site(name="T", number=2, binding="*:81:")
     loaded = home.server(pools='<add name="p" /><add name="q" />', sites=sites, more=more)
-    text = reduced(loaded, "q").decode()
+    text = loaded.reduced("q").decode()
     found = [path for path in paths if f'"secret of {path}"' in text]
     # S and S/c are another pool's; what is said there holds for ours below.
     assert found == ["S", "S/b", "S/b/images", "S/c", "S/c/d"]
@@ -123,12 +123,12 @@ def test_secrets_of_what_is_only_inherited_from_stay_out(home, xml):
         "<virtualDirectory", '<virtualDirectory password="pw"', 1
     )
     loaded = home.server(pools='<add name="p" /><add name="q" />', sites=site)
-    assert "inheritOnly" in reduced(loaded, "q").decode()
-    assert "password" not in reduced(loaded, "q").decode()
+    assert "inheritOnly" in loaded.reduced("q").decode()
+    assert "password" not in loaded.reduced("q").decode()
 
 
 def test_reducing_what_is_reduced_changes_nothing(whole, worker):
     """The reduction of a pool's file loads to the same configuration once more."""
     path = worker.path.with_name("again.config")
-    path.write_bytes(reduced(worker, "q"))
+    path.write_bytes(worker.reduced("q"))
     assert load_server(path, environment={}).config == worker.config

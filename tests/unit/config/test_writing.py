@@ -15,7 +15,7 @@ from was.config import atomic, writing
 from was.config.changes import AddItem, Item, Place, RemoveItem, ResetAttribute, SetAttribute
 from was.config.files import load_server
 from was.config.secrets import KEY_NAME
-from was.config.writing import change_server, change_web_config
+from was.config.writing import change_server
 from was.errors import ConfigErrors
 
 WEB = "system.webServer/"
@@ -161,8 +161,6 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path):
     """There is no server without one."""
     with pytest.raises(ConfigErrors, match="No such file"):
         change_server(tmp_path / "config" / "none", [])
-    with pytest.raises(ConfigErrors, match="No such file"):
-        change_web_config(tmp_path / "config" / "none", "S", [])
 
 
 def test_a_secret_is_written_encrypted_and_read_plain(file):
@@ -188,111 +186,6 @@ def test_what_is_inherited_is_known(file):
     assert '<mimeMap fileExtension=".own" mimeType="text/y" />' in location
     with pytest.raises(ConfigErrors, match="Cannot find requested"):
         change_server(file, [RemoveItem(Place(MIME, "S"), html)])
-
-
-# ── web.config ──────────────────────────────────────────────────────────────────────────────────
-
-BROWSE, HEADERS = WEB + "directoryBrowse", WEB + "httpProtocol"
-
-
-@pytest.fixture
-def content(home, xml):
-    """A site with an application and a folder in it; one thing is locked, one is inherited."""
-    (home.folder / "www" / "docs").mkdir(parents=True)
-    (home.folder / "app").mkdir()
-    home.server(
-        sites=xml.site(xml.application("/app", "app")),
-        web="<staticContent><mimeMap fileExtension='.own' mimeType='text/x' /></staticContent>",
-        more="<location path='S/docs'><system.webServer><defaultDocument enabled='false' />"
-        "</system.webServer></location>",
-    )
-    return home
-
-
-def changed(home, path, *changes):
-    return change_web_config(home.file, path, changes, home=home.folder)
-
-
-def test_a_web_config_is_made_where_there_is_none(content, at):
-    """At the site, an application or a folder; in force there, and nowhere above."""
-    set_it = SetAttribute(Place(BROWSE), "enabled", "true")
-    for path, folder in (("S/docs", "www/docs"), ("s/app/", "app")):
-        assert changed(content, path, set_it).has_changed
-        text = (content.folder / folder / "web.config").read_text()
-        assert '<directoryBrowse enabled="true" />' in text
-    loaded = load_server(content.file, home=content.folder)
-    assert not at(loaded).directory_browse.enabled
-    assert at(loaded, "/app").directory_browse.enabled
-    site = loaded.config.sites[0]
-    assert loaded.settings(site, site.applications[0], "/docs").directory_browse.enabled
-    assert not changed(content, "S/docs", set_it).has_changed
-
-
-def test_locations_are_relative_to_the_file(content):
-    """A folder's setting in the site's own file."""
-    changed(content, "S", SetAttribute(Place(BROWSE, "docs"), "enabled", "true"))
-    assert '<location path="docs">' in (content.folder / "www" / "web.config").read_text()
-
-
-def test_a_locked_section_is_refused_with_everything_else_that_is_wrong(content):
-    """As the reader says it, with the lines of the file that would have been."""
-    with pytest.raises(ConfigErrors) as caught:
-        changed(content, "S/docs", SetAttribute(Place(WEB + "httpLogging"), "dontLog", "true"))
-    [error] = caught.value.errors
-    assert error.hresult == 0x80070021
-    assert error.file == str(content.folder / "www" / "docs" / "web.config")
-    assert not (content.folder / "www" / "docs" / "web.config").exists()
-
-
-def test_a_fault_in_a_location_tag_below_is_found(content):
-    """The path is looked at although nobody has asked for it yet."""
-    changed(content, "S", AddItem(Place(MIME, "docs"), {"fileExtension": ".n", "mimeType": "t/n"}))
-    with pytest.raises(ConfigErrors, match="duplicate"):
-        changed(content, "S", AddItem(Place(MIME), {"fileExtension": ".n", "mimeType": "t/n"}))
-
-
-def test_what_a_web_config_inherits_is_known(content):
-    """From applicationHost.config, and in a location tag from the file itself."""
-    own, mine = Item({"fileExtension": ".own"}), Item({"fileExtension": ".mine"})
-    changed(content, "S", RemoveItem(Place(MIME), own))
-    with pytest.raises(ConfigErrors, match="Cannot find requested"):
-        changed(content, "S/docs", RemoveItem(Place(MIME), own))
-    changed(content, "S", AddItem(Place(MIME), {**mine.attributes, "mimeType": "text/m"}))
-    changed(content, "S", RemoveItem(Place(MIME, "docs"), mine))
-    text = (content.folder / "www" / "web.config").read_text()
-    assert text.count('<remove fileExtension=".mine" />') == 1
-
-
-@pytest.mark.parametrize("path", ["T", "S/none", "S/app/none/deeper", ""])
-def test_a_path_that_has_no_folder_has_no_file(content, path):
-    """IIS's own words for it."""
-    with pytest.raises(ConfigErrors, match=f"configuration path 'MACHINE/WEBROOT/APPHOST/{path}'"):
-        changed(content, path, SetAttribute(Place(BROWSE), "enabled", "true"))
-
-
-def test_a_web_config_that_nobody_reads_is_not_written(home, xml):
-    """The pool does not let it, or the virtual directory keeps to its own folder."""
-    (home.folder / "www" / "docs").mkdir(parents=True)
-    set_it = SetAttribute(Place(BROWSE), "enabled", "true")
-    home.server(pools='<add name="p" enableConfigurationOverride="false" />')
-    with pytest.raises(ConfigErrors, match="Unrecognized configuration path"):
-        changed(home, "S", set_it)
-    home.server(sites=xml.site().replace("physicalPath", 'allowSubDirConfig="false" physicalPath'))
-    assert changed(home, "S", set_it).has_changed
-    with pytest.raises(ConfigErrors, match="Unrecognized configuration path"):
-        changed(home, "S/docs", set_it)
-
-
-def test_a_secret_is_not_written_where_workers_could_not_read_it(home):
-    """A web.config; the way out is named."""
-    unlocked = '<location overrideMode="Allow"><system.webServer>{}</system.webServer></location>'
-    section = "security/authentication/anonymousAuthentication"
-    inner = '<security><authentication><anonymousAuthentication userName="u" />'
-    home.server(more=unlocked.format(inner + "</authentication></security>"))
-    (home.folder / "www").mkdir()
-    with pytest.raises(ConfigErrors, match="set it for this path in applicationHost"):
-        changed(home, "S", SetAttribute(Place(WEB + section), "password", "geheim"))
-    assert not (home.folder / "www" / "web.config").exists()
 
 
 # ── killed, and complete ────────────────────────────────────────────────────────────────────────

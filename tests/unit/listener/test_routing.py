@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from was.config.urls import Bucket, UrlPrefix, canonical_ip, parse_prefix
-from was.listener.routing import HOST_UNKNOWN, PATH_UNKNOWN, RouteMiss, RoutingTable, UrlGroup
+from was.listener.routing import HOST_UNKNOWN, PATH_UNKNOWN, RouteMiss, RoutingTable
 
 
 def table(*texts: str) -> RoutingTable[str]:
@@ -58,12 +58,9 @@ def test_a_miss_says_whether_the_host_is_known():
 
 
 def test_a_prefix_is_registered_once():
-    """Two groups with one prefix are refused, however it is written."""
-    groups = [UrlGroup(1, (parse_prefix("http://A:80/"),)),
-              UrlGroup(2, (parse_prefix("http://a:80/"),))]  # fmt: skip
+    """Two entries with one prefix are refused, however it is written."""
     with pytest.raises(ValueError, match="twice"):
-        RoutingTable.of_groups(groups)
-    assert RoutingTable.of_groups(groups[:1]).lookup("http", "a", 80, "", "/") == 1
+        table("http://A:80/", "http://a:80/")
 
 
 def test_the_memory_of_places_is_bounded():

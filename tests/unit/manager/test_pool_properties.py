@@ -34,7 +34,7 @@ from was.manager.machine import Machine
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import AdoptedWorker, restore, to_record
 from was.manager.recycle import WorkerSample
-from was.manager.states import ALIVE, WorkerState
+from was.manager.states import WorkerState
 
 # How often each thing happens: what ends a pool's life is rare, what fills it is frequent.
 EVENTS = {
@@ -171,7 +171,7 @@ class World:
         self.most_alive = max(self._bound(), min(self.most_alive, len(self.alive)))
         assert len(self.alive) <= self.most_alive
         assert set(self.pool.workers) == self.alive == self.pool.places.machine.workers
-        assert all(w.state in ALIVE for w in self.pool.workers.values())
+        assert all(w.state is not WorkerState.STOPPED for w in self.pool.workers.values())
         running = {w.id for w in self.pool.workers.values() if w.state is WorkerState.RUNNING}
         assert running == self.dispatching
 
