@@ -1,4 +1,4 @@
-"""What a configuration names and this machine has not: folders of sites, users of pools.
+"""What a configuration names and this machine has not: folders of sites, what pools run as and by.
 
 No faults: a folder may come later, and a file may be checked on another machine than its own.
 """
@@ -18,7 +18,8 @@ __all__ = ["missing"]
 
 def missing(loaded: LoadedServer) -> list[str]:
     """A line for each of them, with the place that names it."""
-    return [*_users(loaded.section(POOLS)), *_folders(loaded.section(SITES))]
+    pools = loaded.section(POOLS)
+    return [*_users(pools), *_interpreters(pools), *_folders(loaded.section(SITES))]
 
 
 def _users(pools: SectionView) -> Iterable[str]:
@@ -29,6 +30,18 @@ def _users(pools: SectionView) -> Iterable[str]:
             if name and not _is_user(name):
                 place = f"{pool.file}:{pool.line}"
                 yield f"{place}: pool '{pool['name']}': there is no user '{name}'"
+
+
+def _interpreters(pools: SectionView) -> Iterable[str]:
+    for pool in pools.items:
+        python = pool.elements["python"]
+        place = f"{pool.file}:{pool.line}: pool '{pool['name']}'"
+        environment = str(python["virtualEnvironment"])
+        if environment and not os.path.isdir(environment):
+            yield f"{place}: there is no virtual environment '{environment}'"
+        program = str(python["interpreter"])
+        if os.path.isabs(program) and not os.path.isfile(program):
+            yield f"{place}: there is no interpreter '{program}'"
 
 
 def _is_user(name: str) -> bool:

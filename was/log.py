@@ -36,6 +36,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "pool_disabled": "error",
     "worker_spawned": "info",
     "worker_spawn_failed": "error",
+    "packages_passed_over": "warning",
     "worker_ready": "info",
     "worker_resumed": "info",
     "worker_stopping": "info",

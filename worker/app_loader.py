@@ -118,7 +118,7 @@ class ApplicationLoader:
             files.add(error.filename)
         for name in set(sys.modules) - before:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and file.startswith(self._folder + os.sep):
+            if file and file.startswith(self._folder + os.sep) and not _is_installed(file):
                 files.add(file)
                 # Left in place it would be found again, half made, without being run.
                 del sys.modules[name]
@@ -132,6 +132,11 @@ class ApplicationLoader:
             elif path.startswith(self._folder + os.sep):
                 signature[path] = None  # how it was is not known: the next request tries again
         return Failure(f"{type(error).__name__}: {error}", text, signature)
+
+
+def _is_installed(file: str) -> bool:
+    """Whether it is of the virtual environment, which may lie below the application's folder."""
+    return file.startswith(sys.prefix + os.sep)
 
 
 def _listed(folder: str) -> dict[str, None]:

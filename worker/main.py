@@ -22,6 +22,7 @@ from was.log import log, log_exception, set_process
 from was.worker.application_output import keep_output_from_failing
 from was.worker.host import WorkerHost
 from was.worker.manager_link import say_hello
+from was.worker.virtual_environment import use_virtual_environment
 
 __all__ = ["run"]
 
@@ -35,6 +36,8 @@ def run(fork: Fork) -> NoReturn:
     set_process("worker")
     keep_output_from_failing()
     try:
+        if fork.virtual_environment:
+            use_virtual_environment(fork.virtual_environment)
         status = _run(fork)
     except BaseException as error:  # noqa: BLE001 the last place where anything can be said
         log_exception("worker_start_failed", error, pool=fork.pool)

@@ -54,6 +54,8 @@ class Fork(Control, frozen=True):
     environment: dict[str, str]
     isolation: Isolation = Isolation()
     folder: str = "/"  # the worker's current one
+    program: str = ""  # an interpreter to become; "": stay the fork of the template
+    virtual_environment: str = ""  # the folder of one whose packages to take
 
 
 class ForkFailed(Control, frozen=True):

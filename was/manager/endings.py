@@ -104,7 +104,11 @@ class Endings:
         ):
             self._manager.workers.fork(handle, pool.settings)  # it died before it forked
             return
-        self._worker_ended(worker_id, "ended before its first message", self._manager.now())
+        self._worker_ended(
+            worker_id,
+            "ended before its first message; the log of its pool says why",
+            self._manager.now(),
+        )
 
     def fork_failed(self, worker_id: int, error: str) -> None:
         """The template could not fork."""

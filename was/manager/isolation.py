@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from was.isolation import landlock, privileges, view
 from was.log import log
 from was.manager.accounts import Account, Accounts, IdentityError
 from was.manager.folders import give_folder, hide_from_others, let_others_pass
+from was.manager.interpreters import Interpreter, choose, variables_of
 from was.manager.pool_isolation import (
     Facts,
     Places,
@@ -38,6 +40,15 @@ LISTENER = "\N{MIDDLE DOT}listener"  # no pool can be called that: IIS's names b
 LOCAL_SYSTEM = "localsystem"
 
 
+class Terms(NamedTuple):
+    """What a worker may do, and as what it does it."""
+
+    isolation: Isolation
+    environment: dict[str, str]  # added to the server's
+    account: Account | None
+    interpreter: Interpreter
+
+
 class Isolations:
     """Everything about identities that the manager has to know."""
 
@@ -49,6 +60,7 @@ class Isolations:
         self._complained: set[tuple[str, str]] = set()
         self._listener: Account | None = None
         self._logging: dict[int, Site] = {}
+        self._search = os.environ.get("PATH", os.defpath)
 
     # ── the server as a whole ───────────────────────────────────────────────────────────────────
 
@@ -201,10 +213,8 @@ class Isolations:
         folder = self._home.pool_config(pool.name).parent
         return Places(str(folder), str(folder / "tmp"), str(self._home.pool_log(pool.name)))
 
-    def worker(
-        self, pool: AppPool, config: ServerConfig
-    ) -> tuple[Isolation, dict[str, str], Account | None]:
-        """The steps and the environment of a worker of the pool; raises IdentityError."""
+    def worker(self, pool: AppPool, config: ServerConfig) -> Terms:
+        """What a worker of the pool is told; raises IdentityError and InterpreterError."""
         account = self.account(pool, config)
         places = self._places(pool)
         gid, groups = -1, tuple[int, ...]()
@@ -214,7 +224,8 @@ class Isolations:
             if not pool.process_model.manual_group_membership:
                 groups += self._accounts.iis_users()
         content = tuple(content_of(config, pool.name))
-        loaded = (*content, *_images(config))
+        interpreter = choose(pool.python, self._search)
+        loaded = (*content, *_images(config), *interpreter.folders)
         isolation = decide(pool, account, gid, groups, loaded, places, self._facts)
         reached = isolation.readable + isolation.writable
         if isolation.uid >= 0:
@@ -222,10 +233,12 @@ class Isolations:
             isolation = msgspec.structs.replace(isolation, closed=closed)
             self._check_content(pool, isolation, loaded)
         self._check_paths(pool, isolation)
+        self._check_packages(pool, interpreter)
         environment = environment_of(account, pool, places.temporary)
         if pool.process_model.identity_type is IdentityType.LOCAL_SYSTEM:
             environment = {}
-        return isolation, environment, account
+        environment |= variables_of(pool.python, self._search)
+        return Terms(isolation, environment, account, interpreter)
 
     def describe(self, pool: AppPool, config: ServerConfig) -> tuple[str, dict[str, object]]:
         """The identity's name and what is in force."""
@@ -234,7 +247,7 @@ class Isolations:
         if model.identity_type is IdentityType.SPECIFIC_USER:
             name = model.user_name
         try:
-            isolation, _, _ = self.worker(pool, config)
+            isolation = self.worker(pool, config).isolation
         except OSError as error:
             return name, {"error": str(error)}
         return name, describe(pool, isolation, self._facts)
@@ -252,6 +265,13 @@ class Isolations:
                     uid=isolation.uid,
                     reason=reason,
                 )
+
+    def _check_packages(self, pool: AppPool, interpreter: Interpreter) -> None:
+        """Say which packages of its environment the pool will not see."""
+        for package in interpreter.passed_over:
+            if (pool.name, package) not in self._complained:
+                self._complained.add((pool.name, package))
+                log("packages_passed_over", app_pool=pool.name, package=package)
 
     def _check_paths(self, pool: AppPool, isolation: Isolation) -> None:
         """Say which path the pool was given in vain: the application would be refused it."""

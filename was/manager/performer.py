@@ -32,6 +32,7 @@ from was.manager.actions import (
 )
 from was.manager.deaths import DEATHS, STACKS_S, Deaths
 from was.manager.events import event_text
+from was.manager.interpreters import InterpreterError
 from was.manager.listener_side import ListenerSide
 from was.manager.orphans import Orphans
 from was.manager.pool import ApplicationPool
@@ -169,6 +170,10 @@ class Performer:
         except IdentityError as error:
             log("worker_spawn_failed", error=error, app_pool=pool.settings.name)
             self.report(pool, 5021, worker_id, {"detail": str(error)})
+            return self._exited(pool, worker_id)
+        except InterpreterError as error:
+            log("worker_spawn_failed", error=error, app_pool=pool.settings.name)
+            self.report(pool, 5022, worker_id, {"detail": str(error)})
             return self._exited(pool, worker_id)
         except OSError as error:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)

@@ -108,8 +108,6 @@ def decide(
     if pool.process_model.identity_type is IdentityType.LOCAL_SYSTEM:
         return Isolation(umask=umask, limits=limits)
     readable = [*facts.system, *facts.programs, *content, places.folder, *settings.readable_paths]
-    if pool.python.virtual_environment:
-        readable.append(pool.python.virtual_environment)
     writable = [places.temporary, places.log, *settings.writable_paths, *_DEVICES]
     groups: tuple[int, ...] = ()
     if account is not None:

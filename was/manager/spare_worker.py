@@ -26,6 +26,7 @@ from was.ipc.descriptors import ControlSocket
 from was.ipc.worker_control import Fork
 from was.isolation.enter import enter
 from was.log import log_exception, set_process
+from was.worker import executed
 from was.worker.rehearsal import rehearse
 
 __all__ = ["be_spare", "become_worker", "has_come", "is_there", "receive_order"]
@@ -101,6 +102,8 @@ def become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
         set_process("worker", fd=2)
         enter(message.isolation)
         os.chdir(message.folder)
+        if message.program:
+            executed.become(message)
         random.seed()
         worker_main.run(message)
     except SystemExit as error:

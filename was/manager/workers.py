@@ -97,7 +97,7 @@ class WorkerSet:
     def fork(self, handle: WorkerHandle, pool: AppPool) -> None:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
-        isolation, added, account = server.isolation.worker(pool, server.config)
+        isolation, added, account, interpreter = server.isolation.worker(pool, server.config)
         output = self._output_of(handle, account)
         handle.uid = os.geteuid() if account is None else account.uid
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
@@ -110,6 +110,8 @@ class WorkerSet:
             {**server.environment, **added, **pool.environment_variables},
             isolation,
             os.getcwd() if server.options.is_command_line else "/",
+            interpreter.program,
+            interpreter.virtual_environment,
         )
         self._template.fork(message, output, life_end)
 

@@ -27,6 +27,7 @@ IDENTITY = "process/test_isolation.py"
 GROUPS = "unit/manager/test_group_membership.py"  # no test may make a group on the machine
 ASGI = "end_to_end/test_asgi.py"
 LADDER = "process/test_time_limit_ladder.py"
+INTERPRETERS = "process/test_interpreters.py"
 
 # attribute -> (file, test); `name` is what every test goes by.
 TESTS = {
@@ -93,6 +94,8 @@ TESTS = {
     "requests/maxSpool": (REQUESTS, "test_streaming_and_max_spool"),
     "requests/responseSpool": (REQUESTS, "test_response_spool"),
     "requests/streaming": (REQUESTS, "test_streaming_and_max_spool"),
+    "python/virtualEnvironment": (INTERPRETERS, "test_virtual_environment"),
+    "python/interpreter": (INTERPRETERS, "test_interpreter"),
     "python/threads": (REQUESTS, "test_threads"),
     "python/concurrency": (ASGI, "test_concurrency"),
     "isolation/sandbox": (ISOLATION, "test_sandbox"),

@@ -331,7 +331,7 @@ def test_settings_without_effect_are_kept_and_reported(home):
     ("inside", "what"),
     [
         ('<processModel loadUserProfile="true" />', "processModel/@loadUserProfile"),
-        ('<python virtualEnvironment="/srv/venv" />', "python/@virtualEnvironment"),
+        ('<requests commitBuffer="1" />', "requests/@commitBuffer"),
     ],
 )
 def test_what_this_version_does_not_act_on_is_reported(home, inside, what):
@@ -373,13 +373,16 @@ def test_a_location_of_a_site_that_is_refused_is_no_second_complaint(home, xml):
     assert report.warnings == []
 
 
-def test_folders_and_users_that_are_not_there_are_named_by_validate(home, xml):
+def test_what_is_not_there_is_named_by_validate(home, xml):
     """With their place: a mistyped path is no fault, and its site answers 404 without a word."""
     (home.folder / "www").mkdir()
     nobody = '<processModel identityType="SpecificUser" userName="nobody-at-all" />'
     sites = xml.site(xml.application("/app", "elsewhere"))
-    home.server(pools=f'<add name="p">{nobody}</add>', sites=sites)
-    user, folder = validate(home.file).warnings
+    python = '<python virtualEnvironment="venv" interpreter="/no/python" />'
+    home.server(pools=f'<add name="p">{nobody}{python}</add>', sites=sites)
+    user, environment, program, folder = validate(home.file).warnings
+    assert environment.endswith(f": pool 'p': there is no virtual environment '{home.folder}/venv'")
+    assert program.endswith(": pool 'p': there is no interpreter '/no/python'")
     assert user == f"{home.file}:4: pool 'p': there is no user 'nobody-at-all'"
     assert folder.startswith(f"{home.file}:")
     assert folder.endswith(f": site 'S': there is no folder '{home.folder}/elsewhere'")

@@ -24,5 +24,5 @@ def test_manual_group_membership(tmp_path, monkeypatch, is_manual):
     isolations = Isolations(home, SocketFolder(tmp_path), StateFiles(home))
     pool = AppPool(name="P", process_model=ProcessModel(manual_group_membership=is_manual))
     config = ServerConfig(home=str(tmp_path), app_pools={"P": pool}, sites=())
-    steps, _, _ = isolations.worker(pool, config)
+    steps = isolations.worker(pool, config).isolation
     assert (IIS_IUSRS in steps.groups) is not is_manual

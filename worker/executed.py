@@ -1,0 +1,52 @@
+"""A worker of another interpreter: the forked process has become this program.
+
+`python -P -m was.worker.executed FD VERSION`: FD holds the manager's message, VERSION is that of
+the server. Who it is and what it may reach was settled before, by the server's own code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import setproctitle
+
+from was import __version__
+from was.ipc import codec
+from was.ipc.worker_control import Fork
+from was.log import log, set_process
+from was.worker import main as worker_main
+
+__all__ = ["LIFE_FD", "MODULE", "become", "main"]
+
+MODULE = "was.worker.executed"
+LIFE_FD = 3  # the pipe that tells the manager of a death before the worker's first word
+
+
+def become(fork: Fork) -> None:
+    """Become the interpreter that `fork` names, as this worker; raises OSError."""
+    fd = os.memfd_create("fork", 0)  # it outlives the exec
+    os.write(fd, codec.encode(fork))
+    os.set_inheritable(LIFE_FD, True)
+    os.execv(fork.program, [fork.program, "-P", "-m", MODULE, str(fd), __version__])
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Be the worker; ends the process."""
+    fd, version = int(arguments[0]), arguments[1]
+    set_process("worker", fd=2)
+    if version != __version__:
+        error = f"{sys.executable} has was {__version__}, and the server is was {version}"
+        log("worker_start_failed", error=error)
+        sys.exit(72)
+    os.set_inheritable(LIFE_FD, False)
+    content = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    fork = codec.decode_manager_to_template(content)
+    setproctitle.setproctitle(f"was: worker [{fork.pool}] {fork.home}")
+    worker_main.run(fork)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
