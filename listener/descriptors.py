@@ -4,23 +4,33 @@ A worker passes a descriptor before it posts the message that names it, and a Un
 readable as soon as it was sent. So when the message is here the descriptor is too: it is fetched
 when it is asked for, and no event loop watches the door. What a worker passes and never names
 costs it its own: the kernel bounds what lies in a socket, `take` bounds what is kept per worker.
+Who floods the door is read for no longer than it takes to find what was there already.
 Processes that are no workers of the pool are shown out.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
-from was.ipc.descriptors import ControlSocket, listen_control
+from was.ipc.descriptors import ControlSocket, is_regular, listen_control
 
 __all__ = ["DescriptorDoor"]
 
 NOTE = struct.Struct("=QQ")
-MAX_KEPT = 1024
+# More than a worker's threads pass at one moment. What one passes beyond, and does not name, takes
+# the place of what it passed first.
+MAX_KEPT = 128
+# More than the kernel lets lie in a socket, or wait to be accepted: what comes meanwhile is no part
+# of what is looked for, and who goes on sending is not to hold the loop.
+MAX_READ = 1024
+MAX_ACCEPTED = 1024
+
+_Name: TypeAlias = tuple[int, int]  # request and token
+_Kept: TypeAlias = dict[_Name, int]
 
 
 class DescriptorDoor:
@@ -32,7 +42,7 @@ class DescriptorDoor:
         self._listening = listen_control(path, 0o666)
         self._listening.setblocking(False)
         self._ends: dict[int, ControlSocket] = {}
-        self._kept: dict[int, dict[tuple[int, int], int]] = {}
+        self._kept: dict[int, _Kept] = {}
 
     def take(self, pid: int, request_id: int, token: int) -> int:
         """The descriptor of a regular file that `pid` passed under this name, -1 when none came.
@@ -40,18 +50,20 @@ class DescriptorDoor:
         The caller owns it.
         """
         kept = self._kept.setdefault(pid, {})
-        if (request_id, token) not in kept:
-            self._accept()
-            self._read(pid, kept)
-        fd = kept.pop((request_id, token), -1)
-        if fd >= 0 and not stat.S_ISREG(os.fstat(fd).st_mode):
-            # A pipe or a device would hold up the loop, or never end.
+        name = request_id, token
+        if name not in kept:
+            self._read(pid, kept, name)
+        if name not in kept:
+            self._accept()  # asked only where it must be: anybody of the pool may knock here
+            self._read(pid, kept, name)
+        fd = kept.pop(name, -1)
+        if fd >= 0 and not is_regular(fd):
             os.close(fd)
             return -1
         return fd
 
     def _accept(self) -> None:
-        while True:
+        for _ in range(MAX_ACCEPTED):
             try:
                 sock, _ = self._listening.accept()
             except (BlockingIOError, OSError):
@@ -65,17 +77,18 @@ class DescriptorDoor:
                 continue
             old = self._ends.pop(pid, None)
             if old is not None:
-                self._read_end(old, self._kept.setdefault(pid, {}))
+                self._read_end(old, self._kept.setdefault(pid, {}), None)
                 old.close()
             self._ends[pid] = end
 
-    def _read(self, pid: int, kept: dict[tuple[int, int], int]) -> None:
+    def _read(self, pid: int, kept: _Kept, wanted: _Name) -> None:
         end = self._ends.get(pid)
         if end is not None:
-            self._read_end(end, kept)
+            self._read_end(end, kept, wanted)
 
-    def _read_end(self, end: ControlSocket, kept: dict[tuple[int, int], int]) -> None:
-        while len(kept) < MAX_KEPT:
+    def _read_end(self, end: ControlSocket, kept: _Kept, wanted: _Name | None) -> None:
+        """Read what lies in the socket, up to what is wanted."""
+        for _ in range(MAX_READ):
             try:
                 message = end.recv(limit_bytes=NOTE.size)
             except (BlockingIOError, OSError):
@@ -83,12 +96,19 @@ class DescriptorDoor:
             if message is None:
                 return
             content, descriptors = message
-            if len(content) == NOTE.size and len(descriptors) == 1:
-                request_id, token = NOTE.unpack(content)
-                kept[request_id, token] = descriptors[0]
-            else:
+            if len(content) != NOTE.size or len(descriptors) != 1:
                 for fd in descriptors:
                     os.close(fd)
+                continue
+            name = NOTE.unpack(content)
+            former = kept.pop(name, -1)  # what was passed twice under one name
+            if former < 0 and len(kept) >= MAX_KEPT:
+                former = kept.pop(next(iter(kept)))
+            if former >= 0:
+                os.close(former)
+            kept[name] = descriptors[0]
+            if name == wanted:
+                return
 
     def forget(self, pid: int) -> None:
         """The worker is gone: so is what it passed."""

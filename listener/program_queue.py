@@ -8,13 +8,13 @@ has credit for as many requests as it has receives outstanding.
 from __future__ import annotations
 
 import os
-import stat
 from collections import deque
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from was.ipc.channel import Sent
+from was.ipc.descriptors import is_regular
 from was.ipc.listener_control import PoolQueue
 from was.listener.broker import PoolBroker
 from was.listener.routes import FOREVER_S, SiteRuntime
@@ -69,7 +69,7 @@ class ProgramEnds:
         if not self.arrived:
             return -1
         fd = self.arrived.popleft()
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if not is_regular(fd):
             os.close(fd)
             return -1
         return fd

@@ -19,7 +19,7 @@ from was.ipc import messages as m
 from was.ipc.descriptors import ControlSocket
 from was.ipc.scoreboard import make_scoreboard
 from was.listener.broker import Incarnation
-from was.listener.descriptors import NOTE
+from was.listener.descriptors import MAX_ACCEPTED, MAX_KEPT, MAX_READ, NOTE
 from was.listener.service import ListenerService
 from was.listener.worker_messages import EARLY_WORKERS
 
@@ -245,6 +245,85 @@ def test_what_is_passed_aside_is_a_regular_file_or_nothing(queue, tmp_path):
     assert {fd for fd in now if fd not in before and "/proc/" not in now[fd]} == set()
     for fd in (read_end, write_end, *names):
         os.close(fd)
+
+
+def test_what_is_passed_in_vain_costs_the_worker_its_own(queue, tmp_path):
+    """Under one name again and again, or under many that no message says: what is kept is bounded,
+    and what is named last is found behind it all."""
+    door = queue.pool.door
+    side = ControlSocket.connect(queue.endpoint.descriptors)
+    side.sock.setblocking(False)
+    (tmp_path / "file").write_bytes(b"content")
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    before = len(descriptors(os.getpid()))
+
+    def passed(names):
+        for number, token in enumerate(names):
+            side.send(NOTE.pack(9, token), [file])
+            if number % 100 == 99:
+                assert door.take(os.getpid(), 8, 8) == -1
+        got = door.take(os.getpid(), 9, names[-1])
+        assert got >= 0
+        os.close(got)
+
+    passed([7] * 500)
+    assert len(descriptors(os.getpid())) == before + 1  # the door's end of `side`
+    passed(range(1, 1000))
+    assert len(descriptors(os.getpid())) <= before + 1 + MAX_KEPT
+    door.forget(os.getpid())
+    side.close()
+    os.close(file)
+
+
+def test_a_flood_at_the_side_door_is_left(queue):
+    """Who sends notes, or knocks, faster than can be read does not hold the loop."""
+    door = queue.pool.door
+    side = ControlSocket.connect(queue.endpoint.descriptors)
+    read = knocked = 0
+
+    class Flood:
+        def recv(self, limit_bytes):
+            nonlocal read
+            read += 1
+            return b"no note", []
+
+        def close(self):
+            side.close()
+
+    class Knocks:
+        def accept(self):
+            nonlocal knocked
+            knocked += 1
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            theirs.close()
+            return ours, None
+
+    door._ends[os.getpid()] = Flood()
+    listening, door._listening = door._listening, Knocks()
+    queue.pool.workers[1].pid = 1
+    assert door.take(os.getpid(), 9, 9) == -1
+    assert read <= 2 * MAX_READ
+    assert knocked <= MAX_ACCEPTED
+    door._listening = listening
+
+
+def test_a_file_that_cannot_even_be_asked_what_it_is_is_none(queue, tmp_path, monkeypatch):
+    """A file system of the worker's own (FUSE) refuses fstat to everybody else."""
+    side = ControlSocket.connect(queue.endpoint.descriptors)
+    (tmp_path / "file").write_bytes(b"content")
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    side.send(NOTE.pack(9, 1), [file])
+    before = len(descriptors(os.getpid()))
+
+    def refuse(_fd):
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", refuse)
+        assert queue.pool.door.take(os.getpid(), 9, 1) == -1
+    assert len(descriptors(os.getpid())) == before + 1
+    side.close()
+    os.close(file)
 
 
 def test_only_workers_come_in_by_the_side_door(queue):

@@ -15,6 +15,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,14 +25,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio  # a worker has no use for it
 
-__all__ = ["ControlLink", "ControlSocket", "listen_control", "take_output"]
+__all__ = ["ControlLink", "ControlSocket", "is_regular", "listen_control", "take_output"]
 
 INLINE_BYTES = 60_000
 MAX_DESCRIPTORS = 250
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
-# How many messages a link holds for a peer that does not read (SIGSTOP) before it is given up.
+# How many messages a link holds for a peer that does not read (SIGSTOP) before it is given up. In
+# all they may be as long as two of the longest that it would take of that peer.
 MAX_UNSENT = 10_000
+
+# What is read of one peer in a turn of the loop: so many messages, and no further one beyond this.
+MESSAGES_A_TURN = 32
+BYTES_A_TURN = 1024 * 1024
 
 
 def listen_control(path: str, mode: int = 0o666) -> socket.socket:
@@ -50,6 +56,18 @@ def listen_control(path: str, mode: int = 0o666) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def is_regular(fd: int) -> bool:
+    """Whether a descriptor that somebody passed is a regular file's, which can be sent from.
+
+    A pipe or a device would hold up who reads it, or never end. A file system of another user's
+    making (FUSE) refuses even to be asked.
+    """
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False
 
 
 def take_output(fd: int) -> None:
@@ -170,13 +188,14 @@ class ControlLink:
         on_close: Callable[[], None],
         limit_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        """`limit_bytes`: a longer message comes as b""; for peers that are trusted with nothing."""
+        """`limit_bytes`: a longer message comes as b""; for peers that are not trusted (yet)."""
         self._loop = loop
         self._limit_bytes = limit_bytes
         self._end = end
         self._on_message = on_message
         self._on_close = on_close
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._unsent_bytes = 0
         self.is_closed = False
         end.sock.setblocking(False)
         self._fd = end.sock.fileno()
@@ -185,6 +204,10 @@ class ControlLink:
     def peer(self) -> tuple[int, int, int]:
         """(pid, uid, gid) of the peer."""
         return self._end.peer()
+
+    def trust(self) -> None:
+        """It is known who the peer is: it may say, and be told, whatever is a message."""
+        self._limit_bytes = MAX_MESSAGE_BYTES
 
     @property
     def is_behind(self) -> bool:
@@ -212,7 +235,8 @@ class ControlLink:
             self._broken()
 
     def _keep(self, content: bytes, descriptors: Sequence[int]) -> None:
-        if len(self._unsent) >= MAX_UNSENT:
+        self._unsent_bytes += len(content)
+        if len(self._unsent) >= MAX_UNSENT or self._unsent_bytes > 2 * self._limit_bytes:
             self._broken()
             return
         self._unsent.append((content, [os.dup(fd) for fd in descriptors]))
@@ -228,14 +252,16 @@ class ControlLink:
                 self._broken()
                 return
             self._unsent.popleft()
+            self._unsent_bytes -= len(content)
             for fd in descriptors:
                 os.close(fd)
         self._loop.remove_writer(self._fd)
 
     def _readable(self) -> None:
-        # A bounded number a turn: a chatty peer must not hold up the others.
-        for _ in range(32):
-            if self.is_closed:
+        # So much a turn and no more: a chatty peer must hold up nobody, nor fill the memory.
+        read_bytes = 0
+        for _ in range(MESSAGES_A_TURN):
+            if self.is_closed or read_bytes > BYTES_A_TURN:
                 return
             try:
                 message = self._end.recv(self._limit_bytes)
@@ -246,6 +272,7 @@ class ControlLink:
             if message is None:
                 self._broken()
                 return
+            read_bytes += len(message[0])
             self._on_message(*message)
 
     def _broken(self) -> None:

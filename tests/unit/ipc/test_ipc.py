@@ -1,5 +1,6 @@
 """Codec, scoreboard and control sockets: what one process says the other reads, no more."""
 
+import asyncio
 import faulthandler
 import fcntl
 import mmap
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from was.errors import IllFormedMessageError
 from was.ipc import codec
 from was.ipc import messages as m
-from was.ipc.descriptors import INLINE_BYTES, ControlSocket
+from was.ipc.descriptors import INLINE_BYTES, ControlLink, ControlSocket
 from was.ipc.scoreboard import (
     RequestState,
     ScoreboardReader,
@@ -150,3 +151,27 @@ def test_the_peer_is_known_by_its_credentials():
     assert left.peer() == (os.getpid(), os.getuid(), os.getgid())
     left.close()
     right.close()
+
+
+def test_a_peer_that_does_not_read_is_given_up_before_it_fills_the_memory():
+    """What waits for it is bounded in bytes, by what would be taken of it in one message."""
+
+    async def send():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        closed = asyncio.Event()
+        link = ControlLink(
+            asyncio.get_running_loop(),
+            ControlSocket(ours),
+            lambda *_: None,
+            closed.set,
+            limit_bytes=500_000,
+        )
+        sent = 0
+        while not link.is_closed:
+            link.send(bytes(50_000))
+            sent += 50_000
+            assert sent < 20_000_000
+        await asyncio.wait_for(closed.wait(), 60)
+        theirs.close()
+
+    asyncio.run(send())
