@@ -49,9 +49,10 @@ ERROR_SHARING_VIOLATION = 32
 
 MOST_LINKS = 1024
 MOST_LINKS_OF_A_USER = 256
-MOST_URLS = 1024  # of one queue
+MOST_URLS = 1024  # of one queue; of one user, in none
 MOST_DEAD_URLS = 1024
 MAX_NAME = 260  # MAX_PATH
+MAX_URL = 16384  # no request can have a longer one
 
 # So long a new listener adds to the ports that its predecessor's programs had, before it says which
 # are wanted in all: they need a moment to come back.
@@ -268,6 +269,8 @@ class Programs:
         self._take_url(link, call, prefix, context)
 
     def _check_url(self, link: ProgramLink, url: str) -> tuple[int, str, UrlPrefix | None]:
+        if len(url) > MAX_URL:
+            return ERROR_INVALID_PARAMETER, f"a URL of more than {MAX_URL} characters", None
         try:
             prefix = parse_prefix(url)
         except ValueError as error:
@@ -277,7 +280,9 @@ class Programs:
         who = Who(link.uid, link.groups)
         if not self._reservations.may_listen(who, prefix, self._administrators):
             return ERROR_ACCESS_DENIED, f"{prefix} is not reserved for this user", None
-        owned = sum(owner is link.queue for owner in self._urls.values()) + len(self._unbound)
+        owned = sum(owner is link.queue for owner in self._urls.values())
+        owned += sum(owner.uid == link.uid for owner in self._unbound.values())
+        owned += sum(asking is link for asking, *_ in self._waiting)
         if owned >= MOST_URLS:
             return ERROR_NOT_ENOUGH_QUOTA, f"more than {MOST_URLS} URLs", None
         return 0, "", prefix
@@ -324,6 +329,8 @@ class Programs:
 
     def remove_url(self, link: ProgramLink, url: str) -> tuple[int, str]:
         """Take URLs back; error and words."""
+        if len(url) > MAX_URL:
+            return ERROR_FILE_NOT_FOUND, "so long a URL was not added"
         if url:
             try:
                 wanted = {parse_prefix(url)}

@@ -4,7 +4,7 @@ from was.ipc import codec
 from was.ipc import listener_control as lc
 from was.ipc.descriptors import ControlSocket
 from was.ipc.endpoints import SocketFolder
-from was.ipc.program_messages import CALL, AddUrl
+from was.ipc.program_messages import CALL, AddUrl, RemoveUrl
 from was.listener.request import Progress
 from was.listener.unread import UNREAD_S, UnreadRequests
 
@@ -71,3 +71,34 @@ def test_what_was_begun_in_that_very_moment_stays(make_rig):
     assert other.requests() == []
     slow.answer(request)
     assert client.statuses() == [200]
+
+
+def test_a_program_that_asks_and_does_not_read_fills_no_memory(make_rig, tmp_path):
+    """A URL that no request can have is not repeated in the answer, and answers are few bytes."""
+    rig = make_rig()
+    program = ControlSocket.connect(str(SocketFolder(tmp_path).programs_door))
+    long = "http://x:80/" + "a" * 1_000_000
+    for number, call in enumerate([AddUrl(1, long), AddUrl(2, long + "/"), RemoveUrl(3, long)], 1):
+        program.send(CALL + codec.encode(call))
+        rig.turn()
+        content, _ = program.recv()
+        answer = codec.decode_notice(content[1:])
+        assert (answer.call, answer.error != 0) == (number, True)
+        assert len(content) < 1000
+    program.close()
+    rig.turn()
+
+
+def test_urls_that_are_waited_for_count(make_rig, tmp_path, monkeypatch):
+    """While the manager opens a port its programs may ask for no more URLs than they may have."""
+    rig = make_rig()
+    monkeypatch.setattr(type(rig.service.manager), "is_there", True)
+    monkeypatch.setattr("was.listener.programs.MOST_URLS", 3)
+    program = ControlSocket.connect(str(SocketFolder(tmp_path).programs_door))
+    for number in range(5):
+        program.send(CALL + codec.encode(AddUrl(number, f"http://127.0.0.1:9/{number}/")))
+    rig.turn()
+    answers = [codec.decode_notice(program.recv()[0][1:]) for _ in range(2)]
+    assert [(answer.call, answer.error) for answer in answers] == [(3, 1816), (4, 1816)]
+    program.close()
+    rig.turn()
