@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from was.errors import IllFormedMessageError
@@ -23,6 +24,13 @@ __all__ = ["ControlServer", "Peer"]
 # descriptors that the next worker of another one would need.
 MAX_STRANGERS = 256
 
+# So many are accepted in a turn of the loop: others knock on, perhaps faster than that can be done.
+ACCEPTED_A_TURN = 64
+
+# The longest message of who is nobody yet, or a worker. Each may send many, and it costs it nothing
+# to make one of them long.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
 
 @dataclass(eq=False, slots=True)
 class Peer:
@@ -33,17 +41,24 @@ class Peer:
     kind: str = ""
     worker_id: int = 0
     link: ControlLink | None = field(default=None, repr=False)
+    on_close: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours
         """Send a message; to one that has gone it is lost."""
         if self.link is not None:
             self.link.send(encode(message), descriptors)
 
+    def trust(self) -> None:
+        """It is our own listener: what it says may be long."""
+        if self.link is not None:
+            self.link.trust()
+
     def close(self) -> None:
         """Hang up."""
         if self.link is not None:
             self.link.close()
             self.link = None
+        self.on_close()
 
 
 class ControlServer:
@@ -67,7 +82,7 @@ class ControlServer:
         loop.add_reader(listening.fileno(), self._accept)
 
     def _accept(self) -> None:
-        while True:
+        for _ in range(ACCEPTED_A_TURN):
             try:
                 sock, _ = self._listening.accept()
             except OSError:
@@ -78,6 +93,7 @@ class ControlServer:
                 end.close()
                 continue
             peer = Peer(pid, uid)
+            peer.on_close = partial(self._peers.discard, peer)
 
             def arrived(content: bytes, descriptors: list[int], peer: Peer = peer) -> None:
                 self._arrived(peer, content, descriptors)
@@ -86,7 +102,7 @@ class ControlServer:
                 self._peers.discard(peer)
                 self._on_gone(peer)
 
-            peer.link = ControlLink(self._loop, end, arrived, gone)
+            peer.link = ControlLink(self._loop, end, arrived, gone, MAX_MESSAGE_BYTES)
             self._peers.add(peer)
 
     def _strangers(self, uid: int) -> int:
@@ -106,6 +122,5 @@ class ControlServer:
         """Stop accepting and hang up on everybody."""
         self._loop.remove_reader(self._listening.fileno())
         self._listening.close()
-        for peer in self._peers:
+        for peer in list(self._peers):
             peer.close()
-        self._peers.clear()

@@ -33,12 +33,14 @@ class Hearing:
 
     def hear(self, peer: Peer, message: ToManager, descriptors: list[int]) -> None:
         """One message."""
-        if isinstance(message, wc.WorkerHello):
+        if isinstance(message, wc.WorkerHello) and peer.kind != "worker":
             self._worker_hello(peer, message, descriptors)
             return
         for fd in descriptors:
             os.close(fd)
-        if isinstance(message, wc.TemplateHello):
+        if peer.kind == "worker":  # whatever it says that it is besides
+            self._hear_worker(peer, message)
+        elif isinstance(message, wc.TemplateHello):
             self._greet(peer, "template", self._manager.template.welcome(peer))
             self._manager.check_ready()
         elif isinstance(message, lc.ListenerHello) and self._manager.listener.spare.recognise(peer):
@@ -55,8 +57,6 @@ class Hearing:
             self._hear_listener(message)
         elif peer.kind == "retiring":
             self._hear_retiring(message)
-        elif peer.kind == "worker":
-            self._hear_worker(peer, message)
         elif isinstance(message, wc.ForkFailed) and peer.kind == "template":
             self._manager.endings.fork_failed(message.worker_id, message.error)
         else:
@@ -65,6 +65,8 @@ class Hearing:
     def _greet(self, peer: Peer, kind: str, is_ours: bool) -> None:
         if is_ours:
             peer.kind = kind
+            if kind == "listener":
+                peer.trust()
         else:
             log("admin_error", error=f"pid {peer.pid} says that it is our {kind}, and is not")
             peer.close()

@@ -191,6 +191,7 @@ class ListenerSide:
         server = self._server
         if peer is not None:
             peer.kind = "retiring"
+            peer.trust()
         self.retiring = Retiring(pid, pidfd, epoch, half, peer)
         self.half = 1 - half
         ended = ChildEnded("listener", pidfd)
@@ -202,6 +203,7 @@ class ListenerSide:
         if old is None or old.pid != peer.pid or old.peer is not None:
             return False
         peer.kind = "retiring"
+        peer.trust()
         old.peer = peer
         if old.deadline is not None:
             self._tell_to_retire(old)
