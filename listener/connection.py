@@ -383,6 +383,15 @@ class ClientConnection(ClientSocket):
         return self.phase != BUSY and self.phase != UPGRADED
 
     @property
+    def descriptors(self) -> int:
+        """How many the listener has open for it."""
+        stream, request = self.stream, self.request
+        count = 1 if stream is None else 1 + stream.descriptors
+        if request is not None and request.spool is not None and request.spool.file >= 0:
+            count += 1
+        return count
+
+    @property
     def is_upgraded(self) -> bool:
         """Whether it has left HTTP; how it ends then, nobody but its worker knows."""
         return self.phase == UPGRADED

@@ -1,9 +1,9 @@
 """Who has to leave when there are too many connections: pure.
 
 Descriptors are the one thing that all sites share. Without a bound whoever opens enough connections
-to one site keeps the clients of all others out. So a part of the descriptors is kept for everything
-else, and beyond it room is made where the crowd is: on the port with the most connections, by those
-that no request runs on, the oldest first.
+to one site, or takes files from it slowly, keeps the clients of all others out. So a part of the
+descriptors is kept for everything else, and beyond it room is made where the crowd is: on the port
+whose clients hold the most of them, by those that no request runs on, the oldest first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ __all__ = ["Guest", "budget", "who_leaves"]
 _SHARE = 0.75
 # Made at once, so that looking at all connections is rare.
 _ROOM = 1 / 32
+# A connection, its request's body, its response: a file, a spool, and a way to wait. Who holds
+# this many holds files by the dozen.
+_MANY = 8
 
 
 class Guest(Protocol):
@@ -31,23 +34,44 @@ class Guest(Protocol):
         """Whether no request of it is with a pool."""
         ...
 
+    @property
+    def descriptors(self) -> int:
+        """How many it has open, itself and for what it is sent."""
+        ...
+
 
 G = TypeVar("G", bound=Guest)
 
 
 def budget(descriptors: int) -> int:
-    """How many connections clients may have."""
+    """How many descriptors clients may have."""
     return max(1, int(descriptors * _SHARE))
 
 
 def who_leaves(guests: Collection[G], most: int) -> list[G]:
-    """Those to close, [] when there is room; where all are busy the one that came last."""
-    if len(guests) <= most:
+    """Those to close, [] when there is room; where all are busy the ones that came last.
+
+    Of those that are busy one that holds very many descriptors goes before all others.
+    """
+    held: Counter[int] = Counter()
+    for guest in guests:
+        held[guest.peer[3]] += guest.descriptors
+    too_many = held.total() - most
+    if too_many <= 0:
         return []
-    ports = Counter(guest.peer[3] for guest in guests)
-    crowded = ports.most_common(1)[0][0]
+    crowded = held.most_common(1)[0][0]
     there = sorted((g for g in guests if g.peer[3] == crowded), key=lambda guest: guest.id)
     waiting = [guest for guest in there if guest.is_waiting]
-    if not waiting:
-        return there[-1:]
-    return waiting[: len(guests) - most + int(most * _ROOM)]
+    if waiting:
+        return _as_many_as(waiting, too_many + int(most * _ROOM))
+    there.sort(key=lambda guest: (guest.descriptors // _MANY, guest.id), reverse=True)
+    return _as_many_as(there, too_many)
+
+
+def _as_many_as(guests: list[G], descriptors: int) -> list[G]:
+    """The first of them, until they hold so many."""
+    for number, guest in enumerate(guests, 1):
+        descriptors -= guest.descriptors
+        if descriptors <= 0:
+            return guests[:number]
+    return guests

@@ -87,6 +87,7 @@ class ResponseStream:
         self._spool: Spool | None = None
         self._unacknowledged = 0
         self._dup = -1
+        self._files = 0  # that are ours to close
         self._is_writing_file = False
         self._has_writer = False
         self.is_finished = False
@@ -144,22 +145,39 @@ class ResponseStream:
     def add_file(self, fd: int, offset: int, length: int) -> None:
         """A region of a regular file; the descriptor is ours from here on."""
         region = FileRegion(fd, offset, length, is_owned=True)
+        self._hold(1)
         if len(self._segments) >= MAX_SEGMENTS_WITH_FILES:
-            region.close()
+            self._close_region(region)
             raise ValueError("too many files at once for a client that does not read")
         if not self._has_body or length <= 0:
-            region.close()
+            self._close_region(region)
             return
         try:
             self._count(length)
         except ValueError:
-            region.close()
+            self._close_region(region)
             raise
+        self._connection.service.look_for_room()
         if self._is_chunked:
             self._put(b"%x\r\n" % length)
         self._segments.append(region)
         if self._is_chunked:
             self._put(b"\r\n")
+
+    def _hold(self, count: int) -> None:
+        self._files += count
+        self._request.pool.account.memory.held_descriptors += count
+
+    def _close_region(self, region: FileRegion) -> None:
+        if region.is_owned and region.fd >= 0:
+            self._hold(-1)
+        region.close()
+
+    @property
+    def descriptors(self) -> int:
+        """How many it has open."""
+        spooled = self._spool is not None and self._spool.file >= 0
+        return self._files + (self._dup >= 0) + spooled
 
     def finish(self, trailers: bytes = b"") -> None:
         """The worker's END. Raises ValueError when promised bytes are missing.
@@ -300,7 +318,12 @@ class ResponseStream:
             return
         self._is_writing_file = True
         if self._dup < 0:
-            self._dup = os.dup(self._connection.fileno())
+            try:
+                self._dup = os.dup(self._connection.fileno())
+            except OSError as error:
+                abort(self._connection, f"dup: {error.strerror}")
+                return
+            self._request.pool.account.memory.held_descriptors += 1
         self._send_file()
 
     def _send_file(self) -> None:
@@ -339,7 +362,7 @@ class ResponseStream:
         self._drop_writer()
         self._is_writing_file = False
         self._segments.popleft()
-        region.close()
+        self._close_region(region)
         if self._segments:
             # Not from here: many small files must not become a deep recursion, nor hold the loop.
             loop.call_soon(self.advance)
@@ -360,7 +383,7 @@ class ResponseStream:
         self._drop_writer()
         for segment in self._segments:
             if isinstance(segment, FileRegion):
-                segment.close()
+                self._close_region(segment)
         self._segments.clear()
         self._request.pool.account.memory.held_bytes -= self._memory_bytes
         self._memory_bytes = 0
@@ -370,6 +393,7 @@ class ResponseStream:
         if self._dup >= 0:
             os.close(self._dup)
             self._dup = -1
+            self._request.pool.account.memory.held_descriptors -= 1
 
 
 def _trailers(item: Response | ResponseChunk) -> bytes:

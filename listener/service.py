@@ -81,6 +81,8 @@ EXPIRE_TICKS = 2
 LAST_ACCEPT_S = 0.05
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
+# For so long after a look that found no idle connection on a crowded port none is looked for there.
+FULL_S = 0.25
 SERVER = b"was"
 
 
@@ -121,8 +123,11 @@ class ListenerService:
         # Ids of requests count up within an epoch and never repeat between epochs.
         self.last_request = 0
         self._next_connection = 0
-        self._most_connections = budget(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._most_descriptors = budget(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._crowded: Counter[int] = Counter()  # closed since that was last said, by port
+        self._full_port = 0
+        self._full_until = 0.0
+        self._is_making_room = False
         self._ticks = 0
         self._stopped = loop.create_future()
         self._pending: set[asyncio.Task[None]] = set()
@@ -399,11 +404,34 @@ class ListenerService:
     def join(self, connection: ClientConnection) -> None:
         """A client has come; others may have to leave."""
         self.connections.add(connection)
-        if len(self.connections) <= self._most_connections:
+        if self._has_room():
             return
-        leaving = who_leaves(self.connections, self._most_connections)
-        self._crowded[leaving[0].peer[3]] += len(leaving)
+        port = connection.peer[3]
+        if port == self._full_port and self.time() < self._full_until:
+            self._dismiss([connection])
+        elif self._make_room() == [connection]:
+            # A look at all connections takes its time; this one has found none idle.
+            self._full_port, self._full_until = port, self.time() + FULL_S
+
+    def look_for_room(self) -> None:
+        """A client has come to hold more than its connection."""
+        if not self._has_room() and not self._is_making_room:
+            self._is_making_room = True
+            self.loop.call_soon(self._make_room)
+
+    def _has_room(self) -> bool:
+        held = len(self.connections) + self.spool_memory.held_descriptors
+        return held <= self._most_descriptors
+
+    def _make_room(self) -> list[ClientConnection]:
+        self._is_making_room = False
+        leaving = who_leaves(self.connections, self._most_descriptors)
+        self._dismiss(leaving)
+        return leaving
+
+    def _dismiss(self, leaving: list[ClientConnection]) -> None:
         for guest in leaving:
+            self._crowded[guest.peer[3]] += 1
             self.connections.discard(guest)
             abort(guest, "Connections_Refused")
 
@@ -452,6 +480,7 @@ class ListenerService:
             for port, closed in self._crowded.items():
                 log("connections_crowded", port=port, closed=closed)
             self._crowded.clear()
+            self.look_for_room()
             if self.is_draining and not self.listening:
                 # Some were accepted in the very turn in which accepting ended.
                 self._close_idle()

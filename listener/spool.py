@@ -30,12 +30,13 @@ MEMORY_BYTES = 128 * 1024 * 1024
 
 
 class SpoolMemory:
-    """What all slow clients of a listener hold in its memory."""
+    """What all slow clients of a listener hold in its memory, and how many of its descriptors."""
 
-    __slots__ = ("held_bytes", "limit_bytes")
+    __slots__ = ("held_bytes", "held_descriptors", "limit_bytes")
 
     def __init__(self, limit_bytes: int = MEMORY_BYTES) -> None:
         self.held_bytes = 0
+        self.held_descriptors = 0  # besides their connections
         self.limit_bytes = limit_bytes
 
     def is_full(self) -> bool:
@@ -135,6 +136,7 @@ class Spool:
         memory = self._account.memory
         if self._fd < 0 and (self.size + len(data) > self._memory_limit or memory.is_full()):
             self._fd = _unlinked_file(self._account.folder)
+            memory.held_descriptors += 1
             self._write(self._memory)
             self._forget_memory()
         if self._fd < 0:
@@ -182,6 +184,7 @@ class Spool:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._account.memory.held_descriptors -= 1
         size, self.size = self.size, 0
         self._account.release(size)
 

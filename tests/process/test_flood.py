@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
-from harness.server import WasServer
+from harness.server import WasServer, wait_for
 from support.load import under_load
 from support.running import STEADY, Running, place, run_server
-from support.wire import get
+from support.wire import get, many
 
 from was.ipc.endpoints import SocketFolder
 
@@ -81,3 +81,38 @@ def test_a_pool_that_takes_all_it_can_get_leaves_the_others_answered(capsys):
         if os.geteuid() == 0:
             assert met["processes"].startswith("EAGAIN")
             assert "connections_crowded" in running.server.log_text()
+
+
+FILE_READERS = 400
+FEW_DESCRIPTORS = 600
+
+
+def test_who_takes_files_slowly_leaves_descriptors_for_the_others():
+    """Each download holds three of them: beyond their share some are cut, and nothing else is."""
+    config = application_host_config(
+        [ATTACKER, VICTIM],
+        [
+            Site(name, (Application("/", Path("{home}") / "sites" / name, name),))
+            for name in ("attacker", "victim")
+        ],
+    )
+
+    def prepare(home: Path) -> None:
+        for name in ("attacker", "victim"):
+            (home / "sites" / name).mkdir(parents=True)
+            (home / "sites" / name / "file.txt").write_bytes(b"x" * 200_000)
+        os.truncate(home / "sites" / "attacker" / "file.txt", 1 << 30)
+
+    def start(server: WasServer) -> None:
+        server.start(max_files=FEW_DESCRIPTORS)
+
+    with run_server(config, prepare, launch=start) as running:
+        workers = running.workers("attacker")
+        with many(running.port("attacker"), FILE_READERS) as clients:
+            for client in clients:
+                client.send_request("/file.txt")
+            wait_for("some to be cut", lambda: "connections_crowded" in running.server.log_text())
+            for _ in range(20):
+                assert len(get(running.port("victim"), "/file.txt").body) == 200_000
+            assert running.workers("attacker") == workers
+        assert "Traceback" not in running.server.log_text()

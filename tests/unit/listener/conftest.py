@@ -20,4 +20,5 @@ def make_rig(tmp_path) -> Iterator[Callable[..., Rig]]:
         assert rig.service.connections == set()
         assert rig.pool.account.held_bytes == 0
         assert rig.service.spool_memory.held_bytes == 0
+        assert rig.service.spool_memory.held_descriptors == 0
         assert [w for w in held if w.outstanding] == []

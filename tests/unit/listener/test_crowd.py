@@ -12,6 +12,7 @@ class Guest:
     id: int
     port: int
     is_waiting: bool = True
+    descriptors: int = 1
 
     @property
     def peer(self):
@@ -42,6 +43,21 @@ def test_who_waits_for_an_answer_stays():
     assert who_leaves([*busy, idle], 64) == [idle]
     last = Guest(300, 80, is_waiting=False)
     assert who_leaves([last, *busy], 64) == [last]
+
+
+def test_it_is_descriptors_that_are_counted():
+    """A few who take files slowly are more of a crowd than many who only keep their connections."""
+    downloads = _guests(20, 80, is_waiting=False, descriptors=3)
+    idle = _guests(50, 81, first=100)
+    assert who_leaves([*downloads, *idle], 110) == []
+    assert who_leaves([*downloads, *idle], 105) == downloads[:-3:-1]
+
+
+def test_who_holds_very_many_goes_first():
+    """However early it came: one response of hundreds of files is not to cost others theirs."""
+    hoarder = Guest(1, 80, is_waiting=False, descriptors=900)
+    busy = _guests(20, 80, first=100, is_waiting=False, descriptors=3)
+    assert who_leaves([hoarder, *busy], 900) == [hoarder]
 
 
 def test_some_descriptors_are_kept_for_everything_else():
