@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class QueueEnd(Protocol):
 
     def forget_disconnect(self, source: int) -> None:
         """The source is a new connection's."""
+        ...
+
+    def cut_strangers(self, known: Collection[int], most: int) -> int:
+        """End all connections beside the known, if they are more than so many; how many it were."""
         ...
 
     def close(self) -> None:

@@ -53,6 +53,7 @@ from was.listener.crowd import budget, who_leaves
 from was.listener.deadlines import expire
 from was.listener.endings import abort
 from was.listener.engines import select
+from was.listener.half_messages import HalfMessages
 from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
@@ -103,6 +104,7 @@ class ListenerService:
         self.connections: set[ClientConnection] = set()
         self.health_connections: set[HealthConnection] = set()
         self.spool_memory = SpoolMemory()
+        self._half_messages = HalfMessages(self)
         self.is_draining = False
         self._patient_until = 0.0
         self._is_rest_told = False
@@ -466,6 +468,7 @@ class ListenerService:
             if channel.missed_an_edge():
                 self.records.count("pump_tick_hits")
                 log("pump_tick_hit")
+        self._half_messages.look()
         second = int(time.time())
         if second != self._date_second:
             self._date_second = second

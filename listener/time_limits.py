@@ -42,6 +42,8 @@ LEFT_ALONE_S = 4.0
 # A worker's connection ends with its process. If it has ended and this much later the pidfd has not
 # fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).
 CONNECTION_LOST_S = 1.0
+# Connections to the queue that are no worker's. Each takes a descriptor of the listener's.
+MOST_STRANGERS = 64
 
 
 class TimeLimits:
@@ -123,6 +125,9 @@ class TimeLimits:
         if router is None:
             return
         router.read_disconnects()
+        known = [worker.source for worker in self._pool.workers.values() if worker.source >= 0]
+        if router.cut_strangers(known, MOST_STRANGERS):
+            self._pool.service.records.count("queue_crowded")
         for worker in list(self._pool.workers.values()):
             if worker.is_dead or worker.is_faulty or worker.has_left or worker.source < 0:
                 continue

@@ -92,6 +92,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "content_unreadable": "error",
     "path_unusable": "warning",
     "connections_crowded": "warning",
+    "message_without_end": "warning",
     "program_keeper_lost": "warning",
     "program_failed": "warning",
     "program_refused": "warning",

@@ -150,6 +150,76 @@ def test_a_message_of_many_frames_is_a_fault(queue):
     assert works(queue, 3)
 
 
+def half_a_message(path):
+    """A connection that has shaken hands as a DEALER; each of its frames announces another."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path.removeprefix("ipc://"))
+    sock.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48))
+    assert len(sock.recv(64, socket.MSG_WAITALL)) == 64
+    kind = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
+    sock.sendall(b"\x04" + bytes([len(kind)]) + kind)
+    sock.setblocking(False)
+    return sock
+
+
+def test_a_message_without_end_is_cut(queue, monkeypatch):
+    """Frame after frame, each to be followed by one more: ZeroMQ would keep them all. Who sends
+    whole messages meanwhile, or nothing, keeps its connection."""
+    monkeypatch.setattr("was.listener.half_messages.CALM_BYTES", 0)
+    _, dealer = queue.add_worker(2)
+    frame = b"\x03" + (60_000).to_bytes(8, "big") + bytes(60_000)
+    rest = b""
+    with half_a_message(queue.endpoint.queue) as flood:
+
+        def is_cut():
+            nonlocal rest
+            queue.send(dealer)
+            try:
+                while True:
+                    rest = (rest or frame)[flood.send(rest or frame) :]
+            except BlockingIOError:
+                queue.service._half_messages.look()
+                return False
+            except OSError:
+                return True
+
+        queue.wait(is_cut)
+    assert queue.service.records.counters["half_messages"] == 1
+    assert queue.faults() == []
+    assert works(queue, 3)
+
+
+def test_a_crowd_of_strangers_is_shown_out(queue, monkeypatch):
+    """Each costs the listener a descriptor; the workers among them stay."""
+    monkeypatch.setattr("was.listener.time_limits.MOST_STRANGERS", 20)
+    path = queue.endpoint.queue.removeprefix("ipc://")
+    before = len(descriptors(os.getpid()))
+    visitors = [socket.socket(socket.AF_UNIX) for _ in range(200)]
+    for visitor in visitors:
+        visitor.connect(path)
+
+    def are_few():
+        return len(descriptors(os.getpid())) - before - len(visitors) <= 20
+
+    queue.wait(lambda: queue.service.records.counters["queue_crowded"] and are_few())
+    for visitor in visitors:
+        visitor.close()
+    assert queue.faults() == []
+    queue.add_worker(2)
+    assert queue.faults() == []
+
+
+def test_only_a_connection_to_the_queue_is_cut(queue):
+    """ZeroMQ may have closed the descriptor, and somebody else have it now."""
+    ours, theirs = socket.socketpair()
+    assert queue.pool.router.cut(ours.fileno()) == 0
+    theirs.send(b"still there")
+    assert ours.recv(20) == b"still there"
+    ours.close()
+    assert queue.pool.router.cut(ours.fileno()) == queue.pool.router.cut(9999) == 0
+    theirs.close()
+
+
 def test_strangers_are_counted_and_forgotten(queue):
     """An identity that nobody announced has no say."""
     stranger = queue.dealer(b"nobody knows me!")

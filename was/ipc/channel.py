@@ -14,11 +14,14 @@ can take a live worker's identity over.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import socket
 import struct
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -109,13 +112,13 @@ class Sent(Enum):
 
 
 def _monitor(context: Context, sock: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """The end at which ZeroMQ tells of ended connections.
+    """The end at which ZeroMQ tells of connections that begin and end.
 
     Without a high-water mark: ZeroMQ's I/O thread, the only one, *waits* while its monitor's queue
     is full, and a stranger who connects and leaves often enough would stop every pool's messages.
     """
     address = f"inproc://monitor-{id(sock)}"
-    sock.monitor(address, zmq.EVENT_DISCONNECTED)
+    sock.monitor(address, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
     end = context.socket(zmq.PAIR)
     end.setsockopt(zmq.RCVHWM, 0)
     end.connect(address)
@@ -149,6 +152,10 @@ class RouterChannel:
         sock.setsockopt(zmq.ROUTER_HANDOVER, 0)
         self._monitor = _monitor(context, sock)
         self._disconnected: set[int] = set()
+        self._path = endpoint.removeprefix("ipc://")
+        self.connections: set[int] = set()  # by descriptor, as of the last `read_disconnects`
+        # Where somebody wants to know: the connections that whole messages have come by.
+        self.heard: set[int] | None = None
         try:
             sock.bind(endpoint)
         except BaseException:
@@ -192,6 +199,8 @@ class RouterChannel:
             # A frame knows whether there are more: asking the socket takes longer than receiving.
             frame = recv(copy=False)
             source = int(frame.get(zmq.SRCFD)) if self._wants_source(identity) else -1
+            if self.heard is not None:
+                self.heard.add(int(frame.get(zmq.SRCFD)))
             self._on_message(identity, frame.buffer, source)
             while (
                 frame.more
@@ -263,8 +272,12 @@ class RouterChannel:
         monitor = self._monitor
         while int(monitor.getsockopt(_EVENTS)) & _POLLIN:
             frames = monitor.recv_multipart()
-            _event, value = struct.unpack("=hi", frames[0][:6])
-            self._disconnected.add(value)
+            event, value = struct.unpack("=hi", frames[0][:6])
+            if event == zmq.EVENT_ACCEPTED:
+                self.connections.add(value)
+            else:
+                self.connections.discard(value)
+                self._disconnected.add(value)
 
     def has_disconnected(self, source: int) -> bool:
         """Whether the connection with this descriptor was seen to end since `forget_disconnect`."""
@@ -274,6 +287,42 @@ class RouterChannel:
         """The descriptor is a new connection's: what was noted of it speaks of a former one."""
         self.read_disconnects()
         self._disconnected.discard(source)
+
+    def cut_strangers(self, known: Collection[int], most: int) -> int:
+        """End all connections beside the known, if they are more than so many; how many it were."""
+        if len(self.connections) <= most + len(known):
+            return 0
+        strangers = self.connections.difference(known)
+        for connection in strangers:
+            self.cut(connection)
+        return len(strangers)
+
+    def is_arriving(self, connection: int) -> bool:
+        """Whether bytes have come by a connection that ZeroMQ has not read yet."""
+        count = bytearray(4)
+        with suppress(OSError):
+            fcntl.ioctl(connection, termios.FIONREAD, count)
+        return any(count)
+
+    def cut(self, connection: int) -> int:
+        """End a connection, with all that was kept of it; the peer's pid, 0 if it is there no more.
+
+        Its descriptor is ZeroMQ's, which may have closed it meanwhile: what it is, is looked at by
+        a duplicate, and only a connection to this very endpoint is ended.
+        """
+        try:
+            sock = socket.socket(fileno=os.dup(connection))
+        except OSError:
+            return 0
+        with sock:
+            try:
+                if sock.family != socket.AF_UNIX or sock.getsockname() != self._path:
+                    return 0
+                raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return 0
+        return int(struct.unpack("3i", raw)[0])
 
     def close(self) -> None:
         """Unbind and forget what was not sent (but for LINGER_MS)."""
