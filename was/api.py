@@ -13,6 +13,7 @@ from was.worker.cache_data import CacheSpecificData
 from was.worker.cache_keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
 from was.worker.cache_policy import CachePolicyType, HttpCachePolicy
 from was.worker.child_requests import CloneFlag, ExecuteFlag
+from was.worker.chunks import FileRegion
 from was.worker.completion import AsyncCompletion, Operation
 from was.worker.connection import HttpConnection
 from was.worker.connection_contexts import ConnectionModuleContextContainer, ConnectionStoredContext
@@ -62,7 +63,7 @@ from was.worker.registration import (
 )
 from was.worker.request import HttpRequest, ReadEntityProvider
 from was.worker.resolved_modules import ResolveModulesProvider
-from was.worker.response import FileRegion, HttpResponse
+from was.worker.response import HttpResponse
 from was.worker.response_more import ResponseStatus
 from was.worker.stored_contexts import (
     DispensedModuleContextContainer,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from was.worker.response import FileRegion
+from was.worker.chunks import Chunk, FileRegion, read_region
 
 if TYPE_CHECKING:
     from was.worker.encoders import Encoder
@@ -20,9 +20,7 @@ __all__ = ["encode_body", "encode_piece"]
 _BLOCK_BYTES = 1 << 16
 
 
-def encode_body(
-    chunks: list[bytes | FileRegion], encoder: Encoder, memory_bytes: int
-) -> list[bytes | FileRegion]:
+def encode_body(chunks: list[Chunk], encoder: Encoder, memory_bytes: int) -> list[Chunk]:
     """The coded form of a whole body: bytes, or the region of a file if it is longer than that.
 
     Leaves `chunks` as they are. Raises OSError when there is no room for the file.
@@ -31,8 +29,8 @@ def encode_body(
 
 
 def encode_piece(
-    chunks: list[bytes | FileRegion], encoder: Encoder, memory_bytes: int, *, is_last: bool
-) -> list[bytes | FileRegion]:
+    chunks: list[Chunk], encoder: Encoder, memory_bytes: int, *, is_last: bool
+) -> list[Chunk]:
     """The same for some of a body: the client can decode at once what it gets; [] for nothing."""
     kept: list[bytes] = []
     length = kept_bytes = 0
@@ -59,7 +57,7 @@ def encode_piece(
     return [FileRegion(fd, 0, length)]
 
 
-def _coded(chunks: list[bytes | FileRegion], encoder: Encoder, is_last: bool) -> Iterator[bytes]:
+def _coded(chunks: list[Chunk], encoder: Encoder, is_last: bool) -> Iterator[bytes]:
     is_empty = True
     for data in _blocks(chunks):
         is_empty = False
@@ -70,19 +68,13 @@ def _coded(chunks: list[bytes | FileRegion], encoder: Encoder, is_last: bool) ->
         yield encoder.flush()
 
 
-def _blocks(chunks: list[bytes | FileRegion]) -> Iterator[bytes]:
+def _blocks(chunks: list[Chunk]) -> Iterator[bytes]:
     for chunk in chunks:
         if isinstance(chunk, bytes):
             for at in range(0, len(chunk), _BLOCK_BYTES):
                 yield chunk[at : at + _BLOCK_BYTES]
-            continue
-        at, end = chunk.offset, chunk.offset + chunk.length
-        while at < end:
-            data = os.pread(chunk.fd, min(_BLOCK_BYTES, end - at), at)
-            if not data:
-                raise OSError("the file has become shorter while it was sent")
-            at += len(data)
-            yield data
+        else:
+            yield from read_region(chunk, _BLOCK_BYTES)
 
 
 def _unlinked_file() -> int:

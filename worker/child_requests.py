@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from was.ipc.scoreboard import ROW_WORDS, module_cell_of
+from was.worker.chunks import Chunk, FileRegion
 from was.worker.context import HttpContext
 from was.worker.event_calls import Run, Step, only, single
 from was.worker.exchange import ClientGoneError
@@ -33,7 +34,7 @@ from was.worker.hresult import (
 )
 from was.worker.notifications import FINISH_REQUEST, RequestNotification, RequestNotificationStatus
 from was.worker.pipeline import run_head
-from was.worker.response import FileRegion, HttpResponse
+from was.worker.response import HttpResponse
 from was.worker.url_text import quote_path
 from was.worker.user import ANONYMOUS
 
@@ -176,6 +177,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
 
     def send_file(self, fd: int, offset: int, length: int) -> None:
         """More of the body; the file is the child's to close."""
+        self._living()  # who is not there closes no duplicate
         self._take([FileRegion(os.dup(fd), offset, length)], must_send=True)
 
     def finish(
@@ -213,7 +215,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
             self.parent.is_cut = True
             self.parent.is_reset = self.parent.is_reset or reset
 
-    def _take(self, chunks: list[bytes | FileRegion], must_send: bool = False) -> None:
+    def _take(self, chunks: list[Chunk], must_send: bool = False) -> None:
         target = self._living().response
         target.chunks += chunks
         if must_send and not self.flags & ExecuteFlag.BUFFER_RESPONSE:

@@ -37,6 +37,7 @@ from was.ipc.messages import (
 from was.worker.application_calls import outside
 
 if TYPE_CHECKING:
+    from was.ipc.messages import ToListenerItem
     from was.worker.channel import Channel
     from was.worker.queue_client import QueueClient
 
@@ -106,6 +107,11 @@ class Exchange(msgspec.Struct, eq=False):
     def read_nowait(self, size: int) -> bytes | None:
         """`read` where it would not block, else None."""
         return self.read(size) if self.poll_body() else None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether `read` would answer at once."""
+        return bool(self._rest or self._is_body_complete or self._chunks or self.gone)
 
     @property
     def is_body_read(self) -> bool:
@@ -217,6 +223,11 @@ class Exchange(msgspec.Struct, eq=False):
         """Whether `write` would not have to wait."""
         return self._window > 0 or self.gone
 
+    @property
+    def writable_bytes(self) -> int:
+        """So many bytes can be written without waiting."""
+        return self._window
+
     def send_hints(self, block: bytes) -> None:
         """103 Early Hints: fields that may help the client before the response begins."""
         if not self.gone:
@@ -277,7 +288,12 @@ class Exchange(msgspec.Struct, eq=False):
         `file` = (fd, offset, length) follows `body`. END.
         """
         request = self.request
-        if len(body) <= CHUNK_BYTES and file is None:
+        token = offset = count = 0
+        if file is not None:
+            fd, offset, count = file
+            if len(body) <= CHUNK_BYTES:
+                token = self._client.pass_descriptor(self.channel, request.id, fd)
+        if len(body) <= CHUNK_BYTES and (file is None or token):
             if self._is_ended:
                 self._second_end()
                 return
@@ -296,38 +312,15 @@ class Exchange(msgspec.Struct, eq=False):
                     log,
                     substatus,
                     win32,
-                    0,
-                    0,
-                    0,
+                    token,
+                    offset,
+                    count,
                     close,
                 )
             )
             self._client.ended(request.id)
             return
         try:
-            if file is not None and len(body) <= CHUNK_BYTES:
-                token = self._client.pass_descriptor(self.channel, request.id, file[0])
-                if token:
-                    self._end(
-                        Response(
-                            request.id,
-                            request.attempt,
-                            status,
-                            reason,
-                            block,
-                            length,
-                            body,
-                            False,
-                            log,
-                            substatus,
-                            win32,
-                            token,
-                            file[1],
-                            file[2],
-                            close,
-                        )
-                    )
-                    return
             self.start(status, reason, block, length, body, close)
             if file is not None:
                 self.send_file(*file)
@@ -403,39 +396,6 @@ class Exchange(msgspec.Struct, eq=False):
         """Whether its END has been posted."""
         return self._is_ended
 
-    # An application may be the caller (wsgi.input): its interruption must not hit what these do.
-
-    def _post(
-        self,
-        item: Response
-        | ResponseChunk
-        | BodyPull
-        | EarlyHints
-        | HoldSocket
-        | MessagesTaken
-        | HandOver,
-    ) -> None:
-        if not self._is_left:
-            outside(self.proof, self._client.post, self.channel, item)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether `read` would answer at once."""
-        return bool(self._rest or self._is_body_complete or self._chunks or self.gone)
-
-    @property
-    def writable_bytes(self) -> int:
-        """So many bytes can be written without waiting."""
-        return self._window
-
-    def wait_for(self, event: threading.Event) -> None:
-        """Block until an event is set that another thread of the worker sets."""
-        outside(self.proof, self._wait_for, event)
-
-    def _wait_for(self, event: threading.Event) -> None:
-        self._client.give_up_lead()
-        event.wait()
-
     # ── from the leader ─────────────────────────────────────────────────────────────────────────
 
     def deliver_chunk(self, data: bytes, last: bool) -> None:
@@ -461,6 +421,22 @@ class Exchange(msgspec.Struct, eq=False):
         ring = self._ring
         if ring is not None:
             ring()
+
+    # ── to the leader, and waiting for it ───────────────────────────────────────────────────────
+
+    # An application may be the caller (wsgi.input): its interruption must not hit what these do.
+
+    def _post(self, item: ToListenerItem) -> None:
+        if not self._is_left:
+            outside(self.proof, self._client.post, self.channel, item)
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Block until an event is set that another thread of the worker sets."""
+        outside(self.proof, self._wait_for, event)
+
+    def _wait_for(self, event: threading.Event) -> None:
+        self._client.give_up_lead()
+        event.wait()
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
         """Sleep until the leader has delivered something. The caller looks whether it suffices."""

@@ -7,7 +7,6 @@ ISendResponseProvider (`headers_being_sent`, `ready_to_log_data`, `flags`).
 
 from __future__ import annotations
 
-import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.cache_policy import HttpCachePolicy
+from was.worker.chunks import Chunk, close_files, size_of
 from was.worker.fields import LISTENER_FIELDS, beside, encode_field, encode_fields, read_length
 from was.worker.header_ids import response_field
 from was.worker.response_more import ResponseMore
@@ -23,7 +23,7 @@ from was.worker.response_more import ResponseMore
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["E_UNEXPECTED", "REASONS", "ErrorDetail", "FileRegion", "HttpResponse", "win32_of"]
+__all__ = ["E_UNEXPECTED", "REASONS", "ErrorDetail", "HttpResponse", "win32_of"]
 
 E_UNEXPECTED = 0x8000FFFF
 
@@ -34,24 +34,6 @@ def win32_of(hresult: int) -> int:
     """What an HRESULT is in the sc-win32-status column; many have it as a signed number."""
     hresult &= 0xFFFFFFFF
     return hresult & 0xFFFF if hresult >> 16 == 0x8007 else hresult
-
-
-class FileRegion:
-    """Part of an open file as a chunk of a body; closed with the request if `is_owned`."""
-
-    __slots__ = ("fd", "is_owned", "length", "offset")
-
-    def __init__(self, fd: int, offset: int, length: int, *, is_owned: bool = True) -> None:
-        self.fd = fd
-        self.offset = offset
-        self.length = length
-        self.is_owned = is_owned
-
-    def close(self) -> None:
-        """Close the descriptor if it is ours; again is harmless."""
-        if self.is_owned and self.fd >= 0:
-            fd, self.fd = self.fd, -1
-            os.close(fd)
 
 
 class ErrorDetail:
@@ -88,7 +70,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
     sub_status: int = 0
     _fields: list[tuple[str, str]] = []
     _block: bytes | None = b""
-    chunks: list[bytes | FileRegion] = []
+    chunks: list[Chunk] = []
     content_length: int = -1  # declared by the handler; -1: what the chunks come to
     error: ErrorDetail | None = None
     is_buffering: bool = True
@@ -227,7 +209,7 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
 
     # ── body ────────────────────────────────────────────────────────────────────────────────────
 
-    def write_entity_chunks(self, chunks: list[bytes | FileRegion], more_data: bool = True) -> None:
+    def write_entity_chunks(self, chunks: list[Chunk], more_data: bool = True) -> None:
         """Add to the body. Sends what there is without buffering, or past the handler's limit."""
         self.chunks += chunks
         if self.must_flush(more_data):
@@ -246,21 +228,13 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
 
     def buffered_bytes(self) -> int:
         """How long the unsent chunks are together."""
-        return sum(len(c) if isinstance(c, bytes) else c.length for c in self.chunks)
+        return size_of(self.chunks)
 
     def discard_body(self) -> None:
         """Drop the unsent chunks and the declared length."""
-        for chunk in self.chunks:
-            if isinstance(chunk, FileRegion):
-                chunk.close()
+        close_files(self.chunks)
         self.chunks.clear()
         self.content_length = -1
-
-    def release(self) -> None:
-        """The body has gone, or never will: close its files."""
-        for chunk in self.chunks:
-            if isinstance(chunk, FileRegion):
-                chunk.close()
 
     def disable_buffering(self) -> None:
         """From now on every write is sent at once."""

@@ -10,7 +10,8 @@ from was.worker.hresult import ERROR_INVALID_PARAMETER, ERROR_NOT_SUPPORTED, HRe
 from was.worker.trailers import check_trailer
 
 if TYPE_CHECKING:
-    from was.worker.response import FileRegion, HttpResponse
+    from was.worker.chunks import Chunk
+    from was.worker.response import HttpResponse
 
 __all__ = ["ResponseMore", "ResponseStatus"]
 
@@ -88,7 +89,7 @@ class ResponseMore:
 
     def write_entity_chunks_async(
         self,
-        chunks: list[bytes | FileRegion],
+        chunks: list[Chunk],
         more_data: bool = True,
         routine: Routine | None = None,
     ) -> tuple[int, bool]:
@@ -99,9 +100,7 @@ class ResponseMore:
             return 0, False
         return self.flush_async(more_data, routine)
 
-    def write_entity_chunk_by_reference(
-        self, chunk: bytes | FileRegion, position: int = -1
-    ) -> None:
+    def write_entity_chunk_by_reference(self, chunk: Chunk, position: int = -1) -> None:
         """Put a chunk into the body: 0 first, -1 last. HResultError: ERROR_INVALID_PARAMETER."""
         me = cast("HttpResponse", self)
         if not -1 <= position <= len(me.chunks):

@@ -11,7 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from was.worker.response import FileRegion, HttpResponse
+    from was.worker.chunks import FileRegion
+    from was.worker.response import HttpResponse
 
 __all__ = ["GOOD_REASONS", "fault_of"]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from was.errors import LocalProtocolError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
+from was.worker.chunks import Chunk, FileRegion, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import encode_fields
 from was.worker.nested_events import raise_within
@@ -20,7 +21,7 @@ from was.worker.sendable import GOOD_REASONS, fault_of
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.request_exchange import RequestExchange
-    from was.worker.response import FileRegion, HttpResponse
+    from was.worker.response import HttpResponse
 
 __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
 
@@ -76,7 +77,7 @@ def flush(context: HttpContext) -> None:
             _count(response, chunks)
         _write_all(context, chunks)
     finally:
-        _close_files(chunks)
+        close_files(chunks)
 
 
 def finish(context: HttpContext) -> None:
@@ -160,7 +161,7 @@ def _finish_unusual(
             _finish_whole(context, response, log)
     finally:
         if response.chunks:
-            response.release()
+            close_files(response.chunks)
 
 
 def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> None:
@@ -171,7 +172,7 @@ def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> Non
     # A filter of RQ_SEND_RESPONSE may have changed what was as long as somebody had said.
     length = response.content_length
     if length < 0 or not _is_bodiless(context, response):
-        length = _size_of(chunks)
+        length = size_of(chunks)
     if len(chunks) == 1 and isinstance(chunks[0], bytes):
         body = chunks[0]
     elif chunks:
@@ -239,7 +240,7 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, log: str) ->
             response.sub_status,
             context.win32_status(),
         )
-        _close_files(chunks)
+        close_files(chunks)
         return
     try:
         _start(context, response, b"", chunks)
@@ -248,7 +249,7 @@ def _finish_in_pieces(context: HttpContext, response: HttpResponse, log: str) ->
         exchange.abort(log, ERROR_NETNAME_DELETED)
         return
     finally:
-        _close_files(chunks)
+        close_files(chunks)
     _end_body(context, response, b"", log)
 
 
@@ -271,7 +272,7 @@ def _end_started(context: HttpContext, response: HttpResponse, log: str) -> None
         exchange.abort(log, ERROR_NETNAME_DELETED)
         return
     finally:
-        _close_files(chunks)
+        close_files(chunks)
     _end_body(context, response, data, log)
 
 
@@ -279,7 +280,7 @@ def _start(
     context: HttpContext,
     response: HttpResponse,
     first: bytes,
-    rest: list[bytes | FileRegion],
+    rest: list[Chunk],
 ) -> None:
     length = -1 if _has_trailers(context, response) else response.content_length
     if not _is_bodiless(context, response):
@@ -302,16 +303,16 @@ def _end_body(context: HttpContext, response: HttpResponse, data: bytes, log: st
 
 def _insist_on_length(context: HttpContext, response: HttpResponse) -> None:
     """A whole response whose Content-Length is wrong becomes 500."""
-    count, length = _size_of(response.chunks), response.content_length
+    count, length = size_of(response.chunks), response.content_length
     if length not in (-1, count):
         error = LocalProtocolError(f"{count} bytes of body, Content-Length says {length}")
         _replace_failed(context, error)
 
 
-def _count(response: HttpResponse, chunks: list[bytes | FileRegion]) -> None:
+def _count(response: HttpResponse, chunks: list[Chunk]) -> None:
     """More of a body is to be sent. Raises LocalProtocolError where Content-Length said less."""
     if response.unsent >= 0:
-        count = _size_of(chunks)
+        count = size_of(chunks)
         if count > response.unsent:
             raise LocalProtocolError(f"{count - response.unsent} bytes more than Content-Length")
         response.unsent -= count
@@ -323,12 +324,6 @@ def _insist_on_all(response: HttpResponse) -> None:
         raise LocalProtocolError(f"{response.unsent} bytes less than Content-Length")
 
 
-def _size_of(chunks: list[bytes | FileRegion]) -> int:
-    if len(chunks) == 1 and isinstance(chunks[0], bytes):
-        return len(chunks[0])
-    return sum(len(c) if isinstance(c, bytes) else c.length for c in chunks)
-
-
 def _has_trailers(context: HttpContext, response: HttpResponse) -> bool:
     """Whether the body must go in chunks, for what follows it."""
     if not response.trailers or context.message.version < 11:
@@ -336,7 +331,7 @@ def _has_trailers(context: HttpContext, response: HttpResponse) -> bool:
     return not _is_bodiless(context, response)
 
 
-def _write_all(context: HttpContext, chunks: list[bytes | FileRegion]) -> None:
+def _write_all(context: HttpContext, chunks: list[Chunk]) -> None:
     exchange = context.exchange
     for chunk in chunks:
         if isinstance(chunk, bytes):
@@ -344,12 +339,6 @@ def _write_all(context: HttpContext, chunks: list[bytes | FileRegion]) -> None:
                 exchange.write(chunk)
         else:
             exchange.send_file(chunk.fd, chunk.offset, chunk.length)
-
-
-def _close_files(chunks: list[bytes | FileRegion]) -> None:
-    for chunk in chunks:
-        if not isinstance(chunk, bytes):
-            chunk.close()
 
 
 def _is_bodiless(context: HttpContext, response: HttpResponse) -> bool:

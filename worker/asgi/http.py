@@ -23,8 +23,9 @@ from was.worker.application_calls import outside
 from was.worker.asgi.http_cycle import BODY, FILE, HELD, HINT, HttpCycle, State
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
 from was.worker.asgi.scope import http_scope
+from was.worker.chunks import FileRegion
 from was.worker.exchange import ClientGoneError
-from was.worker.response import REASONS, FileRegion
+from was.worker.response import REASONS
 
 __all__ = ["HttpRun"]
 

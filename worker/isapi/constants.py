@@ -47,12 +47,9 @@ class TerminateFlag(IntEnum):
 class Win32(IntEnum):
     """The error numbers that server functions fail with."""
 
-    FILE_NOT_FOUND = 2
     ACCESS_DENIED = 5
     INVALID_HANDLE = 6
     NOT_ENOUGH_MEMORY = 8
-    INVALID_DATA = 13
-    READ_FAULT = 30
     NOT_SUPPORTED = 50
     NETNAME_DELETED = 64
     INVALID_PARAMETER = 87
@@ -60,7 +57,6 @@ class Win32(IntEnum):
     MOD_NOT_FOUND = 126
     PROC_NOT_FOUND = 127
     BAD_EXE_FORMAT = 193
-    NO_DATA = 232
     OPERATION_ABORTED = 995
     NOT_FOUND = 1168
     DLL_INIT_FAILED = 1114

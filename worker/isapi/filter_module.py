@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from typing import TYPE_CHECKING, Any
 
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError
+from was.worker.chunks import Chunk, close_files, read_region
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.isapi import filter_data as data
 from was.worker.isapi.constants import Win32
-from was.worker.isapi.errors import ImageError, ServerFunctionError
+from was.worker.isapi.errors import ImageError
 from was.worker.isapi.filter_chain import FilterChain
 from was.worker.isapi.filter_flags import Denied, FilterStatus, Notify
 from was.worker.isapi.filter_session import FilterSession
@@ -22,7 +22,7 @@ from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.moving import NotOurPoolError, RequestMovedError, move
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
 from was.worker.registration import HttpModule
-from was.worker.response import E_UNEXPECTED, FileRegion, HttpResponse
+from was.worker.response import E_UNEXPECTED, HttpResponse
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -267,10 +267,7 @@ def _send_response(parts: _Parts) -> Any:
         if session.is_final:
             session.is_sent = True
             response = context.response
-            before = len(response.chunks)
             session.raise_event(parts.of[Notify.END_OF_REQUEST], Notify.END_OF_REQUEST, None)
-            added, response.chunks = response.chunks[before:], response.chunks[:before]
-            response.chunks += added
             is_bodiless = context.message.method == "HEAD" or response.status == 304
             if not context.exchange.started and not is_bodiless:
                 # All of the body is here: what it comes to now is its length.
@@ -333,37 +330,22 @@ def _raise_blocks(parts: _Parts, session: FilterSession) -> None:
             response.content_length = -1  # nobody knows what will become of the rest
 
 
-def _filtered(
-    session: FilterSession, filters: tuple[Any, ...], chunks: list[bytes | FileRegion]
-) -> list[bytes | FileRegion]:
-    made: list[bytes | FileRegion] = []
+def _filtered(session: FilterSession, filters: tuple[Any, ...], chunks: list[Chunk]) -> list[Chunk]:
+    made: list[Chunk] = []
     response = session.context.response
-    for chunk in chunks:
-        for block in _blocks(chunk):
-            shown = data.RawData(block)
-            session.raise_event(filters, Notify.SEND_RAW_DATA, shown)
-            if shown.data:
-                made.append(shown.data)
-            # What a filter has written goes behind the block that it was shown.
-            made += response.chunks
-            response.chunks = []
-    return made
-
-
-def _blocks(chunk: bytes | FileRegion) -> Any:
-    if isinstance(chunk, bytes):
-        yield chunk
-        return
     try:
-        at, end = chunk.offset, chunk.offset + chunk.length
-        while at < end:
-            block = os.pread(chunk.fd, min(_BLOCK, end - at), at)
-            if not block:
-                raise ServerFunctionError(Win32.READ_FAULT, "the file has become shorter")
-            yield block
-            at += len(block)
+        for chunk in chunks:
+            for block in [chunk] if isinstance(chunk, bytes) else read_region(chunk, _BLOCK):
+                shown = data.RawData(block)
+                session.raise_event(filters, Notify.SEND_RAW_DATA, shown)
+                if shown.data:
+                    made.append(shown.data)
+                # What a filter has written goes behind the block that it was shown.
+                made += response.chunks
+                response.chunks = []
     finally:
-        chunk.close()
+        close_files(chunks)
+    return made
 
 
 # ── the end ─────────────────────────────────────────────────────────────────────────────────────

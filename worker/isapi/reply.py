@@ -12,12 +12,13 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from was.errors import LocalProtocolError
+from was.worker.chunks import Chunk, FileRegion, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS, encode_fields
 from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import parse_header_block, parse_status
-from was.worker.response import E_UNEXPECTED, FileRegion
+from was.worker.response import E_UNEXPECTED
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -34,7 +35,6 @@ class FilePart(NamedTuple):
 
 
 Part = bytes | FilePart
-Chunk = bytes | FileRegion
 
 
 def check_vector(flags: int, has_status: bool, has_headers: bool) -> None:
@@ -108,7 +108,7 @@ class Reply:
         return self._put(_chunks_of(parts), flush)
 
     def _put(self, chunks: list[Chunk], flush: bool) -> int:
-        count = sum(len(c) if isinstance(c, bytes) else c.length for c in chunks)
+        count = size_of(chunks)
         response = self._context.response
         try:
             if chunks:
@@ -133,7 +133,7 @@ class Reply:
             try:
                 self.send_headers(status, headers)
             except BaseException:
-                _close(chunks)
+                close_files(chunks)
                 raise
         if flags & IoFlag.DISCONNECT_AFTER_SEND:
             self.disconnect_after()
@@ -191,15 +191,9 @@ def _chunks_of(parts: list[Part]) -> list[Chunk]:
             elif part:
                 chunks.append(part)
     except BaseException:
-        _close(chunks)
+        close_files(chunks)
         raise
     return chunks
-
-
-def _close(chunks: list[Chunk]) -> None:
-    for chunk in chunks:
-        if isinstance(chunk, FileRegion):
-            chunk.close()
 
 
 def _region(part: FilePart) -> FileRegion:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.worker.body_encoding import encode_body, encode_piece
+from was.worker.chunks import close_files, size_of
 from was.worker.content_coding import Chooser, TypeTable, coded_fields, with_vary
 from was.worker.cpu_gate import CpuGate
 from was.worker.encoders import codings
@@ -139,10 +140,8 @@ class DynamicCompression(HttpModule):
         if 0 <= response.content_length != before:  # declared, and not what is there
             return
         body = encode_body(response.chunks, coding.encoder(), self._memory_bytes)
-        if sum(c.length if not isinstance(c, bytes) else len(c) for c in body) >= before:
-            for chunk in body:
-                if not isinstance(chunk, bytes):
-                    chunk.close()
+        if size_of(body) >= before:
+            close_files(body)
             return
         response.discard_body()
         response.chunks += body

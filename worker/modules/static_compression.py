@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from was.config.semantics import is_windows_path
 from was.worker.child_requests import ExecuteFlag
+from was.worker.chunks import FileRegion
 from was.worker.compressed_files import CompressedFiles
 from was.worker.content_coding import Chooser, TypeTable, coded_fields
 from was.worker.cpu_gate import CpuGate
@@ -20,7 +21,6 @@ from was.worker.encoders import codings
 from was.worker.hit_frequency import HitFrequency
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.response import FileRegion
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication

@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from was.config.model import CacheControlMode
+from was.worker.chunks import FileRegion
 from was.worker.document_footer import footer_of, tag_of
 from was.worker.fields import encode_fields
 from was.worker.http_dates import format_date
@@ -25,7 +26,6 @@ from was.worker.notifications import (
 )
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.representation import evaluate_conditions, parse_ranges, wants_range
-from was.worker.response import FileRegion
 from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:

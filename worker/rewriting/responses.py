@@ -6,13 +6,12 @@ its end. What grows past MOST_BYTES goes on as it is.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 from was.errors import LocalProtocolError
 from was.log import log
-from was.worker.response import FileRegion
+from was.worker.chunks import Chunk, close_files, read_region
 from was.worker.rewriting.expressions import RewriteError
 from was.worker.rewriting.outbound import (
     OutboundRule,
@@ -43,16 +42,14 @@ class RuleResponse:
         self._request = RuleRequest(context.root_context)
         self._rules = rules
         self._body_rules: list[OutboundRule] = []
-        self._held: list[bytes | FileRegion] = []
+        self._held: list[Chunk] = []
         self._held_bytes = 0
         self._is_done = False
         self.has_failed = False  # what the handler still sends belongs to no response
 
     def cleanup_stored_context(self) -> None:
         """The request is over."""
-        for chunk in self._held:
-            if isinstance(chunk, FileRegion):
-                chunk.close()
+        close_files(self._held)
 
     # ── what rules ask ──────────────────────────────────────────────────────────────────────────
 
@@ -145,11 +142,9 @@ class RuleResponse:
         self._is_done = True
         chunks, self._held = self._held + response.chunks, []
         try:
-            body = b"".join([c if isinstance(c, bytes) else _read(c) for c in chunks])
+            body = b"".join([_bytes_of(chunk) for chunk in chunks])
         finally:
-            for chunk in chunks:
-                if isinstance(chunk, FileRegion):
-                    chunk.close()
+            close_files(chunks)
             response.chunks = []
         if body:
             body = rewrite_body(self._body_rules, body, self)
@@ -179,10 +174,7 @@ def _weaken(context: HttpContext) -> None:
         response.set_header("ETag", f"W/{etag}")
 
 
-def _read(region: FileRegion) -> bytes:
-    pieces: list[bytes] = []
-    offset, end = region.offset, region.offset + region.length
-    while offset < end and (data := os.pread(region.fd, end - offset, offset)):
-        pieces.append(data)
-        offset += len(data)
-    return b"".join(pieces)
+def _bytes_of(chunk: Chunk) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    return b"".join(read_region(chunk, chunk.length))

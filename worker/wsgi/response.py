@@ -12,8 +12,8 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.log import log
 from was.worker.application_calls import call, iterate, outside
+from was.worker.chunks import FileRegion
 from was.worker.fields import HOP_BY_HOP, encode_field, read_length
-from was.worker.response import FileRegion
 from was.worker.wsgi.files import FileWrapper
 
 if TYPE_CHECKING:

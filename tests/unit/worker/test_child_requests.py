@@ -1,5 +1,6 @@
 """Child requests: what they take over, what becomes of their answer, and what is refused."""
 
+import os
 import sys
 import threading
 import types
@@ -8,6 +9,7 @@ import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
 
 from was.worker.child_requests import MAX_DEPTH, CloneFlag, ExecuteFlag
+from was.worker.exchange import ClientGoneError
 from was.worker.hresult import HResultError
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotification
 from was.worker.registration import HttpModule
@@ -311,6 +313,23 @@ def test_what_is_refused(scripted):
     ask(scripted(handle), path="/script")
     code(kept[0].release_cloned_context)
     assert codes == [50, 50, 87, 87, 87]
+
+
+def test_a_child_whose_parent_has_ended_keeps_no_file_open(scripted, tmp_path):
+    """What it still sends is refused, and no duplicate of its descriptor is left behind."""
+    kept = []
+
+    def handle(context):
+        kept.append(context.clone_context(CloneFlag.BASICS))
+        context.set_request_handled()
+        return CONTINUE
+
+    ask(scripted(handle), path="/script")
+    with (tmp_path / "file").open("w+b") as file:
+        before = sorted(os.listdir("/proc/self/fd"))
+        with pytest.raises(ClientGoneError):
+            kept[0].exchange.send_file(file.fileno(), 0, 1)
+        assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_pending_child_completes_its_parent(scripted):
