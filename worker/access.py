@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.config.model import HandlerAccess, RequireAccess
-from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
+from was.worker.hresult import E_ACCESSDENIED
+from was.worker.notifications import CONTINUE, RequestNotificationStatus
+from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -44,7 +46,6 @@ def make_check(
     def check(context: HttpContext, _: object) -> RequestNotificationStatus:
         if is_granted and context.is_local:
             return CONTINUE
-        context.response.set_status(403, "Forbidden", sub_status, 0x80070005)
-        return FINISH_REQUEST
+        return refuse(context, 403, sub_status, E_ACCESSDENIED)
 
     return check

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from was.log import log
-from was.worker.hresult import ERROR_INVALID_DATA, from_win32
-from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
+from was.worker.notifications import RequestNotificationStatus
+from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
     from was.config.model import ModuleEntry
     from was.worker.context import HttpContext
 
-__all__ = ["E_INVALID_DATA", "BadModule", "refuse_bad_modules"]
-
-E_INVALID_DATA = from_win32(ERROR_INVALID_DATA)
+__all__ = ["BadModule", "refuse_bad_modules"]
 
 
 _said: set[tuple[str, str, str, str]] = set()
@@ -46,9 +44,6 @@ class BadModule(NamedTuple):
 def refuse_bad_modules(context: HttpContext, _: object) -> RequestNotificationStatus:
     """500.21, in place of every event before LOG_REQUEST."""
     bad = context.calls.bad_modules
-    context.response.set_status(500, "Internal Server Error", 21, bad[0].hresult)
     words = [f"{b.entry.name} ({b.entry.file}:{b.entry.line}): {b.why}" for b in bad]
-    context.response.set_error_description(
-        f"The module list of this application has a bad module: {'; '.join(words)}"
-    )
-    return FINISH_REQUEST
+    text = f"The module list of this application has a bad module: {'; '.join(words)}"
+    return refuse(context, 500, 21, bad[0].hresult, text)

@@ -19,9 +19,15 @@ from typing import TYPE_CHECKING
 
 from was.config.model import ModuleEntry
 from was.worker import access
-from was.worker.bad_modules import E_INVALID_DATA, BadModule, refuse_bad_modules
+from was.worker.bad_modules import BadModule, refuse_bad_modules
 from was.worker.event_calls import Call, Run, Step, Unhandled, bind, make_runs, single
-from was.worker.hresult import E_FAIL
+from was.worker.hresult import (
+    E_ACCESSDENIED,
+    E_FAIL,
+    E_FILE_NOT_FOUND,
+    E_INVALID_DATA,
+    E_INVALID_NAME,
+)
 from was.worker.http_module import HttpModule
 from was.worker.mapping import HandlerMapper, NoMatch, ScriptMapInfo
 from was.worker.notifications import (
@@ -33,6 +39,7 @@ from was.worker.notifications import (
 )
 from was.worker.objects import make_objects
 from was.worker.preconditions import is_satisfied
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, ModuleRegistration
 from was.worker.runtime_limits import limits_of
 
@@ -300,11 +307,11 @@ class CallLists:
         found = self._mapper.find(context.method, context.path, context.resource_mode, skipped)
         if isinstance(found, NoMatch):
             if found.is_missing_file and context.is_out_of_reach:
-                context.response.set_status(401, "Unauthorized", 3, 0x80070005)
-                return FINISH_REQUEST
-            sub_status, hresult = (0, 0x80070002) if found.is_missing_file else (4, 0x8007007B)
-            context.response.set_status(404, "Not Found", sub_status, hresult)
-            return FINISH_REQUEST
+                return refuse(context, 401, 3, E_ACCESSDENIED)
+            sub_status, hresult = (
+                (0, E_FILE_NOT_FOUND) if found.is_missing_file else (4, E_INVALID_NAME)
+            )
+            return refuse(context, 404, sub_status, hresult)
         context.plan = self._plans[id(found.script_map)]
         context.path_info_at = found.path_info_at
         return CONTINUE
@@ -345,8 +352,7 @@ def require_user(context: HttpContext, _: object) -> RequestNotificationStatus:
     """After the event the core requires a user."""
     if context.user is not None:
         return CONTINUE
-    context.response.set_status(401, "Unauthorized", 2, 0x80070005)
-    return FINISH_REQUEST
+    return refuse(context, 401, 2, E_ACCESSDENIED)
 
 
 def refuse_unhandled(context: HttpContext, _: object) -> RequestNotificationStatus:
@@ -354,18 +360,16 @@ def refuse_unhandled(context: HttpContext, _: object) -> RequestNotificationStat
     if context.is_handled or context.exchange.started:
         return CONTINUE
     if context.response.status < 400:
-        context.response.set_status(404, "Not Found", 0, 0x80070002)
+        return refuse(context, 404, 0, E_FILE_NOT_FOUND)
     return FINISH_REQUEST
 
 
 def _refuse_unknown_handler(context: HttpContext, _: object) -> RequestNotificationStatus:
     if context.is_handled:
         return CONTINUE
-    context.response.set_status(500, "Internal Server Error", 21, 0x8007000D)
-    context.response.set_error_description(
-        "The handler has a bad module in its module list: it is not among the modules in use here."
-    )
-    return FINISH_REQUEST
+    text = "The handler has a bad module in its module list: "
+    text += "it is not among the modules in use here."
+    return refuse(context, 500, 21, E_INVALID_DATA, text)
 
 
 def _wants_errors_only(run: Run) -> bool:

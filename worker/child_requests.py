@@ -27,13 +27,15 @@ from was.worker.event_calls import Run, Step, only, single
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.hresult import (
+    E_ACCESSDENIED,
     ERROR_INVALID_PARAMETER,
     ERROR_NOT_SUPPORTED,
     ERROR_STACK_OVERFLOW,
     HResultError,
 )
-from was.worker.notifications import FINISH_REQUEST, RequestNotification, RequestNotificationStatus
+from was.worker.notifications import RequestNotification, RequestNotificationStatus
 from was.worker.pipeline import run_head
+from was.worker.refusing import refuse
 from was.worker.response import HttpResponse
 from was.worker.url_text import quote_path
 from was.worker.user import ANONYMOUS
@@ -362,8 +364,7 @@ def _prepare(child: HttpContext, user: HttpUser | None) -> tuple[Run, ...]:
 
 
 def _refuse_other_pool(context: HttpContext, _: object) -> RequestNotificationStatus:
-    context.response.set_status(403, "Forbidden", 18, 0x80070005)
-    return FINISH_REQUEST
+    return refuse(context, 403, 18, E_ACCESSDENIED)
 
 
 def release(child: HttpContext) -> None:

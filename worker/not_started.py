@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
+from was.worker.hresult import E_FAIL
+from was.worker.notifications import RequestNotificationStatus
+from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
     from was.worker.app_loader import Failure
@@ -12,14 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["refuse_not_started"]
 
-_E_FAIL: Final = 0x80004005
-
 
 def refuse_not_started(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
     """500.30, as where an application of ASP.NET Core fails to start."""
-    response = context.response
-    response.set_status(500, "Internal Server Error", 30, _E_FAIL)
-    response.set_error_description(f"The application failed to start: {failure.message}")
-    if response.error is not None:
-        response.error.traceback = failure.traceback
-    return FINISH_REQUEST
+    text = f"The application failed to start: {failure.message}"
+    status = refuse(context, 500, 30, E_FAIL, text)
+    if context.response.error is not None:
+        context.response.error.traceback = failure.traceback
+    return status

@@ -24,11 +24,11 @@ from was.worker import sending
 from was.worker.completion import AsyncCompletion
 from was.worker.event_calls import only, single, tell
 from was.worker.exchange import ClientGoneError
+from was.worker.hresult import E_UNEXPECTED
 from was.worker.moving import RequestMovedError, runs_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
 from was.worker.objects import take_verdict
 from was.worker.request import EntityTooLargeError
-from was.worker.response import E_UNEXPECTED
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext

@@ -23,11 +23,16 @@ from was.worker.response_more import ResponseMore
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["E_UNEXPECTED", "REASONS", "ErrorDetail", "HttpResponse", "win32_of"]
+__all__ = ["REASONS", "ErrorDetail", "HttpResponse", "win32_of"]
 
-E_UNEXPECTED = 0x8000FFFF
 
-REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus}
+# Some of RFC 7231's, which are IIS's, have other words since Python 3.13.
+REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 def win32_of(hresult: int) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.config.settings import ServerRuntime
-from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
+from was.worker.notifications import CONTINUE, RequestNotificationStatus
+from was.worker.refusing import refuse, refuse_busy
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
@@ -56,19 +57,16 @@ class RuntimeLimits:
         """Let the request pass, or refuse it; what others ask for on its behalf is part of it."""
         if context.child is not None:
             return CONTINUE
-        response, length = context.response, context.message.body_length
+        length = context.message.body_length
         if length > self.most_content:
-            response.set_status(413, "Request Entity Too Large", 0)
-            return FINISH_REQUEST
+            return refuse(context, 413)
         if length < 0:
             context.request.limit_entity_body(self.most_content)
         if self._most_running < _DEFAULT.app_concurrent_request_limit:
             count = _running[0].enter(self._name)
             context.named_context_container.set_named_context(_Running(self._name), _NAME)
             if count > self._most_running:
-                response.set_status(503, "Service Unavailable", 2, 0x80070046)
-                response.set_header("Retry-After", "1")
-                return FINISH_REQUEST
+                return refuse_busy(context)
         return CONTINUE
 
 

@@ -15,6 +15,7 @@ from was.log import log_exception
 from was.worker.chunks import Chunk, FileRegion, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import encode_fields
+from was.worker.hresult import E_UNEXPECTED
 from was.worker.nested_events import raise_within
 from was.worker.sendable import GOOD_REASONS, fault_of
 
@@ -359,7 +360,7 @@ def _replace_failed(context: HttpContext, error: BaseException) -> None:
     response = context.response
     response.clear()
     response.needs_disconnect = bool(response.needs_disconnect)
-    response.set_status(500, "Internal Server Error", 0, 0x8000FFFF, error)
+    response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED, error)
     response.set_header("Content-Type", "text/html")
     response.set_body(_FAILED)
 

@@ -25,6 +25,7 @@ from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
 from was.worker.exchange import Exchange
+from was.worker.hresult import E_ACCESSDENIED, E_INVALID_DATA
 from was.worker.http_server import HttpServer
 from was.worker.loop_limits import LoopLimits
 from was.worker.moving import NotOurPoolError, move
@@ -324,7 +325,7 @@ class WorkerServer:
             try:
                 move(context, context.path, context.query)
             except NotOurPoolError:
-                context.response.set_status(403, "Forbidden", 18, 0x80070005)
+                context.response.set_status(403, "Forbidden", 18, E_ACCESSDENIED)
                 return False
         return not provider.is_finished
 
@@ -417,7 +418,7 @@ def _terminate(part: HttpModuleFactory | GlobalModule) -> None:
 def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:
     errors = context.calls.errors
     first = errors.errors[0] if errors is not None and errors.errors else None
-    hresult = first.hresult if first is not None else 0x8007000D
+    hresult = first.hresult if first is not None else E_INVALID_DATA
     context.response.set_status(500, "Internal Server Error", 19, hresult, errors)
     return FINISH_REQUEST
 

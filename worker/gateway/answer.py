@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.errors import LocalProtocolError
-from was.log import log
 from was.worker.fields import HOP_BY_HOP, encode_fields
+from was.worker.gateway.failing import log_failed
 from was.worker.gateway.head import Head, HeadError, parse_head
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ class Answer:
         self.received += len(data)
         if self._left >= 0:
             if len(data) > self._left:
-                log(
-                    "program_failed",
-                    error="more body than Content-Length; the rest is dropped",
-                    request=self._context.request_id,
-                    url=self._context.message.target,
-                )
+                log_failed(self._context, "more body than Content-Length; the rest is dropped")
                 data = data[: self._left]
             self._left -= len(data)
         if data:

@@ -1,15 +1,17 @@
-"""How a request ends whose program has failed: an error of its own, or a cut of what was begun."""
+"""How a request ends whose program has failed, and what the log has of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.log import log
 from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
+from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["fail", "refuse"]
+__all__ = ["fail", "log_failed"]
 
 
 def fail(
@@ -23,11 +25,6 @@ def fail(
     return refuse(context, status, sub_status, hresult, text)
 
 
-def refuse(
-    context: HttpContext, status: int, sub_status: int, hresult: int, text: str = ""
-) -> RequestNotificationStatus:
-    """Answer with an error; `text` is its description."""
-    context.response.set_status(status, "", sub_status, hresult)
-    if text:
-        context.response.set_error_description(text)
-    return FINISH_REQUEST
+def log_failed(context: HttpContext, error: str) -> None:
+    """Say in the pool's log what a program has done wrong in a request."""
+    log("program_failed", error=error, request=context.request_id, url=context.message.target[:256])

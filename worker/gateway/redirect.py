@@ -8,11 +8,11 @@ from was.worker.child_requests import CloneFlag
 from was.worker.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import HttpModule
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def answer_by_redirect(context: HttpContext, location: str) -> RequestNotificati
         if context.execute_request(True, child, 0, context.user):
             return PENDING
     except HResultError:
-        context.response.set_status(502, "Bad Gateway", 2)
-        context.response.set_error_description("The program redirects to itself.")
-        return FINISH_REQUEST
+        return refuse(context, 502, 2, 0, "The program redirects to itself.")
     context.is_handled = True
     return CONTINUE
 

@@ -11,6 +11,7 @@ from was.worker.application_calls import RequestInterruptedError
 from was.worker.chunks import Chunk, close_files, read_region
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
+from was.worker.hresult import E_ACCESSDENIED, E_UNEXPECTED, from_win32
 from was.worker.isapi import filter_data as data
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ImageError
@@ -21,8 +22,9 @@ from was.worker.isapi.header_text import parse_header_block, parse_status
 from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.moving import NotOurPoolError, RequestMovedError, move
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
+from was.worker.refusing import refuse
 from was.worker.registration import HttpModule
-from was.worker.response import E_UNEXPECTED, HttpResponse
+from was.worker.response import HttpResponse
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
@@ -52,10 +54,8 @@ class Refusal(HttpModule):
 
     def on_begin_request(self, context: HttpContext, provider: object) -> RequestNotificationStatus:
         """500.0 with the file and the reason."""
-        response, error = context.response, self._error
-        response.set_status(500, "Internal Server Error", 0, 0x80070000 | error.number)
-        response.set_error_description(f"The ISAPI filter could not be loaded: {error}")
-        return FINISH_REQUEST
+        text = f"The ISAPI filter could not be loaded: {self._error}"
+        return refuse(context, 500, 0, from_win32(self._error.number), text)
 
 
 def _session_of(context: HttpContext) -> FilterSession:
@@ -98,7 +98,7 @@ def _refuse(response: HttpResponse, error: int) -> None:
     """SF_STATUS_REQ_ERROR: 401.4 where the last error says so, else 500."""
     response.clear()
     if error in (Win32.ACCESS_DENIED, Win32.LOGON_FAILURE):
-        response.set_status(401, "Unauthorized", 4, 0x80070000 | error)
+        response.set_status(401, "Unauthorized", 4, from_win32(error))
         return
     response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
     response.set_error_description("An ISAPI filter has failed.")
@@ -155,8 +155,7 @@ def _move(context: HttpContext, url: str) -> RequestNotificationStatus:
     try:
         move(context, normalize(path), query)
     except NotOurPoolError:
-        context.response.set_status(403, "Forbidden", 18, 0x80070005)
-        return FINISH_REQUEST
+        return refuse(context, 403, 18, E_ACCESSDENIED)
     raise RequestMovedError
 
 

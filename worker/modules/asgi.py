@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from was.config.model import RecycleReason
 from was.worker.app_loader import ApplicationLoader, Failure
 from was.worker.exchange import Exchange
+from was.worker.hresult import E_INVALID_DATA
 from was.worker.not_started import refuse_not_started
 from was.worker.notifications import (
     CONTINUE,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.loop_limits import LoopLimits
 
-ERROR_INVALID_DATA = 0x8007000D
 WEB_SOCKET = "system.webServer/webSocket"
 # A module may make a mapping, and so a plan, for every request.
 READY_LIMIT = 256
@@ -256,7 +256,7 @@ class AsgiHandler(HttpModule):
 def _refuse_handshake(context: HttpContext, error: BadHandshakeError) -> None:
     """400.11; 426 with the version that is spoken here (RFC 6455, 4.4)."""
     response = context.response
-    response.set_status(error.status, "", 11 if error.status == 400 else 0, ERROR_INVALID_DATA)
+    response.set_status(error.status, "", 11 if error.status == 400 else 0, E_INVALID_DATA)
     response.set_error_description(str(error))
     if error.status == 426:
         response.set_header("Sec-WebSocket-Version", VERSION)

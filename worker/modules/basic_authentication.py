@@ -16,20 +16,20 @@ from was.config.security_settings import BASIC, BasicAuthentication, User
 from was.config.typed import Typer
 from was.worker.challenge import Challenge
 from was.worker.completion import AsyncCompletion
+from was.worker.hresult import E_LOGON_FAILURE
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse, refuse_busy
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
 
-_LOGON_FAILURE = 0x8007052E
 _REFUSED, _CONFIRMED, _FAILED = 0, 1, 2
 # Name and password; more would only be work to hash.
 _MOST_CHARACTERS = 1024
@@ -43,9 +43,9 @@ class BasicAuthenticator(Challenge):
 
     def __init__(self, application: HttpApplication, settings: BasicAuthentication) -> None:
         # Imported where the scheme is enabled: hashlib brings OpenSSL along.
-        from was.worker import accounts, deny_action, verified_passwords
+        from was.worker import accounts, verified_passwords
 
-        self._accounts_of, self._deny, self._passwords = accounts, deny_action, verified_passwords
+        self._accounts_of, self._passwords = accounts, verified_passwords
         self._accounts = accounts.Accounts(application)
         self._realm = settings.realm
         domain = settings.default_logon_domain
@@ -63,7 +63,7 @@ class BasicAuthenticator(Challenge):
             return CONTINUE
         pair = _parse(sent)
         if pair is None:
-            return _refuse(context)
+            return refuse(context, 401, 1, E_LOGON_FAILURE)
         name, password = pair
         user = self._accounts.find(self._full_name(name))
         key, verify = self._passwords.question(name, password, user)
@@ -76,7 +76,7 @@ class BasicAuthenticator(Challenge):
 
         if self._passwords.ANSWERS.ask(key, verify, done):
             return PENDING
-        return self._deny.refuse_busy(context)
+        return refuse_busy(context)
 
     def on_async_completion(
         self,
@@ -94,7 +94,7 @@ class BasicAuthenticator(Challenge):
             or not isinstance(completion_info, AsyncCompletion)
             or completion_info.completion_bytes != _CONFIRMED
         ):
-            return _refuse(context)
+            return refuse(context, 401, 1, E_LOGON_FAILURE)
         user = self._accounts.find(self._full_name(pair[0]))
         return self._conclude(context, *pair, user)
 
@@ -116,7 +116,7 @@ class BasicAuthenticator(Challenge):
         self, context: HttpContext, name: str, password: str, user: User | None
     ) -> RequestNotificationStatus:
         if user is None:
-            return _refuse(context)
+            return refuse(context, 401, 1, E_LOGON_FAILURE)
         shown = user.name
         if self._full_name(name) != name:
             shown = user.name[len(self._domain) + 1 :]
@@ -140,11 +140,6 @@ def _parse(sent: str) -> tuple[str, str] | None:
     if not colon or not name or len(text) > _MOST_CHARACTERS or _CONTROL.search(text):
         return None
     return name, password
-
-
-def _refuse(context: HttpContext) -> RequestNotificationStatus:
-    context.response.set_status(401, "Unauthorized", 1, _LOGON_FAILURE)
-    return FINISH_REQUEST
 
 
 def _make(application: HttpApplication) -> HttpModule:

@@ -12,22 +12,31 @@ from typing import TYPE_CHECKING
 
 from was import faults
 from was.ipc.scoreboard import RequestState
-from was.log import log
 from was.worker.cgi.command import Command, parse_command, query_words
 from was.worker.cgi.run import CgiRun, CgiTimeoutError
 from was.worker.exchange import ClientGoneError
 from was.worker.gateway.answer import Answer
-from was.worker.gateway.failing import fail, refuse
+from was.worker.gateway.failing import fail, log_failed
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.inherited import inherited_environment
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
 from was.worker.gateway.variables import VariableBuilder, to_bytes
+from was.worker.hresult import (
+    E_ACCESSDENIED,
+    E_BAD_EXE_FORMAT,
+    E_DISABLED_BY_POLICY,
+    E_FAIL,
+    E_FILE_NOT_FOUND,
+    E_INVALID_DATA,
+    E_WAIT_TIMEOUT,
+)
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.programs.launch import Program, ProgramError
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.restriction import make_restriction
 
@@ -36,11 +45,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 _STARTED = int(RequestState.STARTED)
-_WAIT_TIMEOUT = 0x80070102
-_ACCESS_DENIED = 0x80070005
-_NOT_FOUND = 0x80070002
-_BAD_EXE_FORMAT = 0x800700C1
-_INVALID_DATA = 0x8007000D
 
 # The listener's own limit must not pass first: it costs the worker.
 OWN_SHARE = 0.95
@@ -74,12 +78,12 @@ class CgiHandler(GatewayModule):
         script = context.map_path(context.script_name)
         command = self._command(processor) if processor else None
         if processor and command is None:
-            return refuse(context, 500, 0, _INVALID_DATA, f"No command: {processor}")
+            return refuse(context, 500, 0, E_INVALID_DATA, f"No command: {processor}")
         if (command is None or command.needs_script) and not os.path.isfile(script):
-            return refuse(context, 404, 0, _NOT_FOUND)
+            return refuse(context, 404, 0, E_FILE_NOT_FOUND)
         if not self._may_run(processor or script):
             text = "The CGI is not allowed by isapiCgiRestriction."
-            return refuse(context, 404, 2, 0x800704EC, text)
+            return refuse(context, 404, 2, E_DISABLED_BY_POLICY, text)
         words = query_words(context.method, context.query)
         file = to_bytes(script)
         argv = [file, *words] if command is None else command.arguments(file, words)
@@ -103,13 +107,8 @@ class CgiHandler(GatewayModule):
                 return _not_executed(context, program.error, argv[0])
             return _conclude(context, answer, program)
         except CgiTimeoutError:
-            log(
-                "program_failed",
-                error="it ran too long",
-                request=context.request_id,
-                url=_url(context),
-            )
-            return fail(context, 502, 1, _WAIT_TIMEOUT, "The CGI program ran longer than it may.")
+            log_failed(context, "it ran too long")
+            return fail(context, 502, 1, E_WAIT_TIMEOUT, "The CGI program ran longer than it may.")
         except HeadError as error:
             return _misbehaved(context, str(error), error.text or answer.beginning)
         except ProgramError as error:
@@ -125,12 +124,7 @@ class CgiHandler(GatewayModule):
 def _conclude(context: HttpContext, answer: Answer, program: Program) -> RequestNotificationStatus:
     """The program has ended: is what it wrote a response?"""
     if program.status:
-        log(
-            "program_failed",
-            error=f"wait status {program.status:#06x}",
-            request=context.request_id,
-            url=_url(context),
-        )
+        log_failed(context, f"wait status {program.status:#06x}")
     if program.was_killed and not answer.is_whole:
         return fail(context, 502, 2, 0, "The CGI program was killed within its response.")
     answer.end()
@@ -151,14 +145,14 @@ def _not_executed(context: HttpContext, number: int, file: bytes) -> RequestNoti
     if number == errno.ENOENT and os.path.exists(file):
         reason = "the interpreter that its first line names is not there"
     text = f"The program {os.fsdecode(file)} could not be executed: {reason}"
-    log("program_failed", error=text, request=context.request_id, url=_url(context))
+    log_failed(context, text)
     if number in (errno.EACCES, errno.EPERM):
-        return fail(context, 403, 1, _ACCESS_DENIED, text)
+        return fail(context, 403, 1, E_ACCESSDENIED, text)
     return fail(context, 500, 0, _hresult(number), text)
 
 
 def _misbehaved(context: HttpContext, reason: str, text: str) -> RequestNotificationStatus:
-    log("program_failed", error=reason, request=context.request_id, url=_url(context))
+    log_failed(context, reason)
     return fail(
         context,
         502,
@@ -171,18 +165,14 @@ def _misbehaved(context: HttpContext, reason: str, text: str) -> RequestNotifica
 
 def _hresult(number: int) -> int:
     if number == errno.ENOENT:
-        return _NOT_FOUND
-    return _BAD_EXE_FORMAT if number == errno.ENOEXEC else 0x80004005
+        return E_FILE_NOT_FOUND
+    return E_BAD_EXE_FORMAT if number == errno.ENOEXEC else E_FAIL
 
 
 def _folder(script: str, context: HttpContext) -> str:
     """The folder it runs in: the script's, or the application's where there is no script."""
     folder = os.path.dirname(script)
     return folder if os.path.isfile(script) else context.application.physical_path
-
-
-def _url(context: HttpContext) -> str:
-    return context.message.target[:256]
 
 
 def _make(application: HttpApplication) -> HttpModule:

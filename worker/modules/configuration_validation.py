@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.notifications import FINISH_REQUEST, RequestNotification, RequestNotificationStatus
+from was.worker.hresult import E_NOT_SUPPORTED
+from was.worker.notifications import RequestNotification, RequestNotificationStatus
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.config.integrated import NotIntegrated
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
-
-_NOT_SUPPORTED = 0x80070032
 
 
 class ConfigurationValidation(HttpModule):
@@ -34,10 +34,7 @@ class ConfigurationValidation(HttpModule):
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """500 with the setting's sub-status."""
-        response = context.response
-        response.set_status(500, "Internal Server Error", self._sub_status, _NOT_SUPPORTED)
-        response.set_error_description(self._description)
-        return FINISH_REQUEST
+        return refuse(context, 500, self._sub_status, E_NOT_SUPPORTED, self._description)
 
 
 def _make(application: HttpApplication) -> HttpModule:

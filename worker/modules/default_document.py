@@ -7,13 +7,14 @@ import stat
 from typing import TYPE_CHECKING
 
 from was.worker.child_requests import CloneFlag
+from was.worker.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.url_text import quote_path
 
@@ -41,8 +42,7 @@ class DefaultDocument(HttpModule):
             try:
                 mode = os.stat(context.map_path(path)).st_mode
             except PermissionError:  # of the folder: that nothing is there would not be true
-                context.response.set_status(401, "Unauthorized", 3, 0x80070005)
-                return FINISH_REQUEST
+                return refuse(context, 401, 3, E_ACCESSDENIED)
             except (OSError, ValueError):
                 continue
             if stat.S_ISREG(mode):

@@ -19,12 +19,13 @@ from was.config.security_settings import (
 )
 from was.config.typed import Typer
 from was.worker.challenge import Challenge
+from was.worker.hresult import E_ACCESSDENIED, E_INVALIDARG, E_LOGON_FAILURE
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.digest import Nonces
 
-_LOGON_FAILURE = 0x8007052E
-_E_ACCESSDENIED = 0x80070005
 
 # By secret: all paths of the worker take one another's nonces. Other users make another secret.
 _MOST_BOOKS = 64
@@ -70,19 +69,19 @@ class DigestAuthenticator(Challenge):
             return CONTINUE
         answer = self._digest.parse_response(sent)
         if answer is None or answer.realm != self._realm or answer.algorithm not in self._offered:
-            return _refuse(context, 401, 1, _LOGON_FAILURE)
+            return refuse(context, 401, 1, E_LOGON_FAILURE)
         user = self._accounts.find(_text(answer.user))
         ha1 = self._hash_of(user, answer.algorithm)
         # Also for nobody, so that the time taken does not tell.
         asked = context.root_context.message
         is_right = answer.matches(ha1 or "-", asked.method)
         if user is None or not ha1 or not is_right:
-            return _refuse(context, 401, 1, _LOGON_FAILURE)
+            return refuse(context, 401, 1, E_LOGON_FAILURE)
         if not _is_about(answer.uri, asked.target):
-            return _refuse(context, 400, 0, 0x80070057)
+            return refuse(context, 400, 0, E_INVALIDARG)
         if self._nonces.take(answer.nonce, answer.count) is self._digest.Freshness.STALE:
             self._ask(context, is_stale=True)
-            return _refuse(context, 401, 2, _E_ACCESSDENIED)
+            return refuse(context, 401, 2, E_ACCESSDENIED)
         context.user = self._accounts_of.Account(
             user, authentication_type="Digest", sent_name=_text(answer.user), shown=user.name
         )
@@ -151,13 +150,6 @@ def _path_of(target: str) -> str:
     if not separator or "/" in scheme or "?" in scheme:
         return target
     return "/" + rest.partition("/")[2]
-
-
-def _refuse(
-    context: HttpContext, status: int, sub_status: int, hresult: int
-) -> RequestNotificationStatus:
-    context.response.set_status(status, "", sub_status, hresult)
-    return FINISH_REQUEST
 
 
 def _make(application: HttpApplication) -> HttpModule:

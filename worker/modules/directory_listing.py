@@ -14,12 +14,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from was.config.model import ShowFlag
+from was.worker.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse, refuse_method
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.url_text import quote_path
 
@@ -52,17 +53,13 @@ class DirectoryListing(HttpModule):
             return CONTINUE
         response = context.response
         if not self._is_enabled:
-            response.set_status(403, "Forbidden", 14, 0x80070005)
-            return FINISH_REQUEST
+            return refuse(context, 403, 14, E_ACCESSDENIED)
         if context.method not in ("GET", "HEAD"):
-            response.set_status(405, "Method Not Allowed")
-            response.set_header("Allow", "GET, HEAD, OPTIONS, TRACE")
-            return FINISH_REQUEST
+            return refuse_method(context, "GET, HEAD, OPTIONS, TRACE")
         try:
             page = self._page(context)
         except PermissionError:
-            response.set_status(401, "Unauthorized", 3, 0x80070005)
-            return FINISH_REQUEST
+            return refuse(context, 401, 3, E_ACCESSDENIED)
         response.set_header("Content-Type", "text/html; charset=UTF-8")
         # A name that is no UTF-8 shows a question mark for each such byte.
         response.set_body(page.encode("utf-8", "replace"))

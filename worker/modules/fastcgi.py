@@ -29,9 +29,10 @@ from was.worker.fastcgi.run import (
 from was.worker.fastcgi.settings import FastCgiApplication, StdErrMode, find_application
 from was.worker.fastcgi.waiting import NoProcessError, no_process
 from was.worker.gateway.answer import Answer
-from was.worker.gateway.failing import fail, refuse
+from was.worker.gateway.failing import fail, log_failed
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
+from was.worker.hresult import E_CANNOT_CONNECT, E_FAIL, E_INVALID_INDEX, E_WAIT_TIMEOUT
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -40,6 +41,7 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.pipeline import refuse_failed
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
@@ -47,10 +49,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 MODULE = "FastCgiModule"
-_WAIT_TIMEOUT = 0x80070102
-_INVALID_INDEX = 0x80070585
-_FAIL = 0x80004005
-_CANNOT_CONNECT = 0x80072EFD
 
 # The listener's own limit must not pass first: it costs the worker.
 OWN_SHARE = 0.95
@@ -104,7 +102,7 @@ class FastCgiHandler(GatewayModule):
         processes = self._find(processor)
         if processes is None:
             text = f"The fastCgi section has no application {processor}"
-            return refuse(context, 500, 0, _INVALID_INDEX, text)
+            return refuse(context, 500, 0, E_INVALID_INDEX, text)
         return _outcome(context, processes, lambda: self._run(context, processes))
 
     def _run(self, context: HttpContext, processes: Processes) -> RequestNotificationStatus:
@@ -185,14 +183,14 @@ def _outcome(
         return _no_process(context, processes, error)
     except FastCgiTimeoutError:
         text = "The FastCGI process exceeded its activity or request timeout."
-        return fail(context, 500, 0, _WAIT_TIMEOUT, text)
+        return fail(context, 500, 0, E_WAIT_TIMEOUT, text)
     except HeadError as error:
         text = f"The FastCGI process returned no complete set of headers ({error}). "
-        _log_failed(context, str(error))
+        log_failed(context, str(error))
         return fail(context, 502, 2, 0, text + error.text)
     except RecordError as error:
         text = f"The FastCGI process speaks no FastCGI: {error}."
-        _log_failed(context, text)
+        log_failed(context, text)
         return fail(context, 502, 2, 0, text)
     except _ExitError as error:
         return _exited(context, error.held)
@@ -200,10 +198,6 @@ def _outcome(
         context.is_cut = True
         context.is_handled = True
         return CONTINUE
-
-
-def _log_failed(context: HttpContext, error: str) -> None:
-    log("program_failed", error=error, request=context.request_id, url=context.message.target[:256])
 
 
 def _answer(
@@ -291,7 +285,7 @@ def _conclude(
         return fail(context, 503, 4, 0, "The FastCGI process is overloaded.")
     if protocol_status != ProtocolStatus.REQUEST_COMPLETE:
         text = f"The FastCGI process refused the request ({protocol_status})."
-        return fail(context, 500, 0, _FAIL, text)
+        return fail(context, 500, 0, E_FAIL, text)
     answer.end()
     head = answer.head
     if head is not None and head.is_local_redirect:
@@ -319,10 +313,10 @@ def _no_process(
         return FINISH_REQUEST
     log("program_failed", error=str(error), url=context.message.target[:256])
     if error.verdict is Verdict.WAIT:
-        return refuse(context, 500, 0, _WAIT_TIMEOUT, str(error))
+        return refuse(context, 500, 0, E_WAIT_TIMEOUT, str(error))
     if processes.remote is not None and error.verdict is None:
-        return refuse(context, 502, 3, _CANNOT_CONNECT, str(error))
-    return refuse(context, 500, 0, _FAIL, str(error))
+        return refuse(context, 502, 3, E_CANNOT_CONNECT, str(error))
+    return refuse(context, 500, 0, E_FAIL, str(error))
 
 
 def _exited(context: HttpContext, held: Held) -> RequestNotificationStatus:

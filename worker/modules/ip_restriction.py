@@ -19,6 +19,7 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse_busy
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class IpRestriction(HttpModule):
         names = self._names
         if names.HOST_NAMES.ask(address, lambda: names.look_up(address), done):
             return PENDING
-        return self._deny.refuse_busy(context)
+        return refuse_busy(context)
 
 
 def _make(application: HttpApplication) -> HttpModule:

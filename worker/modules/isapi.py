@@ -14,14 +14,15 @@ from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.application_calls import RequestInterruptedError, forget
 from was.worker.exchange import ClientGoneError, Exchange
+from was.worker.hresult import E_DISABLED_BY_POLICY, from_win32
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.pipeline import refuse_failed
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.restriction import make_restriction
 
@@ -106,21 +107,17 @@ def _fail(context: HttpContext, error: BaseException, path: str) -> None:
 
 
 def _refuse_restricted(context: HttpContext, path: str) -> RequestNotificationStatus:
-    context.response.set_status(404, "Not Found", 2, 0x800704EC)
-    context.response.set_error_description(
-        f"security/isapiCgiRestriction does not allow {path}: "
-        f'<add path="{path}" allowed="true" /> there would.'
-    )
-    return FINISH_REQUEST
+    text = f"security/isapiCgiRestriction does not allow {path}: "
+    text += f'<add path="{path}" allowed="true" /> there would.'
+    return refuse(context, 404, 2, E_DISABLED_BY_POLICY, text)
 
 
 def _refuse_image(context: HttpContext, error: ImageError) -> RequestNotificationStatus:
-    response = context.response
-    response.set_status(500, "Internal Server Error", 0, 0x80070000 | error.number)
-    response.set_error_description(f"The ISAPI extension could not be loaded: {error}")
-    if response.error is not None:
-        response.error.traceback = error.traceback
-    return FINISH_REQUEST
+    text = f"The ISAPI extension could not be loaded: {error}"
+    status = refuse(context, 500, 0, from_win32(error.number), text)
+    if context.response.error is not None:
+        context.response.error.traceback = error.traceback
+    return status
 
 
 class _Factory(ApplicationModuleFactory):

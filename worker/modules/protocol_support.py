@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.worker.fields import LISTENER_FIELDS, encode_fields
+from was.worker.hresult import E_NOT_SUPPORTED
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class ProtocolSupport(HttpModule):
         if context.method != "TRACE":
             return CONTINUE
         if not self._allows_trace:
-            response.set_status(501, "Not Implemented", 0, 0x80070032)
-            return FINISH_REQUEST
+            return refuse(context, 501, 0, E_NOT_SUPPORTED)
         message = context.message
         lines = [f"TRACE {message.target} HTTP/{message.version // 10}.{message.version % 10}"]
         lines += [f"{n}: {v}" for n, v in message.fields if n.lower() not in _SECRETS]

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     Priority,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.response import REASONS
 
 if TYPE_CHECKING:
     from was.config.model import FilteringRule, FilterList, HeaderLimit, RequestFiltering
@@ -57,26 +56,26 @@ class RequestFilter(HttpModule):
         path = context.path
         length = context.message.body_length
         if length > self._max_content:
-            return _refuse(context, 413, 1)
+            return refuse(context, 413, 1)
         if length < 0:
             context.request.limit_entity_body(self._max_content)
         # A character is four bytes at most.
         if 4 * len(path) > self._max_url and _byte_length(path) > self._max_url:
-            return _refuse(context, 404, 14)
+            return refuse(context, 404, 14)
         if len(context.query) > self._max_query:
-            return _refuse(context, 404, 15)
+            return refuse(context, 404, 15)
         if path.count("/") > self._max_segments and _segments(path) > self._max_segments:
-            return _refuse(context, 404, 20)
+            return refuse(context, 404, 20)
         if "%" in path and not self._allows_double_escaping and _ESCAPE.search(path):
-            return _refuse(context, 404, 11)
+            return refuse(context, 404, 11)
         lower = path.lower()
         for hidden in self._hidden:
             if hidden in lower and f"{hidden}/" in f"{lower}/":
-                return _refuse(context, 404, 8)
+                return refuse(context, 404, 8)
         for check in self._checks:
             refusal = check(context)
             if refusal is not None:
-                return _refuse(context, *refusal)
+                return refuse(context, *refusal)
         return CONTINUE
 
 
@@ -86,11 +85,6 @@ def _segments(path: str) -> int:
 
 def _byte_length(path: str) -> int:
     return len(path.encode("utf-8", "surrogateescape"))
-
-
-def _refuse(context: HttpContext, status: int, sub_status: int) -> RequestNotificationStatus:
-    context.response.set_status(status, REASONS[status], sub_status)
-    return FINISH_REQUEST
 
 
 def _make_checks(settings: RequestFiltering) -> tuple[_Check, ...]:

@@ -16,13 +16,13 @@ from urllib.parse import unquote
 
 from was.ipc.scoreboard import RequestState
 from was.worker.child_requests import CloneFlag, ExecuteFlag
-from was.worker.hresult import HResultError
+from was.worker.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, HResultError
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse, refuse_method
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.ssi_page import Directive, parse_page
 from was.worker.url_text import quote_path, read_url
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 _STARTED = int(RequestState.STARTED)
-_NOT_FOUND = 0x80070002
-_ACCESS_DENIED = 0x80070005
 
 MOST_LEVELS = 10
 MOST_DIRECTIVES = 10_000
@@ -64,17 +62,13 @@ class ServerSideInclude(HttpModule):
         """Follow the page's directives."""
         response = context.response
         if context.method not in _METHODS:
-            response.set_status(405, "Method Not Allowed")
-            response.set_header("Allow", "GET, HEAD, POST")
-            return FINISH_REQUEST
+            return refuse_method(context, "GET, HEAD, POST")
         try:
             data = _read(context.physical_path, context.application.root_of(context.path))
         except PermissionError:
-            response.set_status(401, "Unauthorized", 3, _ACCESS_DENIED)
-            return FINISH_REQUEST
+            return refuse(context, 401, 3, E_ACCESSDENIED)
         except (OSError, ValueError):
-            response.set_status(404, "Not Found", 0, _NOT_FOUND)
-            return FINISH_REQUEST
+            return refuse(context, 404, 0, E_FILE_NOT_FOUND)
         response.set_header("Content-Type", "text/html")
         page = _Page(context, self._may_execute, self._may_run_commands, self._limit_s)
         page.write(data, context.path, 0)

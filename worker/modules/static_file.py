@@ -17,13 +17,14 @@ from was.config.model import CacheControlMode
 from was.worker.chunks import FileRegion
 from was.worker.document_footer import footer_of, tag_of
 from was.worker.fields import encode_fields
+from was.worker.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, E_NOT_SUPPORTED
 from was.worker.http_dates import format_date
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse, refuse_method
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.representation import evaluate_conditions, parse_ranges, wants_range
 from was.worker.url_text import quote_path
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 _SMALL_FILE_BYTES = 65536
-_NOT_FOUND = 0x80070002
-_ACCESS_DENIED = 0x80070005
 _MISSING = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 )
@@ -67,10 +66,8 @@ class StaticFile(HttpModule):
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """Answer for a file; pass a folder that ends in "/" on."""
-        response = context.response
         if _is_hidden(context.path, self._application.prefix_length):
-            response.set_status(404, "Not Found", 9, _NOT_FOUND)
-            return FINISH_REQUEST
+            return refuse(context, 404, 9, E_FILE_NOT_FOUND)
         path = context.physical_path
         try:
             # O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -80,21 +77,16 @@ class StaticFile(HttpModule):
         try:
             status = os.fstat(fd)
             if not self._is_inside(fd, self._application.root_of(context.path)):
-                response.set_status(404, "Not Found", 0, _NOT_FOUND)
-                return FINISH_REQUEST
+                return refuse(context, 404, 0, E_FILE_NOT_FOUND)
             if stat.S_ISDIR(status.st_mode):
                 return _redirect_to_folder(context)
             if not stat.S_ISREG(status.st_mode):
-                response.set_status(404, "Not Found", 0, _NOT_FOUND)
-                return FINISH_REQUEST
+                return refuse(context, 404, 0, E_FILE_NOT_FOUND)
             if context.method not in ("GET", "HEAD"):
-                response.set_status(405, "Method Not Allowed")
-                response.set_header("Allow", "GET, HEAD, OPTIONS, TRACE")
-                return FINISH_REQUEST
+                return refuse_method(context, "GET, HEAD, OPTIONS, TRACE")
             media_type = self._type_of(path)
             if media_type is None:
-                response.set_status(404, "Not Found", 3, 0x80070032)
-                return FINISH_REQUEST
+                return refuse(context, 404, 3, E_NOT_SUPPORTED)
             is_kept = self._answer(context, fd, status, media_type)
             if is_kept:
                 fd = -1
@@ -283,12 +275,10 @@ def _is_below(path: str, folder: str) -> bool:
 def _refuse_open(context: HttpContext, error: OSError | ValueError) -> RequestNotificationStatus:
     number = error.errno if isinstance(error, OSError) else errno.ENOENT
     if number in _MISSING:
-        context.response.set_status(404, "Not Found", 0, _NOT_FOUND)
-    elif number in (errno.EACCES, errno.EPERM):
-        context.response.set_status(401, "Unauthorized", 3, _ACCESS_DENIED)
-    else:
-        raise error
-    return FINISH_REQUEST
+        return refuse(context, 404, 0, E_FILE_NOT_FOUND)
+    if number in (errno.EACCES, errno.EPERM):
+        return refuse(context, 401, 3, E_ACCESSDENIED)
+    raise error
 
 
 def _redirect_to_folder(context: HttpContext) -> RequestNotificationStatus:

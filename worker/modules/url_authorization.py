@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 from was.config.choices import AccessType
 from was.config.security_settings import AUTHORIZATION, Authorization, AuthorizationRule
 from was.config.typed import Typer
+from was.worker.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
-    FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
+from was.worker.refusing import refuse
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
     from was.worker.user import HttpUser
-
-_E_ACCESSDENIED = 0x80070005
 
 
 class _Rule:
@@ -73,8 +72,7 @@ class UrlAuthorization(HttpModule):
                 if rule.allows:
                     return CONTINUE
                 break
-        context.response.set_status(401, "Unauthorized", 2, _E_ACCESSDENIED)
-        return FINISH_REQUEST
+        return refuse(context, 401, 2, E_ACCESSDENIED)
 
 
 def _make(application: HttpApplication) -> HttpModule:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.worker.exchange import Exchange
+from was.worker.hresult import E_INVALID_DATA
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.web_socket import IIS_WEBSOCKET, WebSocketContext
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SECTION = "system.webServer/webSocket"
 ACCEPT = "Sec-WebSocket-Accept"
-ERROR_INVALID_DATA = 0x8007000D
 
 
 class WebSocketHandshake(HttpModule):
@@ -42,7 +42,7 @@ class WebSocketHandshake(HttpModule):
         try:
             handshake = read_handshake(context.fields)
         except BadHandshakeError as error:
-            response.set_status(400, "", 11, ERROR_INVALID_DATA)
+            response.set_status(400, "", 11, E_INVALID_DATA)
             response.set_error_description(str(error))
             return CONTINUE
         from was.worker.websocket.deflate import choose_extensions

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from was.config.patterns import InvalidPatternError
 from was.config.templates import InvalidTemplateError, parse_template, variables_in
 from was.ipc.scoreboard import RequestState
+from was.worker.hresult import E_ACCESSDENIED, E_INVALID_DATA
 from was.worker.moving import NotOurPoolError
 from was.worker.rewriting.expressions import Maps, RewriteError, RewriteMap
 from was.worker.rewriting.inbound import Abort, Answer, Ending, InboundRule, Redirect, run_rules
@@ -33,8 +34,6 @@ _OF_THE_URL = frozenset(
         *("SCRIPT_TRANSLATED", "SERVER_SOFTWARE", "UNENCODED_URL", "URL"),
     }
 )
-_INVALID_DATA = 0x8007000D
-_ACCESS_DENIED = 0x80070005
 
 
 class Fate(Enum):
@@ -93,7 +92,7 @@ class InboundRules:
             refuse(context, str(error), self._sub_status)
             return Fate.ANSWERED
         except NotOurPoolError:
-            context.response.set_status(403, "Forbidden", 18, _ACCESS_DENIED)
+            context.response.set_status(403, "Forbidden", 18, E_ACCESSDENIED)
             return Fate.ANSWERED
         finally:
             words[row] = before
@@ -123,7 +122,7 @@ def _variables(views: Iterable[SectionView]) -> set[str]:
 def refuse(context: HttpContext, text: str, sub_status: int) -> None:
     """500: a rule cannot be carried out, or the rules cannot be compiled."""
     response = context.response
-    response.set_status(500, "URL Rewrite Module Error.", sub_status, _INVALID_DATA)
+    response.set_status(500, "URL Rewrite Module Error.", sub_status, E_INVALID_DATA)
     response.set_error_description(text)
 
 

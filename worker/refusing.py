@@ -1,0 +1,35 @@
+"""Refusals: an error in place of what was asked for, with which a request goes on to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from was.worker.hresult import E_SHARING_PAUSED
+from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
+
+if TYPE_CHECKING:
+    from was.worker.context import HttpContext
+
+__all__ = ["refuse", "refuse_busy", "refuse_method"]
+
+
+def refuse(
+    context: HttpContext, status: int, sub_status: int = 0, hresult: int = 0, description: str = ""
+) -> RequestNotificationStatus:
+    """Answer with an error; `description` is a sentence for the detailed page."""
+    context.response.set_status(status, "", sub_status, hresult)
+    if description:
+        context.response.set_error_description(description)
+    return FINISH_REQUEST
+
+
+def refuse_method(context: HttpContext, allowed: str) -> RequestNotificationStatus:
+    """405: what is there answers only these methods."""
+    context.response.set_header("Allow", allowed)
+    return refuse(context, 405)
+
+
+def refuse_busy(context: HttpContext) -> RequestNotificationStatus:
+    """503.2: too many run at once, or wait for the same slow answer."""
+    context.response.set_header("Retry-After", "1")
+    return refuse(context, 503, 2, E_SHARING_PAUSED)
