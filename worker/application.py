@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpApplication", "HttpSite"]
 
+# Of the time limit, for what a handler waits for.
+OWN_SHARE = 0.95
+
 
 class HttpSite:
     """One site in this worker."""
@@ -77,6 +80,14 @@ class HttpApplication:
         """requests/@timeLimit: the listener answers 504 where no response has begun; 0 = never."""
         return self.requests.time_limit_s
 
+    @property
+    def own_time_limit_s(self) -> float:
+        """How long a handler lets what it waits for take; 0 = as long as it likes.
+
+        The listener's limit must not pass first: it costs the worker.
+        """
+        return self.time_limit_s * OWN_SHARE
+
     # ── warm-up (IHttpApplication2) ─────────────────────────────────────────────────────────────
 
     def begin_application_warmup(self) -> None:
@@ -102,12 +113,8 @@ class HttpApplication:
         for directory in self._directories:
             if directory.path == "/":
                 return _join(directory.physical_path, below)
-            length = len(directory.path)
-            if below[:length].lower() == directory.path.lower() and below[length : length + 1] in (
-                "",
-                "/",
-            ):
-                return _join(directory.physical_path, below[length:])
+            if _holds(directory, below):
+                return _join(directory.physical_path, below[len(directory.path) :])
         return _join(self.physical_path, below)
 
     def root_of(self, url: str) -> str:
@@ -119,17 +126,19 @@ class HttpApplication:
         """The virtual directory that a URL path lies in."""
         below = url[self.prefix_length :]
         for directory in self._directories:
-            length = len(directory.path)
-            if directory.path == "/" or (
-                below[:length].lower() == directory.path.lower()
-                and below[length : length + 1] in ("", "/")
-            ):
+            if directory.path == "/" or _holds(directory, below):
                 return directory
         return None
 
 
 def _by_length(directories: tuple[VirtualDirectory, ...]) -> tuple[VirtualDirectory, ...]:
     return tuple(sorted(directories, key=lambda directory: -len(directory.path)))
+
+
+def _holds(directory: VirtualDirectory, below: str) -> bool:
+    """Whether a path below the application lies in the directory."""
+    end = len(directory.path)
+    return below[:end].lower() == directory.path.lower() and below[end : end + 1] in ("", "/")
 
 
 def _join(folder: str, below: str) -> str:

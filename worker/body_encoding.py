@@ -15,7 +15,7 @@ from was.worker.chunks import Chunk, FileRegion, read_region
 if TYPE_CHECKING:
     from was.worker.encoders import Encoder
 
-__all__ = ["encode_body", "encode_piece"]
+__all__ = ["encode_body", "encode_piece", "write_all"]
 
 _BLOCK_BYTES = 1 << 16
 
@@ -43,13 +43,13 @@ def encode_piece(
             if kept_bytes > memory_bytes:
                 if fd < 0:
                     fd = _unlinked_file()
-                _write(fd, b"".join(kept))
+                write_all(fd, b"".join(kept))
                 kept.clear()
                 kept_bytes = 0
         data = b"".join(kept)
         if fd < 0:
             return [data] if data else []
-        _write(fd, data)
+        write_all(fd, data)
     except BaseException:
         if fd >= 0:
             os.close(fd)
@@ -86,7 +86,8 @@ def _unlinked_file() -> int:
     return fd
 
 
-def _write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it, however little the system takes at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]

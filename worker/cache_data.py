@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from was.worker.stored_contexts import ModuleContextContainer
@@ -10,7 +11,7 @@ from was.worker.stored_contexts import ModuleContextContainer
 if TYPE_CHECKING:
     from was.worker.cache_keys import CacheKey
 
-__all__ = ["FIRST_TTL", "CacheSpecificData"]
+__all__ = ["FIRST_TTL", "CacheSpecificData", "let_go"]
 
 # So often an entry may be passed by before it has to be loaded anew.
 FIRST_TTL = 2
@@ -69,3 +70,11 @@ class CacheSpecificData:
     def is_flushed(self) -> bool:
         """Whether it is in no cache any more."""
         return self._is_flushed
+
+
+def let_go(records: Iterable[CacheSpecificData | None]) -> None:
+    """They are in a cache no more."""
+    for record in records:
+        if record is not None:
+            record.set_flushed()
+            record.dereference_cache_data()

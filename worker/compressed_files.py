@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from was.log import log
+from was.worker.body_encoding import write_all
 
 if TYPE_CHECKING:
     from was.worker.encoders import Coding
@@ -152,12 +153,6 @@ def _encode_file(source: int, target: int, coding: Coding) -> int:
     at = 0
     while data := os.pread(source, _BLOCK_BYTES, at):
         at += len(data)
-        _write(target, encoder.encode(data))
-    _write(target, encoder.finish())
+        write_all(target, encoder.encode(data))
+    write_all(target, encoder.finish())
     return at
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

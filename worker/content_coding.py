@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from was.config.model import CompressionType
+    from was.config.model import CompressionType, HttpCompression
 
-__all__ = ["Chooser", "TypeTable", "coded_fields", "parse_accept_encoding", "weakened", "with_vary"]
+__all__ = [
+    "Chooser",
+    "Clients",
+    "TypeTable",
+    "coded_fields",
+    "parse_accept_encoding",
+    "weakened",
+    "with_vary",
+]
 
 T = TypeVar("T")
 
@@ -69,6 +77,38 @@ class Chooser(Generic[T]):
             if weight > best_weight or (best is None and weight and weight == best_weight):
                 best, best_weight = scheme, weight
         return best
+
+
+class Clients:
+    """Who may be sent coded content, by the noCompressionFor… of httpCompression."""
+
+    def __init__(self, settings: HttpCompression) -> None:
+        self._lowest_version = 11 if settings.no_compression_for_http10 else 0
+        self._without: set[str] = set()
+        if settings.no_compression_for_proxies:
+            self._without.add("via")
+        if settings.no_compression_for_range:
+            self._without.add("range")
+        # What coded content says to caches.
+        self.cache_fields: list[tuple[str, str]] = []
+        if settings.send_cache_headers:
+            self.cache_fields = [
+                ("Cache-Control", settings.cache_control_header),
+                ("Expires", settings.expires_header),
+            ]
+
+    def accepted(self, version: int, fields: Iterable[tuple[str, str]]) -> str:
+        """What a request's Accept-Encoding says; "" for who gets the content as it is."""
+        if version < self._lowest_version:
+            return ""
+        accepted = ""
+        for name, value in fields:
+            lower = name.lower()
+            if lower == "accept-encoding":
+                accepted = f"{accepted},{value}" if accepted else value
+            elif lower in self._without:
+                return ""
+        return accepted
 
 
 class TypeTable:

@@ -48,11 +48,6 @@ class Coding:
         """A new encoder."""
         return _MAKERS[self.name](importlib.import_module(self._library), self.level)
 
-    def encode_whole(self, data: bytes) -> bytes:
-        """The coded form of a body that is there as a whole."""
-        encoder = self.encoder()
-        return encoder.encode(data) + encoder.finish()
-
 
 def codings(schemes: tuple[CompressionScheme, ...], *, is_static: bool) -> dict[str, Coding]:
     """The schemes in use for files, or for what applications answer; without those not here."""

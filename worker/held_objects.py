@@ -1,6 +1,6 @@
 """What a request has asked for of its URL, configuration and file: held to the request's end.
 
-HttpContext's getters call these functions; a request that asks for nothing holds nothing.
+HttpContext's getters ask here; a request that asks for nothing holds nothing.
 """
 
 from __future__ import annotations

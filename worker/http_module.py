@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     from was.worker.request import ReadEntityProvider
     from was.worker.response import HttpResponse
 
-__all__ = ["HttpModule"]
+__all__ = ["HttpModule", "warn_of_missing"]
 
 Status = RequestNotificationStatus
 
 _warned: set[tuple[type, str]] = set()
 
 
-def _missing(module: HttpModule, name: str) -> Status:
-    cls = type(module)
+def warn_of_missing(cls: type, name: str) -> None:
+    """Say once that a class has no method for what it has registered for."""
     if (cls, name) not in _warned:
         _warned.add((cls, name))
         log("module_failed", module=cls.__name__, error=f"registered for {name} but has no method")
+
+
+def _missing(module: HttpModule, name: str) -> Status:
+    warn_of_missing(type(module), name)
     return CONTINUE
 
 

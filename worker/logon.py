@@ -38,6 +38,8 @@ class Logon:
         """An entry with a reference that the caller gives back. HResultError: LOGON_FAILURE."""
         from hmac import compare_digest
 
+        from was.worker.verified_passwords import is_right
+
         name = user_name.lower()
         key = TokenKey(name, logon_method, password_hash(name, password))
         known = self._operate(CacheOperation.RETRIEVE, key, None)
@@ -46,16 +48,8 @@ class Logon:
                 return known
             known.dereference_cache_data()
         user = next((u for u in self._users() if u.enabled and u.name.lower() == name), None)
-        if not _is_right(user, password):
+        if not is_right(user, password):
             raise HResultError(_ERROR_LOGON_FAILURE, f"user '{user_name}'")
         entry = HttpTokenEntry(key, token_of(user.name if user is not None else user_name))
         self._operate(CacheOperation.ADD, key, entry)
         return entry
-
-
-def _is_right(user: User | None, password: str) -> bool:
-    """Takes as long for a user who is not there."""
-    from was.config.password_hash import DUMMY, verify_password
-
-    stored = user.password_hash if user is not None else ""
-    return verify_password(password, stored or DUMMY) and bool(stored)

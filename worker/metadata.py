@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from was.worker.cache_data import CacheSpecificData
+from was.worker.cache_data import CacheSpecificData, let_go
 from was.worker.cache_keys import CacheKey
 from was.worker.tokens import HttpTokenEntry, token_entry
 
@@ -70,23 +70,17 @@ class MetadataTable:
                     self._known = {}
                 found = self._known[path] = MetadataInfo(self._application, path)
             found.reference_cache_data()
-        _let_go(dropped)
+        let_go(dropped)
         return found
 
     def flush(self) -> None:
         """The configuration has changed."""
         with self._lock:
             dropped, self._known = list(self._known.values()), {}
-        _let_go(dropped)
+        let_go(dropped)
 
     def close(self) -> None:
         """Another table is in its place, or the application has ended."""
         with self._lock:
             self._is_closed = True
         self.flush()
-
-
-def _let_go(entries: list[MetadataInfo]) -> None:
-    for entry in entries:
-        entry.set_flushed()
-        entry.dereference_cache_data()

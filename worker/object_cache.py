@@ -10,11 +10,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from was.worker.cache_data import let_go
 from was.worker.cache_keys import CacheOperation
 from was.worker.notifications import GL_CONTINUE, GL_HANDLED, GlobalNotificationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from was.worker.cache_data import CacheSpecificData
     from was.worker.cache_keys import CacheKey
@@ -80,7 +81,7 @@ class ObjectCache:
             self._entries[key] = record
             if len(self._entries) > self._most:
                 out.append(self._entries.pop(next(iter(self._entries))))
-        _let_go(out)
+        let_go(out)
 
     def drop(self, key: CacheKey) -> None:
         """Hold this entry no longer."""
@@ -93,7 +94,7 @@ class ObjectCache:
     def _drop(self, keys: list[CacheKey]) -> None:
         with self._lock:
             out = [self._entries.pop(key, None) for key in keys]
-        _let_go(out)
+        let_go(out)
 
     def _go_round(self) -> None:
         with self._lock:
@@ -102,17 +103,10 @@ class ObjectCache:
             self._round_at = self._now() + ROUND_S
             expired = [key for key, record in self._entries.items() if record.decrement_ttl()]
             out = [self._entries.pop(key) for key in expired]
-        _let_go(out)
+        let_go(out)
 
     def flush(self) -> None:
         """GL_CACHE_CLEANUP: hold nothing any more."""
         with self._lock:
             entries, self._entries = self._entries, {}
-        _let_go(entries.values())
-
-
-def _let_go(records: Iterable[CacheSpecificData | None]) -> None:
-    for record in records:
-        if record is not None:
-            record.set_flushed()
-            record.dereference_cache_data()
+        let_go(entries.values())

@@ -106,30 +106,18 @@ class OverdueRequests:
             for exchange in self._exchanges
             if not exchange.is_ended and not interrupt(exchange.proof)
         ]
-        if self._left_alone:
-            self._look_at_left_alone()
-        if self._cancelled:
-            self._look_at_cancelled()
+        for exchange in _take_due(self._left_alone):
+            self.add(exchange)
+        for exchange in _take_due(self._cancelled):
+            self._hangs(exchange)
         return RETRY_S if self._exchanges or self._cancelled else None
 
-    def _look_at_cancelled(self) -> None:
-        now = time.monotonic()
-        watched, self._cancelled = self._cancelled, []
-        for deadline, exchange in watched:
-            if exchange.is_ended:
-                continue
-            if now < deadline:
-                self._cancelled.append((deadline, exchange))
-            else:
-                self._hangs(exchange)
 
-    def _look_at_left_alone(self) -> None:
-        now = time.monotonic()
-        watched, self._left_alone = self._left_alone, []
-        for deadline, exchange in watched:
-            if exchange.is_ended:
-                continue
-            if now < deadline:
-                self._left_alone.append((deadline, exchange))
-            else:
-                self.add(exchange)
+def _take_due(watched: list[tuple[float, Exchange]]) -> list[Exchange]:
+    """Those whose time is over and that have not ended; those that have are watched no more."""
+    if not watched:
+        return []
+    now = time.monotonic()
+    open_ones = [(deadline, exchange) for deadline, exchange in watched if not exchange.is_ended]
+    watched[:] = [(deadline, exchange) for deadline, exchange in open_ones if now < deadline]
+    return [exchange for deadline, exchange in open_ones if now >= deadline]

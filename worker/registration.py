@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from was.log import log, log_exception
+from was.log import log_exception
 from was.worker.global_module import GlobalModule
 from was.worker.hresult import (
     E_FAIL,
@@ -27,7 +27,7 @@ from was.worker.hresult import (
     HResultError,
     from_win32,
 )
-from was.worker.http_module import HttpModule
+from was.worker.http_module import HttpModule, warn_of_missing
 from was.worker.module_images import import_image
 from was.worker.notifications import (
     GL_CONTINUE,
@@ -247,23 +247,14 @@ def _hresult_of(error: BaseException) -> int:
     return E_FAIL
 
 
-_warned: set[tuple[type, str]] = set()
-
-
 def global_method_of(module: GlobalModule, name: str) -> Callable[..., GlobalNotificationStatus]:
-    """The same for a global module."""
+    """What is called for an event; where the module has no such method, what goes on."""
     found = getattr(module, name, None)
     if found is None or getattr(found, "__func__", None) is getattr(GlobalModule, name):
-        _warn_once(type(module), name)
+        warn_of_missing(type(module), name)
         return _global_continue
     method: Callable[..., GlobalNotificationStatus] = found
     return method
-
-
-def _warn_once(cls: type, name: str) -> None:
-    if (cls, name) not in _warned:
-        _warned.add((cls, name))
-        log("module_failed", module=cls.__name__, error=f"registered for {name} but has no method")
 
 
 def _global_continue(*_: object) -> GlobalNotificationStatus:

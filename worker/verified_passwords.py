@@ -17,7 +17,7 @@ from was.worker.slow_answers import SlowAnswers
 if TYPE_CHECKING:
     from was.config.security_settings import User
 
-__all__ = ["ANSWERS", "question"]
+__all__ = ["ANSWERS", "is_right", "question"]
 
 # IIS keeps a token for 15 minutes. Each check takes 16 MiB while it runs. Passwords that were wrong
 # are not remembered: whoever guesses must not push those out that were right.
@@ -34,7 +34,10 @@ def question(name: str, password: str, user: User | None) -> tuple[bytes, Callab
     text = "\0".join((name.lower(), password, stored)).encode("utf-8", "surrogateescape")
     key = hmac.digest(_SECRET, text, "sha256")
 
-    def verify() -> bool:
-        return verify_password(password, stored or DUMMY) and bool(stored)
+    return key, lambda: is_right(user, password)
 
-    return key, verify
+
+def is_right(user: User | None, password: str) -> bool:
+    """Whether it is the user's password; takes as long for one who is not there, or has none."""
+    stored = user.password_hash if user is not None else ""
+    return verify_password(password, stored or DUMMY) and bool(stored)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from was.worker.exchange import ClientGoneError
+from was.worker.gateway.bell import GATHER_S, own_bell
 from was.worker.programs.launch import Program, start_program
 
 if TYPE_CHECKING:
@@ -26,15 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["CgiRun", "CgiTimeoutError"]
 
 READ_BYTES = 65536
-# How long output is held back for more to come: one message carries a short response whole.
-GATHER_S = 0.02
 # How long after the end of the output the program's own end is waited for: was it killed?
 END_S = 1.0
 
 _IN, _OUT, _BROKEN = select.POLLIN, select.POLLOUT, select.POLLERR | select.POLLHUP
-
-# An eventfd for each request thread, never closed: who rings may be late.
-_own = threading.local()
 
 
 class CgiTimeoutError(TimeoutError):
@@ -55,7 +50,7 @@ class CgiRun:
         self._first_deadline = min(self._deadline, now + first_byte_limit_s)
         self._program: Program | None = None
         self._input = self._output = -1
-        self._bell = _own_bell()
+        self._bell = own_bell()
         self._poll = select.poll()
         self._pending = memoryview(b"")
         self._is_open = True  # the program's output
@@ -210,10 +205,3 @@ class CgiRun:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
-
-
-def _own_bell() -> int:
-    bell: int | None = getattr(_own, "bell", None)
-    if bell is None:
-        bell = _own.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    return bell

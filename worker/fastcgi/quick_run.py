@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from was.worker.fastcgi.process_pool import Turn
 from was.worker.fastcgi.records import RecordError, whole_answer, whole_request
-from was.worker.fastcgi.run import GATHER_S, mark_begun
+from was.worker.fastcgi.run import mark_begun
+from was.worker.gateway.bell import GATHER_S
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext

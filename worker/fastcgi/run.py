@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from was.worker.fastcgi import records
 from was.worker.fastcgi.connection import Connection, Conversation
 from was.worker.fastcgi.records import EndRequest, RecordType, Role
 from was.worker.fastcgi.settings import StdErrMode
+from was.worker.gateway.bell import GATHER_S, own_bell
 from was.worker.gateway.head import HeadError
 
 if TYPE_CHECKING:
@@ -36,15 +36,11 @@ __all__ = [
 ]
 
 BODY_BYTES = 65528  # a record's content without padding
-# How long output is held back for more to come: one message carries a short response whole.
-GATHER_S = 0.02
 MOST_COMPLAINTS = 65536
 # A body up to this size can be sent to another process, should the first be gone already.
 MOST_REPEATED = 65536
 
 _STARTED = int(RequestState.STARTED)
-
-_own = threading.local()
 
 
 class FastCgiTimeoutError(TimeoutError):
@@ -128,7 +124,7 @@ class FastCgiRun:
         self._begin(time.monotonic())
         self._sent_before = connection.sent
         mark_begun(self._context)
-        conversation = connection.open(_own_bell())
+        conversation = connection.open(own_bell())
         number = conversation.id
         connection.queue(
             records.begin_request(number, Role.RESPONDER, records.FLAG_KEEP_CONN * keep)
@@ -140,7 +136,7 @@ class FastCgiRun:
 
     def go_on(self, connection: Connection) -> EndRequest:
         """The same for a request that `ask` has begun there."""
-        conversation = connection.take_over(_own_bell())
+        conversation = connection.take_over(own_bell())
         if conversation.inbox:
             self._gathered_at = time.monotonic() - GATHER_S  # it was held back before
         return self._run(connection, conversation)
@@ -289,11 +285,3 @@ class FastCgiRun:
             self._is_body_over = not data
             connection.queue(records.stream(RecordType.STDIN, number, data))
         connection.flush()
-
-
-def _own_bell() -> int:
-    """An eventfd for each request thread, never closed: who rings may be late."""
-    bell: int | None = getattr(_own, "bell", None)
-    if bell is None:
-        bell = _own.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    return bell

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.child_answers import answer_by_child
 from was.worker.child_requests import CloneFlag
 from was.worker.hresult import HResultError
 from was.worker.notifications import (
-    CONTINUE,
-    PENDING,
-    RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import HttpModule
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["GatewayModule", "answer_by_redirect"]
+__all__ = ["answer_by_redirect"]
 
 
 def answer_by_redirect(context: HttpContext, location: str) -> RequestNotificationStatus:
@@ -32,25 +29,6 @@ def answer_by_redirect(context: HttpContext, location: str) -> RequestNotificati
     child.request.set_http_method("GET")
     child.request.set_url(location)
     try:
-        if context.execute_request(True, child, 0, context.user):
-            return PENDING
+        return answer_by_child(context, child)
     except HResultError:
         return refuse(context, 502, 2, 0, "The program redirects to itself.")
-    context.is_handled = True
-    return CONTINUE
-
-
-class GatewayModule(HttpModule):
-    """A module whose programs may redirect locally."""
-
-    def on_async_completion(
-        self,
-        context: HttpContext,
-        notification: RequestNotification,
-        is_post: bool,
-        provider: object,
-        completion_info: object,
-    ) -> RequestNotificationStatus:
-        """What a program has redirected to had answered PENDING, and has ended."""
-        context.set_request_handled()
-        return CONTINUE

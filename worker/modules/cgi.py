@@ -14,12 +14,13 @@ from was import faults
 from was.ipc.scoreboard import RequestState
 from was.worker.cgi.command import Command, parse_command, query_words
 from was.worker.cgi.run import CgiRun, CgiTimeoutError
+from was.worker.child_answers import ChildAnswers
 from was.worker.exchange import ClientGoneError
 from was.worker.gateway.answer import Answer
 from was.worker.gateway.failing import fail, log_failed
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.inherited import inherited_environment
-from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
+from was.worker.gateway.redirect import answer_by_redirect
 from was.worker.gateway.variables import VariableBuilder, to_bytes
 from was.worker.hresult import (
     E_ACCESSDENIED,
@@ -46,17 +47,14 @@ if TYPE_CHECKING:
 
 _STARTED = int(RequestState.STARTED)
 
-# The listener's own limit must not pass first: it costs the worker.
-OWN_SHARE = 0.95
 
-
-class CgiHandler(GatewayModule):
+class CgiHandler(ChildAnswers):
     """The CGI programs of one application."""
 
     def __init__(self, application: HttpApplication) -> None:
         settings = application.settings
         self._limit_s = float(settings.section("system.webServer/cgi")["timeout"])  # type: ignore[arg-type]
-        self._first_byte_limit_s = application.time_limit_s * OWN_SHARE or self._limit_s
+        self._first_byte_limit_s = application.own_time_limit_s or self._limit_s
         self._may_run = make_restriction(settings, "notListedCgisAllowed")
         self._variables = VariableBuilder(application)
         self._commands: dict[str, Command | None] = {}

@@ -6,11 +6,11 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from was.worker.child_answers import ChildAnswers, answer_by_child
 from was.worker.child_requests import CloneFlag
 from was.worker.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
-    PENDING,
     RequestNotification,
     RequestNotificationStatus,
 )
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
 
-class DefaultDocument(HttpModule):
+class DefaultDocument(ChildAnswers):
     """The default documents of one application."""
 
     def __init__(self, application: HttpApplication) -> None:
@@ -49,18 +49,6 @@ class DefaultDocument(HttpModule):
                 return _run(context, path)
         return CONTINUE
 
-    def on_async_completion(
-        self,
-        context: HttpContext,
-        notification: RequestNotification,
-        is_post: bool,
-        provider: object,
-        completion_info: object,
-    ) -> RequestNotificationStatus:
-        """The document's handler, which had answered PENDING, has ended."""
-        context.set_request_handled()
-        return CONTINUE
-
 
 def _run(context: HttpContext, path: str) -> RequestNotificationStatus:
     """The document answers as a child request: its own rights, mapping and modules."""
@@ -68,10 +56,7 @@ def _run(context: HttpContext, path: str) -> RequestNotificationStatus:
         CloneFlag.BASICS | CloneFlag.HEADERS | CloneFlag.ENTITY | CloneFlag.SERVER_VARIABLE
     )
     child.request.set_url(quote_path(path), reset_query_string=False)
-    if context.execute_request(True, child, 0, context.user):
-        return PENDING
-    context.set_request_handled()
-    return CONTINUE
+    return answer_by_child(context, child)
 
 
 def _make(application: HttpApplication) -> HttpModule:

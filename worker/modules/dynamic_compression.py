@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from was.worker.body_encoding import encode_body, encode_piece
 from was.worker.chunks import close_files, size_of
-from was.worker.content_coding import Chooser, TypeTable, coded_fields, with_vary
+from was.worker.content_coding import Chooser, Clients, TypeTable, coded_fields, with_vary
 from was.worker.cpu_gate import CpuGate
 from was.worker.encoders import codings
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
@@ -52,18 +52,7 @@ class DynamicCompression(HttpModule):
         self._types = TypeTable(settings.dynamic_types)
         self._chooser = chooser
         self._id = module_id
-        self._lowest_version = 11 if settings.no_compression_for_http10 else 0
-        self._without: set[str] = set()
-        if settings.no_compression_for_proxies:
-            self._without.add("via")
-        if settings.no_compression_for_range:
-            self._without.add("range")
-        self._cache_fields: list[tuple[str, str]] = []
-        if settings.send_cache_headers:
-            self._cache_fields = [
-                ("Cache-Control", settings.cache_control_header),
-                ("Expires", settings.expires_header),
-            ]
+        self._clients = Clients(settings)
         self._memory_bytes = settings.dynamic_compression_buffer_limit
         self._gate = CpuGate(
             settings.dynamic_compression_disable_cpu_usage,
@@ -121,15 +110,7 @@ class DynamicCompression(HttpModule):
             response.add_encoded_fields(_VARY, _VARY_BLOCK)
         elif (vary := with_vary(varies, "Accept-Encoding")) != varies[0]:
             response.set_header("Vary", vary)
-        if context.message.version < self._lowest_version:
-            return None
-        accepted = ""
-        for name, value in context.fields:
-            lower = name.lower()
-            if lower == "accept-encoding":
-                accepted = f"{accepted},{value}" if accepted else value
-            elif lower in self._without:
-                return None
+        accepted = self._clients.accepted(context.message.version, context.fields)
         if not accepted:
             return None
         coding = self._chooser.choose(accepted)
@@ -154,7 +135,9 @@ class DynamicCompression(HttpModule):
         response.chunks += body
 
     def _set_fields(self, response: HttpResponse, coding: Coding) -> None:
-        response.replace_fields(coded_fields(response.fields, coding.name, self._cache_fields))
+        response.replace_fields(
+            coded_fields(response.fields, coding.name, self._clients.cache_fields)
+        )
 
 
 class DynamicCompressionBeforeCache(DynamicCompression):

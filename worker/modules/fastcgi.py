@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.log import log, log_exception
+from was.worker.child_answers import ChildAnswers
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.fastcgi.held import Held
 from was.worker.fastcgi.parameters import Parameters
@@ -31,7 +32,7 @@ from was.worker.fastcgi.waiting import NoProcessError, no_process
 from was.worker.gateway.answer import Answer
 from was.worker.gateway.failing import fail, log_failed
 from was.worker.gateway.head import HeadError
-from was.worker.gateway.redirect import GatewayModule, answer_by_redirect
+from was.worker.gateway.redirect import answer_by_redirect
 from was.worker.hresult import E_CANNOT_CONNECT, E_FAIL, E_INVALID_INDEX, E_WAIT_TIMEOUT
 from was.worker.notifications import (
     CONTINUE,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 MODULE = "FastCgiModule"
 
-# The listener's own limit must not pass first: it costs the worker.
-OWN_SHARE = 0.95
 # The end of a connection comes before the exit code, on a busy machine long before.
 EXIT_CODE_S = 1.0
 
@@ -76,12 +75,12 @@ class _ExitError(Exception):
         self.held = held
 
 
-class FastCgiHandler(GatewayModule):
+class FastCgiHandler(ChildAnswers):
     """What the mappings of one application name."""
 
     def __init__(self, application: HttpApplication) -> None:
         self._settings = application.settings
-        self._first_byte_limit_s = application.time_limit_s * OWN_SHARE
+        self._first_byte_limit_s = application.own_time_limit_s
         self._parameters = Parameters(application)
         self._processes: dict[str, Processes | None] = {}
         for handler in application.settings.handlers.entries:

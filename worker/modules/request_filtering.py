@@ -98,7 +98,7 @@ def _make_checks(settings: RequestFiltering) -> tuple[_Check, ...]:
         checks.append(lambda context: None if context.path.isascii() else (404, 12))
     if settings.deny_url_sequences:
         allowed = frozenset(url.lower() for url in settings.always_allowed_urls)
-        checks.append(_sequence_check(settings.deny_url_sequences, allowed, 5))
+        checks.append(_sequence_check(settings.deny_url_sequences, allowed))
     if settings.deny_query_string_sequences:
         checks.append(
             _query_check(
@@ -139,7 +139,7 @@ def _extension_check(extensions: FilterList) -> _Check:
     return check
 
 
-def _sequence_check(sequences: tuple[str, ...], allowed: frozenset[str], sub_status: int) -> _Check:
+def _sequence_check(sequences: tuple[str, ...], allowed: frozenset[str]) -> _Check:
     lowered = tuple(sequence.lower() for sequence in sequences)
 
     def check(context: HttpContext) -> tuple[int, int] | None:
@@ -148,7 +148,7 @@ def _sequence_check(sequences: tuple[str, ...], allowed: frozenset[str], sub_sta
             return None
         raw = context.message.target.partition("?")[0].lower()
         if any(sequence in path or sequence in raw for sequence in lowered):
-            return 404, sub_status
+            return 404, 5
         return None
 
     return check

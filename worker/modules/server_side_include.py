@@ -54,7 +54,7 @@ class ServerSideInclude(HttpModule):
         section = application.settings.section("system.webServer/serverSideInclude")
         self._may_execute = not section["ssiExecDisable"]
         self._may_run_commands = self._may_execute and bool(section["cmdDirectiveEnabled"])
-        self._limit_s = application.time_limit_s * 0.95 or DEFAULT_TIME_LIMIT_S
+        self._limit_s = application.own_time_limit_s or DEFAULT_TIME_LIMIT_S
 
     def on_execute_request_handler(
         self, context: HttpContext, provider: HttpContext

@@ -15,7 +15,7 @@ from was.config.semantics import is_windows_path
 from was.worker.child_requests import ExecuteFlag
 from was.worker.chunks import FileRegion
 from was.worker.compressed_files import CompressedFiles
-from was.worker.content_coding import Chooser, TypeTable, coded_fields
+from was.worker.content_coding import Chooser, Clients, TypeTable, coded_fields
 from was.worker.cpu_gate import CpuGate
 from was.worker.encoders import codings
 from was.worker.hit_frequency import HitFrequency
@@ -42,18 +42,7 @@ class StaticCompression(HttpModule):
         self._types = TypeTable(settings.static_types)
         self._chooser = chooser
         self._least_bytes = settings.min_file_size_for_comp
-        self._lowest_version = 11 if settings.no_compression_for_http10 else 0
-        self._without: set[str] = set()
-        if settings.no_compression_for_proxies:
-            self._without.add("via")
-        if settings.no_compression_for_range:
-            self._without.add("range")
-        self._cache_fields: list[tuple[str, str]] = []
-        if settings.send_cache_headers:
-            self._cache_fields = [
-                ("Cache-Control", settings.cache_control_header),
-                ("Expires", settings.expires_header),
-            ]
+        self._clients = Clients(settings)
         self._frequency: HitFrequency | None = None
         if not settings.static_compression_ignore_hit_frequency:
             self._frequency = HitFrequency(
@@ -83,7 +72,8 @@ class StaticCompression(HttpModule):
         response.add_encoded_fields(_VARY, _VARY_BLOCK)
         if response.status == 304:
             return CONTINUE
-        coding = self._coding(context)
+        accepted = self._clients.accepted(context.message.version, context.fields)
+        coding = self._chooser.choose(accepted) if accepted else None
         if coding is None or response.get_header("Content-Encoding") is not None:
             return CONTINUE
         fd = self._files.open(path, status, coding)
@@ -92,18 +82,6 @@ class StaticCompression(HttpModule):
         if fd >= 0:
             self._answer(context, response, coding, fd)
         return CONTINUE
-
-    def _coding(self, context: HttpContext) -> Coding | None:
-        accepted = ""
-        for name, value in context.fields:
-            lower = name.lower()
-            if lower == "accept-encoding":
-                accepted = f"{accepted},{value}" if accepted else value
-            elif lower in self._without:
-                return None
-        if not accepted or context.message.version < self._lowest_version:
-            return None
-        return self._chooser.choose(accepted)
 
     def _is_worth_it(self, context: HttpContext) -> bool:
         if context.method != "GET":
@@ -144,7 +122,9 @@ class StaticCompression(HttpModule):
             os.close(fd)
         else:
             response.chunks.append(FileRegion(fd, 0, size))
-        response.replace_fields(coded_fields(response.fields, coding.name, self._cache_fields))
+        response.replace_fields(
+            coded_fields(response.fields, coding.name, self._clients.cache_fields)
+        )
 
 
 def _is_part(context: HttpContext) -> bool:
