@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -158,7 +159,22 @@ class RequestRun(msgspec.Struct, eq=False):
             self.has_news()
         self.wake()
         if self.exchange.is_overdue and not self.is_over and self.task is not None:
-            self.task.cancel("the time limit of the request has passed")
+            self._cancel(self.task, "the time limit of the request has passed")
+
+    def _cancel(self, task: asyncio.Task[Any], why: str) -> None:
+        """The application hears of it where it waits.
+
+        Of a task that has not had its first step nothing ever runs, `left` neither.
+        """
+        coroutine = task.get_coro()
+        assert iscoroutine(coroutine)
+        if not task.cancelling() and getcoroutinestate(coroutine) == CORO_CREATED:
+            task.add_done_callback(lambda _: self._ended_unbegun(why))
+        task.cancel(why)
+
+    def _ended_unbegun(self, why: str) -> None:
+        self.failed(asyncio.CancelledError(why))
+        self.left()
 
     def wake(self) -> None:
         """Whoever waits looks again."""

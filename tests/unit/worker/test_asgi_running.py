@@ -104,6 +104,25 @@ def test_a_request_of_several_steps_runs_until_its_application_is_done(loop, beg
     assert running == set()
 
 
+def test_a_request_that_is_cancelled_before_its_first_step_is_counted_out(loop):
+    """Its task ends without a step; its request ends, and leaves its room to another."""
+    for _ in range(2):
+        run = make_run(loop, None)
+
+        def begin(run=run):
+            LoopThread.submit_request(loop, run)
+            loop.take_calls()  # its task is made, and takes its step when this has returned
+            run.exchange.is_overdue = True
+            run._take_news()
+            run._take_news()
+
+        loop.submit(begin)
+        wait_for("its end", lambda run=run: run.is_over and run.task.done())
+        assert run.context.is_cut
+        assert run.hosted.running == set()
+    assert loop._active == 0
+
+
 def is_answered_at_once(loop, hosted):
     """Whether an application's only step is taken within the handler's call."""
     run, seen, done = make_run(loop, None), [], threading.Event()
