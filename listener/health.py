@@ -135,6 +135,7 @@ def _facts(service: ListenerService) -> list[PoolFacts]:
             pool.settings.accepting,
             pool.settings.refusal,
             pool.settings.demand_start,
+            pool.settings.held_up,
             pool.has_ready or pool.has_suspended,
             len(pool.queue),
             pool.settings.queue_length,

@@ -16,6 +16,7 @@ class PoolFacts:
     accepting: bool
     refusal: str  # why it does not accept: "Disabled" (an administrator stopped it), "AppOffline"
     demand_start: bool  # its first worker starts at its first request
+    held_up: bool  # a worker is wanted, and does not start
     has_worker: bool  # one that may be given requests
     queued: int
     queue_length: int
@@ -43,6 +44,8 @@ def _reason(pool: PoolFacts, *, has_manager: bool) -> str:
             return "no worker is ready"
         if not has_manager:
             return "it has no worker, and there is no manager to start one"
+        if pool.held_up:
+            return "it cannot start a worker"
     if 0 < pool.queue_length <= pool.queued:
         return "its queue is full"
     return ""

@@ -110,6 +110,41 @@ def test_a_pool_that_sleeps_is_ready_while_somebody_can_wake_it(start_server):
     assert "no manager" in _until_unready(port).json()["not_ready"][0]["reason"]
 
 
+def test_a_pool_that_cannot_start_a_worker_is_not_ready(start_server):
+    """OnDemand, its workers end before they are ready: both say so while a request wants one."""
+    module = '<add name="Ends" image="{home}/sites/app/ends.py" />'
+    module = f"<globalModules>{module}</globalModules></system.webServer></configuration>"
+    text = _config("OnDemand", rapidFailProtection="false")
+    text = text.replace("</configuration>", f"<system.webServer>{module}")
+    running = start_server(text, place("hello.py"))
+    (running.folder() / "ends.py").write_text("import os\nos._exit(3)\n")
+    port = _port(running)
+    assert get(port, "/readyz").status == 200
+    with Wire(running.port()) as wire:
+        wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        says = {"app_pool": "Pool", "reason": "it cannot start a worker"}
+        assert _until_unready(port).json()["not_ready"] == [says]
+        for _ in range(5):  # between two starts, and within one
+            code, said = _check(running)
+            assert (code, said.count("application pool 'Pool' cannot start a worker")) == (1, 1)
+            assert get(port, "/readyz").status == 503
+        (running.folder() / "ends.py").write_text("def register_module(*server):\n    pass\n")
+        assert wire.read("GET").status == 200
+    assert get(port, "/readyz").status == 200
+    assert _check(running) == (0, "")
+
+
+def test_a_listener_that_does_not_answer(always):
+    """The manager asks it: what holds the sockets and is stopped serves nobody."""
+    listener = always.server.status()["listener_pid"]
+    os.kill(listener, signal.SIGSTOP)
+    try:
+        code, said = _check(always)
+    finally:
+        os.kill(listener, signal.SIGCONT)
+    assert (code, said) == (1, "was: the listener does not answer\n")
+
+
 def test_check_of_a_stopped_home(always):
     """Exit code 3, as without --check."""
     assert always.server.stop() == 0

@@ -178,6 +178,7 @@ class PoolQueue(msgspec.Struct, frozen=True):
     streaming: bool = False
     max_processes: int = 1
     demand_start: bool = True
+    held_up: bool = False  # a worker is wanted, and the last did not live: for probes
     tcp_level: bool = False  # loadBalancerCapabilities=TcpLevel: cut instead of 503
     uid: int = -1  # who may reach the queue's folder; -1 = the listener's own
     gid: int = -1

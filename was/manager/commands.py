@@ -69,7 +69,7 @@ def _answer(
 ) -> None:
     command = request.get("command")
     if command == "status":
-        done(_status(manager))
+        manager.queries.ask(lambda report: done(_status(manager, report)))
     elif command == "list":
         _list(manager, str(request.get("object", "")), done)
     elif command == "recycle":
@@ -101,7 +101,7 @@ def _answer(
         raise _RefusedError(_USAGE, f"unknown command '{command}'")
 
 
-def _status(manager: Manager) -> dict[str, Any]:
+def _status(manager: Manager, report: ListenerReport | None) -> dict[str, Any]:
     server = manager.server
     return {
         "state": "running",
@@ -123,7 +123,7 @@ def _status(manager: Manager) -> dict[str, Any]:
         "sites": len(server.config.sites),
         "app_pools": len(manager.pools),
         "workers": sum(1 for h in manager.workers.handles.values() if h.pid),
-        "problems": problems(manager),
+        "problems": [*problems(manager), *_problems_of_listener(manager, report)],
         "events_dropped": server.events.dropped,
         "dossiers_dropped": manager.deaths.dossiers.dropped,
     }
@@ -135,7 +135,6 @@ def problems(manager: Manager) -> list[str]:
     A stopped pool or site need not.
     """
     found: list[str] = []
-    now = manager.server.clock.monotonic()
     if manager.shutdown.has_begun:
         found.append("the server is stopping")
     if not manager.listener.is_ready:
@@ -150,9 +149,22 @@ def problems(manager: Manager) -> list[str]:
             found.append(f"application pool '{name}' has used up its processor time")
         elif pool.is_accepting and pool.is_always_running and not _has_running(pool):
             found.append(f"application pool '{name}' has no worker that is ready")
-        elif pool.is_held_up(now):
+        elif pool.is_held_up:
             found.append(f"application pool '{name}' cannot start a worker; the log says why")
     return [*found, *_log_problems(manager)]
+
+
+def _problems_of_listener(manager: Manager, report: ListenerReport | None) -> list[str]:
+    """What only the listener could say."""
+    if report is None:
+        return ["the listener does not answer"] if manager.listener.is_ready else []
+    return [
+        f"the queue of application pool '{counters.name}' is full"
+        for counters in report.pools
+        if (pool := manager.pools.get(counters.name)) is not None
+        and pool.is_accepting
+        and 0 < pool.settings.queue_length <= counters.queued
+    ]
 
 
 def _log_problems(manager: Manager) -> list[str]:

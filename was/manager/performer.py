@@ -243,7 +243,8 @@ class Performer:
 
     def _publish(self, pool: ApplicationPool) -> None:
         name = pool.settings.name
-        log("pool_state", app_pool=name, state=pool.state.value)
+        about = {"held_up": True} if pool.is_held_up else {}
+        log("pool_state", app_pool=name, state=pool.state.value, **about)
         self.publish_pools()
 
     def publish_pools(self) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from was.config.model import AppPool, StartMode
-from was.manager.actions import Action, Activate, Drain, Kill, Note, Report, Spawn, Thaw
+from was.manager.actions import Action, Activate, Drain, Kill, Note, Publish, Report, Spawn, Thaw
 from was.manager.availability import Availability
 from was.manager.health import BACKOFF_WAITING_S, Backoff, PingWatch
 from was.manager.machine import Machine
@@ -25,6 +25,9 @@ from was.manager.recycle import Wear, early_share
 from was.manager.states import DISPATCHING, PLACED, WorkerEvent, WorkerState, after
 
 __all__ = ["Places"]
+
+# Who may be given requests, or woken for one.
+_SERVING = DISPATCHING | {WorkerState.SUSPENDED}
 
 # Who goes last when there are too many.
 _KEPT = {WorkerState.RUNNING: 0, WorkerState.SUSPENDED: 1, WorkerState.STARTING: 2}
@@ -52,6 +55,7 @@ class Places:
         self._has_demand = False  # a request has waited since the last worker could take one
         self._backoff = Backoff()
         self._not_before = 0.0
+        self._has_lost_all = False  # the last worker did not live, and none runs
         self._is_refused = False  # the machine has as many workers as it may have
 
     @property
@@ -91,9 +95,10 @@ class Places:
             for w in self.workers.values()
         )
 
-    def is_held_up(self, now: float) -> bool:
-        """Whether workers are wanted and none is there, because the last did not live."""
-        return self.wanted > self.taken() == 0 and now < self._not_before
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a worker is wanted and none runs, because the last did not live."""
+        return self.wanted > 0 and self._has_lost_all
 
     def next_start(self) -> float | None:
         """When `fill` starts a worker that it could not start yet."""
@@ -114,6 +119,7 @@ class Places:
         """The pool takes requests from now on; what was before says nothing."""
         self._backoff.reset()
         self._not_before = now
+        self._has_lost_all = False
         self._has_demand = False
         self.wanted = 0
         self.want_all()
@@ -157,14 +163,19 @@ class Places:
         worker.has_served = True
         self._backoff.reset()
 
-    def lost(self, worker: Worker, now: float, *, has_run: bool) -> None:
+    def lost(self, worker: Worker, now: float, *, has_run: bool) -> list[Action]:
         """Nobody had asked it to go: how soon may another come, and is it wanted at all?"""
         if has_run and worker.has_served:
             self._backoff.reset()
             self._not_before = now
-        else:
-            self._not_before = now + self._backoff.take()
-            self._give_up_unless_waiting()
+            return []
+        self._not_before = now + self._backoff.take()
+        self._give_up_unless_waiting()
+        before = self.is_held_up
+        self._has_lost_all = self.wanted > 0 and not any(
+            w.state in _SERVING for w in self.workers.values()
+        )
+        return [Publish()] if self.is_held_up != before else []
 
     def give_up(self) -> None:
         """One place fewer; an AlwaysRunning pool keeps all of its own."""
@@ -220,7 +231,10 @@ class Places:
         self._has_demand = False
         if old is not None:
             self._leave(old, now)
+        publish = [Publish()] if self._has_lost_all else []
+        self._has_lost_all = False
         return [
+            *publish,
             Activate(worker.id, () if old is None else (old.id,)),
             Note("worker_ready", worker.id),
             *self.fill(now),

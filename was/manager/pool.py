@@ -76,6 +76,11 @@ class ApplicationPool:
         return self.availability.state
 
     @property
+    def is_held_up(self) -> bool:
+        """Whether a worker is wanted and none runs, because the last did not live."""
+        return self.is_accepting and self.places.is_held_up
+
+    @property
     def is_accepting(self) -> bool:
         """Whether the queue takes requests."""
         return self.availability.is_accepting
@@ -336,10 +341,6 @@ class ApplicationPool:
             interval_s = self.scaled(self.settings.process_model.ping_interval_s)
             worker.ping.answered(nonce, now, interval_s)
 
-    def is_held_up(self, now: float) -> bool:
-        """Whether workers are wanted and none is there, because the last did not live."""
-        return self.is_accepting and self.places.is_held_up(now)
-
     def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
         """A look at a worker: is it idle, is it due for replacement?"""
         worker = self.workers.get(worker_id)
@@ -407,7 +408,7 @@ class ApplicationPool:
         if old is not None and not has_run:
             actions += self._give_up_rotation(old, now)
         else:
-            self.places.lost(worker, now, has_run=has_run)
+            actions += self.places.lost(worker, now, has_run=has_run)
         return [*actions, *self._protect(now), *self.places.fill(now)]
 
     def _give_up_rotation(self, old: Worker, now: float) -> list[Action]:

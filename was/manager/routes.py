@@ -194,6 +194,7 @@ def pool_queue(pool: ApplicationPool) -> PoolQueue:
         streaming=requests.streaming,
         max_processes=pool.max_processes,
         demand_start=settings.start_mode is StartMode.ON_DEMAND,
+        held_up=pool.is_held_up,
         tcp_level=settings.failure.load_balancer_capabilities is LoadBalancerCapabilities.TCP_LEVEL,
         failure_interval_s=settings.failure.rapid_fail_protection_interval_s,
     )

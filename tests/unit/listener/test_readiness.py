@@ -11,6 +11,7 @@ SERVING = PoolFacts(
     accepting=True,
     refusal="",
     demand_start=False,
+    held_up=False,
     has_worker=True,
     queued=0,
     queue_length=1000,
@@ -19,7 +20,10 @@ ASLEEP = replace(SERVING, demand_start=True, has_worker=False)
 STOPPED = replace(SERVING, accepting=False, refusal="Disabled", has_worker=False)
 
 
-@pytest.mark.parametrize("pool", [SERVING, ASLEEP, STOPPED, replace(SERVING, queued=999)])
+@pytest.mark.parametrize(
+    "pool",
+    [SERVING, ASLEEP, STOPPED, replace(SERVING, queued=999), replace(SERVING, held_up=True)],
+)
 def test_what_can_serve_or_need_not_is_ready(pool):
     """A worker, a place to start one at the first request, or nobody's wish."""
     assert not_ready([pool], has_manager=True) == []
@@ -31,6 +35,7 @@ def test_what_can_serve_or_need_not_is_ready(pool):
         (replace(SERVING, has_worker=False), True, "no worker is ready"),
         (replace(STOPPED, refusal="AppOffline"), True, "disabled"),
         (ASLEEP, False, "no manager"),
+        (replace(ASLEEP, held_up=True), True, "cannot start a worker"),
         (replace(SERVING, queued=1000), True, "queue is full"),
     ],
 )

@@ -356,3 +356,30 @@ def test_fewer_processes_drain_the_surplus():
     pool.demand(0.0, further=True)
     run_worker(pool, 2)
     assert len(of(Drain, pool.apply(AppPool(name="P"), 1.0))) == 1
+
+
+def test_a_pool_is_held_up_from_a_start_that_failed_to_one_that_did_not():
+    """Also while the next one is on its way; each change is published, for the listener's probe."""
+    pool = make_pool(failure=Failure(rapid_fail_protection=False))
+    assert not pool.is_held_up
+    pool.demand(0.0, further=False)
+    assert not pool.is_held_up
+    assert of(Publish, pool.worker_failed(1, 0.0, 5059))
+    pool.worker_exited(1, 0.0, served=False, how="exit 1")
+    assert pool.is_held_up
+    assert of(Spawn, pool.tick(0.1)) == [Spawn(2, 1)]
+    assert pool.is_held_up
+    assert not of(Publish, pool.worker_failed(2, 0.1, 5059))
+    pool.worker_exited(2, 0.1, served=False, how="exit 1")
+    pool.tick(1.0)
+    assert of(Publish, run_worker(pool, 3, 1.0))
+    assert not pool.is_held_up
+    pool.worker_exited(3, 2.0, served=True, how="SIGKILL")
+    assert not pool.is_held_up  # it worked: another comes at once
+
+
+def test_a_pool_whose_worker_nobody_waits_for_is_not_held_up():
+    """OnDemand: it sleeps, as far as anybody knows."""
+    pool = running_pool()
+    pool.worker_exited(1, 5.0, served=False, how="exit 1")
+    assert (pool.places.wanted, pool.is_held_up) == (0, False)
