@@ -76,6 +76,15 @@ def test_status_has_its_keys(running):
     assert UTC.fullmatch(status["config"]["since"])
 
 
+def test_status_has_the_same_keys_when_nothing_runs(running, tmp_path):
+    """What reads it asks for no key in vain; what nobody can know is null."""
+    done = running.server.command("--home", str(tmp_path / "other"), "status", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["state"]) == (3, "stopped")
+    assert found["problems"] == ["the server is stopped"]
+    assert list(found) == list(_objects(running, "status"))
+
+
 @pytest.mark.parametrize("suffix", ["", "s"])
 def test_lists_have_their_keys(running, suffix):
     """Arrays of flat objects in snake_case, of each kind, which is named in singular or plural."""

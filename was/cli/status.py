@@ -22,6 +22,12 @@ UNHEALTHY = 1
 STOPPED = 3
 STATUS_TIMEOUT_S = 5.0
 UNKNOWN_CONFIG: dict[str, object] = {"state": None, "since": None, "errors": []}
+# What --check says when no manager could.
+PROBLEM_OF = {
+    "stopped": "the server is stopped",
+    "managerless": "no manager runs; listener and workers go on without one",
+    "running": "the manager does not answer",
+}
 
 
 @click.command("status")
@@ -45,7 +51,7 @@ def command(ctx: click.Context, as_json: bool, is_check: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     elif not is_check:
         _print(found)
-    wrong = _problems(found)
+    wrong = cast("list[str]", found.get("problems", []))
     if is_check and wrong:
         click.echo(f"was: {'; '.join(wrong)}", err=True)
     if found["state"] == "stopped":
@@ -54,18 +60,8 @@ def command(ctx: click.Context, as_json: bool, is_check: bool) -> None:
         ctx.exit(UNHEALTHY)
 
 
-def _problems(found: dict[str, object]) -> list[str]:
-    """What --check says; nothing when all is healthy."""
-    if found["state"] == "stopped":
-        return ["the server is stopped"]
-    if found["state"] == "managerless":
-        return ["no manager runs; listener and workers go on without one"]
-    known = cast("list[str] | None", found.get("problems"))
-    return ["the manager does not answer"] if known is None else known
-
-
 def _from_files(home: Home, complaint: str) -> dict[str, object]:
-    """The status object when no manager answers; what nobody can know is null or empty."""
+    """The status object when no manager answers: its keys, and null for what nobody can know."""
     manager = open_manager(home)
     if manager is not None:
         click.echo(f"was: {complaint}, though it is there (pid {manager.pid})", err=True)
@@ -78,8 +74,9 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
     for process in others:
         process.close()
     running = manager is not None
+    state = "running" if running else "managerless" if pids else "stopped"
     return {
-        "state": "running" if running else "managerless" if pids else "stopped",
+        "state": state,
         "home": str(home.path),
         "manager_pid": manager.pid if manager else None,
         "listener_pid": pids.get("listener"),
@@ -87,10 +84,16 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "supervisor_pid": pids.get("supervisor"),
         "uptime_s": None,
         "version": __version__,
+        "is_ready": None,
+        "is_stopping": None,
+        "is_upgrading": None,
         "config": UNKNOWN_CONFIG,
         "sites": None if running or pids else 0,
         "app_pools": None if running or pids else 0,
         "workers": sum(name.startswith("worker-") for name in pids),
+        "problems": [PROBLEM_OF[state]],
+        "events_dropped": None,
+        "dossiers_dropped": None,
     }
 
 

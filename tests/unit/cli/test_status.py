@@ -22,10 +22,16 @@ KEYS = {
     "supervisor_pid",
     "uptime_s",
     "version",
+    "is_ready",
+    "is_stopping",
+    "is_upgrading",
     "config",
     "sites",
     "app_pools",
     "workers",
+    "problems",
+    "events_dropped",
+    "dossiers_dropped",
 }
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
