@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
-from harness.home import Pool, application_host_config, make_home
+from harness.home import Application, Pool, Site, application_host_config, make_home
 from harness.server import WasServer, wait_for
 from support.files import replace_text
 from support.running import Running, place, simple_config, wait_for_spare
@@ -224,7 +225,8 @@ def test_sigusr1_reopens_the_pools_logs(start_server):
 
 
 def test_sigusr1_reopens_the_server_s_own_log(start_server):
-    """Who lives goes on in the new file: manager, listener, and the one that waits to be it."""
+    """Who lives goes on in the new file: manager, listener, the one that waits to be it, and the
+    template."""
     running = start_server(
         simple_config("prints:application", pool=POOL),
         place("prints.py"),
@@ -235,13 +237,44 @@ def test_sigusr1_reopens_the_server_s_own_log(start_server):
     status = running.server.status()
     moved = file.rename(file.with_suffix(".old"))
     os.kill(status["manager_pid"], signal.SIGUSR1)
-    for pid in (status["manager_pid"], status["listener_pid"], spare):
+    pids = [status[f"{name}_pid"] for name in ("manager", "listener", "template")]
+    for pid in (*pids, spare):
         wait_for("its new log", lambda pid=pid: _writes_to(pid, file))
     old = moved.read_text()
+    assert running.server.status()["template_pid"] == status["template_pid"]
     running.allow("listener_died")
     os.kill(status["listener_pid"], signal.SIGKILL)
     wait_for("its words", lambda: f"listener[{spare}] listener_started" in file.read_text())
     assert moved.read_text() == old
+
+
+def test_sigusr1_has_processes_of_programs_write_to_the_new_log(start_server):
+    """Those of FastCGI live long: the next request finds one whose errors go to the new file."""
+    path, arguments = "/usr/bin/python3", "{home}/sites/app/fcgi_responder.py"
+    module = f'modules="FastCgiModule" scriptProcessor="{path}|{arguments}"'
+    handler = f'<add name="all" path="*" verb="*" {module} />'
+    application = Application("/", Path("{home}") / "sites" / "app", "Pool", (handler,))
+    section = f'<fastCgi><application fullPath="{path}" arguments="{arguments}" /></fastCgi>'
+    running = start_server(
+        application_host_config(
+            [POOL],
+            [Site("Site", (application,))],
+            f"<system.webServer>{section}</system.webServer>",
+        ),
+        place("fcgi_responder.py"),
+    )
+    file = running.home / "logs" / "pools" / "Pool.log"
+    before = _program(running)
+    assert os.path.samefile(f"/proc/{before}/fd/2", file)
+    file.rename(file.with_suffix(".old"))
+    running.server.send(signal.SIGUSR1)
+    wait_for("another process", lambda: _program(running) != before)
+    assert os.path.samefile(f"/proc/{_program(running)}/fd/2", file)
+
+
+def _program(running: Running) -> int:
+    """The pid of the FastCGI process that answers."""
+    return int(get(running.port()).text.split()[0])
 
 
 def _writes_to(pid, file) -> bool:

@@ -111,6 +111,11 @@ class Home:
         """All logs."""
         return self.path / "logs"
 
+    @property
+    def own_log(self) -> Path:
+        """The server's own, when it has no terminal to write to."""
+        return self.logs / "was.log"
+
     def pool_log(self, pool: str) -> Path:
         """stdout and stderr of the pool's workers."""
         return self.logs / "pools" / f"{pool}.log"

@@ -116,7 +116,7 @@ class _Supervisor:
     def _note(self, event: str, **fields: object) -> None:
         """A line in the server's log, which may have been renamed since we last wrote."""
         fd = os.open(
-            self._home.logs / "was.log",
+            self._home.own_log,
             os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
             0o644,
         )

@@ -97,7 +97,7 @@ class Manager:
         self.is_ready = False
         self.failed_start = ""
         self.answer_admin: Callable[[Manager, AdminAsked], None] = lambda _m, _a: None
-        self.reopen_log: Callable[[], None] = lambda: None
+        self.reopen_log: Callable[[], bool] = lambda: False
         self._on_ready = on_ready
         self.awaited: set[str] = set()
         self.exits: dict[int, process.Exit] = {}
@@ -275,9 +275,10 @@ class Manager:
     def reopen_logs(self) -> None:
         """Have everybody go on in the files that there are now.
 
-        But for the template, which writes only when it cannot do its work, and workers' programs.
+        FastCGI processes are replaced; other programs end with their requests.
         """
-        self.reopen_log()
+        if self.reopen_log():
+            self.template.reopen_log()
         self.listener.reopen_logs()
         self.workers.reopen_outputs()
         log("logs_reopened")

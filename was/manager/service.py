@@ -170,22 +170,23 @@ def _write(fd: int, lines: list[str]) -> None:
         os.write(fd, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
 
 
-def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], None]]:
-    """Where our processes log, and how to open it anew."""
+def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], bool]]:
+    """Where our processes log, and how to open it anew; the terminal cannot be."""
     if foreground:
-        return sys.stderr.fileno(), lambda: None
-    path = home.logs / "was.log"
+        return sys.stderr.fileno(), lambda: False
+    path = home.own_log
 
     def opened() -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     output = opened()
 
-    def reopen() -> None:
+    def reopen() -> bool:
         fd = opened()
         os.dup2(fd, output, inheritable=False)
         take_output(fd)
         os.close(fd)
+        return True
 
     return output, reopen
 
@@ -196,7 +197,7 @@ async def _serve(
     options: Options,
     scale: float,
     output: int,
-    reopen: Callable[[], None],
+    reopen: Callable[[], bool],
     load: Callable[[], Configuration],
     tell: _Teller,
     notifier: Notifier,

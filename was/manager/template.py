@@ -11,6 +11,7 @@ When the manager goes the template waits for the next one, and ends after the ma
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -23,7 +24,8 @@ import setproctitle
 
 from was import faults
 from was.ipc.codec import encode
-from was.ipc.descriptors import ControlSocket
+from was.ipc.descriptors import ControlSocket, take_output
+from was.ipc.endpoints import Home
 from was.ipc.worker_control import ForkFailed, TemplateHello
 from was.log import log_exception, set_process
 from was.manager.spare_worker import be_spare, become_worker, has_come, is_there, receive_order
@@ -48,6 +50,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if "--home" in options:
+        log_file = Home(Path(options["--home"])).own_log
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: _reopen(log_file))
         faults.arm(Path(options["--home"]))
     rehearse()
     gc.collect()
@@ -58,6 +62,17 @@ def main(arguments: list[str]) -> int:
             return 0
         with end.sock:
             _serve(end, options.get("--home", ""))
+
+
+def _reopen(log_file: Path) -> None:
+    """The manager, which has made it, says that the log is another file now.
+
+    That descriptor cannot come with a message: the template itself reads none.
+    """
+    with contextlib.suppress(OSError):  # the old one will do
+        fd = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        take_output(fd)
+        os.close(fd)
 
 
 def _connect(control: str, limit_s: float) -> ControlSocket | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 
 from was.ipc.worker_control import Fork
@@ -32,6 +33,7 @@ class TemplateSide:
         self._peer: Peer | None = None
         self._asked: dict[int, int] = {}  # worker -> the pid of the template that was asked
         self._pending: dict[int, _Pending] = {}
+        self._has_old_log = False  # it began with a log that has been reopened since
         self.pid = 0
         self.pidfd = -1
         self.respawn_at: float | None = None
@@ -59,6 +61,7 @@ class TemplateSide:
         """Start a template."""
         server = self._server
         self.respawn_at = None
+        self._has_old_log = False
         limit_s = server.clock.scaled(server.config.web_limits.managerless_limit_s)
         arguments = [*server.options.programs.template]
         arguments += ["--control", server.folder.control, "--home", str(server.home.path)]
@@ -74,11 +77,19 @@ class TemplateSide:
         if peer.pid != self.pid:
             return False
         self._peer = peer
+        if self._has_old_log:
+            self.reopen_log()
         self.failed_starts = 0
         self._backoff.reset()
         for worker_id in list(self._pending):
             self._send(worker_id)
         return True
+
+    def reopen_log(self) -> None:
+        """Have it write to the log that there is now; one that has not spoken might die of it."""
+        self._has_old_log = self._peer is None
+        if self._peer is not None:
+            self.kill(signal.SIGUSR1)
 
     def fork(self, message: Fork, output: int, life: int) -> None:
         """Ask for a worker; takes over both descriptors."""
@@ -127,7 +138,7 @@ class TemplateSide:
         self._peer = None
         self.pid, self.pidfd = 0, -1
 
-    def kill(self, number: int = 9) -> None:
+    def kill(self, number: int = signal.SIGKILL) -> None:
         """Signal it."""
         if self.pidfd >= 0:
             process.kill(self.pidfd, number)

@@ -20,7 +20,7 @@ from was.worker.fastcgi.held import Held, start
 from was.worker.fastcgi.process_pool import Instance, ProcessPool, Turn, Verdict
 from was.worker.fastcgi.settings import FastCgiApplication, remote_address
 from was.worker.fastcgi.waiting import NoProcessError, WaitingThread, no_process
-from was.worker.fastcgi.watched_file import WatchedFile
+from was.worker.fastcgi.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     from was.worker.descriptor_watch import DescriptorWatch
@@ -55,7 +55,7 @@ class Processes:
         self._quick: set[QuickRun] = set()
         self._is_looking = False
         self._numbers = 0
-        self._file = WatchedFile(settings.monitor_changes_to)
+        self._files = WatchedFiles(settings.monitor_changes_to)
         self._clock: threading.Event | None = None
         self._is_closed = False
 
@@ -86,7 +86,7 @@ class Processes:
 
         It may have neither process nor connection: see `held_at_once` and `acquire`.
         """
-        self._look_at_file()
+        self._look_at_files()
         with self._lock:
             found = self._pool.take(time.monotonic())
             if found is Verdict.WAIT:
@@ -304,13 +304,13 @@ class Processes:
 
     # ── ending ──────────────────────────────────────────────────────────────────────────────────
 
-    def _look_at_file(self) -> None:
-        """monitorChangesTo: where the file has changed all processes are replaced."""
+    def _look_at_files(self) -> None:
+        """Where one has changed all processes are replaced."""
         now = time.monotonic()
-        if not self._file.is_due(now):
+        if not self._files.is_due(now):
             return
         with self._lock:
-            if not self._file.has_changed(now):
+            if not self._files.has_changed(now):
                 return
             ended = [self._drop(i) for i in self._pool.renew()]
         self._end(ended)
