@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -95,6 +96,8 @@ class LazyGroup(click.Group):
             raise
         except OSError as error:
             lines = [_line_of(error)]
+        except KeyboardInterrupt:
+            _end_by_ctrl_c()
         else:
             return result
         for line in lines:
@@ -126,6 +129,14 @@ def main() -> None:
         sys.exit(1)
     finally:
         _give_up_output()
+
+
+def _end_by_ctrl_c() -> NoReturn:
+    """As it would have ended before Python's own code ran; whatever had to be undone is."""
+    _give_up_output()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(128 + signal.SIGINT)  # where somebody has blocked it
 
 
 def _open_what_is_closed() -> None:

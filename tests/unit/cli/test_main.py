@@ -104,6 +104,27 @@ def test_an_early_ctrl_c_is_no_traceback(tmp_path):
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+def _ended_by_ctrl_c(path, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was", *arguments],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        cwd=path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_ctrl_c_before_the_manager_listens_to_it_is_no_word(tmp_path, run, home):
+    """Neither `start` nor `run` has begun anything by then: they end as by an earlier one."""
+    assert run("init", str(home.path)).exit_code == 0
+    (tmp_path / "psutil.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    assert _ended_by_ctrl_c(tmp_path, "--home", str(home.path), "start")
+    (tmp_path / "app.py").write_text("import os, signal\nos.kill(os.getppid(), signal.SIGINT)\n")
+    assert _ended_by_ctrl_c(tmp_path, "run", "app")
+
+
 @pytest.mark.parametrize("argument", ["--help", "sdk"])
 def test_output_that_cannot_be_written_is_one_line(argument):
     """A full disk behind the command: exit code 1, no traceback, no word of Python's."""
