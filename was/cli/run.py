@@ -16,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 import click
 
 from was.cli.home import insist_on_text
+from was.cli.other_servers import CommandOfOtherServers
 from was.cli.start import engine_option
 from was.errors import HomeError
 
@@ -69,7 +70,7 @@ class Address(NamedTuple):
         return f"{host}:{self.port}:"
 
 
-@click.command("run")
+@click.command("run", cls=CommandOfOtherServers)
 @click.argument("spec", metavar="MODULE:CALLABLE")
 @click.option(
     "-b",

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from was.cli.application_check import interface_of
+from was.cli.other_servers import HINTS
 from was.cli.run import Address, command, configuration, parse_bind
 from was.config.files import load_server
 
@@ -123,6 +124,40 @@ def test_it_takes_no_home(run):
     refused = run("run", "mod", "--home", "h")
     assert refused.exit_code == 2
     assert "--home" not in run("run", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "option", "says"),
+    [
+        ("-c gunicorn.conf.py mod:app", "-c", "`was init` makes a home"),
+        ("-cgunicorn.conf.py mod:app", "-c", "`was init` makes a home"),
+        ("-w 2 -D mod:app", "-D", "`was start --detach`"),
+        ("--timeout=30 mod:app", "--timeout", "timeLimit"),
+        ("--graceful-timeout 30 mod:app", "--graceful-timeout", "shutdownTimeLimit"),
+        ("-b :80 -k uvicorn.workers.UvicornWorker mod:app", "-k", "--interface"),
+        ("mod:app --host 0.0.0.0 --port 80", "--host", "--bind [HOST:]PORT"),
+        ("mod:app --root-path /api", "--root-path", '<application path="/shop">'),
+        ("mod:app --proxy-headers", "--proxy-headers", "X-Forwarded-*"),
+        ("mod:app --uds /run/app.sock", "--uds", "Unix sockets are not served"),
+        ("--http :8000 --wsgi-file mod.py --master", "--http", "--bind [HOST:]PORT"),
+        ("--module mod:app --master", "--module", "without an option"),
+    ],
+)
+def test_an_option_of_another_server_is_refused_with_what_does_it_here(run, line, option, says):
+    """One line, and exit code 2: what would not be done is not accepted."""
+    refused = run("run", *line.split())
+    assert refused.exit_code == 2
+    (error,) = [text for text in refused.stderr.splitlines() if text.startswith("Error: ")]
+    assert error.startswith(f"Error: No such option '{option}': ")
+    assert says in error
+
+
+def test_an_option_that_nobody_knows_is_click_s_to_refuse(run):
+    """And none of ours is among those of others."""
+    refused = run("run", "--acces-log", "mod")
+    assert (refused.exit_code, "--access-log" in refused.stderr) == (2, True)
+    ours = {name for option in command.params for name in option.opts}
+    assert ours & HINTS.keys() == set()
 
 
 def test_the_callable_must_be_named_or_usual():
