@@ -7,6 +7,7 @@ call it with what they came to (PFN_WEBSOCKET_COMPLETION). One thread may read w
 
 from __future__ import annotations
 
+import codecs
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +39,7 @@ class Fragment(NamedTuple):
     is_close: bool
 
 
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 Completion = Callable[[int, "Fragment"], None]
 _NOTHING = Fragment(b"", False, True, False)
 _CLOSE = Fragment(b"", False, True, True)
@@ -54,6 +56,7 @@ class WebSocketContext:
         self._writing = threading.Lock()  # what is written leaves in one piece
         self._rest = b""
         self._is_rest_utf8 = False
+        self._decoder = _Utf8Decoder()
         self._is_cancelled = False
         exchange.never_waits = True
         exchange.ring_on_arrival(self._ring)
@@ -119,8 +122,12 @@ class WebSocketContext:
         is_final: bool = True,
         completion: Completion | None = None,
     ) -> None:
-        """WriteFragment. HResultError when the client has gone, UnicodeError for bad text."""
-        content: str | bytes = data.decode() if is_utf8 else data
+        """WriteFragment. HResultError when the client has gone, UnicodeError for bad text.
+
+        A character may be cut by the end of a fragment that is not the last: its bytes leave with
+        the rest of it.
+        """
+        content: str | bytes = self._decode(data, is_final) if is_utf8 else data
 
         def write() -> Fragment:
             with self._writing:
@@ -132,6 +139,13 @@ class WebSocketContext:
             self._later(write, completion)
         else:
             write()
+
+    def _decode(self, data: bytes, is_final: bool) -> str:
+        try:
+            return self._decoder.decode(data, is_final)
+        except UnicodeError:
+            self._decoder.reset()
+            raise
 
     def send_connection_close(
         self, code: int = 1000, reason: str = "", completion: Completion | None = None

@@ -27,6 +27,8 @@ def test_fragments_are_read_and_written(running, compression):
     with connect(f"ws://127.0.0.1:{running.port()}/", compression=compression) as client:
         client.send("0123456789")
         assert client.recv(LIMIT_S) == "0123456789"
+        client.send("naïve — 日本語")  # fragments of four bytes end within characters
+        assert client.recv(LIMIT_S) == "naïve — 日本語"
         client.send(b"x" * 1000)
         assert client.recv(LIMIT_S) == b"x" * 1000
         client.send("stop")
