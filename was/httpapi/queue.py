@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -75,6 +75,9 @@ class RequestQueue:
         self.name = name
         self._home = home
         self._lock = threading.RLock()
+        # Held while a listener is told what the queue has, so that no change of that is missed by
+        # one that has not been told all yet. Not held by who reads what listeners say.
+        self._telling = threading.Lock()
         self._is_closed = False
         self._is_shut_down = False
         self._attachments: list[Attachment] = []
@@ -253,15 +256,16 @@ class RequestQueue:
         """
         if not 0 <= context < 1 << 64:
             raise HttpApiError(ERROR_INVALID_PARAMETER, "a URL context has 64 bits")
-        for attachment in self._open_attachments():
-            attachment.link.call(partial(AddUrl, url=url, context=context))
-        self._urls[url] = context
+        with self._telling:
+            for attachment in self._open_attachments():
+                attachment.link.call(partial(AddUrl, url=url, context=context))
+            self._urls[url] = context
 
     def remove_url(self, url: str) -> None:
         """Give a URL back. Raises HttpApiError(ERROR_FILE_NOT_FOUND) for one that was not added."""
-        for attachment in self._open_attachments():
-            attachment.link.call(partial(RemoveUrl, url=url))
-        self._urls.pop(url, None)
+        with self._telling:
+            self._tell_all(partial(RemoveUrl, url=url))
+            self._urls.pop(url, None)
 
     def set_property(
         self,
@@ -290,9 +294,18 @@ class RequestQueue:
             "max_connections": max_connections,
         }
         changed = {name: value for name, value in given.items() if value is not None}
+        with self._telling:
+            self._tell_all(partial(SetQueue, **changed))  # type: ignore[arg-type]
+            self._properties.update(changed)
+
+    def _tell_all(self, make: Callable[[int], RemoveUrl | SetQueue]) -> None:
+        """Every listener there is; one that goes meanwhile is followed by one that is told."""
         for attachment in self._open_attachments():
-            attachment.link.call(partial(SetQueue, **changed))  # type: ignore[arg-type]
-        self._properties.update(changed)
+            try:
+                attachment.link.call(make)
+            except HttpApiError as error:
+                if error.error != ERROR_OPERATION_ABORTED:
+                    raise
 
     def _open_attachments(self) -> list[Attachment]:
         with self._lock:
@@ -326,7 +339,7 @@ class RequestQueue:
         for attachment in attachments:
             if not attachment.link.is_closed:
                 with suppress(HttpApiError):
-                    for url in self._urls:
+                    for url in list(self._urls):
                         attachment.link.call(partial(RemoveUrl, url=url))
             attachment.link.close()
             self._disconnects.lost(attachment.link.epoch)
@@ -348,21 +361,22 @@ class RequestQueue:
     def _attach(self, *, open_existing: bool, share: bool) -> None:
         door = find_door(self._home)
         link = Link(door, on_batch=self._heard, on_moved=self._moved, on_end=self._ended)
-        try:
-            opened = open_queue(link, self.name, open_existing=open_existing, share=share)
-            for url, context in list(self._urls.items()):
-                link.call(partial(AddUrl, url=url, context=context))
-            if self._properties:
-                link.call(partial(SetQueue, **self._properties))  # type: ignore[arg-type]
-        except BaseException:
-            link.close()
-            raise
-        with self._lock:
-            is_known = any(known.link.epoch == link.epoch for known in self._attachments)
-            if not (is_known or self._is_closed):
-                self._attachments.append(opened)
-                self._ask()
-                return
+        with self._telling:
+            try:
+                opened = open_queue(link, self.name, open_existing=open_existing, share=share)
+                for url, context in self._urls.items():
+                    link.call(partial(AddUrl, url=url, context=context))
+                if self._properties:
+                    link.call(partial(SetQueue, **self._properties))  # type: ignore[arg-type]
+            except BaseException:
+                link.close()
+                raise
+            with self._lock:
+                is_known = any(known.link.epoch == link.epoch for known in self._attachments)
+                if not (is_known or self._is_closed):
+                    self._attachments.append(opened)
+                    self._ask()
+                    return
         link.close()
         opened.board.close()
 
