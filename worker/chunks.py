@@ -37,9 +37,9 @@ def size_of(chunks: list[Chunk]) -> int:
 
 
 def close_files(chunks: Iterable[Chunk]) -> None:
-    """The chunks have gone, or never will."""
+    """The chunks have gone, or never will. Modules need not be typed: others may be among them."""
     for chunk in chunks:
-        if not isinstance(chunk, bytes):
+        if isinstance(chunk, FileRegion):
             chunk.close()
 
 

@@ -32,12 +32,15 @@ def test_a_file_that_has_become_shorter_is_an_error(region):
 
 
 def test_chunks_are_counted_and_closed_together(region):
-    """A region counts by its length, bytes by theirs; closing closes what is ours, once."""
+    """A region counts by its length, bytes by theirs; closing closes what is ours, once.
+
+    What is no chunk at all is in nobody's way then: it is refused when it is to be sent.
+    """
     others = FileRegion(region.fd, 0, 10, is_owned=False)
     chunks = [b"ab", region, others]
     assert size_of(chunks) == 18
     assert size_of([b"abc"]) == 3
     assert size_of([]) == 0
-    close_files(chunks)
+    close_files(["no chunk", *chunks])
     close_files(chunks)
     assert (region.fd, others.fd >= 0) == (-1, True)
