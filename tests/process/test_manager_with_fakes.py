@@ -100,6 +100,20 @@ def _port(driven: Driven) -> int:
     return int(driven.rows("site")[0]["bindings"][0].split(":")[1])
 
 
+def test_nobody_waits_for_a_pool_that_was_removed(drive, tmp_path):
+    """A reload takes an AlwaysRunning pool away before the listener is there: ready without it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "listener-waits").touch()
+    driven = drive("P=", "always=")
+    wait_for("its worker", lambda: "worker_ready" in driven.text())
+    (home / "without-always").touch()
+    driven.process.send_signal(signal.SIGHUP)
+    wait_for("the pool to be gone", lambda: [r["name"] for r in driven.rows("apppool")] == ["P"])
+    (home / "listener-waits").unlink()
+    driven.wait_ready()
+
+
 def test_a_stop_leaves_nothing(drive):
     """After SIGTERM: status 0, no process, no socket, no pid file, no record of a process."""
     driven = drive("P=").wait_ready()

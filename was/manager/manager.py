@@ -227,6 +227,7 @@ class Manager:
     def _drop_pool(self, name: str) -> None:
         """The configuration has it no more, and its last worker has gone."""
         del self.pools[name]
+        self.awaited.discard(name)
         self._deadlines.drop(name)
         self.server.files.remove_pool(name)
         self.performer.publish_pools()

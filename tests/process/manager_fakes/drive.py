@@ -1,4 +1,7 @@
-"""Runs a manager whose listener and workers are the fakes: drive.py HOME POOL=BEHAVIOUR…"""
+"""Runs a manager whose listener and workers are the fakes: drive.py HOME POOL=BEHAVIOUR…
+
+A file `HOME/without-POOL` takes a pool from the configuration that the next reload reads.
+"""
 
 import sys
 from pathlib import Path
@@ -38,13 +41,20 @@ site = Site(
         Application(path="/", application_pool=next(iter(pools)), virtual_directories=(root,)),
     ),
 )
-config = ServerConfig(home=str(home.path), app_pools=pools, sites=(site,))
+
+
+def load(_home: Home) -> Configuration:
+    kept = {n: pool for n, pool in pools.items() if not (home.path / f"without-{n}").exists()}
+    config = ServerConfig(home=str(home.path), app_pools=kept, sites=(site,))
+    return Configuration(config, lambda _pool: b"<configuration/>")
+
+
 python = (sys.executable, "-P")
 sys.exit(
     run_manager(
         home,
         foreground=True,
-        load=lambda _home: Configuration(config, lambda _pool: b"<configuration/>"),
+        load=load,
         programs=Programs(
             (*python, str(HERE / "fake_listener.py")), (*python, str(HERE / "fake_template.py"))
         ),

@@ -1,7 +1,8 @@
 """A listener that speaks the control protocol and moves no request.
 
 It attaches every worker at once, drains by SIGTERM, and sends whatever files in `home/run/orders`
-ask for: a file's name is `demand-POOL` (or `further-POOL`).
+ask for: a file's name is `demand-POOL` (or `further-POOL`). It is not ready while there is a file
+`home/listener-waits`.
 """
 
 import os
@@ -19,6 +20,7 @@ def main() -> None:
     end = ControlSocket.connect(sys.argv[sys.argv.index("--control") + 1])
     end.send(encode(lc.ListenerHello(os.getpid())))
     epoch, orders, pids, count = 0, None, {}, 0
+    waits, is_bound = None, False
     watched = {}
     while True:
         ready, _, _ = select.select([end.sock, *watched], [], [], 0.01)
@@ -31,6 +33,9 @@ def main() -> None:
                 kind, _, pool = order.name.partition("-")
                 order.unlink()
                 end.send(encode(lc.DemandStart(pool, kind == "further")))
+        if is_bound and not waits.exists():
+            end.send(encode(lc.ListenerReady(epoch, count)))
+            count, is_bound = 0, False
         if end.sock not in ready:
             continue
         received = end.recv()
@@ -40,11 +45,10 @@ def main() -> None:
         match decode_manager_to_listener(content):
             case lc.ListenerWelcome(epoch=number, settings=settings):
                 epoch, orders = number, Path(settings.home) / "run" / "orders"
+                waits = Path(settings.home) / "listener-waits"
             case lc.SetSockets(sockets=sockets, more=more):
                 count += len(sockets)
-                if not more:
-                    end.send(encode(lc.ListenerReady(epoch, count)))
-                    count = 0
+                is_bound = not more
             case lc.AddWorker(worker_id=worker_id, pid=pid):
                 pids[worker_id] = pid
                 watched[fds[0]] = worker_id
