@@ -26,6 +26,7 @@ SIGNALLED = """
 import os, sys
 from pathlib import Path
 from was.ipc.endpoints import Home
+from was.manager.server import Options
 from was.manager.service import run_manager
 
 early, late = int(sys.argv[2]), int(sys.argv[3])
@@ -36,7 +37,7 @@ class Signalled(Home):
         os.kill(os.getpid(), early)
         return folder
 
-status = run_manager(Signalled(Path(sys.argv[1])), foreground=True)
+status = run_manager(Signalled(Path(sys.argv[1])), Options())
 os.kill(os.getpid(), late)
 sys.exit(status)
 """

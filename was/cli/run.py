@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import click
@@ -19,6 +19,9 @@ from was.cli.home import insist_on_text
 from was.cli.other_servers import CommandOfOtherServers
 from was.cli.start import engine_option
 from was.errors import HomeError
+
+if TYPE_CHECKING:
+    from was.manager.server import Engine
 
 __all__ = ["Address", "command", "configuration", "parse_bind"]
 
@@ -125,7 +128,7 @@ def command(
     access_log: bool,
     app_dir: Path,
     interface: str,
-    engine: str,
+    engine: Engine,
 ) -> None:
     """Serve one WSGI or ASGI application until Ctrl-C, without a home of its own.
 
@@ -249,8 +252,9 @@ def _checked(spec: str, folder: Path) -> tuple[str, str]:
     raise HomeError(said or f"{spec} ended the process that imported it")
 
 
-def _serve(folder: Path, text: str, engine: str, *, access_log: bool) -> int:
+def _serve(folder: Path, text: str, engine: Engine, *, access_log: bool) -> int:
     from was.ipc.endpoints import Home
+    from was.manager.server import Options
     from was.manager.service import run_manager
 
     home = Home(folder)
@@ -258,13 +262,8 @@ def _serve(folder: Path, text: str, engine: str, *, access_log: bool) -> int:
         part.mkdir(parents=True)
     home.config_file.write_text(text, encoding="utf-8")
     try:
-        return run_manager(
-            home,
-            foreground=True,
-            engine=engine,
-            settings={"log_to_output": access_log},
-            is_command_line=True,
-        )
+        options = Options(engine, log_to_output=access_log, is_command_line=True)
+        return run_manager(home, options)
     finally:
         sockets = home.find_sockets()
         if sockets is not None:

@@ -18,6 +18,7 @@ from was.errors import HomeError
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
+    from was.manager.server import Engine
 
 __all__ = ["command", "engine_option", "print_ready", "start_detached"]
 
@@ -46,7 +47,7 @@ def command(
     detach: bool,
     ready_fd: int | None,
     detached: bool,
-    engine: str,
+    engine: Engine,
 ) -> None:
     """Start the server and stay until Ctrl-C, or start an application pool or a site."""
     if kind is not None:
@@ -59,12 +60,13 @@ def command(
     if detach:
         print_ready(start_detached(home, engine))
         return
+    from was.manager.server import Options
     from was.manager.service import run_manager
 
-    if ready_fd is None:
-        ctx.exit(run_manager(home, foreground=not detached, engine=engine))
-    os.set_inheritable(ready_fd, False)
-    ctx.exit(run_manager(home, foreground=False, detach_notify_fd=ready_fd, engine=engine))
+    if ready_fd is not None:
+        os.set_inheritable(ready_fd, False)
+    options = Options(engine, is_detached=detached or ready_fd is not None)
+    ctx.exit(run_manager(home, options, detach_notify_fd=ready_fd))
 
 
 def print_ready(urls: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -19,9 +19,11 @@ from was.ipc.listener_control import ListenerReport
 from was.ipc.messages import request_id_text
 from was.ipc.worker_control import WorkerAnswer
 from was.manager.inbox import AdminAsked
-from was.manager.manager import Manager
 from was.manager.pool import ApplicationPool
 from was.manager.states import DISPATCHING, PoolState, WorkerState
+
+if TYPE_CHECKING:
+    from was.manager.manager import Manager
 
 __all__ = ["answer"]
 

@@ -232,7 +232,7 @@ class ListenerSide:
             time_scale=server.time_scale,
             server_uid=os.geteuid(),
         )
-        return msgspec.structs.replace(settings, **server.options.settings)
+        return msgspec.structs.replace(settings, log_to_output=server.options.log_to_output)
 
     def change_settings(self) -> None:
         """The configuration is another: what of it is for all sites."""

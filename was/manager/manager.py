@@ -17,6 +17,7 @@ from was.log import log, log_exception
 from was.manager import process
 from was.manager.adoption import Adoption
 from was.manager.beginnings import Beginnings
+from was.manager.commands import answer
 from was.manager.deaths import Deaths
 from was.manager.endings import Endings
 from was.manager.hearing import Hearing
@@ -66,8 +67,10 @@ class Manager:
         self,
         server: Server,
         load: Callable[[], Configuration],
-        on_ready: Callable[[Manager], None],
+        on_ready: Callable[[list[str]], None],
+        reopen_log: Callable[[], bool],
     ) -> None:
+        """`on_ready` is given the URLs; `reopen_log` opens our own log anew, if it is a file."""
         self.server = server
         self.listener = ListenerSide(server)
         self.template = TemplateSide(server)
@@ -96,9 +99,8 @@ class Manager:
         self.started_wall = server.clock.wall()
         self.is_ready = False
         self.failed_start = ""
-        self.answer_admin: Callable[[Manager, AdminAsked], None] = lambda _m, _a: None
-        self.reopen_log: Callable[[], bool] = lambda: False
         self._on_ready = on_ready
+        self._reopen_log = reopen_log
         self.awaited: set[str] = set()
         self.exits: dict[int, process.Exit] = {}
         self.machine = Machine(count_nodes(), server.config.web_limits.demand_start_threshold)
@@ -148,7 +150,7 @@ class Manager:
             case FilesTouched():
                 self.reloading.touched(self.now())
             case AdminAsked():
-                self.answer_admin(self, item)
+                answer(self, item)
             case PeerFaulty(peer, detail):
                 self.hearing.peer_faulty(peer, detail)
             case PeerGone(peer):
@@ -278,7 +280,7 @@ class Manager:
 
         FastCGI processes are replaced; other programs end with their requests.
         """
-        if self.reopen_log():
+        if self._reopen_log():
             self.template.reopen_log()
         self.listener.reopen_logs()
         self.workers.reopen_outputs()
@@ -298,6 +300,7 @@ class Manager:
         if not self.awaited:
             self.is_ready = True
             log("ready")
-            self._on_ready(self)
+            self._on_ready(self.sites.urls())
+            self.server.notifier.ready()
             self.supervisor.begin(self.now(), anew=self.upgrade.is_under_way)
             self.upgrade.go_on()

@@ -48,10 +48,10 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line decides. `settings` replace fields of ListenerSettings."""
+    """What the command line decides."""
 
     engine: Engine = "auto"
-    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    log_to_output: bool = False  # request logs go to standard output
     # `was run`: output, folder and environment of the applications are those of the terminal.
     is_command_line: bool = False
     programs: Programs = Programs()

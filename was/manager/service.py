@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import setproctitle
 
@@ -21,7 +21,6 @@ from was.ipc.endpoints import Home
 from was.log import log, log_exception, set_process
 from was.manager import process
 from was.manager.admin import AdminServer
-from was.manager.commands import answer
 from was.manager.configuration import ConfigurationReader
 from was.manager.control import ControlServer
 from was.manager.events import EventLog
@@ -33,8 +32,8 @@ from was.manager.inbox import (
     SignalArrived,
 )
 from was.manager.manager import Manager
-from was.manager.notify import GivenSocket, Notifier, take_sockets
-from was.manager.server import Configuration, Engine, Options, Programs, Server
+from was.manager.notify import Notifier, take_sockets
+from was.manager.server import Configuration, Options, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
 
 __all__ = ["run_manager"]
@@ -42,75 +41,52 @@ __all__ = ["run_manager"]
 
 def run_manager(
     home: Home,
+    options: Options,
     *,
-    foreground: bool,
     detach_notify_fd: int | None = None,
-    engine: str = "auto",
-    settings: Mapping[str, object] | None = None,
-    is_command_line: bool = False,
-    programs: Programs | None = None,
     load: Callable[[Home], Configuration] | None = None,
-    on_ready: Callable[[list[str]], None] | None = None,
 ) -> int:
     """Be this home's manager until told to stop; the exit status.
 
     `detach_notify_fd` gets one line of JSON, {"ok": true, "urls": […]} when every site answers or
     {"ok": false, "errors": […]}, and is closed. In the foreground the same goes to standard output
-    as `ready` and the URLs (`on_ready` replaces that) and the errors to standard error.
-    `settings` replace fields of ListenerSettings; `is_command_line`: see Options.
+    as `ready` and the URLs, and the errors to standard error.
     """
-    if not is_command_line:
+    if not options.is_command_line:
         # Listener and workers are other users, who have to get through to their sockets: the modes
         # that we give are meant as they are, also by a root with the umask 077.
         os.umask(0o022)
-    load = load or ConfigurationReader().read
+    read = load or ConfigurationReader().read
     notifier = Notifier.from_environment(os.environ)
     given = take_sockets(os.environ)
-    tell = _Teller(foreground=foreground, notify_fd=detach_notify_fd, on_ready=on_ready)
+    tell = _Teller(is_foreground=not options.is_detached, notify_fd=detach_notify_fd)
     try:
-        for folder in (home.run, home.logs, home.state):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lock = process.ManagerLock(home.lock_file)
-    except HomeError as error:
-        return tell.failed([str(error)])
-    except OSError as error:
+        lock = _lock(home)
+    except (HomeError, OSError) as error:
         return tell.failed([_reason(error)])
-    output, reopen = _open_output(home, foreground=foreground)
+    output, reopen = _open_output(home, is_foreground=not options.is_detached)
     set_process("manager", fd=output)
     setproctitle.setproctitle(f"was: manager {home.path}")
     try:
         scale = time_scale(home.path)
         faults.arm(home.path)
-        configuration = load(home)
-        options = Options(
-            _engine(engine),
-            dict(settings or {}),
-            is_command_line,
-            programs or Programs(),
-            is_detached=not foreground,
-        )
+        configuration = read(home)
         # Whoever says something before the loop listens is heard when it does: folders and sockets
         # that are just being made are not left behind.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        return asyncio.run(
-            _serve(
-                home,
-                configuration,
-                options,
-                scale,
-                output,
-                reopen,
-                lambda: load(home),
-                tell,
-                notifier,
-                given,
-            )
-        )
+
+        async def serve() -> int:
+            process.become_subreaper()
+            process.raise_descriptor_limit()
+            server = _make_server(home, configuration, options, scale, output, notifier)
+            manager = Manager(server, lambda: read(home), tell.ready, reopen)
+            manager.sites.give(given)
+            return await _serve(manager, tell)
+
+        return asyncio.run(serve())
     except ConfigErrors as errors:
         return tell.failed([str(error) for error in errors.errors])
-    except HomeError as error:
-        return tell.failed([str(error)])
-    except OSError as error:
+    except (HomeError, OSError) as error:
         return tell.failed([_reason(error)])
     except ValueError as error:
         log_exception("manager_failed", error)
@@ -119,31 +95,29 @@ def run_manager(
         lock.release()
 
 
+def _lock(home: Home) -> process.ManagerLock:
+    """The home is ours, and there is a place for what we write."""
+    for folder in (home.run, home.logs, home.state):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return process.ManagerLock(home.lock_file)
+
+
 class _Teller:
     """Says to whoever started us how it went, once."""
 
-    def __init__(
-        self,
-        *,
-        foreground: bool,
-        notify_fd: int | None,
-        on_ready: Callable[[list[str]], None] | None,
-    ) -> None:
-        self._foreground = foreground
+    def __init__(self, *, is_foreground: bool, notify_fd: int | None) -> None:
+        self._is_foreground = is_foreground
         self._notify_fd = notify_fd
-        self._on_ready = on_ready
 
     def ready(self, urls: list[str]) -> None:
         """All sites answer."""
         self._notify({"ok": True, "urls": urls})
-        if self._on_ready is not None:
-            self._on_ready(urls)
-        elif self._foreground:
+        if self._is_foreground:
             _write(1, ["ready", *urls])
 
     def failed(self, errors: list[str]) -> int:
         """It did not start."""
-        if self._foreground:
+        if self._is_foreground:
             # Here the log is the terminal too: a person needs each error once, and plain.
             _write(2, [f"was: {error}" for error in errors])
         else:
@@ -159,7 +133,9 @@ class _Teller:
             self._notify_fd = None
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: HomeError | OSError) -> str:
+    if isinstance(error, HomeError):
+        return str(error)
     where = f": {error.filename}" if error.filename else ""
     return f"{error.strerror or error}{where}"
 
@@ -170,9 +146,9 @@ def _write(fd: int, lines: list[str]) -> None:
         os.write(fd, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
 
 
-def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], bool]]:
+def _open_output(home: Home, *, is_foreground: bool) -> tuple[int, Callable[[], bool]]:
     """Where our processes log, and how to open it anew; the terminal cannot be."""
-    if foreground:
+    if is_foreground:
         return sys.stderr.fileno(), lambda: False
     path = home.own_log
 
@@ -191,39 +167,18 @@ def _open_output(home: Home, *, foreground: bool) -> tuple[int, Callable[[], boo
     return output, reopen
 
 
-async def _serve(
-    home: Home,
-    configuration: Configuration,
-    options: Options,
-    scale: float,
-    output: int,
-    reopen: Callable[[], bool],
-    load: Callable[[], Configuration],
-    tell: _Teller,
-    notifier: Notifier,
-    given: list[GivenSocket],
-) -> int:
-    process.become_subreaper()
-    process.raise_descriptor_limit()
-    server = _make_server(home, configuration, options, scale, output, notifier)
-
-    def say_ready(manager: Manager) -> None:
-        tell.ready(manager.sites.urls())
-        notifier.ready()
-
-    manager = Manager(server, load, say_ready)
-    manager.sites.give(given)
-    manager.answer_admin = answer
-    manager.reopen_log = reopen
-    for warning in configuration.config.warnings:
+async def _serve(manager: Manager, tell: _Teller) -> int:
+    """From the first socket to the last; the exit status."""
+    server = manager.server
+    for warning in server.config.warnings:
         log("config_no_effect", warning=warning)
     _hear_signals(server)
     control = _open_control(server)
-    admin = AdminServer(home, server.folder, server.inbox)
+    admin = AdminServer(server.home, server.folder, server.inbox)
     try:
         await admin.open()
-        _write_pid(home)
-        log("manager_started", home=home.path)
+        _write_pid(server.home)
+        log("manager_started", home=server.home.path)
         await manager.adoption.take_over()
         # Only now: its end would be told again and again until somebody hears it, and descriptors
         # have numbers that another one gets.
@@ -317,14 +272,6 @@ def _write_pid(home: Home) -> None:
         write_atomically(home.pid_file, f"{os.getpid()}\n".encode())
     except OSError as error:
         log("state_not_written", file=home.pid_file, error=error)
-
-
-def _engine(name: str) -> Engine:
-    match name:
-        case "auto" | "h11" | "llhttp":
-            return name
-        case _:
-            raise HomeError(f"there is no protocol engine '{name}'")
 
 
 def _clean_up(server: Server) -> None:

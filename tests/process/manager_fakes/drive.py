@@ -17,7 +17,7 @@ from was.config.model import (
     VirtualDirectory,
 )
 from was.ipc.endpoints import Home
-from was.manager.server import Configuration, Programs
+from was.manager.server import Configuration, Options, Programs
 from was.manager.service import run_manager
 
 HERE = Path(__file__).parent
@@ -53,10 +53,11 @@ python = (sys.executable, "-P")
 sys.exit(
     run_manager(
         home,
-        foreground=True,
-        load=load,
-        programs=Programs(
-            (*python, str(HERE / "fake_listener.py")), (*python, str(HERE / "fake_template.py"))
+        Options(
+            programs=Programs(
+                (*python, str(HERE / "fake_listener.py")), (*python, str(HERE / "fake_template.py"))
+            )
         ),
+        load=load,
     )
 )

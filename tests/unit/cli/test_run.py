@@ -78,7 +78,7 @@ def test_port_and_concurrency_come_from_the_environment(run, monkeypatch, tmp_pa
     """PORT serves all addresses, WEB_CONCURRENCY sets the processes; the home is gone after."""
     seen = {}
 
-    def fake_manager(home, **options):
+    def fake_manager(home, options):
         seen["text"] = home.config_file.read_text()
         seen["home"] = home.path
         seen["options"] = options
@@ -93,7 +93,7 @@ def test_port_and_concurrency_come_from_the_environment(run, monkeypatch, tmp_pa
     assert 'bindingInformation="*:1234:"' in seen["text"]
     assert 'maxProcesses="4"' in seen["text"]
     assert 'scriptProcessor="mod:app"' in seen["text"]
-    assert seen["options"]["engine"] == "h11"
+    assert seen["options"].engine == "h11"
     assert not seen["home"].exists()
 
 
