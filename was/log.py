@@ -52,6 +52,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "upgrade_completed": "info",
     "upgrade_failed": "error",
     "worker_exited": "info",
+    "exit_cut_short": "warning",
     "worker_died": "warning",
     "worker_killed": "warning",
     "worker_faulty": "error",

@@ -54,6 +54,7 @@ from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import QueueClient
 from was.worker.running_requests import describe
 from was.worker.server import WorkerServer
+from was.worker.signals import handle
 from was.worker.threads import RequestThreads
 from was.worker.web_configs import WebConfigs
 
@@ -132,7 +133,9 @@ class WorkerHost:
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
         self._link.forget()
-        os.close(self._event_fd)
+        fd, self._event_fd = self._event_fd, -1
+        if fd >= 0:  # else this child's parent was one already, and has other descriptors
+            os.close(fd)
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────
 
@@ -157,7 +160,7 @@ class WorkerHost:
         gc.collect()
         gc.freeze()
         self._scoreboard.write_names(self._server.module_names)
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: self._later(self._asked_to_go))
+        handle(signal.SIGTERM, lambda _number, _frame: self._later(self._asked_to_go))
         self._server.limits.invite(self._threads.welcome)
         self._server.http.watch = self._threads.watch
         self._threads.start()

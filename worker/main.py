@@ -21,7 +21,9 @@ from was.ipc.worker_control import Fork, WorkerWelcome
 from was.log import log, log_exception, set_process
 from was.worker.application_output import keep_output_from_failing
 from was.worker.host import WorkerHost
+from was.worker.last_work import do_last_work, expect_last_work
 from was.worker.manager_link import say_hello
+from was.worker.signals import handle, ignore
 from was.worker.virtual_environment import use_virtual_environment
 
 __all__ = ["run"]
@@ -35,21 +37,24 @@ def run(fork: Fork) -> NoReturn:
     status = 70
     set_process("worker")
     keep_output_from_failing()
+    expect_last_work()
     try:
         if fork.virtual_environment:
             use_virtual_environment(fork.virtual_environment)
         status = _run(fork)
+        if status == 0:
+            do_last_work()
     except BaseException as error:  # noqa: BLE001 the last place where anything can be said
         log_exception("worker_start_failed", error, pool=fork.pool)
     finally:
         _flush()
-        # Not sys.exit: threads of the application that never end must not hold the process.
+        # Not sys.exit: what the application never ends must not hold the process.
         os._exit(status)
 
 
 def _run(fork: Fork) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    handle(signal.SIGINT, ignore)
+    handle(signal.SIGHUP, ignore)
     control = ControlSocket.connect(fork.control, timeout_s=WELCOME_WAIT_S)
     say_hello(control, fork.worker_id)
     control.sock.settimeout(WELCOME_WAIT_S)

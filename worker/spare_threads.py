@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from was.log import log_exception
+from was.worker.last_work import make_thread
 
 __all__ = ["SpareThreads", "run_on_spare_thread"]
 
@@ -42,7 +43,7 @@ class SpareThreads:
                 return
             self._count += 1
         try:
-            threading.Thread(target=self._main, name="spare", daemon=True).start()
+            make_thread(self._main, "spare").start()
         except RuntimeError:
             with self._changed:
                 self._count -= 1

@@ -42,6 +42,7 @@ from was.ipc.channel import WorkerPoller
 from was.log import log_exception
 from was.worker.descriptor_watch import DescriptorWatch
 from was.worker.guest_leader import GUEST_HAND_OVER_S, GuestWatch
+from was.worker.last_work import make_thread
 from was.worker.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -240,9 +241,8 @@ class RequestThreads:
         self._count += 1
         thread = _Thread()
         thread.wake.release()
-        thread.thread = threading.Thread(
-            target=self._main, args=(thread,), name=f"{self._name}-{self._count}", daemon=True
-        )
+        main = partial(self._main, thread)
+        thread.thread = make_thread(main, f"{self._name}-{self._count}")
         return thread
 
     def _can_promote(self) -> bool:

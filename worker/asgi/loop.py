@@ -24,6 +24,7 @@ from was.log import log, log_exception
 from was.worker.application_calls import RequestInterruptedError, inject
 from was.worker.asgi.marks import drive
 from was.worker.asgi.sockets import OpenSockets
+from was.worker.last_work import make_thread
 
 if TYPE_CHECKING:
     from was.worker.asgi.run import RequestRun
@@ -65,7 +66,7 @@ class LoopThread:
         self.is_receiving = False
         self.ident = 0
         self._first_steps: list[Callable[[], None]] = []
-        self._thread = threading.Thread(target=self._main, name="event-loop", daemon=True)
+        self._thread = make_thread(self._main, "event-loop")
         self._thread.start()
         self.ident = self._thread.ident or 0
 
