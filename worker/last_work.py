@@ -44,7 +44,7 @@ def do_last_work(limit_s: float = LIMIT_S) -> None:
     if not _is_done_within(limit_s, _end_threads):
         names = ", ".join(sorted(thread.name for thread in _threads()))
         log("exit_cut_short", threads=names, limit_s=limit_s)
-    if not _is_done_within(limit_s, atexit._run_exitfuncs):  # as multiprocessing does
+    if not _is_done_within(limit_s, atexit._run_exitfuncs):  # pyright: ignore[reportPrivateUsage]
         log("exit_cut_short", atexit="a function goes on", limit_s=limit_s)
 
 

@@ -130,13 +130,13 @@ def test_what_is_not_done_is_said(tmp_path):
     make_server(tmp_path)
     (tmp_path / "site" / "web.config").write_text(text_of("reverse_proxy"))
     file = tmp_path / "config" / "applicationHost.config"
-    report = validate(file, home=tmp_path)
+    report = validate(file)
     assert not report.errors
     [line] = [w for w in report.warnings if "ReverseProxyInboundRule1" in w]
     assert "web.config:6: " in line
     assert "other servers" in line
     (tmp_path / "site" / "web.config").write_text(text_of("joomla"))
-    [line] = validate(file, home=tmp_path).warnings
+    [line] = validate(file).warnings
     assert "repeats a repeat" in line
 
 
@@ -160,7 +160,7 @@ def test_faults_have_a_line(tmp_path, inside, words):
         "<configuration><system.webServer><rewrite><rules>\n"
         f'<rule name="r">{inside}</rule></rules></rewrite></system.webServer></configuration>'
     )
-    report = validate(tmp_path / "config" / "applicationHost.config", home=tmp_path)
+    report = validate(tmp_path / "config" / "applicationHost.config")
     [error] = report.errors
     assert words in error.message
     assert error.line == 2
@@ -185,6 +185,6 @@ def test_outbound_faults_have_a_line(tmp_path):
             f"<configuration><system.webServer><rewrite><outboundRules>\n{text}"
             "</outboundRules></rewrite></system.webServer></configuration>"
         )
-        report = validate(tmp_path / "config" / "applicationHost.config", home=tmp_path)
+        report = validate(tmp_path / "config" / "applicationHost.config")
         [error] = report.errors
         assert error.line == 2
