@@ -21,8 +21,8 @@ __all__ = [
     "read_length",
 ]
 
-# PEP 3333: an application must not send these (RFC 2616, 13.5.1), nor any that the listener owns;
-# what it says of the length is the one thing that is asked of it.
+# Of a connection, not of a message (RFC 2616, 13.5.1), and what the listener owns;
+# what a program says of the length is the one thing that is asked of it.
 HOP_BY_HOP = (OWNED - {"content-length"}) | {
     "proxy-authenticate",
     "proxy-authorization",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ from was.errors import LocalProtocolError
 from was.log import log
 from was.worker.application_calls import call, iterate, outside
 from was.worker.chunks import FileRegion
-from was.worker.fields import HOP_BY_HOP, encode_field, read_length
+from was.worker.fields import LISTENER_FIELDS, encode_field, read_length
 from was.worker.wsgi.files import FileWrapper
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ _SMALL_FILE_BYTES = 65536
 _CACHE_LIMIT = 2048
 _CACHED_VALUE_LIMIT = 256
 _VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+
+# In place of a line: the connection is to be closed after the response.
+_CLOSE: Final = -1
 
 # Encoded line of a field, or the number that Content-Length declares.
 _lines: dict[tuple[str, str], bytes | int] = {}
@@ -73,6 +76,8 @@ class WsgiResponse(msgspec.Struct, eq=False):
                     line = self._encode(field)
                 if isinstance(line, bytes):
                     block += line
+                elif line == _CLOSE:
+                    response.needs_disconnect = True
                 elif length in (-1, line):
                     length = response.content_length = line
                 else:
@@ -87,7 +92,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
         return self.write
 
     def _encode(self, field: tuple[str, str]) -> bytes | int:
-        """The line of a field; for Content-Length the number."""
+        """The line of a field, b"" for one of the listener's; for Content-Length the number."""
         if type(field) is not tuple or len(field) != 2:
             raise AssertionError(f"a header must be a tuple of two, not {field!r}")
         name, value = field
@@ -97,12 +102,13 @@ class WsgiResponse(msgspec.Struct, eq=False):
         line: bytes | int
         if lower == "content-length":
             line = read_length(value)
-        elif lower in HOP_BY_HOP:
-            raise AssertionError(f"hop-by-hop header in a WSGI response: {name}")
         else:
             line = encode_field(field)
-            if lower == "date":
-                line = b""  # the listener's clock, once
+            if lower == "connection" and "close" in value.lower():
+                line = _CLOSE
+            elif lower in LISTENER_FIELDS:
+                # PEP 3333 forbids most of them; but what streams events says keep-alive, by habit.
+                line = b""
         if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
             if len(_lines) >= _CACHE_LIMIT:
                 _lines.clear()

@@ -271,9 +271,7 @@ def test_write_sends_at_once(serve):
         '[("X A", "a")]',
         '[("", "a")]',
         '[("X-A", "\\u20ac")]',
-        '[("Connection", "close")]',
-        '[("Transfer-Encoding", "chunked")]',
-        '[("Proxy-Connection", "close")]',
+        '[("Connection", "close\\r\\nX-B: 2")]',
         '[("Content-Length", "-1")]',
         '[("Content-Length", "+1")]',
         '[("Content-Length", "1"), ("Content-Length", "2")]',
@@ -284,7 +282,7 @@ def test_write_sends_at_once(serve):
     ],
 )
 def test_bad_headers_are_the_applications_error(serve, headers):
-    """Response splitting, hop-by-hop fields and wrong types are 500, nothing of them is sent."""
+    """Response splitting and wrong types are 500, nothing of them is sent."""
     server = serve(f"""
     def app(environ, start_response):
         start_response("200 OK", {headers})
@@ -293,6 +291,41 @@ def test_bad_headers_are_the_applications_error(serve, headers):
     exchange = ask(server)
     assert exchange.status == 500
     assert b"X-B" not in exchange.block
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("Connection", "keep-alive"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Connection", "keep-alive"),
+        ("Transfer-Encoding", "chunked"),
+        ("Date", "Mon, 01 Jan 2001 00:00:00 GMT"),
+    ],
+)
+def test_fields_about_the_connection_are_named_in_vain(serve, field):
+    """Only the listener says them; who streams events names some by habit, and is served."""
+    server = serve(f"""
+    def app(environ, start_response):
+        start_response("200 OK", [{field!r}, ("X-A", "1")])
+        return [b"x"]
+    """)
+    for _ in range(2):  # the second time as it was remembered
+        exchange = ask(server)
+        assert (exchange.status, exchange.block, exchange.body) == (200, b"X-A: 1\r\n", b"x")
+        assert not exchange.close
+
+
+def test_connection_close_closes(serve):
+    """An application may have its connection end with the response."""
+    server = serve("""
+    def app(environ, start_response):
+        start_response("200 OK", [("Connection", "close")])
+        return [b"x"]
+    """)
+    for _ in range(2):
+        exchange = ask(server)
+        assert (exchange.status, exchange.block, exchange.close) == (200, b"", True)
 
 
 def test_a_length_that_no_message_can_carry_is_the_applications_error(serve):
