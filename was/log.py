@@ -103,6 +103,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "event_loop_interrupted": "warning",
     "application_failed": "error",
     "application_error": "error",
+    "client_left": "info",
     "module_failed": "error",
     "module_not_loaded": "error",
     "module_refused": "error",

@@ -49,6 +49,29 @@ async def ticks():
     return StreamingResponse(tick(), media_type="text/event-stream")
 
 
+left = []
+
+
+@app.get("/quiet")
+async def quiet():
+    """Begins to stream, and then has nothing to say."""
+
+    async def silence():
+        try:
+            yield "data: begun\n\n"
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            left.append("cancelled")
+            raise
+
+    return StreamingResponse(silence(), media_type="text/event-stream")
+
+
+@app.get("/left")
+async def who_left():
+    return left
+
+
 @app.get("/file")
 async def file():
     return FileResponse(Path(__file__))

@@ -1,8 +1,11 @@
 """FastAPI and Starlette as their users write them, through `was run`'s road and a home's."""
 
 import json
+import socket
+import struct
 
 import pytest
+from harness.server import wait_for
 from support.running import APPS, asgi_config, place, run_server
 from support.web_socket import connect
 from support.wire import LIMIT_S, Wire, get, post
@@ -39,6 +42,18 @@ def test_streams_uploads_and_files(running):
         assert wire.request("/ticks").text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
     assert post(port, "/sum", b"x" * 3_000_000).json() == {"size": 3_000_000}
     assert get(port, "/file").body == (APPS / "fastapi_notes.py").read_bytes()
+
+
+def test_a_stream_that_is_silent_ends_with_its_client(running):
+    """The framework hears that the client has gone, and cancels what could wait for ever."""
+    port = running.port()
+    with Wire(port) as wire:
+        wire.send_request("/quiet")
+        wire.read_until(b"data: begun\n\n")
+        # A reset: the end of what the client sends is no disconnect, it may still read.
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_for("the stream's end", lambda: get(port, "/left").json())
+    assert get(port, "/left").json() == ["cancelled"]
 
 
 def test_websocket(running):

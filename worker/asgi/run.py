@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, MutableMapping
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from was import faults
 from was.errors import WasError
 from was.ipc.scoreboard import RequestState
-from was.log import log_exception
+from was.log import log, log_exception
 from was.worker.application_calls import RequestInterruptedError, forget
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import CONTINUE
@@ -113,7 +113,17 @@ class RequestRun(msgspec.Struct, eq=False):
         )
         if isinstance(error, RequestInterruptedError):
             forget(context.proof)
-        if not isinstance(error, ClientDisconnectedError | ClientGoneError):
+        if _is_departure(error):
+            pass
+        elif _is_of_departure(error):
+            log(
+                "client_left",
+                error=f"{type(error).__name__}: {error}",
+                application=self.hosted.reference,
+                request=context.request_id,
+                url=context.message.target,
+            )
+        else:
             log_exception(
                 "request_interrupted" if is_interrupted else "application_error",
                 error,
@@ -189,3 +199,24 @@ class RequestRun(msgspec.Struct, eq=False):
             waiter = self.loop.loop.create_future()
             self.waiters.append(waiter)
             await waiter
+
+
+def _is_departure(error: BaseException) -> bool:
+    """Whether it says no more than that the client has gone, alone or from tasks of a group."""
+    return all(isinstance(e, ClientDisconnectedError | ClientGoneError) for e in _parts(error))
+
+
+def _is_of_departure(error: BaseException) -> bool:
+    """Whether it was raised in answer to that: Starlette, for one, has a name of its own for it."""
+    for part in _parts(error):
+        before = part.__cause__ or part.__context__
+        if not _is_departure(part) and (before is None or not _is_of_departure(before)):
+            return False
+    return True
+
+
+def _parts(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [leaf for part in group.exceptions for leaf in _parts(part)]

@@ -12,9 +12,12 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["SPEC_VERSION", "http_scope", "request_path", "request_scope"]
+__all__ = ["http_scope", "request_path", "request_scope"]
 
-SPEC_VERSION = "2.4"  # the first in which send() raises OSError for a client that has gone
+# send() raises an OSError for a client that has gone, as from 2.4 on. But a framework that is told
+# so by an HTTP scope looks no more for http.disconnect while it streams (Starlette), so that a
+# stream with nothing to say would outlive its client.
+SPEC_VERSIONS = {"http": "2.3", "websocket": "2.4"}
 
 _NAME_LIMIT = 64
 _CACHE_LIMIT = 1024
@@ -65,7 +68,7 @@ def request_scope(
     }
     scope: dict[str, Any] = {
         "type": kind,
-        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSIONS[kind]},
         "http_version": "1.1" if message.version >= 11 else "1.0",
         "scheme": scheme,
         "path": path,

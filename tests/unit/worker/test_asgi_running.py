@@ -11,8 +11,9 @@ from fake_exchange import ASGI, FakeExchange, ask_later, make_request, make_serv
 from harness.server import wait_for
 
 from was.worker.asgi import loop as loop_module
+from was.worker.asgi import run as run_module
 from was.worker.asgi.loop import LoopThread
-from was.worker.asgi.run import RequestRun
+from was.worker.asgi.run import ClientDisconnectedError, RequestRun
 
 
 class Run(RequestRun, eq=False):
@@ -185,3 +186,41 @@ def test_what_is_over_is_forgotten(server):
 
     # The one that came last may still be in somebody's hands.
     wait_for("the end of all but one", lambda: len(left()) <= 1)
+
+
+class OwnName(Exception):  # noqa: N818 as Starlette's ClientDisconnect
+    """What a framework makes of it."""
+
+
+def departed():
+    return ClientDisconnectedError("the client has gone")
+
+
+def renamed():
+    try:
+        try:
+            raise departed()
+        except OSError:
+            raise OwnName from None
+    except OwnName as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "events"),
+    [
+        (departed(), []),
+        (ExceptionGroup("tasks", [departed(), ExceptionGroup("", [departed()])]), []),
+        (renamed(), ["client_left"]),
+        (ExceptionGroup("tasks", [departed(), renamed()]), ["client_left"]),
+        (ExceptionGroup("tasks", [departed(), LookupError()]), ["application_error"]),
+        (LookupError(), ["application_error"]),
+    ],
+)
+def test_a_client_that_leaves_is_no_error_of_the_application(loop, monkeypatch, error, events):
+    """What frameworks raise when send() has refused has no traceback; what else they raise has."""
+    said = []
+    monkeypatch.setattr(run_module, "log", lambda event, **fields: said.append(event))
+    monkeypatch.setattr(run_module, "log_exception", lambda event, *_, **fields: said.append(event))
+    make_run(loop, None).failed(error)
+    assert said == events
