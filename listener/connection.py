@@ -138,6 +138,8 @@ class ClientConnection(ClientSocket):
         self.is_eof = True
         phase = self.phase
         if phase == BUSY:
+            if self.request is not None:
+                self.service.half_closed.add(self, self.request, self.service.time())
             return True
         if phase == UPGRADED:
             assert self.beyond is not None

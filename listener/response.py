@@ -133,6 +133,11 @@ class ResponseStream:
         """What the listener itself says in between; of no worker's window."""
         self._put(data)
 
+    def ask_for_life(self) -> None:
+        """An octet that means nothing where a chunk's size comes next, if that is so here."""
+        if self._is_chunked and not (self.is_finished or self._segments):
+            self._connection.transport.write(b"0")
+
     @property
     def has_backlog(self) -> bool:
         """Whether anything waits here for the client to read."""

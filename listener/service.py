@@ -53,6 +53,7 @@ from was.listener.crowd import budget, who_leaves
 from was.listener.deadlines import expire
 from was.listener.endings import abort
 from was.listener.engines import select
+from was.listener.half_closed import HalfClosed
 from was.listener.half_messages import HalfMessages
 from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
@@ -103,6 +104,7 @@ class ListenerService:
         self.pools: dict[str, PoolBroker] = {}
         self.connections: set[ClientConnection] = set()
         self.health_connections: set[HealthConnection] = set()
+        self.half_closed = HalfClosed()
         self.spool_memory = SpoolMemory()
         self._half_messages = HalfMessages(self)
         self.is_draining = False
@@ -480,6 +482,7 @@ class ListenerService:
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 expire(connection)
+            self.half_closed.look(now)
             for port, closed in self._crowded.items():
                 log("connections_crowded", port=port, closed=closed)
             self._crowded.clear()

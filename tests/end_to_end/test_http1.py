@@ -201,6 +201,16 @@ def test_a_half_closed_connection_gets_its_answer(site):
         assert wire.is_closed()
 
 
+def test_a_half_closed_connection_is_patient(site):
+    """A client that has closed its half and waits for long is asked whether it reads, and does."""
+    with Wire(site.port()) as wire:
+        wire.send_request("/sleep?ms=3000")
+        wire.half_close()
+        answer = wire.read()
+        assert (answer.interim, answer.status) == ([100], 200)
+        assert wire.is_closed()
+
+
 def test_a_client_that_goes_away_harms_nobody(site):
     """Connections that are closed in the midst of a request leave the server as it was."""
     for cut in (b"GET", b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"):

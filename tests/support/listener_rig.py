@@ -4,6 +4,7 @@ are made of lists, so that a test decides what happens when.
 
 import asyncio
 import os
+import socket
 
 from was.ipc import codec
 from was.ipc import listener_control as lc
@@ -31,14 +32,20 @@ class FakeTransport:
         self.is_aborted = False
         self.is_lost = False
         self.is_reset = False
+        self.has_peer_reset = False
 
     def get_extra_info(self, name):
         if name == "socket":
             return self
         return ("127.0.0.1", 40000 if name == "peername" else 80)
 
-    def setsockopt(self, *_linger):
-        self.is_reset = True
+    def setsockopt(self, _level, option, _value):
+        if option == socket.SO_LINGER:
+            self.is_reset = True
+
+    def getsockopt(self, _level, option, size):
+        assert (option, size) == (socket.TCP_INFO, 1)
+        return bytes([7 if self.has_peer_reset else 8])  # TCP_CLOSE, TCP_CLOSE_WAIT
 
     def set_write_buffer_limits(self, high, low):
         pass
@@ -265,6 +272,7 @@ class Rig:
             for connection in list(self.service.connections):
                 if 0.0 < connection.deadline < self.now:
                     expire(connection)
+            self.service.half_closed.look(self.now)
             self.turn()
 
     def close(self):
