@@ -19,6 +19,7 @@ __all__ = ["EVENTS", "log", "log_exception", "set_process", "to_text"]
 EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "manager_started": "info",
     "manager_stopping": "info",
+    "manager_waiting": "info",
     "manager_stopped": "info",
     "manager_failed": "error",
     "ready": "info",

@@ -104,6 +104,35 @@ def test_a_stop_lets_running_requests_finish(gates, number):
     assert gates.server.wait_exit() == 0
 
 
+def test_a_stop_that_waits_says_for_what(gates):
+    """Who has pressed Ctrl-C with a stream open learns why nothing happens, and what ends it."""
+    with Wire(gates.port()) as wire:
+        _reach(gates, wire, "a")
+        gates.server.send(signal.SIGINT)
+        wait_for("the word", lambda: "manager_waiting" in gates.server.log_text())
+        assert "Ctrl-C again" in gates.server.log_text()
+        _open(gates, "a")
+        assert wire.read("POST").status == 200
+    assert gates.server.wait_exit() == 0
+    assert gates.server.log_text().count("manager_waiting") == 1
+
+
+def test_was_stop_says_for_what_it_waits(gates):
+    """And `was stop --now` beside it ends the wait."""
+    with Wire(gates.port()) as wire:
+        _reach(gates, wire, "a")
+        asked = subprocess.Popen(
+            [sys.executable, "-P", "-m", "was", "--home", str(gates.home), "stop"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert asked.stderr is not None
+        assert "`was stop --now` ends them" in asked.stderr.readline()
+        assert gates.server.command("stop", "--now").returncode == 0
+        assert asked.communicate(timeout=GATE_S / 2)[0] == "stopped\n"
+
+
 def test_a_worker_that_is_told_to_go_during_a_stop_gets_no_successor(gates):
     """It would be killed before it had done anything."""
     (worker,) = gates.workers(count=1)

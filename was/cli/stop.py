@@ -30,6 +30,7 @@ __all__ = ["command", "stop_home"]
 
 ASK_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 0.1
+SILENCE_S = 2.0  # who waits for longer is told why
 SUPERVISOR_LIMIT_S = 2.0
 UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
 UNASKED_AGAIN_S = 1.0
@@ -107,6 +108,8 @@ def _stop_manager(home: Home, manager: LiveProcess, *, drain: bool) -> None:
                     f"the manager (pid {manager.pid}) neither answers nor ends;"
                     f" `kill -9 {manager.pid}`, then `was stop` again"
                 ) from None
+        if drain and not manager.wait(SILENCE_S):
+            click.echo("waiting for requests that run (`was stop --now` ends them)", err=True)
         manager.wait(None)
     finally:
         manager.close()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Shutdown"]
 
+WAITING = "requests that run; Ctrl-C again, or `was stop --now`, ends them"
+# Who stops the server and sees it wait is told why after so long.
+SILENCE_S = 1.0
 REST_LIMIT_S = 2.0
 KILL_LIMIT_S = 5.0
 
@@ -42,7 +45,13 @@ class Shutdown:
         self._was_asked = False  # the listener, to finish
         self._is_drained = False
         self._left_alone: frozenset[int] = frozenset()
-        self.deadline: float | None = None
+        self._limit_at: float | None = None  # of the present step
+        self._say_at: float | None = None  # what is waited for
+
+    @property
+    def deadline(self) -> float | None:
+        """When it is to be looked at again."""
+        return min((t for t in (self._limit_at, self._say_at) if t is not None), default=None)
 
     @property
     def has_begun(self) -> bool:
@@ -64,6 +73,7 @@ class Shutdown:
         if self.has_begun:
             return
         log("manager_stopping")
+        self._say_at = now + SILENCE_S
         self._say_that_it_ends()
         for pool in self._manager.pools.values():
             self._manager.performer.perform(pool, pool.wind_down())
@@ -72,9 +82,9 @@ class Shutdown:
             self._stop_workers(now)
             return
         self._step = _Step.LISTENER
-        self.deadline = now + self._limit_s()
+        self._limit_at = now + self._limit_s()
         if listener.retiring is not None:
-            listener.retire_now(self.deadline)
+            listener.retire_now(self._limit_at)
         if listener.is_connected:
             self._was_asked = True
             listener.kill(signal.SIGCONT)  # somebody may have stopped it
@@ -117,7 +127,11 @@ class Shutdown:
 
     def advance(self, now: float) -> None:
         """See whether the present step is done or its time is up."""
-        is_late = self.deadline is not None and now >= self.deadline
+        if self._say_at is not None and now >= self._say_at:
+            self._say_at = None
+            if _Step.NOT_BEGUN < self._step < _Step.REST:
+                log("manager_waiting", why=WAITING, at_most_s=round(self._limit_s()))
+        is_late = self._limit_at is not None and now >= self._limit_at
         if self._step is _Step.LISTENER and is_late:
             self._manager.listener.kill()
             self._manager.listener.kill_retiring()
@@ -139,7 +153,7 @@ class Shutdown:
         manager = self._manager
         self._step = _Step.WORKERS
         # The pools keep each worker's own limit; this one is for a pool that miscounts.
-        self.deadline = now + self._limit_s() + KILL_LIMIT_S
+        self._limit_at = now + self._limit_s() + KILL_LIMIT_S
         for pool in manager.pools.values():
             manager.performer.perform(pool, pool.shut_down(now, self._left_alone, drain=False))
         if self._has_no_worker():
@@ -152,7 +166,7 @@ class Shutdown:
         manager = self._manager
         self._step = _Step.REST
         # The listener that has drained writes its logs and goes; whoever stays is killed then.
-        self.deadline = now + REST_LIMIT_S
+        self._limit_at = now + REST_LIMIT_S
         if not self._was_asked:
             manager.listener.kill()
         manager.listener.kill_retiring()
