@@ -52,6 +52,7 @@ from was.worker.manager_link import ManagerLink
 from was.worker.module_files import ModuleFiles
 from was.worker.overdue import OverdueRequests
 from was.worker.queue_client import QueueClient
+from was.worker.real_threads import insist_on_real_threads
 from was.worker.running_requests import describe
 from was.worker.server import WorkerServer
 from was.worker.signals import handle
@@ -149,6 +150,7 @@ class WorkerHost:
         try:
             with few_collections():
                 self._server.load()
+                insist_on_real_threads()
                 self._server.warm_up()
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)

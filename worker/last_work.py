@@ -50,7 +50,10 @@ def do_last_work(limit_s: float = LIMIT_S) -> None:
 
 def _is_done_within(limit_s: float, work: Callable[[], object]) -> bool:
     thread = threading.Thread(target=work, name="last-work", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the pool has as many as it may have
+        return False
     thread.join(limit_s)
     return not thread.is_alive()
 

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 
 from was.worker.app_loader import RESERVED
+from was.worker.real_threads import ReplacedThreadsError, insist_on_real_threads
 
 __all__ = ["check", "interface_of", "split_spec"]
 
@@ -46,8 +47,10 @@ def check(spec: str, folder: str) -> tuple[str, str]:
         name = name or next((n for n in DEFAULT_CALLABLES if hasattr(module, n)), _FIRST)
         spec = f"{module_name}:{name}"
         found = _attribute(module, name.removesuffix("()"), module_name, folder)
-        return f"{interface_of(_application(found, spec, folder))} {spec}", ""
-    except _RefusedError as refused:
+        application = _application(found, spec, folder)
+        insist_on_real_threads()
+        return f"{interface_of(application)} {spec}", ""
+    except (_RefusedError, ReplacedThreadsError) as refused:
         return "", str(refused).replace("\n", " ")
 
 

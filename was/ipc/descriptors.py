@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ControlLink", "ControlSocket", "is_regular", "listen_control", "take_output"]
 
 INLINE_BYTES = 60_000
+_Socket = socket.socket  # an application may put something else in its place (PySocks)
 MAX_DESCRIPTORS = 250
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
@@ -85,7 +86,7 @@ class ControlSocket:
     @classmethod
     def connect(cls, path: str, timeout_s: float | None = None) -> ControlSocket:
         """Connect to a listening control socket; raises OSError."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock = _Socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             sock.settimeout(timeout_s)
             sock.connect(path)

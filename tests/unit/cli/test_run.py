@@ -220,6 +220,12 @@ def test_the_callable_must_be_named_or_usual():
             "mod:make() failed: ZeroDivisionError: division by zero (mod.py, line 2)",
         ),
         ("def make(): ...", "mod:make()", "mod:make() made a NoneType, which is not callable"),
+        (
+            "import select; del select.poll\ndef application(environ, start_response): ...",
+            "mod:application",
+            "the application replaces Python's threads (monkey patching, as by gevent or "
+            "eventlet): requests run in threads here, and it must do without",
+        ),
     ],
 )
 def test_an_application_that_cannot_be_served_is_refused_in_one_line(
