@@ -17,6 +17,7 @@ from was.worker.application_calls import RequestInterruptedError, forget
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import CONTINUE
 from was.worker.pipeline import refuse_failed
+from was.worker.wrong_module import explained
 
 if TYPE_CHECKING:
     from was.worker.asgi.hosted import HostedApplication
@@ -113,6 +114,7 @@ class RequestRun(msgspec.Struct, eq=False):
         )
         if isinstance(error, RequestInterruptedError):
             forget(context.proof)
+        error = explained(error, self.hosted.reference, "AsgiModule")
         if _is_departure(error):
             pass
         elif _is_of_departure(error):

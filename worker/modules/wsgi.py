@@ -25,6 +25,7 @@ from was.worker.notifications import (
 )
 from was.worker.pipeline import refuse_failed
 from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.wrong_module import explained
 from was.worker.wsgi.environ import EnvironBuilder
 from was.worker.wsgi.response import WsgiResponse
 
@@ -97,18 +98,20 @@ class WsgiHandler(HttpModule):
                 "request_interrupted", error, request=context.request_id, url=context.message.target
             )
             context.is_cut = True
-        except BaseException as error:  # noqa: BLE001 SystemExit is an application's error here
+        except BaseException as raised:  # noqa: BLE001 SystemExit is an application's error here
+            reference = plan.script_map.script_processor if plan is not None else ""
+            failure = explained(raised, reference, "WsgiModule")
             log_exception(
                 "application_error",
-                error,
-                application=plan.script_map.script_processor if plan is not None else "",
+                failure,
+                application=reference,
                 request=context.request_id,
                 url=context.message.target,
             )
             if context.exchange.started:
                 context.is_cut = True
             else:
-                refuse_failed(context, error, "WsgiModule", "EXECUTE_REQUEST_HANDLER")
+                refuse_failed(context, failure, "WsgiModule", "EXECUTE_REQUEST_HANDLER")
         context.is_handled = True
         return CONTINUE
 
