@@ -51,7 +51,9 @@ class Endings:
             self._manager.exits.clear()
         self._manager.tick()
 
-    def _worker_ended(self, worker_id: int, how: str, now: float) -> None:
+    def _worker_ended(
+        self, worker_id: int, how: str, now: float, *, is_machine_s: bool = False
+    ) -> None:
         handle = self._manager.workers.handles.get(worker_id)
         pool = self._manager.pool_of(worker_id)
         if handle is None:
@@ -71,9 +73,10 @@ class Endings:
             worker = pool.workers.get(worker_id)  # none: it was to be orphaned before it was there
             if worker is not None and worker.state is WorkerState.STARTING:
                 self._manager.awaited.discard(handle.pool)
-            self._manager.performer.perform(
-                pool, pool.worker_exited(worker_id, now, served=served, how=how)
+            actions = pool.worker_exited(
+                worker_id, now, served=served, how=how, is_machine_s=is_machine_s
             )
+            self._manager.performer.perform(pool, actions)
         self._manager.workers.remove(handle)
         self._manager.check_ready()
 
@@ -113,7 +116,9 @@ class Endings:
     def fork_failed(self, worker_id: int, error: str) -> None:
         """The template could not fork."""
         log("worker_spawn_failed", worker=worker_id, error=error)
-        self._worker_ended(worker_id, f"could not be forked: {error}", self._manager.now())
+        # The machine has no room for a process: none of the application's has been run.
+        how = f"could not be forked: {error}"
+        self._worker_ended(worker_id, how, self._manager.now(), is_machine_s=True)
 
     def fail_worker(self, worker_id: int, event_id: int, **fields: object) -> None:
         """A worker is not to be trusted, or cannot start: its pool gives it up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,19 @@ from was.manager.workers import ConfigNotWrittenError, WorkerSet
 __all__ = ["Performer"]
 
 RECYCLE_FAILED = 5093
+
+# A start that fails of these says nothing of the application.
+SHORTAGES = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.ENOSPC,
+    }
+)
 
 
 class Performer:
@@ -179,7 +193,7 @@ class Performer:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
             is_config = isinstance(error, ConfigNotWrittenError)
             self.report(pool, 5189 if is_config else 5022, worker_id, {"detail": str(error)})
-            return self._exited(pool, worker_id)
+            return self._exited(pool, worker_id, is_machine_s=error.errno in SHORTAGES)
         return ()
 
     def _kill(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
@@ -193,9 +207,13 @@ class Performer:
         self._workers.remove(self._workers.handles[worker_id])
         return self._exited(pool, worker_id)
 
-    def _exited(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
+    def _exited(
+        self, pool: ApplicationPool, worker_id: int, *, is_machine_s: bool = False
+    ) -> Sequence[Action]:
         now = self._server.clock.monotonic()
-        return pool.worker_exited(worker_id, now, served=False, how="was never forked")
+        return pool.worker_exited(
+            worker_id, now, served=False, how="was never forked", is_machine_s=is_machine_s
+        )
 
     def _mark_draining(self, worker_id: int) -> None:
         handle = self._workers.handles.get(worker_id)

@@ -292,8 +292,13 @@ class ApplicationPool:
         wanted = self.settings.failure.orphan_worker_process and not self._is_ending
         return wanted and event_id in ORPHANING
 
-    def worker_exited(self, worker_id: int, now: float, *, served: bool, how: str) -> list[Action]:
-        """The process has gone; `how` is its exit status in words, "exit 0" when all went well."""
+    def worker_exited(
+        self, worker_id: int, now: float, *, served: bool, how: str, is_machine_s: bool = False
+    ) -> list[Action]:
+        """The process has gone; `how` is its exit status in words, "exit 0" when all went well.
+
+        `is_machine_s`: it was never there, for want of something that the machine had none of.
+        """
         worker = self.workers.pop(worker_id, None)
         if worker is None:
             return []
@@ -304,7 +309,7 @@ class ApplicationPool:
         actions: list[Action] = []
         if before in PLACED:
             actions.append(Report(5009, worker_id, {"how": how}))
-            actions += self._lost(worker, before, now)
+            actions += self._lost(worker, before, now, is_counted=not is_machine_s)
         for token in self._rotations.gone(worker_id):
             actions += [RecycleSettled(token, ""), Note("recycle_completed")]
         if self.state is PoolState.STOPPING and not self.workers:
@@ -399,10 +404,13 @@ class ApplicationPool:
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _lost(self, worker: Worker, before: WorkerState, now: float) -> list[Action]:
+    def _lost(
+        self, worker: Worker, before: WorkerState, now: float, *, is_counted: bool = True
+    ) -> list[Action]:
         """A worker went that nobody had asked to go: count it, decide about its place."""
         has_run = before is not WorkerState.STARTING
-        self.availability.failures.record(now, worker.id, is_settled=not has_run)
+        if is_counted:
+            self.availability.failures.record(now, worker.id, is_settled=not has_run)
         actions: list[Action] = []
         old = self.places.predecessor(worker)
         if old is not None and not has_run:

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from was.config.model import AppPool, ProcessModel, RecycleReason
+from was.manager.health import BACKOFF_MOST_S
 from was.manager.pool import ApplicationPool
 from was.manager.recycle import WorkerSample
 
@@ -48,6 +49,19 @@ def test_an_end_that_nobody_asked_for_counts(how, is_running):
     pool = pool_with_worker(is_running=is_running)
     pool.worker_exited(1, 1.0, served=is_running, how=how)
     assert pool.failure_count(LATER) == 1
+
+
+def test_a_start_that_the_machine_has_no_room_for_does_not_count():
+    """A full disk, no descriptor: it waits as after any other, and is tried again for ever."""
+    pool = pool_with_worker(is_running=False)
+    now = 0.0
+    for worker_id in range(1, 20):
+        pool.worker_exited(worker_id, now, served=False, how="was never forked", is_machine_s=True)
+        assert worker_id + 1 not in pool.workers
+        now += BACKOFF_MOST_S
+        pool.tick(now)
+        assert worker_id + 1 in pool.workers
+    assert (pool.failure_count(LATER), pool.is_accepting, pool.is_held_up) == (0, True, True)
 
 
 def test_an_end_that_was_asked_for_does_not_count():
