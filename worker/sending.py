@@ -93,9 +93,7 @@ def _finish(context: HttpContext) -> None:
     exchange = context.exchange
     response = context.response
     chunks = response.chunks
-    log = context.log_text
-    if type(log) is not str:
-        raise TypeError(f"the log data are no text: {log!r:.80}")
+    log = _log_of(context)
     body = chunks[0] if len(chunks) == 1 else None
     if (
         isinstance(body, bytes)
@@ -131,6 +129,13 @@ def _finish(context: HttpContext) -> None:
     _finish_unusual(context, exchange, response, log)
 
 
+def _log_of(context: HttpContext) -> str:
+    log = context.log_text
+    if type(log) is not str:
+        raise TypeError(f"the log data are no text: {log!r:.80}")
+    return log
+
+
 def _finish_unusual(
     context: HttpContext, exchange: RequestExchange, response: HttpResponse, log: str
 ) -> None:
@@ -147,6 +152,7 @@ def _finish_unusual(
         if calls.send_success or (response.status >= 400 and calls.send_response):
             try:
                 raise_send_response(context)
+                log = _log_of(context)
             except BaseException as error:  # noqa: BLE001 a module's fault, whatever it is
                 _replace_failed(context, error)
         fault = fault_of(response, may_upgrade=exchange.started)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from was.config.model import CustomLogField
     from was.worker.application import HttpApplication
     from was.worker.context import HttpContext
+    from was.worker.response import HttpResponse
 
 # Log field -> (request field, its place among was.ipc.log_fields.WORKER_FIELDS)
 _FROM_FIELDS = {
@@ -55,8 +56,11 @@ class HttpLogging(HttpModule):
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
         """Leave the line's part with the context; it travels with the END."""
-        if context.response.status not in self._statuses:
-            return CONTINUE
+        response = context.response
+        if response.status not in self._statuses and (
+            response.headers_sent or response.status < 400
+        ):
+            return CONTINUE  # else its error page may give it another
         message = context.message
         user = context.user
         number = context.head_number if message.head_number else 0
@@ -78,6 +82,11 @@ class HttpLogging(HttpModule):
             self._texts[key] = text
         context.log_text = text
         return CONTINUE
+
+    def decide(self, context: HttpContext) -> None:
+        """The status is what it will be: no line after all, if it is not one of those."""
+        if context.response.status not in self._statuses:
+            context.log_text = ""
 
     def _text(self, context: HttpContext) -> str:
         message = context.message
@@ -125,6 +134,19 @@ class HttpLogging(HttpModule):
         return (value or "")[: self._custom_limit]
 
 
+class SelectiveHttpLogging(HttpLogging):
+    """The same where not all statuses are logged: an error page by ExecuteURL has its own."""
+
+    wants_errors_only = True
+
+    def on_send_response(
+        self, context: HttpContext, provider: HttpResponse
+    ) -> RequestNotificationStatus:
+        """After the error pages, which are set by a module that comes before in this event."""
+        self.decide(context)
+        return CONTINUE
+
+
 _LIMIT = 1024
 _ports: dict[int, str] = {}
 
@@ -144,13 +166,14 @@ def _make(application: HttpApplication) -> HttpModule:
         or log_file.log_format is LogFormat.CUSTOM
     ):
         return HttpModule()
-    return HttpLogging(application)
+    if application.settings.http_logging.selective_logging is LogSelection.LOG_ALL:
+        return HttpLogging(application)
+    return SelectiveHttpLogging(application)
 
 
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to LOG_REQUEST."""
-    registration_info.set_request_notifications(
-        ApplicationModuleFactory(_make), RequestNotification.LOG_REQUEST, 0
-    )
+    """Subscribe to LOG_REQUEST, and for some settings to SEND_RESPONSE."""
+    events = RequestNotification.LOG_REQUEST | RequestNotification.SEND_RESPONSE
+    registration_info.set_request_notifications(ApplicationModuleFactory(_make), events, 0)

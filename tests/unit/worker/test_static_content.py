@@ -521,6 +521,22 @@ def test_log_selection(site, tmp_path):
     assert get(tmp_path, "/none.txt", errors).log
 
 
+@pytest.mark.parametrize(("wanted", "statuses"), [("LogSuccessful", [200]), ("LogError", [404])])
+@pytest.mark.parametrize("path", ["/a.txt", "/none.txt"])
+def test_what_is_logged_is_decided_by_the_status_that_is_sent(
+    site, tmp_path, path, wanted, statuses
+):
+    """An error whose page is answered 200 by ExecuteURL is a 200 of the log, too."""
+    page = '<error statusCode="404" path="/a.txt" responseMode="ExecuteURL" />'
+    selected = f'<httpLogging selectiveLogging="{wanted}" />'
+    bare = f'<httpErrors errorMode="Custom"><clear /></httpErrors>{selected}'
+    exchange = get(tmp_path, path, bare)
+    assert bool(exchange.log) == (exchange.status in statuses)
+    exchange = get(tmp_path, path, bare.replace("<clear />", f"<clear />{page}"))
+    assert exchange.status == 200
+    assert bool(exchange.log) == (200 in statuses)
+
+
 def test_dates_survive_the_round_trip():
     """Every date we write we read again."""
     for seconds in (0, 951782400, 951868799, 1_000_000_000, 4102444800, 1709164800):
