@@ -114,6 +114,8 @@ class Reply:
             if chunks:
                 self.has_body = True
                 response.write_entity_chunks(chunks)
+                if response.error is not None:  # it is the extension's page, as an application's is
+                    response.error.try_skip_custom_errors = True
             if (self.flushes and chunks) or flush:
                 response.flush()
         except ClientGoneError:

@@ -1,8 +1,10 @@
 """CustomErrorModule: the body of error responses, as `httpErrors` asks for.
 
 Who may see details (errorMode) gets the detailed page; everybody else the custom page of the
-status, or one line. existingResponse="Auto" leaves alone what a handler has said itself: a body,
-or a status that it did not report as an error (a WSGI application's own 404, empty or not).
+status, or one line. existingResponse="Auto" leaves alone, as IIS does, what was said with
+fTrySkipCustomErrors, and the whole answers of applications, programs and extensions: those that did
+not report an error by SetStatus (a WSGI application's own 404, empty or not). A module that reports
+one and writes a body beside it gets the page in its place.
 """
 
 from __future__ import annotations
@@ -73,9 +75,7 @@ class CustomErrors(HttpModule):
         if self._existing is ExistingResponse.PASS_THROUGH:
             return False
         error = response.error
-        if error is None or error.try_skip_custom_errors:
-            return False
-        return not response.buffered_bytes()
+        return error is not None and not error.try_skip_custom_errors
 
     def _set_custom(self, context: HttpContext) -> None:
         response = context.response

@@ -132,7 +132,10 @@ def _end(context: HttpContext, ending: Ending) -> None:
         case Redirect():
             response.redirect(ending.location, ending.status)
         case Answer():
-            response.set_status(ending.status, ending.reason, ending.sub_status)
+            is_page = bool(ending.description) and ending.status >= 400
+            response.set_status(
+                ending.status, ending.reason, ending.sub_status, try_skip_custom_errors=is_page
+            )
             if ending.description:
                 response.set_header("Content-Type", "text/html; charset=utf-8")
                 response.set_body(escape(ending.description).encode())

@@ -210,6 +210,23 @@ def test_a_module_may_answer_in_place_of_the_handler(record):
     assert exchange.headers()["x-a"] == "1"
 
 
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("existing", ["Auto", "Replace", "PassThrough"])
+def test_an_error_page_in_place_of_what_a_module_has_written(record, existing, skips):
+    """Auto: unless SetStatus was told to skip custom errors (the IIS reference of httpErrors)."""
+
+    def answer(context):
+        context.response.set_status(418, try_skip_custom_errors=skips)
+        context.response.write_entity_chunks([b"tea"])
+        return FINISH_REQUEST
+
+    errors = f'<httpErrors existingResponse="{existing}" />'
+    server, _ = record({"on_authorize_request": answer}, web_server=HELLO_HANDLER + errors)
+    exchange = ask(server)
+    is_left = existing == "PassThrough" or (existing == "Auto" and skips)
+    assert (exchange.status, exchange.body == b"tea") == (418, is_left)
+
+
 def test_disabled_notifications_do_not_come(record):
     """For this module and this request only."""
 
