@@ -33,6 +33,7 @@ from was.config.semantics import (
     GLOBAL_MODULES,
     HOME,
     SITES,
+    check_left_out,
     check_modules,
     idle_locations,
     warnings_of,
@@ -163,6 +164,7 @@ def _load_tree(
         viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES]), base.images
     )
     check_modules(level, known, errors)
+    check_left_out(level, errors)
     check_security(level, errors)
     check_rewrite(level, errors)
     _check_locations(level, state, errors)

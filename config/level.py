@@ -41,6 +41,7 @@ class Level:
     unread: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     root: Node | None = None
     remarks: list[str] = field(default_factory=list[str])
+    left_out: list[Element] = field(default_factory=list[Element])  # items without a key
     _prefixes: set[str] | None = None
 
     def scopes_at(self, path: str) -> list[Scope]:

@@ -242,20 +242,21 @@ class _Reader:
                 scope.not_integrated += not_integrated(node)
             return
         definition = declaration.allow_definition
+        place = (scope.path.lower(), path)
+        faults = self.faults
         if definition in _SERVER_ONLY and (scope.path or not self.is_server):
             self.fail(node, LOCKED_SECTION, LOCKED)
-            return
-        if scope.is_location and not declaration.allow_location:
+        elif scope.is_location and not declaration.allow_location:
             self.fail(node, f"The configuration section '{path}' cannot be used in a location tag")
-            return
-        place = (scope.path.lower(), path)
-        if place in self.places:
+        elif place in self.places:
             self.fail(node, f"There is a duplicate '{path}' section defined")
-            return
-        self.places.add(place)
         if "configSource" in node.attributes and self.take_in is not None:
             self.take_in(node, "configSource", self.errors)
-        scope.sections[path] = self.element_of(node, schema)
+        is_wanted = faults == self.faults
+        element = self.element_of(node, schema)  # else for its faults, which are told all at once
+        if is_wanted:
+            self.places.add(place)
+            scope.sections[path] = element
 
     def element_of(self, node: Node, schema: ElementSchema) -> Element:
         """What the tag says; it need not be read again in the next configuration."""
@@ -353,6 +354,8 @@ class _Reader:
             parent.directives.append(directive)
             if faults == self.faults:
                 node.reading = directive
+        else:
+            self.level.left_out.append(item)
 
     def read_remove(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
         keys = {a.name: a for a in collection.item.attributes.values() if a.is_key}

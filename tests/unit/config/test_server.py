@@ -552,6 +552,19 @@ def test_a_section_stands_once_for_one_path(home):
     )
 
 
+def test_faults_below_what_is_refused_itself_are_told_with_it(home):
+    """Whoever mends the one does not meet the next: a second section, a site without an id."""
+    second = "<directoryBrowse enabled='maybe' />"
+    site = """<site name="S" id="x">
+        <bindings><binding protocol="http" bindingInformation="*:99999:" /></bindings>
+      </site>"""
+    found = messages(home.errors(sites=site, web="<directoryBrowse />" + second))
+    wanted = ["'id' attribute is invalid", "'99999' is not a port", "There is a duplicate"]
+    wanted.append("The 'enabled' attribute is invalid")
+    assert len(found) == len(wanted)
+    assert all(any(part in message for message in found) for part in wanted)
+
+
 def test_the_root_element_is_configuration(home):
     """Anything else is no configuration file; nor is a file that is not there."""
     for text in ("<other />", "<configuration x='1' />"):
