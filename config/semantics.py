@@ -50,6 +50,7 @@ GLOBAL_MODULES = "system.webServer/globalModules"
 MODULES = "system.webServer/modules"
 HANDLERS = "system.webServer/handlers"
 COMPRESSION = "system.webServer/httpCompression"
+ERRORS = "system.webServer/httpErrors"
 
 MANAGED = "ManagedPipelineHandler"
 _RUNNING = frozenset({"CgiModule", "FastCgiModule", "IsapiModule"})  # scriptProcessor is a file
@@ -203,6 +204,7 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
                 else:
                     _collect(section, section.schema, found)
             found.extend(_compression_remarks(scope.sections.get(COMPRESSION)))
+            found.extend(_error_page_remarks(scope.sections.get(ERRORS)))
             for item in _added(scope.sections.get(HANDLERS)):
                 modules = _names(item.values.get("modules", MANAGED))
                 if _RUNNING.intersection(modules):
@@ -248,6 +250,14 @@ def _compression_remarks(section: Element | None) -> Iterable[str]:
     if section is not None and is_windows_path(directory):
         text = "httpCompression/@directory: the pool's own temporary folder is used"
         yield f"{section.file}:{section.line}: {text}"
+
+
+def _error_page_remarks(section: Element | None) -> Iterable[str]:
+    """The page has a status of its own, and the challenge is gone with the 401: as with IIS."""
+    for item in _added(section):
+        if item.values.get("statusCode") == 401 and item.values.get("responseMode") == "ExecuteURL":
+            text = "error 401 by ExecuteURL: nobody is asked to log in; responseMode File asks"
+            yield f"{item.file}:{item.line}: {text}"
 
 
 def _warning(element: Element, what: str) -> str:

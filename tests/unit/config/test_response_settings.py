@@ -40,3 +40,18 @@ def test_a_directory_of_windows_is_said(home):
     web = '<httpCompression directory="%SystemDrive%\\inetpub\\temp" />'
     (warning,) = home.server(web=web).config.warnings
     assert warning.endswith("httpCompression/@directory: the pool's own temporary folder is used")
+
+
+@pytest.mark.parametrize(
+    ("status", "mode", "is_said"),
+    [
+        (401, "ExecuteURL", True),
+        (401, "File", False),
+        (404, "ExecuteURL", False),
+    ],
+)
+def test_a_page_that_keeps_everybody_from_logging_in_is_said(home, status, mode, is_said):
+    """ExecuteURL answers a 401 with the page's own status, and without a challenge."""
+    entry = f'<error statusCode="{status}" path="/e.htm" responseMode="{mode}" />'
+    warnings = home.server(web=f"<httpErrors>{entry}</httpErrors>").config.warnings
+    assert ["nobody is asked to log in" in warning for warning in warnings] == [True] * is_said
