@@ -88,7 +88,7 @@ def execute_url(
             raise invalid(f"{path} is in another application pool")
     fields = None if headers is None else parse_header_block(headers)[0]
 
-    def run() -> tuple[int, int]:
+    def run() -> None:
         child = context.clone_context(clone)
         if url is not None:
             child.set_path(path)
@@ -111,16 +111,15 @@ def execute_url(
             result.win32 = child.win32_status()
             child.release_cloned_context()
         session.reply.has_headers = True
-        return 0, 0
 
     _start(session, run, completion)
 
 
-def _start(session: Session, run: Callable[[], tuple[int, int]], completion: Completion) -> None:
+def _start(session: Session, run: Callable[[], None], completion: Completion) -> None:
     def work() -> None:
-        count, error = 0, 0
+        error = 0
         try:
-            count, error = run()
+            run()
         except HResultError as failure:
             error = failure.hresult & 0xFFFF
         except ClientGoneError:
@@ -128,6 +127,6 @@ def _start(session: Session, run: Callable[[], tuple[int, int]], completion: Com
         except BaseException as failure:  # noqa: BLE001 whatever a module of the child does
             log_exception("module_failed", failure, request=session.context.request_id)
             error = Win32.OPERATION_ABORTED
-        session.complete_operation(completion, count, error)
+        session.complete_operation(completion, 0, error)
 
     session.begin_operation(work)

@@ -14,7 +14,7 @@ from was.worker.isapi.constants import IoFlag, Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.face import ExtensionError
 from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
-from was.worker.isapi.server_names import to_bytes, to_text
+from was.worker.isapi.server_names import as_asked, to_bytes
 from was.worker.isapi.session import UNKNOWN_LENGTH, Session
 from was.worker.isapi.site_paths import url_text
 from was.worker.isapi.tokens import token_of
@@ -122,9 +122,7 @@ class ControlBlock:
             if default:
                 return default[0]
             raise
-        if name.startswith("UNICODE_"):
-            return to_text(name.removeprefix("UNICODE_"), value)
-        return to_bytes(name, value)
+        return as_asked(name, value)
 
     def ReadClient(self, nbytes: int | None = None) -> bytes:
         """Body bytes after AvailableData: so many, or to the end; fewer only at the end."""

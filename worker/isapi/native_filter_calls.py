@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_char_p, c_int32, c_uint32, c_void_p
 from typing import Any
@@ -21,9 +20,14 @@ from was.worker.isapi.filter_data import Headers
 from was.worker.isapi.filter_flags import Request
 from was.worker.isapi.filter_session import Connection, FilterSession
 from was.worker.isapi.native_filter_types import HTTP_FILTER_CONTEXT
-from was.worker.isapi.native_session import dword_at, set_dword, store, text_at, wide
-from was.worker.isapi.server_names import to_bytes, to_text
-from was.worker.isapi.site_paths import normalize
+from was.worker.isapi.native_memory import (
+    dword_at,
+    normalize_at,
+    set_dword,
+    store,
+    store_variable,
+    text_at,
+)
 from was.worker.isapi.tokens import token_of
 
 __all__ = ["HEADER_ADDRESSES", "REVISION", "TOKEN_ADDRESS", "FilterCall"]
@@ -104,11 +108,7 @@ def _variable(call: FilterCall, name: bytes | None, buffer: int, size: int) -> N
     if not name or not size:
         raise invalid("a NULL pointer")
     asked = name.decode("latin-1")
-    value = call.request.variable(asked)
-    if asked.startswith("UNICODE_"):
-        store(wide(to_text(asked.removeprefix("UNICODE_"), value)), buffer, size)
-    else:
-        store(to_bytes(asked, value) + b"\0", buffer, size)
+    store_variable(asked, call.request.variable(asked), buffer, size)
 
 
 def _add_headers(call: FilterCall, text: bytes | None) -> None:
@@ -131,11 +131,7 @@ def _support(call: FilterCall, request: int, data: int, first: int, second: int)
         case Request.GET_PROPERTY if first == 1:  # the site's number
             set_dword(data, session.context.message.site_id)
         case Request.NORMALIZE_URL:
-            raw = text_at(data).encode("latin-1")
-            made = os.fsencode(normalize(os.fsdecode(raw))) + b"\0"
-            if len(made) > len(raw) + 1:
-                raise ServerFunctionError(Win32.INSUFFICIENT_BUFFER, "no room for a slash")
-            ctypes.memmove(data, made, len(made))
+            normalize_at(data)
         case Request.DISABLE_NOTIFICATIONS:
             session.disable(first)
         case Request.SET_NEXT_READ_SIZE | Request.SET_PROXY_INFO | Request.GET_PROPERTY:

@@ -18,12 +18,13 @@ from was.worker.application_calls import outside
 from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.control_block import VERSION
 from was.worker.isapi.errors import ServerFunctionError, invalid
+from was.worker.isapi.native_memory import dword_at, set_dword, store_variable
 from was.worker.isapi.native_types import EXTENSION_CONTROL_BLOCK, IO_COMPLETION
 from was.worker.isapi.reply import Part
-from was.worker.isapi.server_names import to_bytes, to_text
+from was.worker.isapi.server_names import to_bytes
 from was.worker.isapi.session import Completion, Session
 
-__all__ = ["NativeSession", "serve_support_functions", "set_callbacks", "store", "wide"]
+__all__ = ["NativeSession", "Support", "serve_support_functions", "set_callbacks"]
 
 _sessions: dict[int, NativeSession] = {}
 # The last blocks whose requests have ended: an extension that goes on using one finds our functions
@@ -95,61 +96,6 @@ class NativeSession:
         return complete
 
 
-# ── memory of the extension's ───────────────────────────────────────────────────────────────────
-
-
-def text_at(address: int, length: int = -1) -> str:
-    """A string of the extension's; "" for NULL."""
-    return ctypes.string_at(address, length).decode("latin-1") if address else ""
-
-
-def wide_at(address: int) -> str:
-    """A wide string (UTF-16)."""
-    if not address:
-        return ""
-    end = address
-    while c_uint16_at(end):
-        end += 2
-    return ctypes.string_at(address, end - address).decode("utf-16-le", "surrogatepass")
-
-
-def c_uint16_at(address: int) -> int:
-    """One WCHAR."""
-    return ctypes.c_uint16.from_address(address).value
-
-
-def wide(text: str) -> bytes:
-    """As UTF-16 with its NUL."""
-    return (text + "\0").encode("utf-16-le", "surrogatepass")
-
-
-def dword_at(address: int) -> int:
-    """A DWORD. Raises ServerFunctionError (87) for NULL."""
-    if not address:
-        raise invalid("a NULL pointer")
-    return c_uint32.from_address(address).value
-
-
-def set_dword(address: int, value: int) -> None:
-    """Write a DWORD."""
-    if not address:
-        raise invalid("a NULL pointer")
-    c_uint32.from_address(address).value = value
-
-
-def store(raw: bytes, buffer: int, size: int, count: int = -1) -> None:
-    """Put a string into the extension's buffer of *size bytes; *size becomes `count`.
-
-    Raises ServerFunctionError: 122 with the needed size in *size where the buffer is too small.
-    """
-    room = dword_at(size)
-    if len(raw) > room or not buffer:
-        set_dword(size, len(raw))
-        raise ServerFunctionError(Win32.INSUFFICIENT_BUFFER, f"{len(raw)} bytes are needed")
-    ctypes.memmove(buffer, raw, len(raw))
-    set_dword(size, len(raw) if count < 0 else count)
-
-
 # ── the four functions ──────────────────────────────────────────────────────────────────────────
 
 
@@ -157,12 +103,7 @@ def _get_server_variable(native: NativeSession, name: bytes | None, buffer: int,
     if not name or not size:
         raise invalid("a NULL pointer")
     asked = name.decode("latin-1")
-    value = native.session.variable(asked)
-    if asked.startswith("UNICODE_"):
-        raw = wide(to_text(asked.removeprefix("UNICODE_"), value))
-    else:
-        raw = to_bytes(asked, value) + b"\0"
-    store(raw, buffer, size)
+    store_variable(asked, native.session.variable(asked), buffer, size)
 
 
 def _write_client(native: NativeSession, buffer: int, size: int, flags: int) -> None:

@@ -5,36 +5,36 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from typing import TypeVar
 
 from was.worker.isapi import native_types as types
 from was.worker.isapi.constants import MAX_PATH, IoFlag, Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
-from was.worker.isapi.native_session import (
-    NativeSession,
-    Support,
+from was.worker.isapi.native_memory import (
+    bytes_at,
+    descriptor_of,
     dword_at,
+    memory_at,
+    normalize_at,
+    optional_text,
     set_dword,
     store,
+    structure_at,
     text_at,
     wide,
     wide_at,
 )
+from was.worker.isapi.native_session import NativeSession, Support
 from was.worker.isapi.reply import FilePart, Part, Reply, check_vector
-from was.worker.isapi.server_names import to_bytes
 from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.isapi.tokens import token_of, user_name_of
 
 __all__ = ["TABLE"]
 
-T = TypeVar("T", bound=ctypes.Structure)
-
-
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _redirect(native: NativeSession, buffer: int, size: int, _kind: int) -> None:
-    url = _bytes_at(buffer, size).decode("latin-1")
+    url = bytes_at(buffer, size).decode("latin-1")
     native.session.do_now(lambda reply: reply.redirect(url))
 
 
@@ -49,7 +49,7 @@ def _send_header(native: NativeSession, buffer: int, _size: int, kind: int) -> N
 
 
 def _send_header_ex(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    info = _structure(types.HSE_SEND_HEADER_EX_INFO, buffer)
+    info = structure_at(types.HSE_SEND_HEADER_EX_INFO, buffer)
     status = text_at(info.pszStatus or 0, info.cchStatus or -1)
     headers = text_at(info.pszHeader or 0, info.cchHeader or -1)
     native.session.do_now(
@@ -62,7 +62,7 @@ def _done(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
 
 
 def _custom_error(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    info = _structure(types.HSE_CUSTOM_ERROR_INFO, buffer)
+    info = structure_at(types.HSE_CUSTOM_ERROR_INFO, buffer)
     status, sub_status = (info.pszStatus or b"").decode("latin-1"), int(info.uHttpSubError)
 
     def send(reply: Reply) -> int:
@@ -76,30 +76,30 @@ def _custom_error(native: NativeSession, buffer: int, _size: int, _kind: int) ->
 
 
 def _transmit_file(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    info = _structure(types.HSE_TF_INFO, buffer)
+    info = structure_at(types.HSE_TF_INFO, buffer)
     flags = int(info.dwFlags)
     if not flags & IoFlag.ASYNC:
         raise invalid("HSE_IO_ASYNC is missing in dwFlags")
     status = (info.pszStatusCode or b"").decode("latin-1")
-    head = _memory(info.pHead, info.HeadLength)
+    head = memory_at(info.pHead, info.HeadLength)
     parts: list[Part] = [] if flags & IoFlag.SEND_HEADERS else [head]
     if info.hFile:
-        parts.append(FilePart(_descriptor(info.hFile), int(info.Offset), int(info.BytesToWrite)))
-    parts.append(_memory(info.pTail, info.TailLength))
+        parts.append(FilePart(descriptor_of(info.hFile), int(info.Offset), int(info.BytesToWrite)))
+    parts.append(memory_at(info.pTail, info.TailLength))
     completion = native.completion(info.pfnHseIO or 0, info.pContext or 0)
     headers = head.decode("latin-1") if flags & IoFlag.SEND_HEADERS else None
     native.session.do_later(lambda r: r.send(flags, status, headers, parts), completion)
 
 
 def _vector_send(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    vector = _structure(types.HSE_RESPONSE_VECTOR, buffer)
+    vector = structure_at(types.HSE_RESPONSE_VECTOR, buffer)
     flags = int(vector.dwFlags)
     check_vector(flags, vector.pszStatus is not None, vector.pszHeaders is not None)
     if vector.nElementCount and not vector.lpElementArray:
         raise invalid("a NULL pointer")
     parts = [_element(vector.lpElementArray[index]) for index in range(vector.nElementCount)]
     status = (vector.pszStatus or b"").decode("latin-1")
-    headers = _optional(vector.pszHeaders)
+    headers = optional_text(vector.pszHeaders)
     if flags & IoFlag.ASYNC:
         native.session.do_later(
             lambda r: r.send(flags, status, headers, parts), native.completion()
@@ -111,7 +111,7 @@ def _vector_send(native: NativeSession, buffer: int, _size: int, _kind: int) -> 
 def _element(element: types.HSE_VECTOR_ELEMENT) -> Part:
     size, offset = int(element.cbSize), int(element.cbOffset)
     if element.ElementType == 1:
-        return FilePart(_descriptor(element.pvContext), offset, size)
+        return FilePart(descriptor_of(element.pvContext), offset, size)
     if element.ElementType != 0 or not element.pvContext or size == 0:
         raise invalid("not an element of a response vector")
     return ctypes.string_at(element.pvContext + offset, size)
@@ -172,7 +172,7 @@ def _token(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
 
 def _cert_info(_native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
     """Connections without a client certificate: one of no bytes."""
-    info = _structure(types.CERT_CONTEXT_EX, buffer)
+    info = structure_at(types.CERT_CONTEXT_EX, buffer)
     info.CertContext.cbCertEncoded = 0
     info.dwCertificateFlags = 0
 
@@ -182,7 +182,8 @@ def _is_in_process(_native: NativeSession, buffer: int, _size: int, _kind: int) 
 
 
 def _trace_info(_native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    ctypes.memset(ctypes.addressof(_structure(types.HSE_TRACE_INFO, buffer)), 0, 28)
+    info = structure_at(types.HSE_TRACE_INFO, buffer)
+    ctypes.memset(ctypes.addressof(info), 0, ctypes.sizeof(info))
 
 
 def _report_unhealthy(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
@@ -201,7 +202,7 @@ def _not_here(_native: NativeSession, _buffer: int, _size: int, _kind: int) -> N
 
 
 def _map_path(native: NativeSession, buffer: int, size: int, _kind: int) -> None:
-    raw = os.fsencode(native.session.map_path(url_text(_bytes_at(buffer))))
+    raw = os.fsencode(native.session.map_path(url_text(bytes_at(buffer))))
     store(raw + b"\0", buffer, size, len(raw))
 
 
@@ -211,8 +212,8 @@ def _map_wide_path(native: NativeSession, buffer: int, size: int, _kind: int) ->
 
 
 def _map_path_ex(native: NativeSession, buffer: int, size: int, kind: int) -> None:
-    info = _structure(types.HSE_URL_MAPEX_INFO, kind)
-    url = url_text(_bytes_at(buffer, size))
+    info = structure_at(types.HSE_URL_MAPEX_INFO, kind)
+    url = url_text(bytes_at(buffer, size))
     path = native.session.map_path(url)
     raw = os.fsencode(path)
     info.lpszPath = raw[: MAX_PATH - 1]
@@ -222,7 +223,7 @@ def _map_path_ex(native: NativeSession, buffer: int, size: int, kind: int) -> No
 
 
 def _map_wide_path_ex(native: NativeSession, buffer: int, _size: int, kind: int) -> None:
-    info = _structure(types.HSE_UNICODE_URL_MAPEX_INFO, kind)
+    info = structure_at(types.HSE_UNICODE_URL_MAPEX_INFO, kind)
     url = wide_at(buffer)
     path = native.session.map_path(url)
     raw = wide(path)
@@ -252,21 +253,14 @@ def _set_matching(
 
 
 def _normalize(_native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    """In place: what comes out is never longer."""
-    if not buffer:
-        raise invalid("a NULL pointer")
-    raw = ctypes.string_at(buffer)
-    made = to_bytes("URL", normalize(os.fsdecode(raw))) + b"\0"
-    if len(made) > len(raw) + 1:
-        raise ServerFunctionError(Win32.INSUFFICIENT_BUFFER, "there is no room for a slash")
-    ctypes.memmove(buffer, made, len(made))
+    normalize_at(buffer)
 
 
 # ── child requests ──────────────────────────────────────────────────────────────────────────────
 
 
 def _exec_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    _execute(native, buffer, lambda address: url_text(_bytes_at(address)), text_at)
+    _execute(native, buffer, lambda address: url_text(bytes_at(address)), text_at)
 
 
 def _exec_wide_url(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
@@ -282,7 +276,7 @@ def _execute(
     from was.worker.isapi.child_urls import execute_url  # not every extension has children
     from was.worker.user import HttpUser
 
-    info = _structure(types.HSE_EXEC_URL_INFO, buffer)
+    info = structure_at(types.HSE_EXEC_URL_INFO, buffer)
     user: HttpUser | None = None
     if info.pUserInfo:
         given = info.pUserInfo.contents
@@ -296,13 +290,13 @@ def _execute(
         user = HttpUser(name, authentication_type=kind)
     entity = None
     if info.pEntity:
-        entity = _memory(info.pEntity.contents.lpbData, info.pEntity.contents.cbAvailable)
+        entity = memory_at(info.pEntity.contents.lpbData, info.pEntity.contents.cbAvailable)
     execute_url(
         native.session,
         native.completion(),
         read_url(info.pszUrl) if info.pszUrl else None,
-        _optional(info.pszMethod),
-        _optional(info.pszChildHeaders),
+        optional_text(info.pszMethod),
+        optional_text(info.pszChildHeaders),
         int(info.dwExecUrlFlags),
         entity,
         user,
@@ -310,43 +304,12 @@ def _execute(
 
 
 def _exec_status(native: NativeSession, buffer: int, _size: int, _kind: int) -> None:
-    status, child = _structure(types.HSE_EXEC_URL_STATUS, buffer), native.session.child
+    status, child = structure_at(types.HSE_EXEC_URL_STATUS, buffer), native.session.child
     if child.status == 0:
         raise invalid("no child request has ended")
     status.uHttpStatusCode = child.status
     status.uHttpSubStatus = child.sub_status
     status.dwWin32Error = child.win32
-
-
-# ── memory ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _structure(kind: type[T], address: int) -> T:
-    if not address:
-        raise invalid("a NULL pointer")
-    return kind.from_address(address)
-
-
-def _bytes_at(address: int, size: int = 0) -> bytes:
-    """A string up to its NUL, which a *size of the caller's may come before."""
-    if not address:
-        return b""
-    return ctypes.string_at(address, dword_at(size) if size else -1).partition(b"\0")[0]
-
-
-def _memory(address: int | None, length: int) -> bytes:
-    return ctypes.string_at(address, length) if address and length else b""
-
-
-def _optional(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("latin-1")
-
-
-def _descriptor(handle: int | None) -> int:
-    value = ctypes.c_int64(handle or 0).value
-    if value < 0 or value > 0x7FFFFFFF:
-        raise ServerFunctionError(Win32.INVALID_HANDLE, "not a descriptor")
-    return value
 
 
 TABLE: dict[int, Support] = {

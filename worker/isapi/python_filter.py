@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import traceback
 from typing import Any
 
-from was.log import log, log_exception
+from was.log import log
 from was.worker.application_calls import outside
 from was.worker.isapi import filter_data as data
-from was.worker.isapi import import_names
 from was.worker.isapi.constants import Win32
-from was.worker.isapi.errors import ImageError, ServerFunctionError
+from was.worker.isapi.errors import ServerFunctionError
 from was.worker.isapi.face import FilterError, InternalReloadException
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.filter_session import Connection, FilterSession
-from was.worker.isapi.image_files import module_name_of
 from was.worker.isapi.neighbours import win32api
 from was.worker.isapi.note import CallNote
-from was.worker.isapi.python_extension import import_file, next_handle
-from was.worker.isapi.server_names import to_bytes, to_text
+from was.worker.isapi.python_image import EntryPoints, PythonImage
+from was.worker.isapi.server_names import as_asked
 
 __all__ = ["REVISION", "PythonFilter"]
 
 REVISION = 0x00070000
+ENTRY_POINTS = EntryPoints("__FilterFactory__", "GetFilterVersion", "TerminateFilter", 0)
 
 
 def _latin(value: str | bytes) -> str:
@@ -226,9 +222,7 @@ class FilterContext:
             if default:
                 return default[0]
             raise
-        if name.startswith("UNICODE_"):
-            return to_text(name.removeprefix("UNICODE_"), value)
-        return to_bytes(name, value)
+        return as_asked(name, value)
 
     def WriteClient(self, content: str | bytes, reserved: int = 0) -> None:
         """Send bytes to the client."""
@@ -267,23 +261,8 @@ class PythonFilter:
         """Import it and ask its version. Raises ImageError."""
         self.path = path
         self.note = CallNote("HttpFilterProc", path)
-        import_names.install()
-        folder, name = os.path.dirname(path), module_name_of(path)
-        source = os.path.join(folder, f"{name}.py")
-        if not os.path.exists(source):
-            raise ImageError(path, Win32.MOD_NOT_FOUND, f"there is no {name}.py beside it")
-        self._lock = threading.Lock()
-        self._source, self._handle = source, next_handle(path)
-        try:
-            version = FilterVersion()
-            self._object = _make(path, import_file(source, self._handle), version)
-        except ImageError:
-            raise
-        except BaseException as error:
-            log_exception("application_failed", error, application=path)
-            reason = f"{type(error).__name__}: {error}"
-            text = "".join(traceback.format_exception(error))
-            raise ImageError(path, Win32.DLL_INIT_FAILED, reason, text) from error
+        version = FilterVersion()
+        self._image = PythonImage(path, ENTRY_POINTS, version)
         self.flags: int = int(version.Flags)
         log("isapi_loaded", library=path, description=_latin(version.FilterDesc))
 
@@ -293,12 +272,12 @@ class PythonFilter:
         # Whatever it has asked for: as with pywin32's loader, it hears of the connection's end.
         connection.contexts.setdefault(self, None)
         block = FilterContext(connection, self, event, session, shown)
-        current = self._object
+        current = self._image.object
         win32api.SetLastError(0)
         try:
             status = current.HttpFilterProc(block)
         except InternalReloadException:
-            status = self._reload(current).HttpFilterProc(block)
+            status = self._image.reload(current).HttpFilterProc(block)
         session.last_error = win32api.GetLastError()
         if status is None:
             return FilterStatus.NEXT_NOTIFICATION
@@ -306,38 +285,19 @@ class PythonFilter:
             raise TypeError(f"HttpFilterProc returned {status!r}, which is not an SF_STATUS_")
         return status
 
-    def _reload(self, current: Any) -> Any:
-        """Another object of the module's source as it is now; others may have done it."""
-        with self._lock:
-            if self._object is current:
-                log("isapi_reloaded", library=self.path)
-                current.TerminateFilter(0)
-                module = import_file(self._source, self._handle, anew=True)
-                self._object = _make(self.path, module, None)
-            return self._object
-
     def end_connection(self, connection: Connection) -> None:
         """HttpFilterProc with END_OF_NET_SESSION, then its FilterContext is let go of.
 
         A filter that has not asked for the event may stumble over it: that is no fault of its own.
         """
         try:
-            self._object.HttpFilterProc(FilterContext(connection, self, Notify.END_OF_NET_SESSION))
+            self._image.object.HttpFilterProc(
+                FilterContext(connection, self, Notify.END_OF_NET_SESSION)
+            )
         except Exception:
             if self.flags & Notify.END_OF_NET_SESSION:
                 raise
 
     def terminate(self) -> None:
         """TerminateFilter."""
-        self._object.TerminateFilter(0)
-
-
-def _make(path: str, module: Any, version: FilterVersion | None) -> Any:
-    factory = getattr(module, "__FilterFactory__", None)
-    if factory is None:
-        raise ImageError(path, Win32.PROC_NOT_FOUND, "the module has no __FilterFactory__")
-    made = factory()
-    answer = made.GetFilterVersion(version)
-    if answer is not None and not (isinstance(answer, int) and answer):
-        raise ImageError(path, Win32.DLL_INIT_FAILED, f"GetFilterVersion answered {answer!r}")
-    return made
+        self._image.object.TerminateFilter(0)

@@ -15,7 +15,7 @@ from was.worker.isapi.errors import ServerFunctionError
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["ScriptPaths", "read_name", "to_bytes"]
+__all__ = ["ScriptPaths", "as_asked", "read_name", "to_bytes"]
 
 _PATHS = frozenset(
     {
@@ -102,6 +102,13 @@ def to_text(name: str, value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
+
+
+def as_asked(name: str, value: str) -> str | bytes:
+    """A value in the form that its name asks for: text for UNICODE_, else bytes."""
+    if name.startswith("UNICODE_"):
+        return to_text(name.removeprefix("UNICODE_"), value)
+    return to_bytes(name, value)
 
 
 def _unknown(name: str) -> ServerFunctionError:

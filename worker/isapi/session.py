@@ -96,8 +96,7 @@ class Session:
     def done(self, status: int = Status.SUCCESS) -> None:
         """DONE_WITH_SESSION: once; nothing but the return may follow."""
         with self._mutex:
-            if self._is_done or self._is_over:
-                raise invalid("the session is over")
+            self._insist_on_session()
             self._is_done = True
             self._status = status
         self._end_if_over()
@@ -239,8 +238,7 @@ class Session:
     def begin_operation(self, work: Callable[[], None]) -> None:
         """Start the one operation: `work` runs on a spare thread, and calls complete_operation."""
         with self._mutex:
-            if self._is_done or self._is_over:
-                raise invalid("the session is over")
+            self._insist_on_session()
             if self._operation:
                 raise invalid("an operation is outstanding")
             self._operation = True

@@ -41,7 +41,7 @@ def GetLastError() -> int:
 
 def GetModuleFileName(handle: int) -> str:
     """The file of the extension that was loaded with a handle (sys.isapidllhandle)."""
-    from was.worker.isapi.python_extension import file_of_handle
+    from was.worker.isapi.python_image import file_of_handle
 
     path = file_of_handle(handle)
     if path is None:
