@@ -17,18 +17,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from was.config.model import ModuleEntry
 from was.worker import access
-from was.worker.bad_modules import BadModule, refuse_bad_modules
+from was.worker.bad_modules import refuse_bad_modules
 from was.worker.event_calls import Call, Run, Step, Unhandled, bind, make_runs, single
 from was.worker.hresult import (
     E_ACCESSDENIED,
-    E_FAIL,
     E_FILE_NOT_FOUND,
     E_INVALID_DATA,
     E_INVALID_NAME,
 )
 from was.worker.http_module import HttpModule
+from was.worker.listed_modules import list_modules
 from was.worker.mapping import HandlerMapper, NoMatch, ScriptMapInfo
 from was.worker.notifications import (
     CONTINUE,
@@ -39,8 +38,8 @@ from was.worker.notifications import (
 )
 from was.worker.objects import make_objects
 from was.worker.preconditions import is_satisfied
-from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, ModuleRegistration
+from was.worker.refusing import refuse, refuse_configuration
+from was.worker.registration import ModuleRegistration
 from was.worker.runtime_limits import limits_of
 
 if TYPE_CHECKING:
@@ -80,40 +79,19 @@ class CallLists:
         application: HttpApplication,
         registrations: dict[str, ModuleRegistration],
         completer: Completer,
-        refusal: Call | None = None,
         errors: ConfigErrors | None = None,
     ) -> None:
-        """`refusal`, if given, answers every request in place of events before LOG_REQUEST.
+        """`errors` are why the path's own configuration is not in force.
 
-        `errors` are why the path's own configuration is not in force.
+        Every request is refused for them then, in place of events before LOG_REQUEST; so it is for
+        modules that are listed and cannot be called.
         """
         self.complete = completer
         self.errors = errors
         settings = application.settings
         # Every handler's plan has the same events: their steps are found once.
         self._known: dict[tuple[RequestNotification, bool], list[Step]] = {}
-        self._modules: list[tuple[ModuleRegistration, HttpModule | None]] = []
-        self.bad_modules: list[BadModule] = []
-        added = dict(application.resolved_modules)
-        for entry in settings.modules:
-            registration = added.pop(entry.name, None)
-            if registration is None:
-                if entry.type:
-                    continue
-                registration = registrations.get(entry.name)
-            if not is_satisfied(entry.pre_condition, application.pool):
-                continue
-            if registration is None:
-                why = "it is not among globalModules"
-                self.bad_modules.append(BadModule(entry, why, E_INVALID_DATA))
-            elif registration.failure:
-                self.bad_modules.append(
-                    BadModule(entry, registration.failure, registration.hresult)
-                )
-            else:
-                self._add_module(application, registration, entry)
-        for registration in added.values():
-            self._add_module(application, registration, None)
+        self._modules, self.bad_modules = list_modules(application, registrations)
         # Who makes an object for each request, in order: a context keeps them in a list.
         own = [r for r, shared in self._modules if shared is None]
         self.makers = tuple(r.factory.get_http_module for r in own if r.factory is not None)
@@ -159,33 +137,14 @@ class CallLists:
             self.always = self._plans[id(self._mapper.always.script_map)]
             modules = self.always.script_map.modules
             self.is_always_for_loop = "AsgiModule" in modules and not self._has_filters
-        if self.bad_modules:
-            for bad in self.bad_modules:
-                bad.tell(application.config_path)
-            refusal = refusal or refuse_bad_modules
-        if refusal is not None:
-            self.head: tuple[Run, ...] = (single(Step(refusal, RQ.BEGIN_REQUEST, False, None)),)
+        for bad in self.bad_modules:
+            bad.tell(application.config_path)
+        if errors is not None:
+            self.head = _refusal(refuse_configuration)
+        elif self.bad_modules:
+            self.head = _refusal(refuse_bad_modules)
         else:
             self.head = self._head()
-
-    def _add_module(
-        self,
-        application: HttpApplication,
-        registration: ModuleRegistration,
-        entry: ModuleEntry | None,
-    ) -> None:
-        factory = registration.factory
-        if factory is not None:
-            shared = None
-            if isinstance(factory, ApplicationModuleFactory):
-                try:
-                    shared = factory.get_application_module(application)
-                except Exception as error:  # noqa: BLE001 a module's fault costs its application
-                    entry = entry or ModuleEntry(name=registration.name)
-                    why = f"{type(error).__name__}: {error}"
-                    self.bad_modules.append(BadModule(entry, why, E_FAIL))
-                    return
-            self._modules.append((registration, shared))
 
     def plan_for(self, script_map: ScriptMapInfo) -> HandlerPlan:
         """The plan of a mapping: one of `handlers`, or one that a module has made."""
@@ -342,6 +301,10 @@ class CallLists:
             for plan in self._plans.values()
             if plan.script_map.is_star_script_map
         )
+
+
+def _refusal(call: Call) -> tuple[Run, ...]:
+    return (single(Step(call, RQ.BEGIN_REQUEST, False, None)),)
 
 
 def _no_file(_at: int) -> int:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from was.ipc.messages import Request
     from was.worker.application import HttpApplication, HttpSite
     from was.worker.call_lists import CallLists, HandlerPlan
-    from was.worker.child_requests import ChildExchange
+    from was.worker.child_exchange import ChildExchange
     from was.worker.event_calls import Run, Step
     from was.worker.file_info import FileInfo
     from was.worker.mapping import ScriptMapInfo

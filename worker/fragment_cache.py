@@ -24,8 +24,7 @@ MOST_BYTES = 16 * 1024 * 1024
 class FragmentCache:
     """Fragments of one worker. Any thread."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most = most_bytes
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fragments: dict[str, bytes] = {}
         self._size = 0
@@ -34,12 +33,12 @@ class FragmentCache:
         """Keep a fragment; replaces one of the same name. Raises HResultError if it is too big."""
         if not name:
             raise HResultError(ERROR_INVALID_PARAMETER, "a fragment has a name")
-        if len(data) > self._most:
-            raise HResultError(_ERROR_NOT_ENOUGH_MEMORY, f"more than {self._most} bytes")
+        if len(data) > MOST_BYTES:
+            raise HResultError(_ERROR_NOT_ENOUGH_MEMORY, f"more than {MOST_BYTES} bytes")
         with self._lock:
             self._size += len(data) - len(self._fragments.pop(name, b""))
             self._fragments[name] = bytes(data)
-            while self._size > self._most:
+            while self._size > MOST_BYTES:
                 self._size -= len(self._fragments.pop(next(iter(self._fragments))))
 
     def read(self, name: str) -> bytes:

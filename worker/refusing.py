@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.hresult import E_SHARING_PAUSED
+from was.worker.hresult import E_INVALID_DATA, E_SHARING_PAUSED
 from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
 
 if TYPE_CHECKING:
     from was.worker.context import HttpContext
 
-__all__ = ["refuse", "refuse_busy", "refuse_method"]
+__all__ = ["refuse", "refuse_busy", "refuse_configuration", "refuse_method"]
 
 
 def refuse(
@@ -33,3 +33,12 @@ def refuse_busy(context: HttpContext) -> RequestNotificationStatus:
     """503.2: too many run at once, or wait for the same slow answer."""
     context.response.set_header("Retry-After", "1")
     return refuse(context, 503, 2, E_SHARING_PAUSED)
+
+
+def refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:
+    """500.19: what is configured for the path cannot be read."""
+    errors = context.calls.errors
+    first = errors.errors[0] if errors is not None and errors.errors else None
+    hresult = first.hresult if first is not None else E_INVALID_DATA
+    context.response.set_status(500, "", 19, hresult, errors)
+    return FINISH_REQUEST

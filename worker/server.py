@@ -25,14 +25,12 @@ from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
 from was.worker.exchange import Exchange
-from was.worker.hresult import E_ACCESSDENIED, E_INVALID_DATA
+from was.worker.hresult import E_ACCESSDENIED
 from was.worker.http_server import HttpServer
 from was.worker.loop_limits import LoopLimits
 from was.worker.moving import NotOurPoolError, move
 from was.worker.notifications import (
-    FINISH_REQUEST,
     GlobalNotification,
-    RequestNotificationStatus,
 )
 from was.worker.pipeline import end_request, make_completer, run_request
 from was.worker.preconditions import is_satisfied
@@ -235,13 +233,12 @@ class WorkerServer:
         self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
 
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
-        refusal = None if errors is None else _refuse_configuration
         registrations, complete = self._registrations, self._complete
         if self._events.is_awaited(GL.TRACE_EVENT) or traced_urls(application.settings):
             return TracedCallLists(
-                application, registrations, complete, refusal, errors, tracing=self.http.tracing
+                application, registrations, complete, errors, tracing=self.http.tracing
             )
-        return CallLists(application, registrations, complete, refusal, errors)
+        return CallLists(application, registrations, complete, errors)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────
 
@@ -413,14 +410,6 @@ def _terminate(part: HttpModuleFactory | GlobalModule) -> None:
         part.terminate()
     except BaseException as error:  # noqa: BLE001 each is told, whatever the others do
         log_exception("module_failed", error, module=type(part).__name__, during="terminate")
-
-
-def _refuse_configuration(context: HttpContext, _: object) -> RequestNotificationStatus:
-    errors = context.calls.errors
-    first = errors.errors[0] if errors is not None and errors.errors else None
-    hresult = first.hresult if first is not None else E_INVALID_DATA
-    context.response.set_status(500, "Internal Server Error", 19, hresult, errors)
-    return FINISH_REQUEST
 
 
 def _refuse_unknown(exchange: RequestExchange) -> None:

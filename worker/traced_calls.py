@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from was.worker.call_lists import CallLists
 from was.worker.completion import AsyncCompletion
-from was.worker.event_calls import Call, Step
+from was.worker.event_calls import Step
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
@@ -43,7 +43,6 @@ class TracedCallLists(CallLists):
         application: HttpApplication,
         registrations: dict[str, ModuleRegistration],
         completer: Completer,
-        refusal: Call | None = None,
         errors: ConfigErrors | None = None,
         *,
         tracing: Tracing,
@@ -56,7 +55,7 @@ class TracedCallLists(CallLists):
             self._tell_completion(context, completion)
             completer(context, completion)
 
-        super().__init__(application, registrations, complete, refusal, errors)
+        super().__init__(application, registrations, complete, errors)
 
     def _find(self, notification: RequestNotification, is_post: bool) -> list[Step]:
         return [self._traced(step) for step in super()._find(notification, is_post)]

@@ -13,10 +13,17 @@ import os
 import time
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
-from was.config.model import CacheLocation, CachePolicy
-from was.worker.cache_policy import CachePolicyType
+from was.config.model import CacheLocation
+from was.worker.cache_rules import (
+    CACHING,
+    FOR_EVER,
+    directive_of,
+    lifetime_of,
+    rule_of,
+    variant_of,
+    vary_of,
+)
 from was.worker.child_requests import ExecuteFlag
 from was.worker.http_dates import parse_date
 from was.worker.notifications import (
@@ -28,7 +35,7 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.output_cache import CachedResponse, OutputCache, VaryBy
+from was.worker.output_cache import CachedResponse, OutputCache
 from was.worker.registration import (
     ApplicationModuleFactory,
     GlobalModule,
@@ -43,14 +50,8 @@ if TYPE_CHECKING:
     from was.worker.context import HttpContext
     from was.worker.response import HttpResponse
 
-_KEPT_ON_SERVER = frozenset(
-    {CacheLocation.ANY, CacheLocation.SERVER, CacheLocation.SERVER_AND_CLIENT}
-)
-_CACHING = frozenset({CachePolicy.CACHE_UNTIL_CHANGE, CachePolicy.CACHE_FOR_TIME_PERIOD})
-_PRIVATE = ("private", "no-store", "no-cache")
 # A file that has changed just now may change again within the same tick of its clock.
 _SETTLED_NS = 2_000_000_000
-_FOR_EVER = float("inf")
 
 _generations = itertools.count()
 
@@ -79,7 +80,7 @@ class HttpCache(HttpModule):
         rule = self._store.rule(key)
         if rule is None or not _is_for_anybody(context):
             return CONTINUE
-        variant = _variant(context, rule)
+        variant = variant_of(context, rule)
         cached = self._store.find(key, variant)
         if cached is None or not context.response.cache_policy.is_user_cache_enabled:
             return CONTINUE
@@ -107,23 +108,23 @@ class HttpCache(HttpModule):
         if response.status != 200 or context.exchange.started or context.method != "GET":
             return CONTINUE
         profile = self.profile_of(context.path)
-        lifetime = _lifetime(response, profile)
+        lifetime = lifetime_of(response, profile)
         if lifetime is None or not _is_for_anybody(context):
             return CONTINUE
-        vary = _vary_of(response)
+        vary = vary_of(response)
         if vary is None or _is_yet_to_be_compressed(context, vary):
             return CONTINUE
         body = self._body(response)
         if body is None:
             return CONTINUE
         file, stamp = "", None
-        if lifetime == _FOR_EVER:
+        if lifetime == FOR_EVER:
             file = context.physical_path
             stamp = _settled_stamp(file)
             if stamp is None:
                 return CONTINUE
         policy = response.cache_policy
-        rule = _rule(profile, policy.vary_by_headers, policy.vary_by_query_strings, vary)
+        rule = rule_of(profile, policy.vary_by_headers, policy.vary_by_query_strings, vary)
         entry = CachedResponse(
             response.status,
             response.reason,
@@ -134,7 +135,7 @@ class HttpCache(HttpModule):
             file,
             stamp,
         )
-        key, variant = self._key(context), _variant(context, rule)
+        key, variant = self._key(context), variant_of(context, rule)
         known = self._store.find(key, variant) if self._store.rule(key) == rule else None
         if known is None or policy.is_force_update_set or not _is_valid(known):
             self._store.keep(key, rule, variant, entry, self._limit_bytes)
@@ -172,47 +173,12 @@ class HttpCacheWithLocation(HttpCache):
         if not response.headers_being_sent or response.status not in (200, 304):
             return CONTINUE
         profile = self.profile_of(context.path)
-        if profile is None or profile.policy not in _CACHING:
+        if profile is None or profile.policy not in CACHING:
             return CONTINUE
-        directive = _directive(profile)
+        directive = directive_of(profile)
         if directive and response.get_header("Cache-Control") is None:
             response.set_header("Cache-Control", directive)
         return CONTINUE
-
-
-def _directive(profile: CacheProfile) -> str:
-    """What `location` is in Cache-Control; "" where nobody need be told."""
-    match profile.location:
-        case CacheLocation.SERVER:
-            return ""
-        case CacheLocation.NONE:
-            return "no-cache"
-        case CacheLocation.ANY | CacheLocation.DOWNSTREAM:
-            scope = "public"
-        case CacheLocation.CLIENT | CacheLocation.SERVER_AND_CLIENT:
-            scope = "private"
-    if profile.policy is CachePolicy.CACHE_FOR_TIME_PERIOD:
-        return f"{scope}, max-age={int(profile.duration_s)}"
-    return scope
-
-
-def _lifetime(response: HttpResponse, profile: CacheProfile | None) -> float | None:
-    """Seconds that the response may be kept, None for not at all. Modules go before profiles."""
-    policy = response.cache_policy
-    if not policy.is_user_cache_enabled:
-        return None
-    if profile is not None and profile.policy is CachePolicy.DISABLE_CACHE:
-        return None
-    user = policy.user_cache_policy
-    if user.policy == CachePolicyType.TIME_TO_LIVE:
-        return float(user.seconds_to_live) or None
-    if user.policy == CachePolicyType.USER_INVALIDATES:
-        return _FOR_EVER
-    if profile is None or profile.location not in _KEPT_ON_SERVER:
-        return None
-    if profile.policy is CachePolicy.CACHE_FOR_TIME_PERIOD:
-        return profile.duration_s
-    return _FOR_EVER if profile.policy is CachePolicy.CACHE_UNTIL_CHANGE else None
 
 
 def _is_for_anybody(context: HttpContext) -> bool:
@@ -227,20 +193,6 @@ def _is_for_anybody(context: HttpContext) -> bool:
     return not any(name.lower() in ("authorization", "range") for name, _ in context.fields)
 
 
-def _vary_of(response: HttpResponse) -> list[str] | None:
-    """What the response says it varies by; None if it must not be kept."""
-    varies: list[str] = []
-    for name, value in response.fields:
-        lower = name.lower()
-        if lower == "set-cookie":
-            return None
-        if lower == "cache-control" and any(word in value.lower() for word in _PRIVATE):
-            return None
-        if lower == "vary":
-            varies += [part.strip().lower() for part in value.split(",")]
-    return None if "*" in varies else varies
-
-
 def _is_yet_to_be_compressed(context: HttpContext, vary: list[str]) -> bool:
     """Whether a file has gone out as it is only because it was not hit often enough yet."""
     return (
@@ -249,39 +201,6 @@ def _is_yet_to_be_compressed(context: HttpContext, vary: list[str]) -> bool:
         and context.response.get_header("Content-Encoding") is None
         and any(name.lower() == "accept-encoding" for name, _ in context.fields)
     )
-
-
-def _rule(
-    profile: CacheProfile | None, headers: str, query_strings: str, vary: list[str]
-) -> VaryBy:
-    named = {*_split(headers), *vary}
-    parameters = set(_split(query_strings))
-    if profile is not None:
-        named |= set(_split(profile.vary_by_headers))
-        parameters |= set(_split(profile.vary_by_query_string))
-    return VaryBy(tuple(sorted(name.lower() for name in named if name)), tuple(sorted(parameters)))
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
-
-
-def _variant(context: HttpContext, rule: VaryBy) -> Hashable:
-    """What tells this request from others of its URL, as far as the rule asks."""
-    values: dict[str, list[str]] = {name: [] for name in rule.headers}
-    for name, value in context.fields if values else ():
-        lower = name.lower()
-        if lower in values:
-            values[lower].append(value.strip())
-    query: Hashable = ()
-    if "*" in rule.query:
-        query = context.query
-    elif rule.query:
-        wanted = {name.lower() for name in rule.query}
-        pairs = parse_qsl(context.query, keep_blank_values=True)
-        query = tuple(sorted((n.lower(), v) for n, v in pairs if n.lower() in wanted))
-    by_value = context.response.cache_policy.vary_by_value
-    return by_value, tuple(tuple(values[name]) for name in rule.headers), query
 
 
 def _answer(context: HttpContext, cached: CachedResponse) -> RequestNotificationStatus:
@@ -370,7 +289,7 @@ def register_module(
 
     def make(application: HttpApplication) -> HttpModule:
         caching = application.settings.caching
-        used = [p for p in caching.profiles if p.policy in _CACHING]
+        used = [p for p in caching.profiles if p.policy in CACHING]
         # Without a profile only a module can ask for a response to be kept.
         if not caching.enabled or not (used or application.has_foreign_modules):
             return HttpModule()
