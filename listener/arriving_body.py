@@ -8,6 +8,10 @@ wait for those of older requests.
 A client that waits for 100 Continue gets it when somebody is to have the body: at once when it is
 short, at the worker's first pull when it streams. In between lies a body that is kept and is long:
 a worker sees the head first, and refuses the request if it is too long for it.
+
+Chunks may be as short as a byte, and each has to be found and kept: a client that sends nothing
+else would have the loop for itself. So bytes are read a slice at a time, and where a slice held a
+great many chunks the rest of them wait for the next turn, in smaller slices.
 """
 
 from __future__ import annotations
@@ -36,18 +40,26 @@ RESPONDING = Progress.RESPONDING
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+SLICE_BYTES: Final = 64 * 1024
+SMALL_SLICE_BYTES: Final = 4 * 1024
+MANY_CHUNKS: Final = 256  # in a slice
+
 
 class ArrivingBody:
     """What has come of a body and what is awaited; a Runner of the pool's SpoolAccount."""
 
     __slots__ = (
+        "_arrived",
+        "_arrived_at",
         "_connection",
         "_engine",
         "_is_awaited",
+        "_is_held_up",
         "_memory",
         "_parts",
         "_request",
         "_size",
+        "_slice_bytes",
         "_waits_for",
     )
 
@@ -66,6 +78,11 @@ class ArrivingBody:
         self._size = 0
         self._waits_for: SpoolAccount | None = None
         self._is_awaited = False  # a 100 Continue, by the client
+        # What has come and was not read yet, from `_arrived_at` on.
+        self._arrived = b""
+        self._arrived_at = 0
+        self._slice_bytes = SMALL_SLICE_BYTES
+        self._is_held_up = False  # the client waits, and it is not for us
 
     # ── arriving ────────────────────────────────────────────────────────────────────────────────
 
@@ -103,24 +120,71 @@ class ArrivingBody:
 
     def feed(self, data: bytes) -> None:
         """More bytes of the client's."""
-        connection, request = self._connection, self._request
+        if self._arrived:
+            self._arrived = self._unread() + data
+            self._arrived_at = 0
+            self._connection.pause_reading()  # somebody has let it on meanwhile
+        elif self._request.head.chunked and len(data) > self._slice_bytes:
+            self._arrived, self._arrived_at = data, 0
+            self._read_on()
+        else:
+            self._read(data)
+
+    def _read_on(self) -> None:
+        """What has come, a slice at a time."""
+        connection = self._connection
+        was_many = False
+        while self._arrived and connection.body is self:
+            if was_many:
+                connection.pause_reading()
+                connection.loop.call_soon(self._read_on)
+                return
+            begin, end = self._arrived_at, self._arrived_at + self._slice_bytes
+            data = self._arrived[begin:end]
+            self._arrived_at = end
+            if end >= len(self._arrived):
+                self._arrived, self._arrived_at = b"", 0
+            was_many = self._read(data) > MANY_CHUNKS
+            self._slice_bytes = (
+                SMALL_SLICE_BYTES if was_many else min(2 * self._slice_bytes, SLICE_BYTES)
+            )
+        if connection.body is self and not self._is_held_up:
+            connection.resume_reading()
+
+    def _unread(self) -> bytes:
+        """What has come and was not read; the caller's from now on."""
+        data = self._arrived[self._arrived_at :]
+        self._arrived, self._arrived_at = b"", 0
+        return data
+
+    def _read(self, data: bytes) -> int:
+        """Bytes of the body, in so many chunks, and perhaps its end."""
+        request = self._request
         try:
             pieces, is_complete, rest = self._engine.feed(data)
         except RemoteProtocolError as error:
             self._refuse(error)
-            return
+            return 0
         request.received_bytes += len(data) - len(rest)
+        if is_complete:
+            rest += self._unread()
         try:
-            for piece in pieces:
-                self._keep(piece)
+            if pieces:
+                self._keep(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         except OSError as error:
             self._spool_failed(error, rest if is_complete else None)
-            return
+            return 0
         if is_complete:
             self._make_room()
             self._ended(rest)
             self._complete()
-            return
+            return 0
+        self._go_on()
+        return len(pieces)
+
+    def _go_on(self) -> None:
+        """It is not whole; who is to have it may be told of what has come."""
+        request, connection = self._request, self._connection
         self.await_more()
         if request.progress is not READING:
             request.pool.bodies.arrived(request)
@@ -203,9 +267,10 @@ class ArrivingBody:
         return parts
 
     def forget(self) -> None:
-        """Nobody wants it."""
+        """Nobody wants it. What was not read is lost: after half a body in chunks we close."""
         self._take()
         self._make_room()
+        self._unread()
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -261,12 +326,15 @@ class ArrivingBody:
 
     def _hold_up(self) -> None:
         """The client waits with the rest: it is not it who is slow."""
+        self._is_held_up = True
         self._connection.pause_reading()
         self._await_nothing()
 
     def let_on(self) -> None:
         """Whoever held the body up has room for more."""
         connection = self._connection
+        self._is_held_up = False
         if connection.phase == BODY and connection.is_reading_paused:
-            connection.resume_reading()
+            if not self._arrived:
+                connection.resume_reading()
             self.await_more()

@@ -6,6 +6,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+from was.listener.arriving_body import MANY_CHUNKS, SMALL_SLICE_BYTES
 from was.listener.spool import MAX_AHEAD
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -247,3 +248,79 @@ def test_a_body_that_waits_for_room_is_taken_out_when_its_client_leaves(make_rig
     for client in clients[:-1]:
         client.leave()
     assert clients[-1].transport.is_reading
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+TINY = 20_000
+
+
+@pytest.mark.parametrize("engine", ["h11", "llhttp"])
+def test_a_body_of_tiny_chunks_is_read_in_turns(make_rig, engine):
+    """Others come between; the client waits meanwhile, and loses nothing of the body or behind."""
+    rig = make_rig(engine=engine)
+    worker, client = rig.worker(), rig.client()
+    client.send(CHUNKED)
+    request = client.connection.request
+    client.connection.data_received(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n" + GET)
+    read = request.received_bytes - len(CHUNKED)
+    assert MANY_CHUNKS < read <= SMALL_SLICE_BYTES
+    assert not client.transport.is_reading
+    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+        rig.turn()
+    assert client.transport.is_reading
+    (got,) = worker.requests()
+    assert got.body == b"x" * TINY
+    assert request.received_bytes == len(CHUNKED) + TINY * 6 + 5
+    worker.answer(got)
+    rig.turn()
+    worker.answer(worker.requests()[1])
+    assert client.statuses() == [200, 200]
+
+
+def test_chunks_of_some_length_are_read_at_once(make_rig):
+    """Slices grow as long as they hold few chunks."""
+    rig = make_rig(body_spool=1 << 20)
+    client = rig.client()
+    client.send(CHUNKED)
+    request = client.connection.request
+    body = (b"400\r\n" + b"x" * 1024 + b"\r\n") * 200
+    client.connection.data_received(body)
+    assert request.received_bytes == len(CHUNKED) + len(body)
+    assert client.transport.is_reading
+    client.leave()
+
+
+@pytest.mark.parametrize("engine", ["h11", "llhttp"])
+def test_what_was_not_read_of_a_body_is_no_request(make_rig, engine):
+    """It is answered while slices of it still wait: nothing that follows is looked at."""
+    rig = make_rig(engine=engine, streaming=True)
+    worker, client = rig.worker(), rig.client()
+    client.send(CHUNKED)
+    (request,) = worker.requests()
+    client.connection.data_received(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n" + GET)
+    assert client.connection.body is not None
+    worker.answer(request)
+    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+        rig.turn()
+    assert client.statuses() == [200]
+    assert client.transport.is_ended
+    assert worker.requests() == [request]
+
+
+def test_a_stream_of_tiny_chunks_goes_no_faster_than_its_worker(make_rig):
+    """Whoever lets the client on, what has come is read before more of it."""
+    rig = make_rig(streaming=True)
+    worker, client = rig.worker(), rig.client()
+    client.send(CHUNKED)
+    (request,) = worker.requests()
+    client.connection.data_received(b"1\r\nx\r\n" * TINY)
+    worker.tell(m.BodyPull(request.id, request.attempt, 1000))
+    assert not client.transport.is_reading
+    client.connection.data_received(b"1\r\ny\r\n0\r\n\r\n")
+    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+        worker.tell(m.BodyPull(request.id, request.attempt, CHUNK_BYTES))
+    body = b"".join(chunk.data for chunk in worker.chunks())
+    assert body == b"x" * TINY + b"y"
+    assert worker.chunks()[-1].last
+    worker.answer(request)
+    assert client.statuses() == [200]
