@@ -119,7 +119,7 @@ def _respond_beyond(
     if connection.phase == UPGRADED:
         assert connection.beyond is not None
         connection.beyond.resumed(request, item, fd)
-    elif item.status == 101 and connection.phase == BUSY:
+    elif item.status == 101 and connection.phase == BUSY and fd < 0:
         connection.leave_http().begin(request, item)
     else:
         raise LocalProtocolError(f"status {item.status}")
@@ -128,16 +128,16 @@ def _respond_beyond(
 def respond_further(
     connection: ClientConnection, request: ClientRequest, item: ResponseChunk, fd: int
 ) -> None:
-    """More of the response."""
+    """More of the response; the descriptor is closed whatever becomes of it."""
     stream, beyond = connection.stream, connection.beyond
+    is_held = beyond is not None and beyond.held is not None
+    if fd >= 0 and (stream is None or is_held):
+        os.close(fd)
+        raise LocalProtocolError("a file in no response, or in a WebSocket that is held")
     if stream is None:
         raise LocalProtocolError("a chunk before its response")
-    if beyond is not None and beyond.held is not None:
-        if beyond.has_left(item):
-            return
-        if fd >= 0:
-            os.close(fd)
-            raise LocalProtocolError("a file in a WebSocket that is held")
+    if beyond is not None and is_held and beyond.has_left(item):
+        return
     stream.take(item, item.data, fd)
     if beyond is not None and item.more:
         beyond.written(item.data)

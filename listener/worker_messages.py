@@ -397,9 +397,9 @@ def _free_row(worker: Incarnation, request: ClientRequest) -> None:
 
 
 class _Nobody:
-    """Stands in for a request the worker does not have: its attempt fits no message."""
+    """Stands in for a request the worker does not have: its attempt is no number of a message's."""
 
-    attempt = -1
+    attempt = None
     connection = None
     progress = SENT
 

@@ -1,5 +1,6 @@
 """A WebSocket that outlives its workers: what each of them is given, and what it may cost."""
 
+import os
 import struct
 
 import pytest
@@ -377,3 +378,37 @@ def test_a_listener_that_leaves(rig):
     waiting.connection.shut_down()
     assert waiting.transport.sent == close_frame(1012, "service restart")
     heir.answer(again, b"", status=101, length=-1, more=True)
+
+
+def passed_file(rig, tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    rig.door.passed[7] = os.open(tmp_path / "file", os.O_RDONLY)
+    return rig.door.passed[7]
+
+
+def is_open(fd):
+    return os.path.exists(f"/proc/self/fd/{fd}")
+
+
+def test_a_file_in_the_hand_over_is_a_fault_and_closed(rig, tmp_path):
+    """A descriptor that was passed in vain is not the listener's for ever."""
+    _, worker, request = held(rig)
+    fd = passed_file(rig, tmp_path)
+    last = m.ResponseChunk(request.id, request.attempt, b"", False, file_token=7, file_length=7)
+    worker.tell(m.HandOver(request.id, request.attempt), last)
+    assert worker.is_faulty
+    assert not is_open(fd)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_file_in_a_101_is_a_fault_and_closed(rig, tmp_path, is_held):
+    """Nothing of it could be sent to anybody."""
+    client, worker = rig.client(), rig.worker()
+    client.send(UPGRADE)
+    (request,) = worker.requests()
+    if is_held:
+        worker.tell(m.HoldSocket(request.id, request.attempt, b"", "", LIMIT))
+    fd = passed_file(rig, tmp_path)
+    worker.answer(request, b"", status=101, length=-1, more=True, file_token=7, file_length=7)
+    assert worker.is_faulty
+    assert not is_open(fd)

@@ -72,6 +72,7 @@ def lies(request):
     return [
         [response(request, id=request.id + 1)],
         [response(request, attempt=2)],
+        [response(request, id=request.id + 1, attempt=-1)],
         [response(request, attempt=2, more=True)],
         [response(request, file_token=7, file_length=5)],
         [response(request, file_token=7, file_length=5, more=True)],
