@@ -121,10 +121,12 @@ class Endings:
         self._worker_ended(worker_id, how, self._manager.now(), is_machine_s=True)
 
     def fail_worker(self, worker_id: int, event_id: int, **fields: object) -> None:
-        """A worker is not to be trusted, or cannot start: its pool gives it up."""
+        """A worker is not to be trusted, or cannot start: its pool gives it up, once."""
         pool = self._manager.pool_of(worker_id)
         if pool is None or worker_id not in pool.workers:
             return
+        if pool.workers[worker_id].state is WorkerState.FAILED:
+            return  # what still lies in its sockets says nothing new
         if pool.workers[worker_id].state is WorkerState.STARTING:
             self._manager.awaited.discard(pool.settings.name)
             log("worker_start_failed", worker=worker_id, app_pool=pool.settings.name, **fields)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Hearing"]
 
+# So much of a worker's own words is written down: they may be millions.
+MAX_TEXT = 2048
+
 
 class Hearing:
     """The manager's ears."""
@@ -148,11 +151,13 @@ class Hearing:
                 self._manager.performer.perform(pool, pool.worker_loaded(worker_id, now))
                 self._manager.check_ready()
             case wc.WorkerStartFailed(_, detail):
-                self._manager.endings.fail_worker(worker_id, 5059, detail=detail)
+                self._manager.endings.fail_worker(worker_id, 5059, detail=detail[:MAX_TEXT])
             case wc.RecycleRequested(_, reason, detail):
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)
-                self._manager.performer.perform(pool, pool.worker_asks(worker_id, why, now, detail))
+                self._manager.performer.perform(
+                    pool, pool.worker_asks(worker_id, why, now, detail[:MAX_TEXT])
+                )
             case lc.WorkerOverdue():
                 self._manager.overdue.told(worker_id, message, by_listener=False)
             case wc.Pong(nonce):

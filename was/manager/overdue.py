@@ -47,7 +47,8 @@ class OverdueWorkers:
         requests = pool.settings.requests
         limit_s = requests.idle_time_limit_s if message.is_responding else requests.time_limit_s
         request = request_id_text(message.request_id)
-        detail = f"{message.method} {message.url} passed its time limit of {limit_s:g} s"
+        method, url = message.method[:255], message.url[:2048]  # a worker's words, perhaps
+        detail = f"{method} {url} passed its time limit of {limit_s:g} s"
         if not handle.is_overdue:
             handle.is_overdue = True
             log("worker_unhealthy", worker=worker_id, pid=handle.pid, request=request, why=detail)
@@ -60,9 +61,9 @@ class OverdueWorkers:
                 "requests": [
                     {
                         "id": request,
-                        "verb": message.method,
-                        "url": message.url,
-                        "client": message.client,
+                        "verb": method,
+                        "url": url,
+                        "client": message.client[:255],
                         "attempt": message.attempt,
                         "state": "responding" if message.is_responding else "started",
                     }
