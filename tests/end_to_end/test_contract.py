@@ -117,7 +117,7 @@ def test_files_of_a_running_home(running):
     """What lies in run/: who may read it, and what the next manager finds its processes by."""
     run, status = running.home / "run", running.server.status()
     assert int((run / "manager.pid").read_text()) == status["manager_pid"]
-    assert (run / "manager.lock").is_file()
+    assert _mode(run / "manager.lock") == 0o600  # who can read it can lock it
     assert stat.S_ISSOCK((run / "control.sock").stat().st_mode)
     assert _mode(run / "control.sock") == 0o600
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -118,7 +118,7 @@ class _Supervisor:
         fd = os.open(
             self._home.own_log,
             os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
-            0o644,
+            0o640,
         )
         os.dup2(fd, 2)
         os.close(fd)

@@ -248,7 +248,7 @@ class _LineFile:
         if self._is_torn:
             raw = b"\n" + raw
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         except OSError:
             return False
         try:

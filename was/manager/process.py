@@ -270,6 +270,8 @@ class ManagerLock:
 
     lockf, not flock: a record lock belongs to the process, so no forked child keeps it. It outlives
     an exec where a descriptor does (`keep_lock`), and ends with the first one that is closed.
+    Whoever can read the file can lock it too, and would keep the next manager out: no other user
+    can.
     """
 
     def __init__(self, path: Path) -> None:
@@ -277,7 +279,9 @@ class ManagerLock:
         if self._fd >= 0:
             os.set_inheritable(self._fd, False)
         else:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(OSError):  # a file of former versions, if it is ours
+            os.fchmod(self._fd, 0o600)
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

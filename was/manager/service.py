@@ -153,7 +153,7 @@ def _open_output(home: Home, *, is_foreground: bool) -> tuple[int, Callable[[], 
     path = home.own_log
 
     def opened() -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     output = opened()
 
