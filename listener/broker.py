@@ -29,6 +29,7 @@ from was.listener.pulled_bodies import PulledBodies
 from was.listener.quarantine import Quarantine
 from was.listener.queue import RequestQueue
 from was.listener.request import ClientRequest, Progress
+from was.listener.routing import RouteMiss
 from was.listener.spool import SpoolAccount
 from was.listener.time_limits import TimeLimits
 from was.listener.worker_deaths import WorkerDeaths
@@ -37,6 +38,7 @@ from was.log import log_exception
 
 if TYPE_CHECKING:
     from was.listener.queue_end import FileDoor, QueueEnd
+    from was.listener.routes import Target
     from was.listener.service import ListenerService
 
 __all__ = ["PoolBroker"]
@@ -76,6 +78,11 @@ class PoolBroker:
         self.bodies = PulledBodies(self)
         self.limits = TimeLimits(self)
         self.deaths = WorkerDeaths(self)
+
+    @property
+    def name(self) -> str:
+        """The pool as people know it."""
+        return self.settings.stands_for or self.settings.name
 
     # ── settings ────────────────────────────────────────────────────────────────────────────────
 
@@ -176,17 +183,45 @@ class PoolBroker:
 
     def _turn_away(self, request: ClientRequest) -> None:
         """It is not for this pool: whichever has the application now gets it, if any."""
-        pool = self._other(request)
-        if pool is None:
+        target = self._other(request)
+        if target is None:
             self.fail(request, 503, self.settings.refusal or "Disabled")
         else:
-            request.pool = pool
-            pool.submit(request)
+            self._move(request, target)
 
-    def _other(self, request: ClientRequest) -> PoolBroker | None:
-        """Another pool that has its application now, and takes requests."""
-        pool = self.service.routes.pool_of(request.site_id, request.application)
-        return pool if pool is not None and pool is not self and pool.settings.accepting else None
+    def _move(self, request: ClientRequest, target: Target) -> None:
+        request.site_id, request.application = target.site.id, target.application
+        request.pool = target.pool
+        target.pool.submit(request)
+
+    def _other(self, request: ClientRequest) -> Target | None:
+        """Where it goes now, if that is another pool that takes requests."""
+        target = self._target(request)
+        is_other = target is not None and target.pool is not self and target.pool.settings.accepting
+        return target if is_other else None
+
+    def _target(self, request: ClientRequest) -> Target | None:
+        """Where its application is, or, if that is gone, where its URL leads now."""
+        routes, connection = self.service.routes, request.connection
+        target = routes.target_of(request.site_id, request.application)
+        if target is not None or connection is None or not request.site_id:
+            return target  # with no site it is a program's
+        head, peer = request.head, connection.peer
+        found = routes.lookup(connection.scheme, head.host, peer[3], peer[2], head.path)
+        return None if isinstance(found, RouteMiss) else found
+
+    def give_elsewhere(self, request: ClientRequest) -> None:
+        """A worker does not have its application: others have it now, or what lies there."""
+        request.worker = None
+        request.is_parked = False
+        target = self._target(request)
+        known = request.site_id, request.application
+        if target is None or (
+            target.pool is self and (target.site.id, target.application) == known
+        ):
+            self.fail(request, 503, "Disabled")
+        else:
+            self._move(request, target)
 
     def routes_changed(self) -> None:
         """What waits for applications that other pools have now is theirs."""
@@ -279,7 +314,7 @@ class PoolBroker:
 
     def _demand(self) -> None:
         """A request waits without credit: have the manager start a worker, or a further one."""
-        if not (self.settings.demand_start or self.has_suspended):
+        if not (self.settings.demand_start or self.has_suspended) or self.settings.stands_for:
             return
         if not self._ready:
             if not self._is_demanded:

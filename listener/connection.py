@@ -41,7 +41,6 @@ class ClientConnection(ClientSocket):
 
     __slots__ = (
         "_engine",
-        "_scheme",
         "_watchers",
         "beyond",
         "body",
@@ -49,13 +48,14 @@ class ClientConnection(ClientSocket):
         "first_request",
         "phase",
         "request",
+        "scheme",
         "site",
         "stream",
     )
 
     def __init__(self, service: ListenerService, scheme: str) -> None:
         super().__init__(service)
-        self._scheme = scheme
+        self.scheme = scheme
         self._engine = service.new_engine()
         self.phase = HEAD
         self.site: SiteRuntime | None = None
@@ -192,7 +192,7 @@ class ClientConnection(ClientSocket):
             if is_complete:
                 service.known_heads.learn(raw, head)
         target = service.routes.lookup(
-            self._scheme, head.host, self.peer[3], self.peer[2], head.path
+            self.scheme, head.host, self.peer[3], self.peer[2], head.path
         )
         if isinstance(target, RouteMiss):
             turn_away(self, head, target.status, target.reason)

@@ -131,7 +131,7 @@ class HealthConnection(asyncio.Protocol):
 def _facts(service: ListenerService) -> list[PoolFacts]:
     return [
         PoolFacts(
-            pool.settings.name,
+            pool.name,
             pool.settings.accepting,
             pool.settings.refusal,
             pool.settings.demand_start,

@@ -86,7 +86,7 @@ class Records:
         """A request that the listener ended itself, in HTTPERR."""
         self.count(f"httperr_{reason}")
         if self.access is not None:
-            queue = request.pool.settings.name if request is not None else ""
+            queue = request.pool.name if request is not None else ""
             self.access.error(peer, head, status, site_id, reason, queue)
 
     def refusal(

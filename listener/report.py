@@ -25,9 +25,7 @@ def make_report(service: ListenerService, query_id: int, *, with_requests: bool)
     rows: list[RequestRow] = []
     for pool in service.pools.values():
         active = sum(len(worker.outstanding) for worker in pool.workers.values())
-        pools.append(
-            PoolCounters(pool.settings.name, len(pool.queue), active, pool.account.held_bytes)
-        )
+        pools.append(PoolCounters(pool.name, len(pool.queue), active, pool.account.held_bytes))
         workers += [
             WorkerCounters(
                 worker.worker_id,
@@ -81,7 +79,7 @@ def _row(
     return RequestRow(
         request.id,
         connection.id if connection is not None else 0,
-        pool.settings.name,
+        pool.name,
         request.site_id,
         worker.worker_id if worker is not None else 0,
         request.head.method,

@@ -107,12 +107,13 @@ class Routes:
         else:
             self._swap(self._table.changed(removed, added))
 
-    def pool_of(self, site_id: int, application: str) -> PoolBroker | None:
-        """The pool of a site's application, None when there is none."""
+    def target_of(self, site_id: int, application: str) -> Target | None:
+        """A site's application, None when there is none, or no pool that has it."""
         route = self._routes.get(site_id)
         for known in route.applications if route is not None else ():
-            if known.path == application:
-                return self._pools.get(known.pool)
+            pool = self._pools.get(known.pool)
+            if known.path == application and pool is not None:
+                return Target(self._sites[site_id], application, pool)
         return None
 
     def register(self, prefix: UrlPrefix, target: Target) -> bool:

@@ -336,13 +336,13 @@ class WorkerMessages:
         self._pool.service.manager.drained(worker.worker_id)
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
-        # Programs give back what came for a receive that was given up meanwhile.
-        may_give_back = worker.is_stop_sent or worker.worker_id < 0
+        # Programs give back what came for a receive that was given up meanwhile; workers, what
+        # comes when they are to finish, what they were asked about first (`ask_first`), and what is
+        # for an application that is no more their pool's.
+        is_for_another = worker.is_stop_sent or worker.worker_id < 0
         rows = worker.scoreboard.read_rows()
         for request_id, attempt in item.requests:
             request = self._owned(worker, request_id, attempt)
-            if not (may_give_back or request.ask_first):
-                raise IllFormedMessageError("requests given back without StopListening")
             if request.progress is RESPONDING or has_started(request, rows):
                 raise IllFormedMessageError(f"request {request_id:x} given back after it began")
             if request.connection is not None and not request.is_body_held():
@@ -351,10 +351,12 @@ class WorkerMessages:
             worker.finished -= 1
             if request.connection is None:
                 continue
-            if may_give_back:
+            if is_for_another:
                 self._pool.queue_again(request)
-            else:
+            elif request.ask_first:
                 self._await_body(request)
+            else:
+                self._pool.give_elsewhere(request)
         self._pool.turn()
 
     def _await_body(self, request: ClientRequest) -> None:

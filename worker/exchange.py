@@ -372,7 +372,7 @@ class Exchange(msgspec.Struct, eq=False):
             raise RuntimeError("a second END of one request")
 
     def give_back(self) -> None:
-        """To the listener, which has asked first: not begun, and no END is owed."""
+        """To the listener: not begun, and no END is owed."""
         self._is_ended = True
         self._client.give_back(self)
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from was.config.files import LoadedServer, load_server
 from was.config.model import PoolRequests, RecycleReason
 from was.errors import ConfigErrors
-from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker import global_providers as providers
@@ -249,20 +248,22 @@ class WorkerServer:
         proof = request.id << 11 | request.attempt << 3
         if request.ask_first and self._gives_back(exchange):
             return
-        if self._has_foreign_modules:
-            # Before the first notification that may run code not ours. With our own modules alone
-            # that is the handler's call of the application: WsgiModule stores it there.
-            words[row + 1] = 0
-            words[row + 2] = time.monotonic_ns()
-            words[row] = proof | _STARTED
         application = self._applications.find(request.site_id, request.application)
         if application is None:
             # The listener knows of a change before we do; the file was written before either.
             self._read_if_new()
             application = self._applications.find(request.site_id, request.application)
         if application is None:
-            _refuse_unknown(exchange)
+            # Another pool's by now: it was sent to us before the listener knew.
+            assert isinstance(exchange, Exchange)  # no other one comes from the listener
+            exchange.give_back()
             return
+        if self._has_foreign_modules:
+            # Before the first notification that may run code not ours. With our own modules alone
+            # that is the handler's call of the application: WsgiModule stores it there.
+            words[row + 1] = 0
+            words[row + 2] = time.monotonic_ns()
+            words[row] = proof | _STARTED
         calls = application.paths.at(request.path)
         context = HttpContext.of(exchange, application, calls, proof)
         self._run(context)
@@ -410,29 +411,3 @@ def _terminate(part: HttpModuleFactory | GlobalModule) -> None:
         part.terminate()
     except BaseException as error:  # noqa: BLE001 each is told, whatever the others do
         log_exception("module_failed", error, module=type(part).__name__, during="terminate")
-
-
-def _refuse_unknown(exchange: RequestExchange) -> None:
-    """The listener's routes are newer than this worker's configuration."""
-    request = exchange.request
-    log("request_failed", error="unknown application", url=request.target)
-    request_id = request_id_text(request.id)
-    body = (
-        "<HTML><HEAD><TITLE>Service Unavailable</TITLE></HEAD>"
-        "<BODY><h2>Service Unavailable</h2><hr><p>HTTP Error 503. The service is unavailable.</p>"
-        f"<p>Request ID: {request_id}</p></BODY></HTML>"
-    ).encode()
-    block = (
-        "Content-Type: text/html; charset=us-ascii\r\n"
-        f"X-Request-ID: {request_id}\r\nRetry-After: 1\r\n"
-    ).encode()
-    exchange.finish(
-        503,
-        "Service Unavailable",
-        block,
-        len(body),
-        b"" if request.method == "HEAD" else body,
-        "",
-        0,
-        0,
-    )

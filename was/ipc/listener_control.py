@@ -183,6 +183,8 @@ class PoolQueue(msgspec.Struct, frozen=True):
     uid: int = -1  # who may reach the queue's folder; -1 = the listener's own
     gid: int = -1
     failure_interval_s: float = 300.0  # the window in which deaths are remembered
+    # The pool that has the applications: their requests wait here until its workers know them.
+    stands_for: str = ""
 
 
 class SetPools(Control, frozen=True):

@@ -210,7 +210,8 @@ class BodyPull(_Data, frozen=True, tag=24):
 class GivenBack(_Data, frozen=True, tag=25):
     """Requests received but not started; they go to another worker.
 
-    A worker says so only after StopListening, or of what was asked first; a program at any time.
+    A worker says so after StopListening, of what was asked first, and of requests for applications
+    that it does not have: another pool has them by now, or nobody. A program at any time.
     """
 
     requests: list[tuple[int, int]]  # (id, attempt)
