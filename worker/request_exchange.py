@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from was.ipc.messages import Request
 
-__all__ = ["RequestExchange"]
+__all__ = ["RequestExchange", "WholeRequest"]
 
 
 class RequestExchange(Protocol):
@@ -122,4 +122,12 @@ class RequestExchange(Protocol):
 
     def abort(self, log: str, win32: int, reset: bool = False) -> None:
         """Give the response up. END."""
+        ...
+
+
+class WholeRequest(RequestExchange, Protocol):
+    """One that has come to the worker, and may have to go to another."""
+
+    def give_back(self) -> None:
+        """Nobody has begun it, and no END is owed: it is another's."""
         ...

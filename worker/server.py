@@ -23,7 +23,6 @@ from was.worker import global_providers as providers
 from was.worker.applications import Applications
 from was.worker.call_lists import CallLists
 from was.worker.context import HttpContext
-from was.worker.exchange import Exchange
 from was.worker.hresult import E_ACCESSDENIED
 from was.worker.http_server import HttpServer
 from was.worker.loop_limits import LoopLimits
@@ -51,7 +50,7 @@ from was.worker.web_configs import WebConfigs
 if TYPE_CHECKING:
     from was.config.model import GlobalModule as ModuleEntry
     from was.worker.application import HttpApplication
-    from was.worker.request_exchange import RequestExchange
+    from was.worker.request_exchange import RequestExchange, WholeRequest
 
 __all__ = ["WorkerServer"]
 
@@ -241,7 +240,7 @@ class WorkerServer:
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────
 
-    def handle(self, exchange: RequestExchange) -> None:
+    def handle(self, exchange: WholeRequest) -> None:
         """Run one request on this thread; never raises. PENDING: ends on another one, later."""
         request = exchange.request
         words, row = exchange.words, exchange.row
@@ -255,7 +254,6 @@ class WorkerServer:
             application = self._applications.find(request.site_id, request.application)
         if application is None:
             # Another pool's by now: it was sent to us before the listener knew.
-            assert isinstance(exchange, Exchange)  # no other one comes from the listener
             exchange.give_back()
             return
         if self._has_foreign_modules:
@@ -281,7 +279,7 @@ class WorkerServer:
         self._run(HttpContext.of(exchange, application, calls, proof))
         return True
 
-    def _gives_back(self, exchange: RequestExchange) -> bool:
+    def _gives_back(self, exchange: WholeRequest) -> bool:
         """Whether a request comes again with its body; one that is too long is refused now."""
         request = exchange.request
         application = self._applications.find(request.site_id, request.application)
@@ -290,7 +288,6 @@ class WorkerServer:
             and request.body_length > application.paths.at(request.path).most_content
         ):
             return False
-        assert isinstance(exchange, Exchange)  # no other one comes from the listener
         exchange.give_back()
         return True
 

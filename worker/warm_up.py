@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from was.config.model import PathSettings
     from was.worker.application import HttpApplication
-    from was.worker.request_exchange import RequestExchange
+    from was.worker.request_exchange import WholeRequest
 
 __all__ = ["WarmUpExchange", "interim_page", "warm_up"]
 
@@ -30,7 +30,7 @@ SECTION = "system.webServer/applicationInitialization"
 USER_AGENT = "IIS Application Initialization Preload"
 
 
-def warm_up(application: HttpApplication, handle: Callable[[RequestExchange], None]) -> None:
+def warm_up(application: HttpApplication, handle: Callable[[WholeRequest], None]) -> None:
     """Ask one application for its pages, one after the other."""
     for page, host in pages_of(application):
         exchange = WarmUpExchange(request_for(application, page, host))
@@ -108,6 +108,10 @@ class WarmUpExchange:
         self.started = False
         self.status = 0  # 0: it was cut
         self.ended = threading.Event()
+
+    def give_back(self) -> None:
+        """Its application has gone while it was warmed up."""
+        self.ended.set()
 
     def read(self, size: int) -> bytes:
         """The request has no body."""

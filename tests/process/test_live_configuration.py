@@ -265,7 +265,6 @@ def test_a_new_application_is_there_when_its_route_is(two):
             assert wire.request("/new/x").status == 200
         for _ in range(20):
             assert wire.request("/new/x").status == 200
-    assert "unknown application" not in two.server.log_text()
 
 
 def test_without_a_manager_nothing_changes_and_the_next_one_sees_it(running):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from was.config.model import AppPool, RecycleReason, StartMode
 from was.log import log_exception
+from was.manager.actions import Action
+from was.manager.outgrown import beyond_reach, outgrown
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import fingerprint, restore
 
@@ -34,11 +36,15 @@ class Beginnings:
         for name, record in records.items():
             self._restore(name, record, now)
         self._add_missing(now)
+        decided = self._decide(records, now)
         peer = manager.adoption.peer
         if peer is not None:
             manager.hearing.greet_adopted(peer)
-        for name, record in records.items():
-            self._go_on(manager.pools[name], record, now)
+        for name in records:
+            pool = manager.pools[name]
+            # One that is gone stops now: what waits there is other pools' by the routes.
+            actions = decided[name] if name in decided else pool.stop(now)
+            manager.performer.perform(pool, actions)
 
     def _records(self) -> dict[str, dict[str, Any]]:
         """What the last manager wrote of each pool.
@@ -55,18 +61,31 @@ class Beginnings:
             if name not in self._manager.pools:
                 self.add(name, now)
 
-    def _go_on(self, pool: ApplicationPool, record: Mapping[str, Any], now: float) -> None:
+    def _decide(
+        self, records: Mapping[str, Mapping[str, Any]], now: float
+    ) -> dict[str, list[Action]]:
         """What the configuration of today wants otherwise than the one before."""
-        perform = self._manager.performer.perform
-        if pool.settings.name not in self._manager.server.config.app_pools:
-            perform(pool, pool.stop(now))
-            return
-        if record.get("is_removed") and pool.settings.auto_start:
-            perform(pool, pool.start(now))  # it has come back meanwhile
-        keeps = pool.settings.recycling.disallow_rotation_on_config_change
-        if record["settings"] != fingerprint(pool.settings) and not keeps:
-            perform(pool, pool.recycle(RecycleReason.CONFIG_CHANGE, now))
-        perform(pool, pool.tick(now))
+        manager, config = self._manager, self._manager.server.config
+        handles = manager.workers.handles.values()
+        grown = outgrown(None, config, records.keys(), handles)
+        decided: dict[str, list[Action]] = {}
+        renewed: set[str] = set()
+        for name, record in records.items():
+            if name not in config.app_pools:
+                continue
+            pool = manager.pools[name]
+            actions = decided[name] = []
+            if record.get("is_removed") and pool.settings.auto_start:
+                actions += pool.start(now)  # it has come back meanwhile
+            keeps = pool.settings.recycling.disallow_rotation_on_config_change
+            is_other = record["settings"] != fingerprint(pool.settings) or name in grown
+            if is_other and not keeps:
+                renewed.add(name)
+                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now)
+            actions += pool.tick(now)
+        manager.newcomers.restore()
+        manager.newcomers.take(config, beyond_reach(handles), renewed)
+        return decided
 
     def _restore(self, name: str, record: Mapping[str, Any], now: float) -> None:
         """Go on with a pool where the last manager was.

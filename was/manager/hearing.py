@@ -88,6 +88,7 @@ class Hearing:
                 self._manager.listener.ready(epoch, listening)
                 if self._manager.listener.has_latest_sockets:
                     self._manager.sites.listener_let_go()
+                    self._manager.reloading.listener_follows(now)
                 self.endpoints_changed()
                 self._manager.upgrade.successor_accepts(now)
                 self._manager.check_ready()

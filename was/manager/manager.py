@@ -37,6 +37,7 @@ from was.manager.inbox import (
 )
 from was.manager.listener_side import ListenerSide
 from was.manager.machine import Machine, count_nodes
+from was.manager.newcomers import Newcomers
 from was.manager.overdue import OverdueWorkers
 from was.manager.performer import Performer
 from was.manager.pool import ApplicationPool
@@ -77,10 +78,13 @@ class Manager:
         self.supervisor = SupervisorSide(server)
         self.workers = WorkerSet(server, self.template)
         self.pools: dict[str, ApplicationPool] = {}
-        self.sites = SiteSet(server, self.listener, self.pools)
+        self.newcomers = Newcomers(server.files, self.pools)
+        self.sites = SiteSet(server, self.listener, self.pools, self.newcomers)
         self.deaths = Deaths(server)
         self.overdue = OverdueWorkers(self)
-        self.performer = Performer(server, self.listener, self.workers, self.pools, self.deaths)
+        self.performer = Performer(
+            server, self.listener, self.workers, self.pools, self.deaths, self.newcomers
+        )
         self._deadlines = PoolDeadlines()
         self.performer.on_performed = self._deadlines.note
         self.processors = Processors(server, self.performer, self.workers, self.pools)
@@ -157,7 +161,19 @@ class Manager:
                 self.hearing.peer_gone(peer)
             case _:
                 assert_never(item)
+        self._let_newcomers_in()
         self.shutdown.advance(self.now())
+
+    def _let_newcomers_in(self) -> None:
+        """Pools may have got the workers that applications have waited for."""
+        if self.newcomers.settle():
+            self.sites.publish_routes()
+            self.close_queues()
+
+    def close_queues(self) -> None:
+        """The listener has been told the routes: queues that none leads to may go."""
+        if self.newcomers.close_queues():
+            self.performer.publish_pools()
 
     def pool_of(self, worker_id: int) -> ApplicationPool | None:
         """The pool of a worker that lives."""

@@ -35,6 +35,7 @@ from was.manager.deaths import DEATHS, STACKS_S, Deaths
 from was.manager.events import event_text
 from was.manager.interpreters import InterpreterError
 from was.manager.listener_side import ListenerSide
+from was.manager.newcomers import Newcomers
 from was.manager.orphans import Orphans
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import to_record
@@ -70,12 +71,14 @@ class Performer:
         workers: WorkerSet,
         pools: Mapping[str, ApplicationPool],
         deaths: Deaths,
+        newcomers: Newcomers,
     ) -> None:
         self._server = server
         self._listener = listener
         self._workers = workers
         self._pools = pools
         self._deaths = deaths
+        self._newcomers = newcomers
         self.orphans = Orphans(server, workers, listener, deaths)
         # Told of each pool that something has happened to.
         self.on_performed: Callable[[ApplicationPool], object] = lambda _pool: None
@@ -267,4 +270,5 @@ class Performer:
 
     def publish_pools(self) -> None:
         """Tell the listener the state of all queues."""
-        self._listener.set_pools([pool_queue(pool) for pool in self._pools.values()])
+        own = [pool_queue(pool) for pool in self._pools.values()]
+        self._listener.set_pools([*own, *self._newcomers.queues()])

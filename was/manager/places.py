@@ -88,6 +88,16 @@ class Places:
         old = self.workers.get(worker.replaces)
         return old if old is not None and old.state in DISPATCHING else None
 
+    def has_older(self, generation: int) -> bool:
+        """Whether workers are in dispatch, or will be, that those of a generation are to replace.
+
+        One whose successor did not become ready stays, and is nobody's predecessor any more.
+        """
+        return any(
+            w.stale and w.generation < generation and w.state in PLACED
+            for w in self.workers.values()
+        )
+
     def is_replacing(self) -> bool:
         """Whether a worker is being replaced: periodic restarts go one at a time."""
         return any(

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from was.config.model import AppPool, IdentityType, ServerConfig
+from was.config.model import AppPool, IdentityType, ServerConfig, Site
 from was.ipc.worker_control import Isolation
 from was.manager.accounts import Account
 
-__all__ = ["Facts", "Places", "content_of", "decide", "describe", "environment_of"]
+__all__ = [
+    "Facts",
+    "Places",
+    "content_of",
+    "content_of_site",
+    "decide",
+    "describe",
+    "environment_of",
+    "is_within",
+]
 
 DEFAULT_UMASK = 0o027
 
@@ -63,17 +72,30 @@ class Places:
 def content_of(config: ServerConfig, pool: str) -> Iterator[str]:
     """The physical paths of the pool's applications, and what web.config files they inherit."""
     for site in config.sites:
-        folders = {
-            (application.path.rstrip("/") + "/" + directory.path.strip("/")).rstrip("/").lower(): (
-                directory.physical_path
-            )
-            for application in site.applications
-            for directory in application.virtual_directories
-        }
-        for application in site.applications:
-            if application.application_pool == pool:
-                yield from (v.physical_path for v in application.virtual_directories)
-                yield from _inherited(application.path.rstrip("/"), folders)
+        yield from content_of_site(site, pool)
+
+
+def content_of_site(site: Site, pool: str) -> Iterator[str]:
+    """The same of one site."""
+    own = [a for a in site.applications if a.application_pool == pool]
+    if not own:
+        return
+    folders = {
+        (application.path.rstrip("/") + "/" + directory.path.strip("/")).rstrip("/").lower(): (
+            directory.physical_path
+        )
+        for application in site.applications
+        for directory in application.virtual_directories
+    }
+    for application in own:
+        yield from (v.physical_path for v in application.virtual_directories)
+        yield from _inherited(application.path.rstrip("/"), folders)
+
+
+def is_within(path: str, reach: Iterable[str]) -> bool:
+    """Whether a path is one of others, or below it."""
+    above = f"{path.rstrip('/')}/"
+    return any(above.startswith(f"{other.rstrip('/')}/") for other in reach)
 
 
 def _inherited(path: str, folders: Mapping[str, str]) -> Iterator[str]:

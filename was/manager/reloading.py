@@ -6,7 +6,7 @@ one in force. What a change means for a pool that runs is decided in reload.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was import faults
@@ -14,7 +14,10 @@ from was.config.model import RecycleReason
 from was.errors import ConfigErrors
 from was.ipc import worker_control as wc
 from was.log import log, log_exception
+from was.manager.actions import Action
 from was.manager.inbox import FilesTouched
+from was.manager.newcomers import new_since
+from was.manager.outgrown import outgrown
 from was.manager.pool import ApplicationPool
 from was.manager.reload import compare_pools
 from was.manager.server import Configuration
@@ -38,6 +41,7 @@ class Reloading:
         )
         self._watch.look_at(server.configuration.files)
         self._touched = Storm()
+        self._untold: set[int] = set()  # workers that do not know of the one in force
         self.errors: list[str] = []  # of the newest configuration; the one in force has none
         self.since = server.clock.wall()  # when the one in force came
 
@@ -98,7 +102,7 @@ class Reloading:
     def _apply(self, configuration: Configuration, *, by_hand: bool) -> None:
         manager = self._manager
         now = manager.now()
-        before = manager.server.config.app_pools
+        before = manager.server.config
         changes = compare_pools(
             {name: pool.settings for name, pool in manager.pools.items()}, configuration.config
         )
@@ -115,35 +119,48 @@ class Reloading:
         }
         for name in changes.added:
             manager.beginnings.add(name, now)
+        renewed = dict.fromkeys(changes.recycled, "")
+        handles = manager.workers.handles.values()
+        renewed |= outgrown(before, configuration.config, rewritten, handles)
+        decided: dict[str, list[Action]] = {}
         for name, settings in configuration.config.app_pools.items():
             pool = manager.pools[name]
-            actions = pool.apply(settings, now)
-            if name not in before and settings.auto_start:
+            actions = decided[name] = pool.apply(settings, now)
+            if name not in before.app_pools and settings.auto_start:
                 actions += pool.start(now)  # it was removed, and has workers that still finish
-            keeps = settings.recycling.disallow_rotation_on_config_change
-            if name in changes.recycled and not keeps:
+            if settings.recycling.disallow_rotation_on_config_change:
+                renewed.pop(name, None)
+            if name in renewed:
                 if has_recovered:
                     manager.performer.report(pool, 5081, 0, {})
-                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now)
+                detail = renewed[name]
+                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now, detail=detail)
+        manager.newcomers.take(configuration.config, new_since(before), renewed.keys())
+        for name, actions in decided.items():
             # In one: a record of the new settings without the workers that are to be replaced for
             # them would have the manager after this one take them for new.
-            manager.performer.perform(pool, actions)
+            manager.performer.perform(manager.pools[name], actions)
         faults.reach("manager.reloading")
         manager.performer.publish_pools()
         manager.sites.rebind()
+        manager.close_queues()
         for name in changes.removed:
             # Only now: what waits there goes to the pools that the applications have instead.
             manager.performer.perform(manager.pools[name], manager.pools[name].stop(now))
         manager.listener.change_settings()
-        self._tell_workers(manager.pools if by_hand else rewritten, now)
+        self._untold |= {h.id for h in handles if by_hand or h.pool in rewritten}
 
-    def _tell_workers(self, pools: Container[str], now: float) -> None:
-        """Those of these pools have something new to read."""
+    def listener_follows(self, now: float) -> None:
+        """The listener has the routes: workers that have something new to read may do so.
+
+        Before, they would be sent requests for applications that they have no more.
+        """
         manager = self._manager
-        for handle in manager.workers.handles.values():
-            if handle.peer is not None and handle.pool in pools:
-                pool = manager.pools[handle.pool]
-                manager.performer.perform(pool, pool.wake(now, handle.id))
+        untold, self._untold = self._untold, set()
+        for worker_id in untold:
+            handle, pool = manager.workers.handles.get(worker_id), manager.pool_of(worker_id)
+            if handle is not None and handle.peer is not None and pool is not None:
+                manager.performer.perform(pool, pool.wake(now, worker_id))
                 handle.peer.send(wc.ConfigurationChanged())
 
     def _write_config(self, pool: ApplicationPool) -> bool:

@@ -7,9 +7,10 @@ kernel refuses a second). Port 0 is a port of its own for each binding that asks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from was.config.model import (
     AppPool,
@@ -121,9 +122,17 @@ RealPort = Callable[[SocketKey], int]
 
 
 def site_route(
-    site: Site, real_port: RealPort, pools: Collection[str], *, started: bool
+    site: Site,
+    real_port: RealPort,
+    pools: Collection[str],
+    *,
+    started: bool,
+    waiting: Mapping[str, str] = MappingProxyType({}),
 ) -> SiteRoute:
-    """A site as the listener routes to it; applications of unknown pools are left out."""
+    """A site as the listener routes to it; applications of unknown pools are left out.
+
+    `waiting` names other queues for some of them, by path.
+    """
     return SiteRoute(
         id=site.id,
         name=site.name,
@@ -134,7 +143,7 @@ def site_route(
             if binding.protocol in _SITE_PROTOCOLS
         ],
         applications=[
-            PoolRoute(application.path, application.application_pool)
+            PoolRoute(application.path, waiting.get(application.path, application.application_pool))
             for application in site.applications
             if application.application_pool in pools
         ],

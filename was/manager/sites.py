@@ -16,6 +16,7 @@ from was.ipc.listener_control import (
 )
 from was.log import log
 from was.manager.listener_side import ListenerSide
+from was.manager.newcomers import Newcomers
 from was.manager.notify import GivenSocket
 from was.manager.pool import ApplicationPool
 from was.manager.routes import RealPort, SocketKey, binding_text, bindings_of, site_route, site_urls
@@ -29,11 +30,16 @@ class SiteSet:
     """Started and refused sites, and their sockets."""
 
     def __init__(
-        self, server: Server, listener: ListenerSide, pools: Mapping[str, ApplicationPool]
+        self,
+        server: Server,
+        listener: ListenerSide,
+        pools: Mapping[str, ApplicationPool],
+        newcomers: Newcomers,
     ) -> None:
         self._server = server
         self._listener = listener
         self._pools = pools
+        self._newcomers = newcomers
         self._listening = ListeningSockets(server.notifier)
         self._wanted: dict[int, bool] = {}
         self._routes: dict[int, tuple[Site, tuple[object, ...], SiteRoute]] = {}
@@ -152,11 +158,12 @@ class SiteSet:
     ) -> tuple[Site, tuple[object, ...], SiteRoute]:
         """The site's route, and what it was made of: the last one if that is the same."""
         started = self.is_started(site)
-        made_of = (pools, started, *(real_port(key) for key, _ in bindings_of(site)))
+        waiting = self._newcomers.of_site(site)
+        made_of = (pools, started, waiting, *(real_port(key) for key, _ in bindings_of(site)))
         known = self._routes.get(site.id)
         if known is not None and known[0] is site and known[1] == made_of:
             return known
-        return site, made_of, site_route(site, real_port, pools, started=started)
+        return site, made_of, site_route(site, real_port, pools, started=started, waiting=waiting)
 
     def publish_sockets(self) -> None:
         """Tell the listener what to accept on."""

@@ -129,7 +129,7 @@ class StateFiles:
     def remove_processes(self) -> None:
         """Forget every process, pool and site; the counters stay."""
         of_processes = ("listener", "retiring", "upgrade", "template", "worker-*", "pool-*")
-        for kind in (*of_processes, "sites", "sockets"):
+        for kind in (*of_processes, "newcomers", "sites", "sockets"):
             for path in self._folder.glob(f"{kind}.json"):
                 path.unlink(missing_ok=True)
         for path in self._folder.glob("worker-*.stacks"):

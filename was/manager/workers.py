@@ -99,6 +99,9 @@ class WorkerSet:
         server = self._server
         isolation, added, account, interpreter = server.isolation.worker(pool, server.config)
         output = self._output_of(handle, account)
+        if isolation.is_restricted:
+            # A sandbox cannot let in to what was not there: that will be another folder.
+            handle.reach = tuple(p for p in isolation.readable if os.path.exists(p))
         handle.uid = os.geteuid() if account is None else account.uid
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
         server.loop.add_reader(handle.life_fd, self._life_ended, handle)
@@ -201,6 +204,7 @@ class WorkerSet:
             link_lost_at=server.clock.monotonic() + RECONNECT_LIMIT_S,
             is_announced=True,
             is_adopted=True,
+            reach=tuple(record.get("reach", ())),
             log_begin=record.get("log_begin", 0),
         )
         self.handles[handle.id] = handle
@@ -296,6 +300,7 @@ class WorkerSet:
             "threads": handle.threads,
             "started": handle.started_wall,
             "started_at": handle.started_at,
+            "reach": handle.reach,
             "log_begin": handle.log_begin,
             "is_active": handle.is_active,
             "is_draining": handle.is_draining,

@@ -69,6 +69,10 @@ class FakeExchange:
         self._rest = request.body
         self._gone_after = gone_after
 
+    def give_back(self) -> None:
+        self.calls.append("give_back")
+        self.ends += 1
+
     def _count(self, data: bytes) -> None:
         if self._gone_after >= 0 and len(self.body) + len(data) > self._gone_after:
             self.gone = True

@@ -423,11 +423,11 @@ def test_a_broken_web_config_is_500_19_for_its_application_only(tmp_path):
     assert ask(server, application="/sub", path="/sub/x.txt").body == b"repaired"
 
 
-def test_an_unknown_application_is_503(tmp_path):
-    """The listener knows more than this worker: not the client's fault."""
+def test_a_request_for_an_unknown_application_is_given_back(tmp_path):
+    """It was another pool's before the listener knew: nothing of it has begun."""
     exchange = ask(make_server(tmp_path), application="/new")
-    assert exchange.status == 503
-    assert exchange.headers()["retry-after"]
+    assert exchange.calls == ["give_back"]
+    assert not any(exchange.words)
 
 
 def test_a_broken_application_host_config_keeps_the_last_good_one(tmp_path):
