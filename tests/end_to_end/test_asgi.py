@@ -236,6 +236,23 @@ def test_an_application_that_does_not_start_is_500_30():
         assert b"no database" in answer.body
 
 
+def test_an_application_that_is_mended_starts_with_the_next_request():
+    """Which the event loop has received itself: its start waits for a turn of that loop."""
+
+    def prepare(home):
+        place("asgi_text.py")(home)
+        (home / "sites" / "app" / "asgi_mended.py").write_text("from asgi_text import not_there\n")
+
+    with run_server(asgi_config("asgi_mended:application"), prepare) as running:
+        running.allow("application_failed")
+        for _ in range(3):
+            answer = get(running.port())
+            assert answer.status == 500
+            assert "500.30" in answer.text
+        (running.folder() / "asgi_mended.py").write_text("from asgi_text import application\n")
+        assert [get(running.port()).status for _ in range(3)] == [200, 200, 200]
+
+
 def test_a_traceback_as_the_reason_of_a_failed_start_is_not_its_first_line():
     """Starlette says all of one, and its last line is the error: on the page, and in the log."""
     config = asgi_config("asgi_fails:application")

@@ -32,6 +32,7 @@ from was.worker.registration import (
     HttpModule,
     ModuleRegistrationInfo,
 )
+from was.worker.spare_threads import run_on_spare_thread
 from was.worker.websocket.handshake import (
     VERSION,
     BadHandshakeError,
@@ -184,6 +185,11 @@ class AsgiHandler(HttpModule):
         if hosted is None:
             reference = plan.script_map.script_processor if plan is not None else ""
             hosted = self._factory.hosted(context.application, reference)
+            if hosted.application is None and self._loop.is_here:
+                # Its start would wait for a turn of the loop, which waits for this one.
+                found = hosted
+                run_on_spare_thread(lambda: self._start_and_run(context, found))
+                return PENDING
             outcome = hosted.load()
             if isinstance(outcome, Failure):
                 return refuse_not_started(context, outcome)
@@ -205,6 +211,21 @@ class AsgiHandler(HttpModule):
             loop.submit_request(run)
         run.exchange.park()
         return PENDING
+
+    def _start_and_run(self, context: HttpContext, hosted: HostedApplication) -> None:
+        """On a thread of its own, after PENDING."""
+        outcome = hosted.load()
+        if isinstance(outcome, Failure):
+            refuse_not_started(context, outcome)
+            run = None
+        else:
+            run = self._run(context, hosted)
+        if run is None:
+            context.is_handled = True
+            context.post_completion(0)
+            return
+        self._loop.submit_request(run)
+        run.exchange.park()
 
     def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:
         """What runs the request; None for a WebSocket that cannot be."""
