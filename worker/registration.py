@@ -49,8 +49,10 @@ __all__ = [
     "HttpModuleFactory",
     "ModuleRegistration",
     "ModuleRegistrationInfo",
+    "bits_of",
     "global_method_of",
     "load_global_module",
+    "priority_of",
 ]
 
 SERVER_VERSION = 10
@@ -137,7 +139,7 @@ class ModuleRegistrationInfo:
         registration = self._registration
         if registration.factory is not None:
             raise HResultError(ERROR_ALREADY_EXISTS, "request notifications are set already")
-        checked = _bits(RequestNotification, mask), _bits(RequestNotification, post_mask)
+        checked = bits_of(RequestNotification, mask), bits_of(RequestNotification, post_mask)
         if not callable(getattr(factory, "get_http_module", None)):
             raise HResultError(ERROR_INVALID_PARAMETER, f"not a module factory: {factory!r:.80}")
         registration.mask, registration.post_mask = checked
@@ -148,7 +150,7 @@ class ModuleRegistrationInfo:
         registration = self._registration
         if registration.global_module is not None:
             raise HResultError(ERROR_ALREADY_EXISTS, "global notifications are set already")
-        registration.global_mask = _bits(GlobalNotification, mask)
+        registration.global_mask = bits_of(GlobalNotification, mask)
         if not _is_global_module(module):
             raise HResultError(ERROR_INVALID_PARAMETER, f"not a GlobalModule: {module!r:.80}")
         registration.global_module = module
@@ -161,28 +163,29 @@ class ModuleRegistrationInfo:
         `priority` is a Priority, its number or its alias ("FIRST" … "LAST"). Raises HResultError:
         ERROR_INVALID_PARAMETER for what is none, and for unknown bits.
         """
-        for bit in RequestNotification(_bits(RequestNotification, mask)):
-            self._registration.priorities[bit] = _priority(priority)
+        for bit in RequestNotification(bits_of(RequestNotification, mask)):
+            self._registration.priorities[bit] = priority_of(priority)
 
     def set_priority_for_post_request_notification(
         self, mask: int, priority: Priority | str | int
     ) -> None:
         """Choose the module's place within the post-events of `mask`."""
-        for bit in RequestNotification(_bits(RequestNotification, mask)):
-            self._registration.post_priorities[bit] = _priority(priority)
+        for bit in RequestNotification(bits_of(RequestNotification, mask)):
+            self._registration.post_priorities[bit] = priority_of(priority)
 
     def set_priority_for_global_notification(
         self, mask: int, priority: Priority | str | int
     ) -> None:
         """Choose the module's place within global notifications."""
-        for bit in GlobalNotification(_bits(GlobalNotification, mask)):
-            self._registration.global_priorities[bit] = _priority(priority)
+        for bit in GlobalNotification(bits_of(GlobalNotification, mask)):
+            self._registration.global_priorities[bit] = priority_of(priority)
 
 
 _KNOWN: dict[type, int] = {kind: sum(kind) for kind in (RequestNotification, GlobalNotification)}
 
 
-def _bits(kind: type[RequestNotification | GlobalNotification], mask: int) -> int:
+def bits_of(kind: type[RequestNotification | GlobalNotification], mask: int) -> int:
+    """A mask as a plain number. HResultError: ERROR_INVALID_PARAMETER for unknown bits."""
     if not _is_number(mask) or int(mask) & ~_KNOWN[kind]:
         raise HResultError(ERROR_INVALID_PARAMETER, f"no such notifications: {mask!r:.80}")
     return int(mask)
@@ -196,7 +199,8 @@ def _is_global_module(value: object) -> bool:
     return isinstance(value, GlobalModule)
 
 
-def _priority(value: Priority | str | int) -> Priority:
+def priority_of(value: Priority | str | int) -> Priority:
+    """A class by its number or alias. HResultError: ERROR_INVALID_PARAMETER for what is none."""
     try:
         return Priority[value.upper()] if isinstance(value, str) else Priority(value)
     except (KeyError, ValueError):

@@ -19,7 +19,7 @@ from was.worker.hresult import (
 )
 from was.worker.notifications import Priority, RequestNotification
 from was.worker.preconditions import is_satisfied
-from was.worker.registration import ModuleRegistration
+from was.worker.registration import ModuleRegistration, bits_of, priority_of
 
 if TYPE_CHECKING:
     from was.worker.application import HttpApplication
@@ -63,7 +63,8 @@ class ResolveModulesProvider(ApplicationProvider):
         """
         if parent_id not in self._known_ids:
             raise HResultError(ERROR_FILE_NOT_FOUND, f"no module has the id {parent_id}")
-        wanted, wanted_post = RequestNotification(mask), RequestNotification(post_mask)
+        wanted = bits_of(RequestNotification, mask)
+        wanted_post = bits_of(RequestNotification, post_mask)
         if not name or not hasattr(factory, "get_http_module") or not (wanted or wanted_post):
             raise HResultError(
                 ERROR_INVALID_PARAMETER, "a module has a name, a factory and notifications"
@@ -77,24 +78,21 @@ class ResolveModulesProvider(ApplicationProvider):
             name, self._next_id(name) if before is None else before.id
         )
         registration.factory = factory
-        registration.mask = int(wanted)
-        registration.post_mask = int(wanted_post)
+        registration.mask = wanted
+        registration.post_mask = wanted_post
         self.modules[name] = registration
 
     def set_priority_for_request_notification(
-        self, name: str, mask: int, priority: Priority | str
+        self, name: str, mask: int, priority: Priority | str | int
     ) -> None:
         """Choose the place of a module registered here within the events of `mask`.
 
         HResultError: ERROR_FILE_NOT_FOUND for an unknown name, ERROR_INVALID_PARAMETER for an
-        unknown alias.
+        unknown alias or event.
         """
         registration = self.modules.get(name)
         if registration is None:
             raise HResultError(ERROR_FILE_NOT_FOUND, f"no module '{name}' is registered here")
-        try:
-            alias = Priority[priority] if isinstance(priority, str) else Priority(priority)
-        except (KeyError, ValueError) as error:
-            raise HResultError(ERROR_INVALID_PARAMETER, f"priority {priority!r}") from error
-        for bit in RequestNotification(mask):
-            registration.priorities[bit] = alias
+        place = priority_of(priority)
+        for bit in RequestNotification(bits_of(RequestNotification, mask)):
+            registration.priorities[bit] = place

@@ -12,7 +12,6 @@ loop from going on; should it hit the loop itself, the loop is run again.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -149,7 +148,7 @@ class LoopThread:
         if limit_s <= 0 or waited_s < limit_s:
             return
         log("event_loop_blocked", waited_s=round(waited_s, 1))
-        inject(self._thread.ident or 0, RequestInterruptedError)
+        inject(self.ident, RequestInterruptedError)
         self._rung_at = now  # and again after as long
         if not self._has_asked:
             self._has_asked = True
@@ -160,11 +159,6 @@ class LoopThread:
         if self._thread.is_alive() and not self.is_blocked:
             self.submit(self._cancel_all)
             self._thread.join(5.0)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the caller is the loop's own thread."""
-        return threading.current_thread() is self._thread
 
     # ── on the loop's thread ────────────────────────────────────────────────────────────────────
 

@@ -38,6 +38,7 @@ from was.worker.websocket.deflate import choose_extensions
 from was.worker.websocket.frames import CLOSED, OPEN, Frames
 
 if TYPE_CHECKING:
+    from was.config.model import SectionView
     from was.ipc.messages import Resumed
     from was.worker.asgi.sockets import OpenSockets
     from was.worker.websocket.handshake import Handshake
@@ -67,6 +68,18 @@ class SocketSettings:
         self.is_enabled = is_enabled
         self.receive_limit_bytes = receive_limit_bytes  # of one message, unfolded
         self.ping_interval_s = ping_interval_s  # 0 = none
+
+    @classmethod
+    def of(cls, section: SectionView | None) -> SocketSettings:
+        """What the section says; None: there is none in force, and so no WebSocket."""
+        if section is None:
+            return cls(False, 0, 0.0, False)
+        return cls(
+            bool(section["enabled"]),
+            int(str(section["receiveBufferLimit"])),
+            float(str(section["pingInterval"])),
+            bool(section["hold"]),
+        )
 
 
 class WebSocketRun(RequestRun, kw_only=True, eq=False):

@@ -163,13 +163,7 @@ class AsgiHandler(HttpModule):
         self._make_run = HttpRun
         self._make_plain = PlainExchange
         self._make_socket = WebSocketRun
-        section = application.settings.sections.get(WEB_SOCKET)
-        self._sockets = SocketSettings(
-            section is not None and bool(section["enabled"]),
-            int(str(section["receiveBufferLimit"])) if section is not None else 0,
-            float(str(section["pingInterval"])) if section is not None else 0.0,
-            section is not None and bool(section["hold"]),
-        )
+        self._sockets = SocketSettings.of(application.settings.sections.get(WEB_SOCKET))
         # What runs for a plan, once it has started; plans are made anew with the configuration.
         self._ready: dict[HandlerPlan | None, HostedApplication] = {}
         for handler in application.settings.handlers.entries:

@@ -93,13 +93,16 @@ def test_added_modules_take_the_place_of_their_names(engine):
 
 
 def test_their_priority(engine):
-    """set_priority_for_request_notification puts a module before others, by alias or value."""
+    """set_priority_for_request_notification puts a module before others, by alias or value.
+
+    An alias may be in any letter case, as where globalModules' modules register.
+    """
     calls = []
 
     def resolve(parent, provider):
         for name in ("A", "B"):
             provider.register_module(parent, Factory(name, calls), name, "", "", BEGIN, 0)
-        provider.set_priority_for_request_notification("B", BEGIN, "FIRST")
+        provider.set_priority_for_request_notification("B", BEGIN, "first")
         provider.set_priority_for_request_notification("A", BEGIN, Priority.LAST)
 
     ask(engine(resolve))
@@ -107,7 +110,7 @@ def test_their_priority(engine):
 
 
 def test_errors_of_registration(engine):
-    """An unknown parent, nothing to call, a name twice, a priority for nobody: IIS's numbers."""
+    """What is unknown, nothing to call, a name twice, a priority for nobody: IIS's numbers."""
     found = []
 
     def error_of(call, *arguments):
@@ -125,6 +128,8 @@ def test_errors_of_registration(engine):
         error_of(provider.register_module, parent, factory, "A", "", "", BEGIN, 0)
         error_of(provider.set_priority_for_request_notification, "B", BEGIN, "FIRST")
         error_of(provider.set_priority_for_request_notification, "A", BEGIN, "SOON")
+        error_of(provider.set_priority_for_request_notification, "A", 1 << 20, "FIRST")
+        error_of(provider.register_module, parent, factory, "C", "", "", BEGIN, 1 << 20)
 
     engine(resolve)
     assert found == [
@@ -134,5 +139,7 @@ def test_errors_of_registration(engine):
         INVALID_PARAMETER,
         ALREADY_EXISTS,
         FILE_NOT_FOUND,
+        INVALID_PARAMETER,
+        INVALID_PARAMETER,
         INVALID_PARAMETER,
     ]
