@@ -74,7 +74,7 @@ class ClientConnection(ClientSocket):
         """A client was accepted."""
         self._accepted(transport)
         service = self.service
-        service.join(self)
+        service.room.join(self)
         self.deadline = service.time() + service.connection_timeout_s
         self.deadline_reason = "Timer_ConnectionIdle"
 

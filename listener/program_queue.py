@@ -17,6 +17,7 @@ from msgspec import structs
 from was.ipc.channel import Sent
 from was.ipc.descriptors import is_regular
 from was.ipc.listener_control import PoolQueue
+from was.ipc.program_messages import ERROR_INVALID_PARAMETER
 from was.listener.broker import PoolBroker
 from was.listener.routes import FOREVER_S, SiteRuntime
 from was.listener.unread import UnreadRequests
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from was.listener.service import ListenerService
 
 __all__ = ["ProgramEnds", "ProgramQueue"]
-
-ERROR_INVALID_PARAMETER = 87
 
 
 class ProgramEnds:

@@ -22,7 +22,19 @@ from msgspec import structs
 from was.config.urls import Bucket, UrlPrefix, parse_prefix
 from was.ipc.descriptors import ControlSocket, listen_control
 from was.ipc.listener_control import ListeningSocket, WantSockets
-from was.ipc.program_messages import Moved, OpenQueue, Replied
+from was.ipc.program_messages import (
+    ERROR_ACCESS_DENIED,
+    ERROR_ALREADY_EXISTS,
+    ERROR_FILE_NOT_FOUND,
+    ERROR_INVALID_PARAMETER,
+    ERROR_NOT_ENOUGH_QUOTA,
+    ERROR_NOT_READY,
+    ERROR_NOT_SUPPORTED,
+    ERROR_SHARING_VIOLATION,
+    Moved,
+    OpenQueue,
+    Replied,
+)
 from was.listener.program_link import ProgramLink
 from was.listener.program_queue import ProgramQueue
 from was.listener.reservations import Reservations, Who
@@ -37,15 +49,6 @@ if TYPE_CHECKING:
     from was.listener.service import ListenerService
 
 __all__ = ["Programs"]
-
-ERROR_FILE_NOT_FOUND = 2
-ERROR_ACCESS_DENIED = 5
-ERROR_NOT_ENOUGH_QUOTA = 1816
-ERROR_NOT_SUPPORTED = 50
-ERROR_INVALID_PARAMETER = 87
-ERROR_ALREADY_EXISTS = 183
-ERROR_NOT_READY = 21
-ERROR_SHARING_VIOLATION = 32
 
 MOST_LINKS = 1024
 MOST_LINKS_OF_A_USER = 256

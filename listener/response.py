@@ -162,7 +162,7 @@ class ResponseStream:
         except ValueError:
             self._close_region(region)
             raise
-        self._connection.service.look_for_room()
+        self._connection.service.room.look()
         if self._is_chunked:
             self._put(b"%x\r\n" % length)
         self._segments.append(region)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +47,7 @@ from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
-from was.listener.crowd import budget, who_leaves
 from was.listener.deadlines import expire
-from was.listener.endings import abort
 from was.listener.engines import select
 from was.listener.half_closed import HalfClosed
 from was.listener.half_messages import HalfMessages
@@ -65,6 +61,7 @@ from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
 from was.listener.records import Records
 from was.listener.report import make_report
+from was.listener.room import Room
 from was.listener.routes import Routes, SiteRuntime
 from was.listener.spool import SpoolMemory
 from was.log import log, set_process
@@ -83,8 +80,6 @@ EXPIRE_TICKS = 2
 LAST_ACCEPT_S = 0.05
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
-# For so long after a look that found no idle connection on a crowded port none is looked for there.
-FULL_S = 0.25
 SERVER = b"was"
 
 
@@ -102,10 +97,11 @@ class ListenerService:
         self.context = Context()
         self.channels: list[RouterChannel] = []
         self.pools: dict[str, PoolBroker] = {}
-        self.connections: set[ClientConnection] = set()
         self.health_connections: set[HealthConnection] = set()
         self.half_closed = HalfClosed()
         self.spool_memory = SpoolMemory()
+        self.room = Room(loop, self.spool_memory)
+        self.connections = self.room.connections
         self._half_messages = HalfMessages(self)
         self.is_draining = False
         self._patient_until = 0.0
@@ -127,11 +123,6 @@ class ListenerService:
         # Ids of requests count up within an epoch and never repeat between epochs.
         self.last_request = 0
         self._next_connection = 0
-        self._most_descriptors = budget(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._crowded: Counter[int] = Counter()  # closed since that was last said, by port
-        self._full_port = 0
-        self._full_until = 0.0
-        self._is_making_room = False
         self._ticks = 0
         self._stopped = loop.create_future()
         self._pending: set[asyncio.Task[None]] = set()
@@ -405,40 +396,6 @@ class ListenerService:
         self._next_connection += 1
         return self._next_connection
 
-    def join(self, connection: ClientConnection) -> None:
-        """A client has come; others may have to leave."""
-        self.connections.add(connection)
-        if self._has_room():
-            return
-        port = connection.peer[3]
-        if port == self._full_port and self.time() < self._full_until:
-            self._dismiss([connection])
-        elif self._make_room() == [connection]:
-            # A look at all connections takes its time; this one has found none idle.
-            self._full_port, self._full_until = port, self.time() + FULL_S
-
-    def look_for_room(self) -> None:
-        """A client has come to hold more than its connection."""
-        if not self._has_room() and not self._is_making_room:
-            self._is_making_room = True
-            self.loop.call_soon(self._make_room)
-
-    def _has_room(self) -> bool:
-        held = len(self.connections) + self.spool_memory.held_descriptors
-        return held <= self._most_descriptors
-
-    def _make_room(self) -> list[ClientConnection]:
-        self._is_making_room = False
-        leaving = who_leaves(self.connections, self._most_descriptors)
-        self._dismiss(leaving)
-        return leaving
-
-    def _dismiss(self, leaving: list[ClientConnection]) -> None:
-        for guest in leaving:
-            self._crowded[guest.peer[3]] += 1
-            self.connections.discard(guest)
-            abort(guest, "Connections_Refused")
-
     def send_deadline(self) -> float:
         """When to look (again) whether a client takes its response."""
         return self.time() + self.scaled(SEND_GRACE_S)
@@ -483,10 +440,8 @@ class ListenerService:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:
                 expire(connection)
             self.half_closed.look(now)
-            for port, closed in self._crowded.items():
-                log("connections_crowded", port=port, closed=closed)
-            self._crowded.clear()
-            self.look_for_room()
+            self.room.tell()
+            self.room.look()
             if self.is_draining and not self.listening:
                 # Some were accepted in the very turn in which accepting ended.
                 self._close_idle()

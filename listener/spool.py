@@ -34,10 +34,10 @@ class SpoolMemory:
 
     __slots__ = ("held_bytes", "held_descriptors", "limit_bytes")
 
-    def __init__(self, limit_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self) -> None:
         self.held_bytes = 0
         self.held_descriptors = 0  # besides their connections
-        self.limit_bytes = limit_bytes
+        self.limit_bytes = MEMORY_BYTES
 
     def is_full(self) -> bool:
         """Whether more is to go to a file, however little it is."""

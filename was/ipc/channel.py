@@ -52,6 +52,8 @@ BATCH_BYTES: Final = MAX_MESSAGE_BYTES - 4 * CHUNK_BYTES
 
 _EVENTS: Final = SocketOption.EVENTS
 _POLLIN: Final = int(POLLIN)
+MOST_SOCKETS = 65536
+
 # As numbers: joining two members of an enumeration takes longer than a send.
 _SEND: Final = int(zmq.NOBLOCK)
 _SEND_FIRST: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -60,10 +62,10 @@ _SEND_FIRST: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 class Context:
     """ZeroMQ's context of one process. Make it after any fork, never before."""
 
-    def __init__(self, *, max_sockets: int = 65536) -> None:
+    def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         limit = self._context.get(zmq.SOCKET_LIMIT)
-        self._context.set(zmq.MAX_SOCKETS, min(max_sockets, int(limit)))
+        self._context.set(zmq.MAX_SOCKETS, min(MOST_SOCKETS, int(limit)))
         self._has_threads = False
 
     def socket(self, kind: int) -> zmq.Socket[bytes]:

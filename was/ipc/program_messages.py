@@ -17,6 +17,14 @@ import msgspec
 __all__ = [
     "BATCH",
     "CALL",
+    "ERROR_ACCESS_DENIED",
+    "ERROR_ALREADY_EXISTS",
+    "ERROR_FILE_NOT_FOUND",
+    "ERROR_INVALID_PARAMETER",
+    "ERROR_NOT_ENOUGH_QUOTA",
+    "ERROR_NOT_READY",
+    "ERROR_NOT_SUPPORTED",
+    "ERROR_SHARING_VIOLATION",
     "MOST_RECEIVES",
     "AddUrl",
     "Call",
@@ -36,6 +44,17 @@ BATCH = b"\2"
 
 # Receives that one process may have outstanding on one queue.
 MOST_RECEIVES = 1024
+
+
+# Win32 errors that a Replied may have.
+ERROR_FILE_NOT_FOUND = 2
+ERROR_ACCESS_DENIED = 5
+ERROR_NOT_READY = 21
+ERROR_SHARING_VIOLATION = 32
+ERROR_NOT_SUPPORTED = 50
+ERROR_INVALID_PARAMETER = 87
+ERROR_ALREADY_EXISTS = 183
+ERROR_NOT_ENOUGH_QUOTA = 1816
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):
@@ -101,7 +120,7 @@ Call: TypeAlias = OpenQueue | SetQueue | AddUrl | RemoveUrl | Receive | ShutDown
 
 
 class Replied(_Message, frozen=True):
-    """How a call ended; 0 or a Win32 error, with words for people."""
+    """How a call ended; 0 or an error, with words for people."""
 
     call: int
     error: int = 0

@@ -19,7 +19,7 @@ from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import ScoreboardReader, describe_row
 from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.manager import process
-from was.manager.dossiers import DossierFolder, dossier_name, file_tail, lines_of_process
+from was.manager.dossiers import DossierFolder, dossier_name, file_tail, lines_of_worker
 from was.manager.events import Entry, utc_ms
 from was.manager.handle import WorkerHandle
 from was.manager.server import Server
@@ -154,7 +154,7 @@ def read_findings(home: Home, handle: WorkerHandle) -> Findings:
     lines = file_tail(home.pool_log(handle.pool), handle.log_begin)
     return Findings(
         stacks=file_tail(home.stacks(handle.id)),
-        log=lines_of_process(lines, "worker", handle.pid),
+        log=lines_of_worker(lines, handle.pid),
         rows=_read_scoreboard(handle.scoreboard_fd),
         finished=handle.finished(),
     )

@@ -14,7 +14,7 @@ from time import gmtime, strftime
 
 from was.log import log
 
-__all__ = ["DossierFolder", "dossier_name", "file_tail", "lines_of_process"]
+__all__ = ["DossierFolder", "dossier_name", "file_tail", "lines_of_worker"]
 
 MOST_DOSSIERS = 200
 TAIL_BYTES = 64 * 1024
@@ -84,10 +84,8 @@ def file_tail(path: Path, begin: int = 0, most: int = TAIL_BYTES) -> list[str]:
     return raw.decode("utf-8", "replace").splitlines()
 
 
-def lines_of_process(
-    lines: Iterable[str], name: str, pid: int, most: int = MOST_LOG_LINES
-) -> list[str]:
-    """The last lines that process `name`[`pid`] wrote, or that nobody's name stands on.
+def lines_of_worker(lines: Iterable[str], pid: int, most: int = MOST_LOG_LINES) -> list[str]:
+    """The last lines that the worker of this pid wrote, or that nobody's name stands on.
 
     Several workers may share a file, and what an application prints bears no name: such a line is
     kept unless it continues (indented, as a traceback does) the line of another process.
@@ -98,7 +96,7 @@ def lines_of_process(
         words = line.split(" ", 3)
         said_by = words[2] if len(words) == 4 and words[0].endswith("Z") else ""
         if said_by.endswith("]") and "[" in said_by:
-            is_foreign = said_by != f"{name}[{pid}]"
+            is_foreign = said_by != f"worker[{pid}]"
         elif not line.startswith((" ", "\t")):
             is_foreign = False
         if not is_foreign:

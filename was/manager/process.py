@@ -14,7 +14,7 @@ import os
 import resource
 import select
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,12 +219,9 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def kill_descendants(pid: int, keep: Iterable[int] = ()) -> None:
+def kill_descendants(pid: int) -> None:
     """SIGKILL every descendant of a process."""
-    spared = set(keep)
     for child in children_of(pid):
-        if child in spared:
-            continue
         kill_descendants(child)
         try:
             os.kill(child, signal.SIGKILL)

@@ -9,7 +9,7 @@ import pytest
 
 from was.ipc.stacks import can_dump
 from was.manager.deaths import DEATHS
-from was.manager.dossiers import DossierFolder, file_tail, lines_of_process
+from was.manager.dossiers import DossierFolder, file_tail, lines_of_worker
 from was.manager.events import EVENTS, REASONS, EventLog, text_line
 
 
@@ -145,9 +145,9 @@ def test_lines_of_a_shared_log_are_told_apart():
         "2026-01-01T00:00:00.000Z error worker[1] application_error",
         "    Traceback of 1",
     ]
-    kept = lines_of_process(lines, "worker", 1)
+    kept = lines_of_worker(lines, 1)
     assert kept == [lines[0], *lines[3:]]
-    assert lines_of_process(lines, "worker", 1, most=1) == ["    Traceback of 1"]
+    assert lines_of_worker(lines, 1, most=1) == ["    Traceback of 1"]
 
 
 def test_only_who_can_write_stacks_is_asked_for_them():
