@@ -10,9 +10,12 @@ from collections.abc import Callable, Coroutine
 from was.ipc.listener_control import ListeningSocket
 from was.listener.health import HEALTH
 
-__all__ = ["Listening"]
+__all__ = ["LAST_ACCEPT_S", "Listening"]
 
 BACKLOG = 4096
+# Accepting goes on this long before a socket is closed, so that no connection that waits in the
+# kernel's queue is reset.
+LAST_ACCEPT_S = 0.05
 
 # What a client of a binding of such a scheme becomes.
 ClientFactory = Callable[[str], Callable[[], asyncio.Protocol]]
@@ -59,7 +62,10 @@ class Listening:
                 self._servers[key] = await self._loop.create_server(
                     self._client_factory(item.scheme), sock=sock, backlog=BACKLOG
                 )
-            for key in [key for key in self._servers if key not in wanted]:
+            leaving = [key for key in self._servers if key not in wanted]
+            if leaving:
+                await asyncio.sleep(LAST_ACCEPT_S)
+            for key in leaving:
                 self._servers.pop(key).close()
 
     def stop(self) -> None:

@@ -56,7 +56,7 @@ from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
 from was.listener.incarnation import Incarnation
 from was.listener.known_heads import KnownHeads
-from was.listener.listening import Listening
+from was.listener.listening import LAST_ACCEPT_S, Listening
 from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
 from was.listener.records import Records
@@ -75,9 +75,6 @@ __all__ = ["ListenerService", "SiteRuntime"]
 TICK_S = 0.05
 SWEEP_TICKS = 5
 EXPIRE_TICKS = 2
-# Accepting goes on this long after the order to stop, so that no connection that waits in the
-# kernel's queue is reset.
-LAST_ACCEPT_S = 0.05
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
 SERVER = b"was"

@@ -2,6 +2,7 @@
 
 One that no binding needs any more is closed here when the listener has closed its own: until then
 nothing else can be bound to that port, and a binding that comes back has the same socket again.
+Meanwhile it takes no more connections, so none is reset when it is closed (last_connections.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 
 from was.config.model import Binding, Site
 from was.ipc.listener_control import ListeningSocket
+from was.manager.last_connections import refuse_connections, take_connections
 from was.manager.notify import GivenSocket, Notifier
 from was.manager.routes import SocketKey, needed_sockets, program_sockets
 
@@ -109,7 +111,9 @@ class ListeningSockets:
         needed = needed_sockets(sites)
         of_programs = program_sockets(programs, needed)
         for key in [k for k in self._bound if k not in needed and k not in of_programs]:
-            self._leaving[key] = self._bound.pop(key)[0]
+            sock = self._leaving[key] = self._bound.pop(key)[0]
+            if not self._is_given(sock):
+                refuse_connections(sock)
             self._keeper.forget(_kept_name(key))
         refused: dict[str, str] = {}
         awaiting: set[str] = set()
@@ -135,6 +139,11 @@ class ListeningSockets:
         self._drop_kept()
         return refused
 
+    def _is_given(self, sock: socket.socket) -> bool:
+        """Whether it is a service manager's own, which outlives us: others wait there for us."""
+        inode = os.fstat(sock.fileno()).st_ino
+        return any(os.fstat(given.fileno()).st_ino == inode for given in self._given)
+
     def _is_leaving(self, port: int) -> bool:
         return any(key.port == port for key in self._leaving)
 
@@ -158,6 +167,8 @@ class ListeningSockets:
 
     def _bind(self, key: SocketKey) -> socket.socket:
         known = self._leaving.pop(key, None) or self._kept.pop(_kept_name(key), None)
+        if known is not None:
+            take_connections(known)
         sock = known or bind_socket(key.ip, key.port)
         self._keeper.keep(_kept_name(key), sock.fileno())
         return sock
@@ -186,7 +197,9 @@ class ListeningSockets:
     def adopt(self, held: Iterable[tuple[SocketKey, str, int]]) -> None:
         """Take over sockets of an earlier manager: (key, scheme, descriptor)."""
         for key, scheme, fd in held:
-            self._bound[key] = (socket.socket(fileno=fd), scheme)
+            sock = socket.socket(fileno=fd)
+            take_connections(sock)  # the last manager may have been about to close it
+            self._bound[key] = (sock, scheme)
 
     def to_record(self) -> list[tuple[str, int, str, int]]:
         """(ip, configured port, owner, real port) of each: what a later manager adopts by."""

@@ -1,12 +1,15 @@
 """Configuration to sockets, routes and queues."""
 
+import errno
+import os
+import select
 import socket
 from dataclasses import replace
 
 import pytest
 
 from was.config.model import Application, AppPool, Binding, LogFile, Site, VirtualDirectory
-from was.manager.notify import Notifier
+from was.manager.notify import GivenSocket, Notifier
 from was.manager.pool import ApplicationPool
 from was.manager.routes import SocketKey, needed_sockets, pool_queue, site_route, site_urls
 from was.manager.sockets import ListeningSockets
@@ -92,13 +95,50 @@ def test_sockets_stay_while_they_are_needed():
         assert port > 0
         assert sockets.apply([one]) == {}
         assert sockets.real_port(key) == port
-        sockets.apply([])
-        socket.create_connection(("127.0.0.1", port)).close()
-        sockets.let_go()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
+        with socket.create_connection(("127.0.0.1", port)), socket.socket() as late:
+            ((_, fd),) = sockets.to_send()
+            with socket.socket(fileno=os.dup(fd)) as of_listener:
+                sockets.apply([])
+                # Who comes now is not let in, to be reset in a moment: he asks again, and is told.
+                late.setblocking(False)
+                assert late.connect_ex(("127.0.0.1", port)) == errno.EINPROGRESS
+                of_listener.accept()[0].close()
+                with pytest.raises(BlockingIOError):
+                    of_listener.accept()
+            sockets.let_go()
+            select.select([], [late], [])
+            assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
     finally:
         sockets.close()
+
+
+def test_the_next_manager_takes_connections_where_the_last_one_was_about_to_end():
+    """It died between its last word of a socket and its end; the binding is wanted again."""
+    sockets, later = ListeningSockets(Notifier()), ListeningSockets(Notifier())
+    try:
+        sockets.apply([site(1, binding("127.0.0.1", 0))])
+        ((described, fd),) = sockets.to_send()
+        held = os.dup(fd)
+        sockets.apply([])
+        later.adopt([(SocketKey("127.0.0.1", described.port), "http", held)])
+        socket.create_connection(("127.0.0.1", described.port)).close()
+    finally:
+        sockets.close()
+        later.close()
+
+
+def test_what_a_service_manager_listens_on_is_left_as_it_is():
+    """Its socket outlives us: who comes meanwhile waits there."""
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        port = given.getsockname()[1]
+        sockets = ListeningSockets(Notifier())
+        sockets.give([GivenSocket("", given.dup())])
+        try:
+            sockets.apply([site(1, binding("127.0.0.1", port))])
+            sockets.apply([])
+            socket.create_connection(("127.0.0.1", port)).close()
+        finally:
+            sockets.close()
 
 
 def test_a_socket_that_is_needed_again_is_the_same():
@@ -113,6 +153,7 @@ def test_a_socket_that_is_needed_again_is_the_same():
         sockets.apply([])
         assert sockets.apply([one]) == {}
         assert [fd] == [fd for _, fd in sockets.to_send()]
+        socket.create_connection(("127.0.0.1", port)).close()
         assert list(sockets.apply([every])) == ["s1"]
         assert sockets.awaiting == {"s1"}
         sockets.let_go()
