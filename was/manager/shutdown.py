@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Shutdown"]
 
-WAITING = "requests that run; Ctrl-C again, or `was stop --now`, ends them"
 # Who stops the server and sees it wait is told why after so long.
 SILENCE_S = 1.0
 REST_LIMIT_S = 2.0
@@ -34,6 +33,9 @@ class _Step(IntEnum):
     WORKERS = 2
     REST = 3
     OVER = 4
+
+
+WAITING = {_Step.LISTENER: "requests that run", _Step.WORKERS: "workers that end"}
 
 
 class Shutdown:
@@ -129,8 +131,13 @@ class Shutdown:
         """See whether the present step is done or its time is up."""
         if self._say_at is not None and now >= self._say_at:
             self._say_at = None
-            if _Step.NOT_BEGUN < self._step < _Step.REST:
-                log("manager_waiting", why=WAITING, at_most_s=round(self._limit_s()))
+            if self._step in WAITING:
+                log(
+                    "manager_waiting",
+                    what=WAITING[self._step],
+                    at_most_s=round(self._limit_s()),
+                    hint="Ctrl-C again, or `was stop --now`, ends it",
+                )
         is_late = self._limit_at is not None and now >= self._limit_at
         if self._step is _Step.LISTENER and is_late:
             self._manager.listener.kill()
