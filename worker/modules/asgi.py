@@ -179,7 +179,7 @@ class AsgiHandler(HttpModule):
         if hosted is None:
             reference = plan.script_map.script_processor if plan is not None else ""
             hosted = self._factory.hosted(context.application, reference)
-            if hosted.application is None and self._loop.is_here:
+            if hosted.application is None and get_ident() == self._loop.ident:
                 # Its start would wait for a turn of the loop, which waits for this one.
                 found = hosted
                 run_on_spare_thread(lambda: self._start_and_run(context, found))
