@@ -57,6 +57,9 @@ MAX_FILE_OFFSET = (1 << 63) - 1
 # A worker counts every item of a batch as 64 bytes at least. More of them take long to read.
 MAX_ITEMS = BATCH_BYTES // 64
 
+# Batches for a worker that have found no room in ZeroMQ's queue of 256.
+MOST_UNREAD = 16
+
 # Of how many whom nobody has announced the first word is kept, and how long it may be.
 EARLY_WORKERS = 16
 EARLY_BYTES = 256
@@ -243,7 +246,13 @@ class WorkerMessages:
         respond_further(connection, request, item, fd)
 
     def _on_watch(self, worker: Incarnation, item: WatchConnection) -> None:
-        """The end of a request's connection is to be told; a request that is over has none."""
+        """The end of a request's connection is to be told; a request that is over has none.
+
+        That is an answer to each message, and so the one way for who does not read to be owed more
+        and more.
+        """
+        if len(worker.unsent) >= MOST_UNREAD:
+            raise IllFormedMessageError("it asks again and again, and reads no answer")
         request = worker.outstanding.get(item.id)
         connection = None if request is None else request.connection
         outbox = self._pool.outbox

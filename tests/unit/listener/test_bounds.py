@@ -112,6 +112,20 @@ def test_a_worker_that_pulls_and_does_not_read_is_sent_no_more(make_rig):
     assert client.statuses() == [200]
 
 
+def test_a_worker_that_asks_and_does_not_read_is_faulty(make_rig):
+    """Each question after a connection's end is answered; the answers do not fill the memory."""
+    rig = make_rig()
+    worker = rig.worker()
+    rig.router.answer = Sent.NOT_READING
+    questions = [m.WatchConnection(number, 1, number) for number in range(20_000)]
+    for _ in range(200):
+        worker.tell(*questions)
+        if worker.is_faulty:
+            break
+    assert worker.is_faulty
+    assert sum(map(len, worker.incarnation.unsent)) < 10_000_000
+
+
 def test_a_flood_of_other_workers_does_not_hold_up_what_follows_a_death(make_rig):
     """What the dead one left is read in turns of the loop, and not for ever."""
     rig = make_rig()
