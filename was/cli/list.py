@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import click
@@ -11,7 +13,7 @@ import click
 from was.cli.client import ask_rows
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument
-from was.cli.table import aligned, cell
+from was.cli.table import aligned, cell, fitted, shortened
 from was.cli.urlacl import urlacl_rows
 from was.errors import AdminError
 
@@ -24,6 +26,16 @@ _NAMED_BY = {
     "wp": "app_pool",
     "request": "app_pool",
     "urlacl": "url",
+}
+# kind -> the columns that a narrow terminal goes without, one after the other
+_FIRST_TO_GO = {
+    "apppool": ("cpu_limited_by", "start_mode", "identity", "isolation"),
+    "wp": ("worker_id", "generation", "private_bytes", "cpu_s", "started"),
+    "request": (
+        *("connection_id", "attempt", "notification", "site", "client"),
+        *("id", "module", "app_pool"),
+    ),
+    "module": ("precondition", "image"),
 }
 _LONG_NAMES = {"site": "site", "apppool": "application pool"}
 
@@ -48,8 +60,23 @@ def command(kind: str, name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    for line in aligned([_for_people(row) for row in rows]) if rows else [f"no {kind}s"]:
+    for line in _table(kind, rows) if rows else [f"no {kind}s"]:
         click.echo(line)
+
+
+def _table(kind: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """All columns for a file or a pipe; for a terminal what goes beside each other there."""
+    shown = [_for_people(row) for row in rows]
+    if not sys.stdout.isatty():
+        return aligned(shown)
+    columns = shutil.get_terminal_size().columns
+    if kind == "request":  # whose length the clients choose
+        shown = [{**row, "url": shortened(cell(row["url"]), columns // 3)} for row in shown]
+    lines, gone = fitted(shown, columns, _FIRST_TO_GO.get(kind, ()))
+    if gone:
+        names = ", ".join(name.replace("_", " ") for name in gone)
+        lines.append(f"not shown for want of room: {names} (--json has all)")
+    return lines
 
 
 def _for_people(row: Mapping[str, object]) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage; `status` has 3 for a stopped home.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -121,6 +122,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # was.__main__ has seen to that
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _open_what_is_closed()
+    _print_everything()
     try:
         cli(prog_name="was")
     except OSError as error:  # a help page that could not be written
@@ -148,6 +150,13 @@ def _open_what_is_closed() -> None:
         elif fd == 2:
             sys.stderr = open(fd, "w", closefd=False)  # noqa: SIM115
     os.close(fd)
+
+
+def _print_everything() -> None:
+    """What the terminal's encoding has no sign for is escaped, and costs nobody the rest."""
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _line_of(error: OSError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-__all__ = ["aligned", "cell"]
+__all__ = ["aligned", "cell", "fitted", "shortened"]
 
 
 def cell(value: object) -> str:
@@ -40,6 +40,26 @@ def aligned(rows: Sequence[Mapping[str, object]]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def fitted(
+    rows: Sequence[Mapping[str, object]], width: int, first_to_go: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The same in so many columns of a terminal, and the names left out for it.
+
+    Where that is not enough the lines are cut.
+    """
+    gone: list[str] = []
+    while True:
+        lines = aligned([{k: v for k, v in row.items() if k not in gone} for row in rows])
+        if len(gone) == len(first_to_go) or max(map(len, lines), default=0) <= width:
+            return [shortened(line, width) for line in lines], gone
+        gone.append(first_to_go[len(gone)])
+
+
+def shortened(text: str, width: int) -> str:
+    """Text in so many columns at most; what was cut is marked."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _is_number(value: object) -> bool:

@@ -125,6 +125,20 @@ def test_a_ctrl_c_before_the_manager_listens_to_it_is_no_word(tmp_path, run, hom
     assert _ended_by_ctrl_c(tmp_path, "run", "app")
 
 
+def test_what_an_encoding_has_no_sign_for_is_escaped(tmp_path):
+    """A name of the configuration, an old locale: the line is there all the same."""
+    home = tmp_path / "h\u0151me"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "was", "--home", str(home), "status"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert str(home).replace("\u0151", "\\u0151") in done.stdout
+
+
 @pytest.mark.parametrize("argument", ["--help", "sdk"])
 def test_output_that_cannot_be_written_is_one_line(argument):
     """A full disk behind the command: exit code 1, no traceback, no word of Python's."""
