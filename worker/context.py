@@ -67,6 +67,7 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
     response: HttpResponse
     user: HttpUser | None = None
     plan: HandlerPlan | None = None
+    may_move: bool = False  # GL_PRE_BEGIN_REQUEST: the application follows from the path, later
     path_info_at: int = -1  # where PATH_INFO begins in path; -1: as the handler defines it
     is_handled: bool = False
     is_cut: bool = False

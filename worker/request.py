@@ -9,6 +9,7 @@ from was.worker.completion import Operation, Routine
 from was.worker.exchange import ClientGoneError
 from was.worker.header_ids import request_field
 from was.worker.hresult import (
+    E_INVALIDARG,
     ERROR_CONNECTION_INVALID,
     ERROR_HANDLE_EOF,
     ERROR_NOT_FOUND,
@@ -93,9 +94,17 @@ class HttpRequest:
 
         `url` is written as in a request: what is percent-encoded in its path is decoded, dot
         segments are resolved, scheme and host passed over. `reset_query_string=False` keeps the
-        query there is.
+        query there is. HResultError where the application has been chosen, and the path is none of
+        its own: SCRIPT_NAME and the file would be another path's.
         """
         path, query = read_url(url)
+        context = self._context
+        if not (context.may_move or context.child is not None):
+            prefix = context.application.prefix
+            at = len(prefix)
+            if path[:at].lower() != prefix.lower() or path[at : at + 1] not in ("", "/"):
+                text = f"{path} is not below {prefix}: GL_PRE_BEGIN_REQUEST may go elsewhere"
+                raise HResultError(E_INVALIDARG, text)
         scheme, _, rest = url.partition("://")
         host = rest.partition("/")[0] if "/" not in scheme else ""
         self._forwarded = url if host and host != self.get_header("Host") else None

@@ -313,7 +313,9 @@ class WorkerServer:
         provider = providers.PreBeginRequestProvider(context)
         if tracing.is_on(context):
             trace_request(tracing, context, "PRE_BEGIN_REQUEST_START")
+        context.may_move = True
         self._events.raise_event(GL.PRE_BEGIN_REQUEST, provider)
+        context.may_move = False
         if tracing.is_on(context):
             trace_request(tracing, context, "PRE_BEGIN_REQUEST_END")
         if context.path != path and context.calls is calls:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from was.errors import ConfigErrors
 from was.ipc.scoreboard import RequestState, Row
+from was.worker.hresult import E_INVALIDARG, HResultError
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,
@@ -82,7 +83,7 @@ class Factory:
 def record(tmp_path):
     """A server with a recording module, and the list of its calls."""
 
-    def make(plan=None, *, mask=ALL, priority=None, web_server=HELLO_HANDLER):
+    def make(plan=None, *, mask=ALL, priority=None, web_server=HELLO_HANDLER, applications=""):
         calls = []
         image = types.ModuleType("recorder_image")
 
@@ -102,6 +103,7 @@ def record(tmp_path):
             '<modules><add name="Recorder" /></modules>' + web_server,
             global_modules='<globalModules><add name="Recorder" image="recorder_image" />'
             "</globalModules>",
+            applications=applications,
         )
         return server, calls
 
@@ -225,6 +227,30 @@ def test_an_error_page_in_place_of_what_a_module_has_written(record, existing, s
     exchange = ask(server)
     is_left = existing == "PassThrough" or (existing == "Auto" and skips)
     assert (exchange.status, exchange.body == b"tea") == (418, is_left)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"), [("/Shop/b?x=1", True), ("/shop", True), ("/shops", False), ("/a", False)]
+)
+def test_a_url_out_of_the_application_is_refused_once_that_is_chosen(
+    record, tmp_path, url, is_taken
+):
+    """Else SCRIPT_NAME would be as many letters of the other path; another of its own is taken."""
+    seen = []
+
+    def move(context):
+        try:
+            context.request.set_url(url)
+        except HResultError as error:
+            seen.append(error.hresult)
+        seen.append(context.request.url)
+        return CONTINUE
+
+    application = f"""<application path="/shop" applicationPool="pool">
+      <virtualDirectory path="/" physicalPath="{tmp_path}/site" /></application>"""
+    server, _ = record({"on_begin_request": move}, applications=application)
+    ask(server, path="/shop/a", application="/shop")
+    assert seen == ([url.partition("?")[0]] if is_taken else [E_INVALIDARG, "/shop/a"])
 
 
 def test_disabled_notifications_do_not_come(record):
