@@ -101,6 +101,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "application_loaded": "info",
     "lifespan_unsupported": "info",
     "event_loop_blocked": "error",
+    "event_loop_stopped": "warning",
     "event_loop_interrupted": "warning",
     "application_failed": "error",
     "application_error": "error",

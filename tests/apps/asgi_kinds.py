@@ -9,6 +9,7 @@ from pathlib import Path
 
 DATA = Path(__file__).with_name("data")
 events = []
+kept = []
 
 
 async def application(scope, receive, send):
@@ -330,3 +331,31 @@ async def ws(scope, receive, send):
             await send({"type": "websocket.send", "text": text})
         else:
             await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+# What is begun on the loop of `import` runs on the one that serves.
+LOOP_OF_IMPORT = asyncio.get_event_loop()
+BEGUN = LOOP_OF_IMPORT.create_task(asyncio.sleep(0, "begun while it was imported"))
+
+
+async def of_import(scope, receive, send):
+    is_same = asyncio.get_running_loop() is LOOP_OF_IMPORT
+    await answer(send, f"{is_same} {await BEGUN}")
+
+
+async def stop_loop(scope, receive, send):
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    await answer(send, "the loop goes on")
+
+
+async def unawaited(scope, receive, send):
+    kept.append(asyncio.create_task(said_when_cancelled()))
+    await answer(send, "begun")
+
+
+async def said_when_cancelled():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("an unawaited task was cancelled", flush=True)

@@ -28,6 +28,18 @@ def urls(running):
     return [row["url"] for row in running.server.rows("requests")]
 
 
+def test_the_loop_of_the_import_is_the_one_that_serves(running):
+    """As an application finds it that says asyncio.get_event_loop() at the top of a module."""
+    assert get(running.port(), "/of_import").text == "True begun while it was imported"
+
+
+def test_a_loop_that_an_application_stops_goes_on(running):
+    """It is the worker's, and others run on it."""
+    port = running.port()
+    assert get(port, "/stop_loop").text == "the loop goes on"
+    assert get(port, "/hello").status == 200
+
+
 def test_scope_says_what_the_request_is(running):
     """Path decoded and raw, lower-case names, the state of the lifespan, and what is ours."""
     port = running.port()
@@ -199,12 +211,13 @@ def test_concurrency():
 
 
 def test_lifespan_shuts_down_after_the_last_request():
-    """At a recycle: what runs is answered, then lifespan.shutdown."""
+    """At a recycle: what runs is answered, lifespan.shutdown, other tasks are cancelled."""
     config = asgi_config("asgi_kinds:application")
     with run_server(config, place("asgi_kinds.py")) as running:
         gate = running.folder() / "data" / "gate"
         log = running.home / "logs" / "pools" / "Pool.log"
         with Wire(running.port()) as wire:
+            assert wire.request("/unawaited").text == "begun"
             wire.send_request(f"/hold?{gate}")
             wait_for("the request", lambda: f"/hold?{gate}" in urls(running))
             before = running.workers(count=1)
@@ -213,7 +226,9 @@ def test_lifespan_shuts_down_after_the_last_request():
             assert "lifespan shut down" not in log.read_text()
             gate.touch()
             assert wire.read().text == "held"
-        wait_for("the shutdown", lambda: "lifespan shut down" in log.read_text())
+        cancelled = "an unawaited task was cancelled"
+        wait_for("the shutdown", lambda: cancelled in log.read_text())
+        assert "lifespan shut down" in log.read_text().partition(cancelled)[0]
 
 
 def test_an_application_that_does_not_start_is_500_30():

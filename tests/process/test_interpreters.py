@@ -13,6 +13,7 @@ import pytest
 from harness.home import Pool
 from harness.server import wait_for
 from support.event_log import wait_event
+from support.files import replace_text
 from support.running import STEADY, Running, place, simple_config
 from support.wire import get
 
@@ -122,7 +123,7 @@ def test_a_changed_environment_is_taken_by_new_workers(start_server):
     running = start_server(config_with(virtualEnvironment="{home}/old"), prepare)
     assert ask(running)["mark"] == "old"
     file = running.home / "config" / "applicationHost.config"
-    file.write_text(file.read_text().replace(f"{running.home}/old", f"{running.home}/new"))
+    replace_text(file, file.read_text().replace(f"{running.home}/old", f"{running.home}/new"))
     assert running.server.command("reload").returncode == 0
     wait_for("the new environment", lambda: ask(running)["mark"] == "new")
 

@@ -53,7 +53,12 @@ class HostedApplication:
                 return self.application
             if self._failure is not None and time.monotonic() - self._failed_at < RETRY_S:
                 return self._failure
-            found = self._loader.load()
+            # For what a module does with asyncio.get_event_loop() while it is imported.
+            asyncio.set_event_loop(self._loop.loop)
+            try:
+                found = self._loader.load()
+            finally:
+                asyncio.set_event_loop(None)
             if isinstance(found, Failure):
                 return found
             lifespan = Lifespan(found, self.reference)

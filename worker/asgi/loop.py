@@ -6,7 +6,8 @@ or so, sees how long the oldest has waited, interrupts what blocks, and asks for
 worker.
 
 An interruption is an exception that is injected into the thread. What it hits is what has kept the
-loop from going on; should it hit the loop itself, the loop is run again.
+loop from going on; should it hit the loop itself, the loop is run again. So it is when an
+application stops it.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class LoopThread:
         self._rung_at = 0.0
         self._is_urgent = False
         self._has_asked = False
+        self._is_over = False
         self._active = 0
         self._requests: deque[RequestRun] = deque()
         self._waiting: deque[RequestRun] = deque()
@@ -163,7 +165,7 @@ class LoopThread:
     def stop(self) -> None:
         """Cancel what still runs, and end the thread."""
         if self._thread.is_alive() and not self.is_blocked:
-            self.submit(self._cancel_all)
+            self.submit(self._begin_end)
             self._thread.join(5.0)
 
     # ── on the loop's thread ────────────────────────────────────────────────────────────────────
@@ -248,25 +250,29 @@ class LoopThread:
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
-        while True:
+        while not self._is_over:
             try:
                 self.loop.run_forever()
-                break
             except BaseException as error:  # noqa: BLE001 an interruption that came late
                 log_exception("event_loop_interrupted", error)
+            else:
+                if not self._is_over:  # an application has called loop.stop()
+                    log("event_loop_stopped")
         self.loop.close()
 
-    def _cancel_all(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+    def _begin_end(self) -> None:
         self.start(self._end())
 
     async def _end(self) -> None:
+        """As asyncio.run() does it: tasks that nobody has waited for are cancelled too."""
         me = asyncio.current_task()
-        others = [task for task in self._tasks if task is not me]
+        others = [task for task in asyncio.all_tasks() if task is not me]
+        for task in others:
+            task.cancel()
         if others:
             await asyncio.wait(others, timeout=2.0)
         await self.loop.shutdown_asyncgens()
+        self._is_over = True
         self.loop.stop()
 
 
