@@ -243,6 +243,14 @@ def test_what_is_wrong_has_iis_status(cgi, target, status, text):
     assert (answer.status, text in answer.text) == (status, True), answer.text
 
 
+@pytest.mark.parametrize(("body", "text"), [("mine", "mine"), ("", "404.0")])
+def test_an_error_page_of_its_own_is_kept(cgi, body, text):
+    """existingResponse="Auto": what a program says with an error; the server's page for nothing."""
+    answer = get(cgi.port(), f"/says.cgi?Status:%20404%20No%0AContent-Type:%20a/b%0A%0A{body}")
+    assert (answer.status, text in answer.text) == (404, True)
+    assert (answer.text == body) == bool(body)
+
+
 def test_half_an_answer_of_a_killed_program_is_none(cgi):
     """502.2, or the connection is cut; what has its Content-Length is an answer all the same."""
     with contextlib.suppress(CutShortError):  # what was held back has been sent meanwhile

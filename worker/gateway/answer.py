@@ -75,6 +75,8 @@ class Answer:
             self._left -= len(data)
         if data:
             response = self._context.response
+            if response.error is not None:  # the page is the program's
+                response.error.try_skip_custom_errors = True
             chunks = response.chunks
             chunks.append(data)
             if (len(chunks) > 1 or len(data) >= SEND_BYTES) and (

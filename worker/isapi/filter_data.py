@@ -158,7 +158,14 @@ class ResponseHeaders(Headers):
         if name == "status":
             code, reason = parse_status(value)
             response = self._response
-            response.set_status(code, reason, response.sub_status, response.hresult)
+            has_page = response.buffered_bytes() > 0  # which stays, whoever wrote it
+            response.set_status(
+                code,
+                reason,
+                response.sub_status,
+                response.hresult,
+                try_skip_custom_errors=has_page and code >= 400,
+            )
         elif value:
             self._put(_bare(name, value), value, replace=True)
         else:

@@ -102,7 +102,14 @@ def _raise_raw_head(session: FilterSession, filters: tuple[Any, ...]) -> None:
     line, _, rest = shown.data.decode("latin-1").partition("\r\n")
     code, reason = parse_status(line)
     fields, body = parse_header_block(rest)
-    response.set_status(code, reason, response.sub_status, response.hresult)
+    has_page = code >= 400 and response.buffered_bytes() > 0  # which stays, whoever wrote it
+    response.set_status(
+        code,
+        reason,
+        response.sub_status,
+        response.hresult,
+        try_skip_custom_errors=has_page,
+    )
     length = response.content_length
     response.clear_headers()
     for name, value in fields:
