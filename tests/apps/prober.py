@@ -15,6 +15,12 @@ from urllib.parse import parse_qsl
 
 PTRACE_SEIZE = 0x4206
 SECRET = re.compile(rb"secret-of-[a-z]{3,20}")
+PIECE = 1 << 20
+LIBC = ctypes.CDLL(None)
+
+
+class Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
 
 
 def application(environ, start_response):
@@ -112,10 +118,20 @@ def do_secrets():
         where, mode, *_ = line.split()
         if mode == "rw-p":
             begin, end = (int(part, 16) for part in where.split("-"))
-            for at in range(begin, end, 1 << 20):
-                data = ctypes.string_at(at, min(1 << 20, end - at))
-                found |= {match.decode() for match in SECRET.findall(data)}
+            data = b"".join(read_memory(at, end) for at in range(begin, end, PIECE))
+            found |= {match.decode() for match in SECRET.findall(data)}
     return sorted(found)
+
+
+def read_memory(begin, end):
+    """A piece of this process's memory; b"" where it has been given back meanwhile."""
+    size = min(PIECE, end - begin)
+    buffer = ctypes.create_string_buffer(size)
+    ours, theirs = Vector(ctypes.addressof(buffer), size), Vector(begin, size)
+    read = LIBC.process_vm_readv(
+        os.getpid(), ctypes.byref(ours), 1, ctypes.byref(theirs), 1, ctypes.c_ulong(0)
+    )
+    return buffer.raw[: max(0, read)]
 
 
 def do_child():
