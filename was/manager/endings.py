@@ -33,12 +33,12 @@ class Endings:
         if who == "listener":
             self._listener_ended(pidfd, now)
         elif who == "template":
-            if pidfd == self._manager.template.pidfd:
+            if pidfd == self._manager.template.process.pidfd:
                 if not self._manager.shutdown.has_begun:
-                    log("template_died", pid=self._manager.template.pid)
+                    log("template_died", pid=self._manager.template.process.pid)
                 self._manager.template.ended(now)
         elif who == "supervisor":
-            if pidfd == self._manager.supervisor.pidfd:
+            if pidfd == self._manager.supervisor.process.pidfd:
                 self._manager.supervisor.ended(now)
         else:
             handle = self._manager.workers.handles.get(worker_id)
@@ -151,17 +151,17 @@ class Endings:
 
     def _listener_ended(self, pidfd: int, now: float) -> None:
         retiring = self._manager.listener.retiring
-        if retiring is not None and pidfd == retiring.pidfd:
+        if retiring is not None and pidfd == retiring.process.pidfd:
             self._manager.upgrade.old_listener_ended(now)
             return
-        if pidfd != self._manager.listener.pidfd:
+        if pidfd != self._manager.listener.process.pidfd:
             self._manager.listener.spare.ended(pidfd)
             return
-        end = self._manager.exits.pop(self._manager.listener.pid, None)
+        end = self._manager.exits.pop(self._manager.listener.process.pid, None)
         expected = self._manager.shutdown.has_begun
         log(
             "listener_stopped" if expected else "listener_died",
-            pid=self._manager.listener.pid,
+            pid=self._manager.listener.process.pid,
             how=process.describe_status(end.status if end is not None else None),
         )
         self._manager.listener.ended(now)

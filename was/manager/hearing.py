@@ -125,7 +125,7 @@ class Hearing:
             case lc.ListenerDrained(left_alone):
                 self._manager.shutdown.listener_drained(now, frozenset(left_alone))
             case _:
-                self._manager.listener.kill()
+                self._manager.listener.process.kill()
 
     def _hear_retiring(self, message: ToManager) -> None:
         """What a listener that finishes has to say of its workers; the rest is its successor's."""
@@ -259,9 +259,9 @@ class Hearing:
             self._manager.endings.fail_worker(peer.worker_id, 5127, detail=detail)
         elif peer.kind == "listener":
             log("listener_error", error=detail)
-            self._manager.listener.kill()
+            self._manager.listener.process.kill()
         elif peer.kind == "template":
-            self._manager.template.kill()
+            self._manager.template.process.kill()
         else:
             log("admin_error", error=f"pid {peer.pid} on the control socket: {detail}")
             peer.close()
@@ -275,11 +275,11 @@ class Hearing:
             # A death closes the connection a moment before the pidfd fires; give it that moment.
             handle.link_lost_at = self._manager.now()
             self._manager.worker_queries.worker_gone(handle.id)
-        elif peer.kind == "listener" and peer.pid == self._manager.listener.pid:
-            self._manager.listener.kill()
+        elif peer.kind == "listener" and peer.pid == self._manager.listener.process.pid:
+            self._manager.listener.process.kill()
         elif peer.kind == "retiring":
             self._manager.listener.kill_retiring()
         elif peer.kind == "spare":
             self._manager.listener.spare.dismiss()
-        elif peer.kind == "template" and peer.pid == self._manager.template.pid:
-            self._manager.template.kill()
+        elif peer.kind == "template" and peer.pid == self._manager.template.process.pid:
+            self._manager.template.process.kill()

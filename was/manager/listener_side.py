@@ -37,14 +37,14 @@ from was.ipc.listener_control import (
 )
 from was.ipc.messages import PROTOCOL_VERSION
 from was.log import log
-from was.manager import process
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.health import Backoff
-from was.manager.inbox import ChildEnded, MessageArrived
+from was.manager.inbox import MessageArrived
 from was.manager.routes import listener_settings
 from was.manager.server import Server
 from was.manager.spare_listener import SpareListener
+from was.manager.watched_process import WatchedProcess
 
 __all__ = ["ListenerSide"]
 
@@ -58,8 +58,7 @@ IDLE_PATIENCE_S = 5.0
 class Retiring:
     """The listener before the present one: it finishes its connections' requests and goes."""
 
-    pid: int
-    pidfd: int
+    process: WatchedProcess
     epoch: int
     half: int
     peer: Peer | None
@@ -78,8 +77,7 @@ class ListenerSide:
         self._told: dict[int, SiteRoute] | None = None
         self._settings: ListenerSettings | None = None
         self._unanswered = 0  # how often it was told its sockets, and has not said that it accepts
-        self.pid = 0
-        self.pidfd = -1
+        self.process = WatchedProcess(server, "listener")
         self.epoch = 0
         self.is_ready = False
         self.log_trouble = ""  # what it cannot log
@@ -111,32 +109,26 @@ class ListenerSide:
         self.epoch = server.counters.next_epoch()
         spare = self.spare.take()
         if spare is not None:
-            self.pid, self.pidfd, peer = spare
+            self.process, peer = spare
             # It said so long ago; now it is meant.
-            server.inbox.put_nowait(MessageArrived(peer, ListenerHello(self.pid), []))
+            server.inbox.put_nowait(MessageArrived(peer, ListenerHello(peer.pid), []))
         else:
-            self._start_process()
+            arguments = [*server.options.programs.listener, "--control", server.folder.control]
+            arguments += ["--home", str(server.home.path)]
+            self.process.spawn(arguments, server.environment)
         record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
-        server.files.write_process("listener", self.pid, record)
-        log("listener_started", pid=self.pid, epoch=self.epoch)
-
-    def _start_process(self) -> None:
-        server = self._server
-        arguments = [*server.options.programs.listener, "--control", server.folder.control]
-        arguments += ["--home", str(server.home.path)]
-        self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
-        ended = ChildEnded("listener", self.pidfd)
-        server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
+        server.files.write_process("listener", self.process.pid, record)
+        log("listener_started", pid=self.process.pid, epoch=self.epoch)
 
     def hand_over(self) -> None:
         """Start a successor on the same sockets; the present one goes on until that accepts."""
         if self.retiring is not None or self._peer is None:
             return
         self._peer.kind = "retiring"
-        self.retiring = Retiring(self.pid, self.pidfd, self.epoch, self.half, self._peer)
+        self.retiring = Retiring(self.process, self.epoch, self.half, self._peer)
         record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
-        self._server.files.write_process("retiring", self.pid, record)
-        self._peer = None
+        self._server.files.write_process("retiring", self.process.pid, record)
+        self.process, self._peer = WatchedProcess(self._server, "listener"), None
         self.is_ready = False
         self.half = 1 - self.half
         self.spawn()
@@ -158,7 +150,7 @@ class ListenerSide:
         if old is not None:
             old.deadline = deadline if old.deadline is None else min(deadline, old.deadline)
             if old.peer is not None:
-                process.kill(old.pidfd, signal.SIGCONT)
+                old.process.kill(signal.SIGCONT)
                 old.peer.send(StopListener(drain=True))
 
     def retired(self) -> None:
@@ -167,8 +159,7 @@ class ListenerSide:
         if old is None:
             return
         self.retiring = None
-        self._server.loop.remove_reader(old.pidfd)
-        os.close(old.pidfd)
+        old.process.close()
         if old.peer is not None:
             old.peer.close()
         self._server.files.remove("retiring")
@@ -176,10 +167,8 @@ class ListenerSide:
 
     def adopt(self, pid: int, pidfd: int, epoch: int, half: int) -> None:
         """Take over the listener of an earlier manager; takes over its pidfd too."""
-        server = self._server
-        self.pid, self.pidfd, self.epoch, self.half = pid, pidfd, epoch, half
-        ended = ChildEnded("listener", pidfd)
-        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
+        self.process.watch(pid, pidfd)
+        self.epoch, self.half = epoch, half
 
     def adopt_retiring(
         self, pid: int, pidfd: int, epoch: int, half: int, peer: Peer | None
@@ -188,19 +177,18 @@ class ListenerSide:
 
         `peer` is None for one that has not spoken yet.
         """
-        server = self._server
         if peer is not None:
             peer.kind = "retiring"
             peer.trust()
-        self.retiring = Retiring(pid, pidfd, epoch, half, peer)
+        process = WatchedProcess(self._server, "listener")
+        process.watch(pid, pidfd)
+        self.retiring = Retiring(process, epoch, half, peer)
         self.half = 1 - half
-        ended = ChildEnded("listener", pidfd)
-        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
 
     def recognise_retiring(self, peer: Peer) -> bool:
         """Whether this is the one that was taken over, and had not spoken yet."""
         old = self.retiring
-        if old is None or old.pid != peer.pid or old.peer is not None:
+        if old is None or old.process.pid != peer.pid or old.peer is not None:
             return False
         peer.kind = "retiring"
         peer.trust()
@@ -211,7 +199,7 @@ class ListenerSide:
 
     def welcome(self, peer: Peer) -> bool:
         """Greet it, unless it is not the process we started."""
-        if peer.pid != self.pid or self._peer is not None:
+        if peer.pid != self.process.pid or self._peer is not None:
             return False
         server = self._server
         self._peer = peer
@@ -333,12 +321,17 @@ class ListenerSide:
 
     def ended(self, now: float) -> None:
         """The process has gone; `respawn_at` says when the next one may start."""
-        self._server.loop.remove_reader(self.pidfd)
         delay_s = 0.0
         if not self.is_ready:
             self.failed_starts += 1
             delay_s = self._backoff.take()
-        self.close()
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+        self.process.close()
+        self.is_ready = False
+        self.log_trouble = ""
+        self.listening = 0
         self.respawn_at = now + delay_s
         self._server.files.remove("listener")
         self._remove_endpoints(self.epoch)
@@ -349,27 +342,10 @@ class ListenerSide:
             for path in (endpoint.queue.removeprefix("ipc://"), endpoint.descriptors):
                 Path(path).unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Let go of it."""
-        if self._peer is not None:
-            self._peer.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self._peer = None
-        self.pid, self.pidfd = 0, -1
-        self.is_ready = False
-        self.log_trouble = ""
-        self.listening = 0
-
     def kill_retiring(self) -> None:
         """SIGKILL the one that was to finish."""
         if self.retiring is not None:
-            process.kill(self.retiring.pidfd)
-
-    def kill(self, number: int = 9) -> None:
-        """Signal it."""
-        if self.pidfd >= 0:
-            process.kill(self.pidfd, number)
+            self.retiring.process.kill()
 
 
 def _announcement(worker: WorkerHandle, half: int) -> AddWorker:

@@ -218,7 +218,7 @@ class Manager:
         """Whatever is due."""
         now = self.now()
         self._respawn(now)
-        if not self.shutdown.has_begun and self.is_ready and self.listener.pid:
+        if not self.shutdown.has_begun and self.is_ready and self.listener.process.is_there:
             self.listener.spare.plan(now)
             self.listener.spare.tick(now)
         for pool in self.pools.values():

@@ -89,10 +89,10 @@ class Shutdown:
             listener.retire_now(self._limit_at)
         if listener.is_connected:
             self._was_asked = True
-            listener.kill(signal.SIGCONT)  # somebody may have stopped it
+            listener.process.kill(signal.SIGCONT)  # somebody may have stopped it
             listener.send(StopListener(drain=True))
         else:
-            listener.kill()  # it has no client yet
+            listener.process.kill()  # it has no client yet
         # Ours too, or a port without anybody behind it would go on taking connections.
         self._manager.sites.close()
 
@@ -100,9 +100,9 @@ class Shutdown:
         """Stop without regard for requests."""
         manager = self._manager
         self._say_that_it_ends()
-        manager.listener.kill()
+        manager.listener.process.kill()
         manager.listener.kill_retiring()
-        manager.template.kill()
+        manager.template.process.kill()
         self._rest(now)
 
     def _say_that_it_ends(self) -> None:
@@ -140,7 +140,7 @@ class Shutdown:
                 )
         is_late = self._limit_at is not None and now >= self._limit_at
         if self._step is _Step.LISTENER and is_late:
-            self._manager.listener.kill()
+            self._manager.listener.process.kill()
             self._manager.listener.kill_retiring()
             self._stop_workers(now)
         elif self._step is _Step.WORKERS and (is_late or self._has_no_worker()):
@@ -175,9 +175,9 @@ class Shutdown:
         # The listener that has drained writes its logs and goes; whoever stays is killed then.
         self._limit_at = now + REST_LIMIT_S
         if not self._was_asked:
-            manager.listener.kill()
+            manager.listener.process.kill()
         manager.listener.kill_retiring()
-        manager.template.kill(signal.SIGTERM)
+        manager.template.process.kill(signal.SIGTERM)
         manager.performer.orphans.end_all()
         for handle in manager.workers.handles.values():
             if handle.pidfd >= 0:
@@ -187,9 +187,9 @@ class Shutdown:
     def _is_alone(self) -> bool:
         manager = self._manager
         return (
-            manager.listener.pidfd < 0
+            not manager.listener.process.is_there
             and manager.listener.retiring is None
-            and manager.template.pidfd < 0
+            and not manager.template.process.is_there
             and not manager.supervisor.is_leaving
             and all(h.pidfd < 0 for h in manager.workers.handles.values())
         )

@@ -8,14 +8,12 @@ spare is made.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from was.ipc.listener_control import ReopenLogs
-from was.manager import process
 from was.manager.control import Peer
-from was.manager.inbox import ChildEnded
 from was.manager.server import Server
+from was.manager.watched_process import WatchedProcess
 
 __all__ = ["SpareListener"]
 
@@ -29,13 +27,12 @@ class SpareListener:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._peer: Peer | None = None
-        self.pid = 0
-        self.pidfd = -1
+        self._process = WatchedProcess(server, "listener")
         self.make_at: float | None = None
 
     def plan(self, now: float) -> None:
         """There is a listener: it is to have a spare one."""
-        if self.pid == 0 and self.make_at is None:
+        if self.make_at is None and not self._process.is_there:
             self.make_at = now + MAKE_AFTER_S
 
     def tick(self, now: float) -> None:
@@ -46,13 +43,11 @@ class SpareListener:
         server = self._server
         arguments = [*server.options.programs.listener, "--control", server.folder.control]
         arguments += ["--home", str(server.home.path), "--spare"]
-        self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
-        ended = ChildEnded("listener", self.pidfd)
-        server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
+        self._process.spawn(arguments, server.environment)
 
     def recognise(self, peer: Peer) -> bool:
         """Whether this is the spare one, which then has only to wait."""
-        if self.pid == 0 or peer.pid != self.pid or self._peer is not None:
+        if peer.pid != self._process.pid or self._peer is not None:
             return False
         peer.kind = "spare"
         self._peer = peer
@@ -63,20 +58,18 @@ class SpareListener:
         if self._peer is not None:
             self._peer.send(message, descriptors)
 
-    def take(self) -> tuple[int, int, Peer] | None:
-        """Pid, pidfd and connection of one that can begin at once; they are the caller's now."""
-        peer = self._peer
-        if peer is None or process.has_ended(self.pidfd):
+    def take(self) -> tuple[WatchedProcess, Peer] | None:
+        """One that can begin at once, and its connection; they are the caller's now."""
+        process, peer = self._process, self._peer
+        if peer is None or process.has_ended:
             return None
         peer.kind = ""
-        taken = self.pid, self.pidfd, peer
-        self._peer = None
-        self.pid, self.pidfd = 0, -1
-        return taken
+        self._process, self._peer = WatchedProcess(self._server, "listener"), None
+        return process, peer
 
     def ended(self, pidfd: int) -> bool:
         """Whether it is this one that has ended."""
-        if pidfd != self.pidfd:
+        if pidfd != self._process.pidfd:
             return False
         self._forget()
         return True
@@ -84,14 +77,11 @@ class SpareListener:
     def dismiss(self) -> None:
         """None is needed any more."""
         self.make_at = None
-        if self.pidfd >= 0:
-            process.kill(self.pidfd)
-            self._forget()
+        self._process.kill()
+        self._forget()
 
     def _forget(self) -> None:
-        self._server.loop.remove_reader(self.pidfd)
+        self._process.close()
         if self._peer is not None:
             self._peer.close()
             self._peer = None
-        os.close(self.pidfd)
-        self.pid, self.pidfd = 0, -1

@@ -12,11 +12,10 @@ import signal
 import sys
 
 from was.log import log
-from was.manager import process
 from was.manager.health import Backoff
-from was.manager.inbox import ChildEnded
 from was.manager.server import Server
 from was.manager.upgrade import same_command
+from was.manager.watched_process import WatchedProcess
 from was.recorded import open_recorded
 
 __all__ = ["SupervisorSide"]
@@ -34,30 +33,29 @@ class SupervisorSide:
         self._backoff = Backoff()
         self._since = 0.0
         self._is_dismissed = False
-        self.pid = 0
-        self.pidfd = -1
+        self.process = WatchedProcess(server, "supervisor")
         self.respawn_at: float | None = None
 
     @property
     def is_leaving(self) -> bool:
         """Whether it was told to go and has not."""
-        return self._is_dismissed and self.pidfd >= 0
+        return self._is_dismissed and self.process.is_there
 
     def adopt(self) -> None:
         """Take over the one that is there."""
         record = self._server.files.read(RECORD)
         pidfd = open_recorded(record)
         if pidfd is not None:
-            self._watch(record["pid"], pidfd)
+            self.process.watch(record["pid"], pidfd)
 
     def begin(self, now: float, *, anew: bool) -> None:
         """All sites answer: have a supervisor from now on, if this server is to have one."""
         if not self._server.options.is_detached:
             return
-        if self.pidfd < 0:
+        if not self.process.is_there:
             self._spawn(now)
         elif anew:
-            process.kill(self.pidfd, signal.SIGHUP)
+            self.process.kill(signal.SIGHUP)
 
     def _spawn(self, now: float) -> None:
         server = self._server
@@ -67,22 +65,15 @@ class SupervisorSide:
         arguments += ["--manager", str(os.getpid()), "--"]
         arguments += [sys.executable, *same_command(sys.orig_argv[1:])]
         # Our own environment, not the clean one of the others: it starts the next manager.
-        pid, pidfd = process.spawn(arguments, os.environ, server.output)
-        server.files.write_process(RECORD, pid, {})
-        self._watch(pid, pidfd)
-        log("supervisor_started", pid=pid)
-
-    def _watch(self, pid: int, pidfd: int) -> None:
-        self.pid, self.pidfd = pid, pidfd
-        server = self._server
-        ended = ChildEnded("supervisor", pidfd)
-        server.loop.add_reader(pidfd, server.inbox.put_nowait, ended)
+        self.process.spawn(arguments, os.environ)
+        server.files.write_process(RECORD, self.process.pid, {})
+        log("supervisor_started", pid=self.process.pid)
 
     def ended(self, now: float) -> None:
         """The process has gone; another one is due."""
         if not self._is_dismissed:
-            log("supervisor_died", pid=self.pid)
-        self._close()
+            log("supervisor_died", pid=self.process.pid)
+        self.process.close()
         self._server.files.remove(RECORD)
         if self._server.options.is_detached and not self._is_dismissed:
             delay_s = self._backoff.take() if now - self._since < STEADY_S else 0.0
@@ -97,18 +88,11 @@ class SupervisorSide:
         """The server is told to stop: nobody is to bring it back."""
         self._is_dismissed = True
         self.respawn_at = None
-        if self.pidfd >= 0:
-            process.kill(self.pidfd, signal.SIGTERM)
+        self.process.kill(signal.SIGTERM)
 
     def end(self) -> None:
         """The manager ends: whoever was told to go and is still there goes now."""
         if self.is_leaving:
-            process.kill(self.pidfd)
+            self.process.kill()
             self._server.files.remove(RECORD)
-        self._close()
-
-    def _close(self) -> None:
-        if self.pidfd >= 0:
-            self._server.loop.remove_reader(self.pidfd)
-            os.close(self.pidfd)
-        self.pid, self.pidfd = 0, -1
+        self.process.close()

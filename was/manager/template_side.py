@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from was.ipc.worker_control import Fork
 from was.log import log
-from was.manager import process
 from was.manager.control import Peer
 from was.manager.health import Backoff
-from was.manager.inbox import ChildEnded
 from was.manager.server import Server
+from was.manager.watched_process import WatchedProcess
 
 __all__ = ["TemplateSide"]
 
@@ -34,8 +33,7 @@ class TemplateSide:
         self._asked: dict[int, int] = {}  # worker -> the pid of the template that was asked
         self._pending: dict[int, _Pending] = {}
         self._has_old_log = False  # it began with a log that has been reopened since
-        self.pid = 0
-        self.pidfd = -1
+        self.process = WatchedProcess(server, "template")
         self.respawn_at: float | None = None
         self.failed_starts = 0
 
@@ -44,14 +42,9 @@ class TemplateSide:
         """Whether it can be asked for a worker."""
         return self._peer is not None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process is gone, noticed or not."""
-        return self.pidfd < 0 or process.has_ended(self.pidfd)
-
     def has_died_over(self, worker_id: int) -> bool:
         """Whether the template that was asked for this worker is gone, noticed or not."""
-        return self._asked.get(worker_id) != self.pid or self.has_ended
+        return self._asked.get(worker_id) != self.process.pid or self.process.has_ended
 
     def forget(self, worker_id: int) -> None:
         """The worker has gone."""
@@ -66,15 +59,13 @@ class TemplateSide:
         arguments = [*server.options.programs.template]
         arguments += ["--control", server.folder.control, "--home", str(server.home.path)]
         arguments += ["--managerless", str(limit_s)]
-        self.pid, self.pidfd = process.spawn(arguments, server.environment, server.output)
-        ended = ChildEnded("template", self.pidfd)
-        server.loop.add_reader(self.pidfd, server.inbox.put_nowait, ended)
-        server.files.write_process("template", self.pid, {})
-        log("template_started", pid=self.pid)
+        self.process.spawn(arguments, server.environment)
+        server.files.write_process("template", self.process.pid, {})
+        log("template_started", pid=self.process.pid)
 
     def welcome(self, peer: Peer) -> bool:
         """Take it into service, unless it is not the process we started."""
-        if peer.pid != self.pid:
+        if peer.pid != self.process.pid:
             return False
         self._peer = peer
         if self._has_old_log:
@@ -89,7 +80,7 @@ class TemplateSide:
         """Have it write to the log that there is now; one that has not spoken might die of it."""
         self._has_old_log = self._peer is None
         if self._peer is not None:
-            self.kill(signal.SIGUSR1)
+            self.process.kill(signal.SIGUSR1)
 
     def fork(self, message: Fork, output: int, life: int) -> None:
         """Ask for a worker; takes over both descriptors."""
@@ -101,7 +92,7 @@ class TemplateSide:
             return
         pending = self._pending[worker_id]
         self._peer.send(pending.message, [pending.output, pending.life])
-        self._asked[worker_id] = self.pid
+        self._asked[worker_id] = self.process.pid
         # From now on only the worker holds the pipe, so its end is the worker's end. Should the
         # template die instead, the worker is asked for anew, with another pipe.
         self._forget(worker_id)
@@ -120,25 +111,12 @@ class TemplateSide:
 
     def ended(self, now: float) -> None:
         """The process has gone; `respawn_at` says when the next one may start."""
-        self._server.loop.remove_reader(self.pidfd)
         if self._peer is None:
             self.failed_starts += 1
             self.respawn_at = now + self._backoff.take()
         else:
-            self.respawn_at = now
-        self.close()
-        self._server.files.remove("template")
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._peer is not None:
             self._peer.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self._peer = None
-        self.pid, self.pidfd = 0, -1
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Signal it."""
-        if self.pidfd >= 0:
-            process.kill(self.pidfd, number)
+            self._peer = None
+            self.respawn_at = now
+        self.process.close()
+        self._server.files.remove("template")

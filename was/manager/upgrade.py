@@ -110,9 +110,9 @@ class Upgrade:
         manager = self._manager
         retiring = manager.listener.retiring
         assert retiring is not None
-        end = manager.exits.pop(retiring.pid, None)
+        end = manager.exits.pop(retiring.process.pid, None)
         how = process.describe_status(None if end is None else end.status)
-        log("listener_stopped", pid=retiring.pid, how=how)
+        log("listener_stopped", pid=retiring.process.pid, how=how)
         manager.listener.retired()
         manager.hearing.endpoints_changed()
         if not manager.shutdown.has_begun:
