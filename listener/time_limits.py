@@ -37,7 +37,8 @@ __all__ = ["TimeLimits"]
 SLOW_S = 0.2
 OVERDUE_S = 2.0
 REMIND_S = 30.0
-# Longer than a worker takes that can (was.worker.overdue.LEAVE_S, and a turn of its host's).
+# Longer than a worker takes that can (LEAVE_S of worker/threads/overdue.py, and a
+# turn of its host's).
 LEFT_ALONE_S = 4.0
 # A worker's connection ends with its process. If it has ended and this much later the pidfd has not
 # fired, the worker lives on and what it said last is lost (a message beyond MAXMSGSIZE, say).

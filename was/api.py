@@ -7,21 +7,29 @@ docs/samples holds modules to begin with. Names that are not listed in `__all__`
 
 from __future__ import annotations
 
-from was.worker.admin_manager import AdminManager
-from was.worker.application import HttpApplication, HttpSite
-from was.worker.cache_data import CacheSpecificData
-from was.worker.cache_keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
-from was.worker.cache_policy import CachePolicyType, HttpCachePolicy
-from was.worker.child_requests import CloneFlag, ExecuteFlag
+from was.worker.applications.application import HttpApplication, HttpSite
+from was.worker.caches.data import CacheSpecificData
+from was.worker.caches.file_info import FileInfo
+from was.worker.caches.keys import CacheKey, CacheOperation, FileKey, TokenKey, UriKey
+from was.worker.caches.metadata import MetadataInfo
+from was.worker.caches.url_info import UrlInfo
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    HttpModuleFactory,
+    ModuleRegistrationInfo,
+)
+from was.worker.calls.resolved_modules import ResolveModulesProvider
+from was.worker.children.requests import CloneFlag, ExecuteFlag
 from was.worker.chunks import FileRegion
 from was.worker.completion import AsyncCompletion, Operation
-from was.worker.connection import HttpConnection
-from was.worker.connection_contexts import ConnectionModuleContextContainer, ConnectionStoredContext
-from was.worker.context import HttpContext
-from was.worker.context_events import ExecutionStats, NextNotification
-from was.worker.file_info import FileInfo
-from was.worker.file_monitors import FileMonitor
-from was.worker.global_providers import (
+from was.worker.global_modules.admin_manager import AdminManager
+from was.worker.global_modules.file_monitors import FileMonitor
+from was.worker.global_modules.http_server import HttpServer
+from was.worker.global_modules.perf_counters import PerfCounterInfo
+from was.worker.global_modules.process_settings import WorkerProcessSettings
+from was.worker.global_modules.providers import (
     ApplicationPreloadProvider,
     ApplicationProvider,
     CacheProvider,
@@ -35,10 +43,26 @@ from was.worker.global_providers import (
     SuspendProcessProvider,
     ThreadCleanupProvider,
 )
-from was.worker.hresult import HResultError
-from was.worker.http_server import HttpServer
+from was.worker.interfaces.connection import HttpConnection
+from was.worker.interfaces.connection_contexts import (
+    ConnectionModuleContextContainer,
+    ConnectionStoredContext,
+)
+from was.worker.interfaces.context import HttpContext
+from was.worker.interfaces.context_events import ExecutionStats, NextNotification
+from was.worker.interfaces.hresult import HResultError
+from was.worker.interfaces.providers import EventProvider, MapPathProvider
+from was.worker.interfaces.request import HttpRequest, ReadEntityProvider
+from was.worker.interfaces.response import HttpResponse
+from was.worker.interfaces.response_more import ResponseStatus
+from was.worker.interfaces.stored_contexts import (
+    DispensedModuleContextContainer,
+    ModuleContextContainer,
+    NamedContextContainer,
+    StoredContext,
+)
+from was.worker.interfaces.user import HttpUser
 from was.worker.mapping import ScriptMapInfo
-from was.worker.metadata import MetadataInfo
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -51,37 +75,16 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.perf_counters import PerfCounterInfo
-from was.worker.process_settings import WorkerProcessSettings
-from was.worker.providers import EventProvider, MapPathProvider
-from was.worker.registration import (
-    ApplicationModuleFactory,
-    GlobalModule,
-    HttpModule,
-    HttpModuleFactory,
-    ModuleRegistrationInfo,
-)
-from was.worker.request import HttpRequest, ReadEntityProvider
-from was.worker.resolved_modules import ResolveModulesProvider
-from was.worker.response import HttpResponse
-from was.worker.response_more import ResponseStatus
-from was.worker.stored_contexts import (
-    DispensedModuleContextContainer,
-    ModuleContextContainer,
-    NamedContextContainer,
-    StoredContext,
-)
-from was.worker.tokens import HttpTokenEntry, Token
-from was.worker.trace import (
+from was.worker.output_cache.policy import CachePolicyType, HttpCachePolicy
+from was.worker.security.tokens import HttpTokenEntry, Token
+from was.worker.tracing.trace import (
     TraceArea,
     TraceConfiguration,
     TraceContext,
     TraceEvent,
     TraceEventProvider,
 )
-from was.worker.url_info import UrlInfo
-from was.worker.user import HttpUser
-from was.worker.web_socket import IIS_WEBSOCKET, Fragment, WebSocketContext
+from was.worker.websocket.interface import IIS_WEBSOCKET, Fragment, WebSocketContext
 
 __all__ = [
     "CONTINUE",

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.config.model import HandlerAccess, RequireAccess
-from was.worker.hresult import E_ACCESSDENIED
+from was.worker.interfaces.hresult import E_ACCESSDENIED
 from was.worker.notifications import CONTINUE, RequestNotificationStatus
 from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["make_check"]
 

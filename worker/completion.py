@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
     from was.worker.notifications import RequestNotificationStatus
 
 __all__ = ["AsyncCompletion", "Operation", "Routine"]

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from was.errors import ConfigError, ConfigErrors
-from was.worker.response import ErrorDetail
+from was.worker.interfaces.response import ErrorDetail
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["detailed_page", "generic_page"]
 

@@ -34,7 +34,7 @@ from was.ipc.messages import (
     ResponseChunk,
     Resumed,
 )
-from was.worker.application_calls import outside
+from was.worker.threads.application_calls import outside
 
 if TYPE_CHECKING:
     from was.ipc.messages import ToListenerItem

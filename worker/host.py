@@ -45,19 +45,19 @@ from was.ipc.worker_control import (
     WorkerWelcome,
 )
 from was.log import log, log_exception
+from was.worker.applications.module_files import ModuleFiles
+from was.worker.applications.web_configs import WebConfigs
 from was.worker.channel import Channel
 from was.worker.exchange import Exchange
-from was.worker.few_collections import few_collections
 from was.worker.manager_link import ManagerLink
-from was.worker.module_files import ModuleFiles
-from was.worker.overdue import OverdueRequests
+from was.worker.process.few_collections import few_collections
+from was.worker.process.real_threads import insist_on_real_threads
+from was.worker.process.signals import handle
 from was.worker.queue_client import QueueClient
-from was.worker.real_threads import insist_on_real_threads
-from was.worker.running_requests import describe
 from was.worker.server import WorkerServer
-from was.worker.signals import handle
-from was.worker.threads import RequestThreads
-from was.worker.web_configs import WebConfigs
+from was.worker.threads.overdue import OverdueRequests
+from was.worker.threads.request_threads import RequestThreads
+from was.worker.threads.running_requests import describe
 
 __all__ = ["WorkerHost"]
 

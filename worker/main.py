@@ -19,12 +19,12 @@ from was.ipc.descriptors import ControlSocket
 from was.ipc.stacks import write_stacks_to
 from was.ipc.worker_control import Fork, WorkerWelcome
 from was.log import log, log_exception, set_process
-from was.worker.application_output import keep_output_from_failing
 from was.worker.host import WorkerHost
-from was.worker.last_work import do_last_work, expect_last_work
 from was.worker.manager_link import say_hello
-from was.worker.signals import handle, ignore
-from was.worker.virtual_environment import use_virtual_environment
+from was.worker.process.application_output import keep_output_from_failing
+from was.worker.process.last_work import do_last_work, expect_last_work
+from was.worker.process.signals import handle, ignore
+from was.worker.process.virtual_environment import use_virtual_environment
 
 __all__ = ["run"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.event_calls import single
-from was.worker.objects import change_calls
+from was.worker.calls.event_calls import single
+from was.worker.calls.objects import change_calls
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
-    from was.worker.event_calls import Run, Step
+    from was.worker.calls.event_calls import Run, Step
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["NotOurPoolError", "RequestMovedError", "move", "runs_after"]
 

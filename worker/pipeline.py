@@ -21,19 +21,19 @@ from typing import TYPE_CHECKING
 
 from was.log import log_exception
 from was.worker import sending
+from was.worker.calls.event_calls import only, single, tell
+from was.worker.calls.objects import take_verdict
 from was.worker.completion import AsyncCompletion
-from was.worker.event_calls import only, single, tell
 from was.worker.exchange import ClientGoneError
-from was.worker.hresult import E_UNEXPECTED
+from was.worker.interfaces.hresult import E_UNEXPECTED
+from was.worker.interfaces.request import EntityTooLargeError
 from was.worker.moving import RequestMovedError, runs_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
-from was.worker.objects import take_verdict
-from was.worker.request import EntityTooLargeError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
-    from was.worker.event_calls import Run, Step
-    from was.worker.http_module import HttpModule
+    from was.worker.calls.event_calls import Run, Step
+    from was.worker.calls.http_module import HttpModule
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["end_request", "make_completer", "refuse_failed", "run_head", "run_request"]
 

@@ -1,8 +1,8 @@
 """The worker's end of its request queue: what arrives, what leaves, by credit.
 
-Only the thread that leads (see was.worker.threads) calls `receive` and `flush`; any thread posts.
-Posting appends to a deque, which keeps the order of each request's messages; the leader takes
-whole deques away and sends them as one batch.
+Only the thread that leads (see threads/request_threads.py) calls `receive` and `flush`; any thread
+posts. Posting appends to a deque, which keeps the order of each request's messages; the leader
+takes whole deques away and sends them as one batch.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from was.worker.exchange import Exchange
 if TYPE_CHECKING:
     from was.ipc.channel import Context
     from was.ipc.worker_control import QueueEndpoint
-    from was.worker.connection_contexts import ConnectionContexts
-    from was.worker.threads import RequestThreads
+    from was.worker.interfaces.connection_contexts import ConnectionContexts
+    from was.worker.threads.request_threads import RequestThreads
 
 __all__ = ["QueueClient"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.hresult import E_INVALID_DATA, E_SHARING_PAUSED
+from was.worker.interfaces.hresult import E_INVALID_DATA, E_SHARING_PAUSED
 from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["refuse", "refuse_busy", "refuse_configuration", "refuse_method"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from was.worker.chunks import FileRegion
-    from was.worker.response import HttpResponse
+    from was.worker.interfaces.response import HttpResponse
 
 __all__ = ["GOOD_REASONS", "fault_of"]
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from was.errors import LocalProtocolError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
+from was.worker.calls.nested_events import raise_within
 from was.worker.chunks import Chunk, FileRegion, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import encode_fields
-from was.worker.hresult import E_UNEXPECTED
-from was.worker.nested_events import raise_within
+from was.worker.interfaces.hresult import E_UNEXPECTED
 from was.worker.sendable import GOOD_REASONS, fault_of
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
     from was.worker.request_exchange import RequestExchange
-    from was.worker.response import HttpResponse
 
 __all__ = ["ERROR_NETNAME_DELETED", "finish", "flush", "raise_send_response"]
 

@@ -19,37 +19,37 @@ from was.config.model import PoolRequests, RecycleReason
 from was.errors import ConfigErrors
 from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
-from was.worker import global_providers as providers
-from was.worker.applications import Applications
-from was.worker.call_lists import CallLists
-from was.worker.context import HttpContext
-from was.worker.hresult import E_ACCESSDENIED
-from was.worker.http_server import HttpServer
-from was.worker.loop_limits import LoopLimits
-from was.worker.moving import NotOurPoolError, move
-from was.worker.notifications import (
-    GlobalNotification,
-)
-from was.worker.pipeline import end_request, make_completer, run_request
-from was.worker.preconditions import is_satisfied
-from was.worker.preload import Preload
-from was.worker.providers import EventProvider
-from was.worker.registration import (
+from was.worker.applications.pool_applications import Applications
+from was.worker.applications.preload import Preload
+from was.worker.applications.warm_up import interim_page, warm_up
+from was.worker.applications.web_configs import WebConfigs
+from was.worker.calls.call_lists import CallLists
+from was.worker.calls.preconditions import is_satisfied
+from was.worker.calls.registration import (
     GlobalModule,
     HttpModuleFactory,
     ModuleRegistration,
     load_global_module,
 )
-from was.worker.resolved_modules import ResolveModulesProvider
-from was.worker.spare_threads import run_on_spare_thread
-from was.worker.trace import traced_urls
-from was.worker.traced_calls import TracedCallLists, trace_request
-from was.worker.warm_up import interim_page, warm_up
-from was.worker.web_configs import WebConfigs
+from was.worker.calls.resolved_modules import ResolveModulesProvider
+from was.worker.global_modules import providers
+from was.worker.global_modules.http_server import HttpServer
+from was.worker.interfaces.context import HttpContext
+from was.worker.interfaces.hresult import E_ACCESSDENIED
+from was.worker.interfaces.providers import EventProvider
+from was.worker.moving import NotOurPoolError, move
+from was.worker.notifications import (
+    GlobalNotification,
+)
+from was.worker.pipeline import end_request, make_completer, run_request
+from was.worker.threads.loop_limits import LoopLimits
+from was.worker.threads.spare_threads import run_on_spare_thread
+from was.worker.tracing.trace import traced_urls
+from was.worker.tracing.traced_calls import TracedCallLists, trace_request
 
 if TYPE_CHECKING:
     from was.config.model import GlobalModule as ModuleEntry
-    from was.worker.application import HttpApplication
+    from was.worker.applications.application import HttpApplication
     from was.worker.request_exchange import RequestExchange, WholeRequest
 
 __all__ = ["WorkerServer"]

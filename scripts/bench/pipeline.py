@@ -17,9 +17,12 @@ from harness.table import Report
 
 from was.config.files import load_text
 from was.ipc.messages import Request
-from was.worker.application import HttpApplication
-from was.worker.context import HttpContext
-from was.worker.http_module import HttpModule
+from was.worker.applications.application import HttpApplication
+from was.worker.applications.warm_up import WarmUpExchange
+from was.worker.calls.http_module import HttpModule
+from was.worker.calls.registration import ApplicationModuleFactory, ModuleRegistrationInfo
+from was.worker.interfaces.context import HttpContext
+from was.worker.interfaces.user import ANONYMOUS
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,
@@ -28,10 +31,7 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, ModuleRegistrationInfo
 from was.worker.server import WorkerServer
-from was.worker.user import ANONYMOUS
-from was.worker.warm_up import WarmUpExchange
 
 RQ = RequestNotification
 PASSING = 10

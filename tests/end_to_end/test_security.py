@@ -12,7 +12,7 @@ from support.running import run_server
 from support.wire import LIMIT_S, Answer, CutShortError, Wire
 
 from was.config.password_hash import digest_hash, hash_password
-from was.worker.host_names import look_up
+from was.worker.security.host_names import look_up
 
 WHO = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -50,12 +50,14 @@ def test_every_decision_is_listed():
     ["was/cli", "was/manager", "was/httpapi", "was/load", "listener", "worker", "config"],
 )
 def test_the_map_has_every_file(folder):
-    """docs/architecture.md says of each file what it is for, and of none that has gone."""
+    """docs/architecture.md says what each file and folder is for, and names none that has gone."""
     text = (ROOT / "docs" / "architecture.md").read_text().replace("\\", "")
     section = text.split(f"\n| **{folder}/**")[1].split("\n| **")[0]
     there = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py"}
     named = set(re.findall(r"(?<![\w/])(\w+\.py)", section))
     assert there <= named
+    below = {file.parent.name for file in (ROOT / folder).glob("*/__init__.py")}
+    assert below <= set(re.findall(r"(?<![\w/])(\w+)/", section))
     assert all(list((ROOT / folder).rglob(name)) for name in named)
 
 

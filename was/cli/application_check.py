@@ -15,8 +15,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from was.worker.app_loader import RESERVED
-from was.worker.real_threads import ReplacedThreadsError, insist_on_real_threads
+from was.worker.applications.app_loader import RESERVED
+from was.worker.process.real_threads import ReplacedThreadsError, insist_on_real_threads
 
 __all__ = ["check", "interface_of", "split_spec"]
 

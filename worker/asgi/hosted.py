@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from was.log import log, log_exception
-from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.applications.app_loader import ApplicationLoader, Failure
 from was.worker.asgi.lifespan import Lifespan
 from was.worker.asgi.loop import LoopThread
 

@@ -19,13 +19,13 @@ from typing import Any
 import msgspec
 
 from was.errors import LocalProtocolError
-from was.worker.application_calls import outside
 from was.worker.asgi.http_cycle import BODY, FILE, HELD, HINT, HttpCycle, State
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
 from was.worker.asgi.scope import http_scope
 from was.worker.chunks import FileRegion
 from was.worker.exchange import ClientGoneError
-from was.worker.response import REASONS
+from was.worker.interfaces.response import REASONS
+from was.worker.threads.application_calls import outside
 
 __all__ = ["HttpRun"]
 

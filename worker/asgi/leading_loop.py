@@ -1,4 +1,4 @@
-"""LeadingLoop: the event loop in the place of a leading request thread (see worker/threads.py).
+"""LeadingLoop: the event loop in the place of a leading request thread.
 
 One turn receives what has come, runs the requests that are for the loop as far as they go, and
 sends what was posted. A turn comes when a channel or the threads' eventfd is readable, and after
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import asyncio
 
     from was.worker.asgi.loop import LoopThread
-    from was.worker.loop_limits import LoopLimits
-    from was.worker.threads import RequestThreads
+    from was.worker.threads.loop_limits import LoopLimits
+    from was.worker.threads.request_threads import RequestThreads
 
 __all__ = ["LeadingLoop"]
 
 
 class LeadingLoop:
-    """The guest of the request threads (was.worker.guest_leader.Guest)."""
+    """The guest of the request threads (was.worker.threads.guest_leader.Guest)."""
 
     def __init__(self, loop: LoopThread, limits: LoopLimits) -> None:
         self._loop = loop

@@ -22,10 +22,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
-from was.worker.application_calls import RequestInterruptedError, inject
 from was.worker.asgi.marks import drive
 from was.worker.asgi.sockets import OpenSockets
-from was.worker.last_work import make_thread
+from was.worker.process.last_work import make_thread
+from was.worker.threads.application_calls import RequestInterruptedError, inject
 
 if TYPE_CHECKING:
     from was.worker.asgi.run import RequestRun

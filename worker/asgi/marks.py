@@ -1,7 +1,8 @@
 """A request's application on the loop, each step of which is marked as the application's.
 
-The marks are those of was.worker.application_calls: a request past its time limit is interrupted
-while, and only while, its own code runs on the loop. Between the steps it is cancelled instead.
+The marks are those of worker/threads/application_calls.py: a request past its time limit is
+interrupted while, and only while, its own code runs on the loop. Between the steps it is cancelled
+instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import coroutine as as_awaitable
 from typing import TYPE_CHECKING, Any
 
 from was.errors import LocalProtocolError
-from was.worker.application_calls import RequestInterruptedError, inside, settle
+from was.worker.threads.application_calls import RequestInterruptedError, inside, settle
 
 if TYPE_CHECKING:
     from was.worker.asgi.run import RequestRun

@@ -13,17 +13,17 @@ from was import faults
 from was.errors import WasError
 from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
-from was.worker.application_calls import RequestInterruptedError, forget
+from was.worker.applications.wrong_module import explained
 from was.worker.exchange import ClientGoneError
 from was.worker.notifications import CONTINUE
 from was.worker.pipeline import refuse_failed
-from was.worker.wrong_module import explained
+from was.worker.threads.application_calls import RequestInterruptedError, forget
 
 if TYPE_CHECKING:
     from was.worker.asgi.hosted import HostedApplication
     from was.worker.asgi.loop import LoopThread
     from was.worker.asgi.plain_exchange import AsyncExchange
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["BLOCK_BYTES", "ClientDisconnectedError", "RequestRun"]
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from was.errors import LocalProtocolError
-from was.worker.application_calls import outside
 from was.worker.asgi.fields import EncodedFields, encode
 from was.worker.asgi.holding import EXTENSION, Holding
 from was.worker.asgi.run import BLOCK_BYTES, ClientDisconnectedError, RequestRun
@@ -33,7 +32,8 @@ from was.worker.asgi.websocket_cycle import (
     WebSocketCycle,
 )
 from was.worker.exchange import ClientGoneError, Exchange
-from was.worker.response import REASONS
+from was.worker.interfaces.response import REASONS
+from was.worker.threads.application_calls import outside
 from was.worker.websocket.deflate import choose_extensions
 from was.worker.websocket.frames import CLOSED, OPEN, Frames
 

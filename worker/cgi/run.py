@@ -20,8 +20,8 @@ from was.worker.gateway.bell import GATHER_S, own_bell
 from was.worker.programs.launch import Program, start_program
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
     from was.worker.gateway.answer import Answer
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["CgiRun", "CgiTimeoutError"]
 

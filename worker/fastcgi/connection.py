@@ -22,7 +22,7 @@ from was.worker.fastcgi import records
 from was.worker.fastcgi.records import Record, RecordError, RecordReader, RecordType
 
 if TYPE_CHECKING:
-    from was.worker.descriptor_watch import DescriptorWatch
+    from was.worker.threads.descriptor_watch import DescriptorWatch
 
 __all__ = ["Connection", "Conversation"]
 

@@ -18,8 +18,8 @@ from was.worker.gateway.variables import (
 )
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["Parameters"]
 

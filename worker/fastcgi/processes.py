@@ -23,8 +23,8 @@ from was.worker.fastcgi.waiting import NoProcessError, WaitingThread, no_process
 from was.worker.fastcgi.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
-    from was.worker.descriptor_watch import DescriptorWatch
     from was.worker.fastcgi.quick_run import QuickRun
+    from was.worker.threads.descriptor_watch import DescriptorWatch
 
 __all__ = ["Processes"]
 

@@ -24,12 +24,12 @@ from was.worker.fastcgi.run import mark_begun
 from was.worker.gateway.bell import GATHER_S
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
-    from was.worker.descriptor_watch import DescriptorWatch
     from was.worker.fastcgi.connection import Connection
     from was.worker.fastcgi.held import Held
     from was.worker.fastcgi.process_pool import Instance
     from was.worker.fastcgi.processes import Processes
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.threads.descriptor_watch import DescriptorWatch
 
 __all__ = ["QuickRun"]
 

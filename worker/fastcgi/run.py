@@ -23,9 +23,9 @@ from was.worker.gateway.bell import GATHER_S, own_bell
 from was.worker.gateway.head import HeadError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
     from was.worker.fastcgi.settings import FastCgiApplication
     from was.worker.gateway.answer import Answer
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = [
     "ConnectionLostError",

@@ -14,7 +14,7 @@ from was.worker.gateway.failing import log_failed
 from was.worker.gateway.head import Head, HeadError, parse_head
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["Answer"]
 

@@ -9,7 +9,7 @@ from was.worker.notifications import FINISH_REQUEST, RequestNotificationStatus
 from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["fail", "log_failed"]
 

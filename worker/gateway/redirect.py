@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.child_answers import answer_by_child
-from was.worker.child_requests import CloneFlag
-from was.worker.hresult import HResultError
+from was.worker.children.answers import answer_by_child
+from was.worker.children.requests import CloneFlag
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["answer_by_redirect"]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from was.log import log_exception
-from was.worker.child_requests import CloneFlag, ExecuteFlag
+from was.worker.children.requests import CloneFlag, ExecuteFlag
 from was.worker.exchange import ClientGoneError
-from was.worker.hresult import HResultError
+from was.worker.interfaces.hresult import HResultError
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import invalid
 from was.worker.isapi.header_text import is_method, parse_header_block
@@ -23,8 +23,8 @@ from was.worker.isapi.session import Session
 from was.worker.isapi.site_paths import application_of, normalize
 
 if TYPE_CHECKING:
+    from was.worker.interfaces.user import HttpUser
     from was.worker.isapi.session import Completion
-    from was.worker.user import HttpUser
 
 __all__ = ["ExecFlag", "execute_url"]
 

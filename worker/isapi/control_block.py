@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from was.worker.application_calls import outside
 from was.worker.isapi.constants import IoFlag, Status, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.face import ExtensionError
@@ -18,6 +17,7 @@ from was.worker.isapi.server_names import as_asked, to_bytes
 from was.worker.isapi.session import UNKNOWN_LENGTH, Session
 from was.worker.isapi.site_paths import url_text
 from was.worker.isapi.tokens import token_of
+from was.worker.threads.application_calls import outside
 
 if TYPE_CHECKING:
     from was.worker.isapi.session import Completion

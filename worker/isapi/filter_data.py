@@ -12,14 +12,14 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.worker.fields import LISTENER_FIELDS
+from was.worker.interfaces.user import HttpUser
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import is_method, parse_status
 from was.worker.url_text import quote_path
-from was.worker.user import HttpUser
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = [
     "AccessDenied",

@@ -9,7 +9,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from was.worker.hresult import E_ACCESSDENIED, from_win32
+from was.worker.calls.registration import HttpModule
+from was.worker.interfaces.hresult import E_ACCESSDENIED, from_win32
 from was.worker.isapi import filter_data as data
 from was.worker.isapi.errors import ImageError
 from was.worker.isapi.filter_chain import FilterChain
@@ -20,11 +21,10 @@ from was.worker.isapi.site_paths import normalize, url_text
 from was.worker.moving import NotOurPoolError, RequestMovedError, move
 from was.worker.notifications import CONTINUE, RequestNotificationStatus
 from was.worker.refusing import refuse
-from was.worker.registration import HttpModule
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
-    from was.worker.providers import MapPathProvider
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.providers import MapPathProvider
 
 __all__ = ["Refusal", "make_module"]
 

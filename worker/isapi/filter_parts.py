@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.hresult import E_UNEXPECTED, from_win32
+from was.worker.interfaces.hresult import E_UNEXPECTED, from_win32
+from was.worker.interfaces.response import HttpResponse
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.filter_chain import FilterChain
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.filter_session import FilterSession
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, RequestNotificationStatus
-from was.worker.response import HttpResponse
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["NAME", "Parts", "session_of"]
 

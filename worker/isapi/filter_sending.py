@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from was.log import log_exception
-from was.worker.application_calls import RequestInterruptedError
+from was.worker.calls.registration import HttpModule
 from was.worker.chunks import Chunk, close_files, read_region
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
-from was.worker.hresult import E_UNEXPECTED
+from was.worker.interfaces.hresult import E_UNEXPECTED
+from was.worker.interfaces.response import HttpResponse
 from was.worker.isapi import filter_data as data
 from was.worker.isapi.filter_flags import Denied, FilterStatus, Notify
 from was.worker.isapi.filter_parts import NAME, Parts, session_of
 from was.worker.isapi.filter_session import FilterSession
 from was.worker.isapi.header_text import parse_header_block, parse_status
 from was.worker.notifications import CONTINUE
-from was.worker.registration import HttpModule
-from was.worker.response import HttpResponse
+from was.worker.threads.application_calls import RequestInterruptedError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["SENDING", "log_request", "send_added_fields", "send_response"]
 

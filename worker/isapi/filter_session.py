@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from was.errors import LocalProtocolError
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
-from was.worker.application_calls import RequestInterruptedError, call
 from was.worker.fields import LISTENER_FIELDS, encode_fields
-from was.worker.hresult import HResultError
+from was.worker.interfaces.hresult import HResultError
 from was.worker.isapi import note
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.filter_flags import FilterStatus, Notify
 from was.worker.isapi.header_text import parse_header_block, parse_status
+from was.worker.threads.application_calls import RequestInterruptedError, call
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
     from was.worker.isapi.note import CallNote
 
 __all__ = ["Connection", "Filter", "FilterSession"]

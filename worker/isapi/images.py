@@ -10,15 +10,15 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from was.log import log, log_exception
-from was.worker.application_calls import call
 from was.worker.isapi.constants import TerminateFlag
 from was.worker.isapi.errors import ImageError
 from was.worker.isapi.image_files import Kind, tell_kind
 from was.worker.isapi.note import CallNote
 from was.worker.isapi.session import Session
+from was.worker.threads.application_calls import call
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["Extension", "find_extension", "terminate_all"]
 

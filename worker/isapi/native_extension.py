@@ -11,7 +11,6 @@ from ctypes import c_int32, c_uint32, c_void_p
 from threading import get_ident
 
 from was.log import log
-from was.worker.application_calls import inside, settle
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ImageError
 from was.worker.isapi.native_library import NativeLibrary
@@ -20,6 +19,7 @@ from was.worker.isapi.native_support import TABLE
 from was.worker.isapi.native_types import HSE_VERSION_INFO
 from was.worker.isapi.note import CallNote
 from was.worker.isapi.session import Session
+from was.worker.threads.application_calls import inside, settle
 
 __all__ = ["NativeExtension"]
 

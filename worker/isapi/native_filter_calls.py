@@ -13,7 +13,6 @@ from ctypes import CFUNCTYPE, c_char_p, c_int32, c_uint32, c_void_p
 from typing import Any
 
 from was.log import log_exception
-from was.worker.application_calls import outside
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.filter_data import Headers
@@ -29,6 +28,7 @@ from was.worker.isapi.native_memory import (
     text_at,
 )
 from was.worker.isapi.tokens import token_of
+from was.worker.threads.application_calls import outside
 
 __all__ = ["HEADER_ADDRESSES", "REVISION", "TOKEN_ADDRESS", "FilterCall"]
 

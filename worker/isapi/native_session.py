@@ -14,7 +14,6 @@ from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_char_p, c_int32, c_uint32, c_void_p
 
 from was.log import log_exception
-from was.worker.application_calls import outside
 from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.control_block import VERSION
 from was.worker.isapi.errors import ServerFunctionError, invalid
@@ -23,6 +22,7 @@ from was.worker.isapi.native_types import EXTENSION_CONTROL_BLOCK, IO_COMPLETION
 from was.worker.isapi.reply import Part
 from was.worker.isapi.server_names import to_bytes
 from was.worker.isapi.session import Completion, Session
+from was.worker.threads.application_calls import outside
 
 __all__ = ["NativeSession", "Support", "serve_support_functions", "set_callbacks"]
 

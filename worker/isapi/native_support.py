@@ -273,8 +273,8 @@ def _execute(
     read_url: Callable[[int], str],
     read_name: Callable[[int], str],
 ) -> None:
+    from was.worker.interfaces.user import HttpUser
     from was.worker.isapi.child_urls import execute_url  # not every extension has children
-    from was.worker.user import HttpUser
 
     info = structure_at(types.HSE_EXEC_URL_INFO, buffer)
     user: HttpUser | None = None

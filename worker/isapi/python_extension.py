@@ -10,7 +10,6 @@ import itertools
 from threading import get_ident
 
 from was.log import log, log_exception
-from was.worker.application_calls import inside, settle
 from was.worker.isapi.constants import TerminateFlag
 from was.worker.isapi.control_block import ControlBlock
 from was.worker.isapi.face import InternalReloadException
@@ -18,6 +17,7 @@ from was.worker.isapi.note import CallNote
 from was.worker.isapi.python_image import EntryPoints, PythonImage
 from was.worker.isapi.session import Session
 from was.worker.isapi.version_info import VersionInfo
+from was.worker.threads.application_calls import inside, settle
 
 __all__ = ["PythonExtension"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from was.log import log
-from was.worker.application_calls import outside
 from was.worker.isapi import filter_data as data
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError
@@ -16,6 +15,7 @@ from was.worker.isapi.neighbours import win32api
 from was.worker.isapi.note import CallNote
 from was.worker.isapi.python_image import EntryPoints, PythonImage
 from was.worker.isapi.server_names import as_asked
+from was.worker.threads.application_calls import outside
 
 __all__ = ["REVISION", "PythonFilter"]
 

@@ -15,13 +15,13 @@ from was.errors import LocalProtocolError
 from was.worker.chunks import Chunk, FileRegion, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS, encode_fields
-from was.worker.hresult import E_UNEXPECTED
+from was.worker.interfaces.hresult import E_UNEXPECTED
 from was.worker.isapi.constants import IoFlag, Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import parse_header_block, parse_status
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["FilePart", "Part", "Reply", "check_vector"]
 

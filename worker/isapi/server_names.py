@@ -13,7 +13,7 @@ from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["ScriptPaths", "as_asked", "read_name", "to_bytes"]
 

@@ -29,10 +29,10 @@ from was.worker.isapi.reply import Reply
 from was.worker.isapi.server_names import ScriptPaths, read_name
 from was.worker.isapi.site_paths import map_site_path
 from was.worker.notifications import CONTINUE
-from was.worker.spare_threads import run_on_spare_thread
+from was.worker.threads.spare_threads import run_on_spare_thread
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["UNKNOWN_LENGTH", "ChildStatus", "Session"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from was.worker.application import HttpApplication
+from was.worker.applications.application import HttpApplication
 
 if TYPE_CHECKING:
     from was.config.model import Application
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["application_of", "map_site_path", "normalize", "url_text"]
 

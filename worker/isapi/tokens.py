@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from was.worker.user import HttpUser
+    from was.worker.interfaces.user import HttpUser
 
 __all__ = ["token_of", "user_name_of"]
 

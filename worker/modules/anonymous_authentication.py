@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.interfaces.user import ANONYMOUS
 from was.worker.notifications import (
     CONTINUE,
     Priority,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.user import ANONYMOUS
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 
 class AnonymousAuthentication(HttpModule):

@@ -12,10 +12,16 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from was.config.model import RecycleReason
-from was.worker.app_loader import ApplicationLoader, Failure
+from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.applications.not_started import refuse_not_started
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.exchange import Exchange
-from was.worker.hresult import E_INVALID_DATA
-from was.worker.not_started import refuse_not_started
+from was.worker.interfaces.hresult import E_INVALID_DATA
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -26,13 +32,7 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import (
-    ApplicationModuleFactory,
-    GlobalModule,
-    HttpModule,
-    ModuleRegistrationInfo,
-)
-from was.worker.spare_threads import run_on_spare_thread
+from was.worker.threads.spare_threads import run_on_spare_thread
 from was.worker.websocket.handshake import (
     VERSION,
     BadHandshakeError,
@@ -41,14 +41,14 @@ from was.worker.websocket.handshake import (
 )
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
+    from was.worker.applications.application import HttpApplication
     from was.worker.asgi.hosted import HostedApplication
     from was.worker.asgi.leading_loop import LeadingLoop
     from was.worker.asgi.loop import LoopThread
     from was.worker.asgi.run import RequestRun
-    from was.worker.call_lists import HandlerPlan
-    from was.worker.context import HttpContext
-    from was.worker.loop_limits import LoopLimits
+    from was.worker.calls.call_lists import HandlerPlan
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.threads.loop_limits import LoopLimits
 
 WEB_SOCKET = "system.webServer/webSocket"
 # A module may make a mapping, and so a plan, for every request.

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 
 from was.config.security_settings import BASIC, BasicAuthentication, User
 from was.config.typed import Typer
-from was.worker.challenge import Challenge
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.completion import AsyncCompletion
-from was.worker.hresult import E_LOGON_FAILURE
+from was.worker.interfaces.hresult import E_LOGON_FAILURE
 from was.worker.notifications import (
     CONTINUE,
     PENDING,
@@ -24,11 +28,11 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse, refuse_busy
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.security.challenge import Challenge
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _REFUSED, _CONFIRMED, _FAILED = 0, 1, 2
 # Name and password; more would only be work to hash.
@@ -43,7 +47,7 @@ class BasicAuthenticator(Challenge):
 
     def __init__(self, application: HttpApplication, settings: BasicAuthentication) -> None:
         # Imported where the scheme is enabled: hashlib brings OpenSSL along.
-        from was.worker import accounts, verified_passwords
+        from was.worker.security import accounts, verified_passwords
 
         self._accounts_of, self._passwords = accounts, verified_passwords
         self._accounts = accounts.Accounts(application)

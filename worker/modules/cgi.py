@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 
 from was import faults
 from was.ipc.scoreboard import RequestState
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.cgi.command import Command, parse_command, query_words
 from was.worker.cgi.run import CgiRun, CgiTimeoutError
-from was.worker.child_answers import ChildAnswers
+from was.worker.children.answers import ChildAnswers
 from was.worker.exchange import ClientGoneError
 from was.worker.gateway.answer import Answer
 from was.worker.gateway.failing import fail, log_failed
@@ -22,7 +27,7 @@ from was.worker.gateway.head import HeadError
 from was.worker.gateway.inherited import inherited_environment
 from was.worker.gateway.redirect import answer_by_redirect
 from was.worker.gateway.variables import VariableBuilder, to_bytes
-from was.worker.hresult import (
+from was.worker.interfaces.hresult import (
     E_ACCESSDENIED,
     E_BAD_EXE_FORMAT,
     E_DISABLED_BY_POLICY,
@@ -38,12 +43,11 @@ from was.worker.notifications import (
 )
 from was.worker.programs.launch import Program, ProgramError
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.restriction import make_restriction
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _STARTED = int(RequestState.STARTED)
 

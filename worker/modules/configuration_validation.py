@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.hresult import E_NOT_SUPPORTED
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.interfaces.hresult import E_NOT_SUPPORTED
 from was.worker.notifications import RequestNotification, RequestNotificationStatus
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.config.integrated import NotIntegrated
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 
 class ConfigurationValidation(HttpModule):

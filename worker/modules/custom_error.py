@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING
 
 from was.config.model import CustomError as CustomErrorEntry
 from was.config.model import ErrorMode, ExistingResponse, ResponseMode
-from was.worker.child_requests import CloneFlag, ExecuteFlag
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.children.requests import CloneFlag, ExecuteFlag
 from was.worker.error_page import detailed_page, generic_page
-from was.worker.hresult import HResultError
+from was.worker.interfaces.hresult import HResultError
+from was.worker.interfaces.user import ANONYMOUS
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.user import ANONYMOUS
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 _PAGE_LIMIT = 1 << 20
 # Of a 503, in seconds: what the listener says as well.

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 from was.config.model import LogFormat
 from was.ipc.scoreboard import RequestState
 from was.log import log
-from was.worker.app_loader import ApplicationLoader
-from was.worker.application_calls import call
+from was.worker.applications.app_loader import ApplicationLoader
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.threads.application_calls import call
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _STARTED = int(RequestState.STARTED)
 

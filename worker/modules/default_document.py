@@ -6,21 +6,25 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from was.worker.child_answers import ChildAnswers, answer_by_child
-from was.worker.child_requests import CloneFlag
-from was.worker.hresult import E_ACCESSDENIED
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.children.answers import ChildAnswers, answer_by_child
+from was.worker.children.requests import CloneFlag
+from was.worker.interfaces.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 
 class DefaultDocument(ChildAnswers):

@@ -18,20 +18,24 @@ from was.config.security_settings import (
     User,
 )
 from was.config.typed import Typer
-from was.worker.challenge import Challenge
-from was.worker.hresult import E_ACCESSDENIED, E_INVALIDARG, E_LOGON_FAILURE
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.interfaces.hresult import E_ACCESSDENIED, E_INVALIDARG, E_LOGON_FAILURE
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
+from was.worker.security.challenge import Challenge
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.digest import Nonces
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.security.digest import Nonces
 
 
 # By secret: all paths of the worker take one another's nonces. Other users make another secret.
@@ -47,7 +51,7 @@ class DigestAuthenticator(Challenge):
 
     def __init__(self, application: HttpApplication, settings: DigestAuthentication) -> None:
         # Imported where the scheme is enabled: hashlib brings OpenSSL along.
-        from was.worker import accounts, digest
+        from was.worker.security import accounts, digest
 
         self._accounts_of, self._digest = accounts, digest
         self._accounts = accounts.Accounts(application)
@@ -118,7 +122,7 @@ def _book(is_shared: bool, hashes: list[str]) -> Nonces:
     import hashlib
     import os
 
-    from was.worker.digest import Nonces
+    from was.worker.security.digest import Nonces
 
     known = [h for h in hashes if h]
     if is_shared and known:

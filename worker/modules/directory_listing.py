@@ -14,19 +14,23 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from was.config.model import ShowFlag
-from was.worker.hresult import E_ACCESSDENIED
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.interfaces.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse, refuse_method
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")

@@ -10,19 +10,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.body_encoding import encode_body, encode_piece
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.chunks import close_files, size_of
-from was.worker.content_coding import Chooser, Clients, TypeTable, coded_fields, with_vary
-from was.worker.cpu_gate import CpuGate
-from was.worker.encoders import codings
+from was.worker.compression.body_encoding import encode_body, encode_piece
+from was.worker.compression.content_coding import (
+    Chooser,
+    Clients,
+    TypeTable,
+    coded_fields,
+    with_vary,
+)
+from was.worker.compression.cpu_gate import CpuGate
+from was.worker.compression.encoders import codings
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.encoders import Coding, Encoder
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.compression.encoders import Coding, Encoder
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 _VARY = [("Vary", "Accept-Encoding")]
 _VARY_BLOCK = b"Vary: Accept-Encoding\r\n"

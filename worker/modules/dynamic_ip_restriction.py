@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING
 from was.config.security_settings import DYNAMIC_IP_SECURITY, DynamicIpSecurity
 from was.config.typed import Typer
 from was.log import log
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import (
     CONTINUE,
     Priority,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.ip_counts import Concurrency, Rates
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.security.ip_counts import Concurrency, Rates
 
 _NAME = "DynamicIpRestrictionModule"
 _AT_A_TIME, _WITHIN_THE_INTERVAL = 501, 502
@@ -54,7 +58,7 @@ class DynamicIpRestriction(HttpModule):
 
     def __init__(self, application: HttpApplication, settings: DynamicIpSecurity) -> None:
         # Imported where the section says something.
-        from was.worker import client_address, deny_action, ip_counts
+        from was.worker.security import client_address, deny_action, ip_counts
 
         self._address, self._deny, self._counts = client_address, deny_action, ip_counts
         self._settings = settings

@@ -12,7 +12,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.log import log, log_exception
-from was.worker.child_answers import ChildAnswers
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.children.answers import ChildAnswers
 from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.fastcgi.held import Held
 from was.worker.fastcgi.parameters import Parameters
@@ -33,7 +38,7 @@ from was.worker.gateway.answer import Answer
 from was.worker.gateway.failing import fail, log_failed
 from was.worker.gateway.head import HeadError
 from was.worker.gateway.redirect import answer_by_redirect
-from was.worker.hresult import E_CANNOT_CONNECT, E_FAIL, E_INVALID_INDEX, E_WAIT_TIMEOUT
+from was.worker.interfaces.hresult import E_CANNOT_CONNECT, E_FAIL, E_INVALID_INDEX, E_WAIT_TIMEOUT
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -43,11 +48,10 @@ from was.worker.notifications import (
 )
 from was.worker.pipeline import refuse_failed
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 MODULE = "FastCgiModule"
 

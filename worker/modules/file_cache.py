@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.cache_keys import FILE_CACHE, FileKey
+from was.worker.caches.keys import FILE_CACHE, FileKey
+from was.worker.caches.object_cache import ObjectCache
+from was.worker.calls.registration import GlobalModule, ModuleRegistrationInfo
 from was.worker.notifications import GL_CONTINUE, GlobalNotification, GlobalNotificationStatus
-from was.worker.object_cache import ObjectCache
-from was.worker.registration import GlobalModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.global_providers import CacheProvider, FileChangeProvider
-    from was.worker.providers import EventProvider
+    from was.worker.global_modules.providers import CacheProvider, FileChangeProvider
+    from was.worker.interfaces.providers import EventProvider
 
 # Each entry holds a descriptor.
 MOST_FILES = 512

@@ -15,16 +15,13 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from was.config.model import CacheLocation
-from was.worker.cache_rules import (
-    CACHING,
-    FOR_EVER,
-    directive_of,
-    lifetime_of,
-    rule_of,
-    variant_of,
-    vary_of,
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    ModuleRegistrationInfo,
 )
-from was.worker.child_requests import ExecuteFlag
+from was.worker.children.requests import ExecuteFlag
 from was.worker.http_dates import parse_date
 from was.worker.notifications import (
     CONTINUE,
@@ -35,20 +32,23 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.output_cache import CachedResponse, OutputCache
-from was.worker.registration import (
-    ApplicationModuleFactory,
-    GlobalModule,
-    HttpModule,
-    ModuleRegistrationInfo,
+from was.worker.output_cache.kept_responses import CachedResponse, OutputCache
+from was.worker.output_cache.rules import (
+    CACHING,
+    FOR_EVER,
+    directive_of,
+    lifetime_of,
+    rule_of,
+    variant_of,
+    vary_of,
 )
-from was.worker.representation import evaluate_conditions
+from was.worker.static.representation import evaluate_conditions
 
 if TYPE_CHECKING:
     from was.config.model import CacheProfile
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 # A file that has changed just now may change again within the same tick of its clock.
 _SETTLED_NS = 2_000_000_000

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 from was.config.model import LogFormat, LogSelection
 from was.ipc.log_fields import composer
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.config.model import CustomLogField
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 # Log field -> (request field, its place among was.ipc.log_fields.WORKER_FIELDS)
 _FROM_FIELDS = {

@@ -12,18 +12,22 @@ import re
 from typing import TYPE_CHECKING
 
 from was.config.rule_folders import REDIRECTION
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.url_text import quote_path, tidy_url
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _STATUSES = {"Permanent": 301, "Found": 302, "Temporary": 307, "PermRedirect": 308}
 _VARIABLE = re.compile(r"\$([VSQP0-9])")

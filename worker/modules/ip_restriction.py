@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 from was.config.choices import DenyAction
 from was.config.security_settings import IP_SECURITY, IpSecurity
 from was.config.typed import Typer
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import (
     CONTINUE,
     PENDING,
@@ -20,12 +25,11 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse_busy
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.ip_rules import Verdict
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.security.ip_rules import Verdict
 
 _VERDICT_LIMIT = 4096
 
@@ -35,8 +39,8 @@ class IpRestriction(HttpModule):
 
     def __init__(self, settings: IpSecurity) -> None:
         # Imported where a section says something: most workers never need addresses parsed.
-        from was.worker import client_address, deny_action, host_names
-        from was.worker.ip_rules import IpRules, Verdict
+        from was.worker.security import client_address, deny_action, host_names
+        from was.worker.security.ip_rules import IpRules, Verdict
 
         self._address, self._deny, self._names = client_address, deny_action, host_names
         self._rules = IpRules(settings)

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 from was import faults
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
-from was.worker.application_calls import RequestInterruptedError, forget
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.exchange import ClientGoneError, Exchange
-from was.worker.hresult import E_DISABLED_BY_POLICY, from_win32
+from was.worker.interfaces.hresult import E_DISABLED_BY_POLICY, from_win32
 from was.worker.notifications import (
     CONTINUE,
     PENDING,
@@ -23,12 +27,12 @@ from was.worker.notifications import (
 )
 from was.worker.pipeline import refuse_failed
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 from was.worker.restriction import make_restriction
+from was.worker.threads.application_calls import RequestInterruptedError, forget
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
     from was.worker.isapi.errors import ImageError
 
 MODULE = "IsapiModule"

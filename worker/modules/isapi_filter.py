@@ -13,16 +13,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.calls.preconditions import is_satisfied
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import (
     Priority,
     RequestNotification,
 )
-from was.worker.preconditions import is_satisfied
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.http_server import HttpServer
+    from was.worker.applications.application import HttpApplication
+    from was.worker.global_modules.http_server import HttpServer
     from was.worker.isapi.filter_chain import FilterEntry
 
 DIGEST = "system.webServer/security/authentication/digestAuthentication"

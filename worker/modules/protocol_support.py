@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.fields import LISTENER_FIELDS, encode_fields
-from was.worker.hresult import E_NOT_SUPPORTED
+from was.worker.interfaces.hresult import E_NOT_SUPPORTED
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.config.model import NameValue
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 # What a TRACE must not play back (RFC 9110, 9.3.8).
 _SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})

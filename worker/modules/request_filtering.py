@@ -11,6 +11,11 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.notifications import (
     CONTINUE,
     Priority,
@@ -18,13 +23,12 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
     from was.config.model import FilteringRule, FilterList, HeaderLimit, RequestFiltering
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 # A refusal: (status, sub-status); None = nothing against it.
 _Check = Callable[["HttpContext"], tuple[int, int] | None]

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import GlobalModule, ModuleRegistrationInfo
 from was.worker.notifications import (
     GL_CONTINUE,
     GL_HANDLED,
     GlobalNotification,
     GlobalNotificationStatus,
 )
-from was.worker.registration import GlobalModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.global_providers import RscaQueryProvider
-    from was.worker.http_server import HttpServer
+    from was.worker.global_modules.http_server import HttpServer
+    from was.worker.global_modules.providers import RscaQueryProvider
 
 GET_REQUESTS = "GetRequests"
 

@@ -11,6 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    GlobalModule,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.moving import RequestMovedError
 from was.worker.notifications import (
     CONTINUE,
@@ -22,12 +28,6 @@ from was.worker.notifications import (
     Priority,
     RequestNotification,
     RequestNotificationStatus,
-)
-from was.worker.registration import (
-    ApplicationModuleFactory,
-    GlobalModule,
-    HttpModule,
-    ModuleRegistrationInfo,
 )
 from was.worker.rewriting.expressions import RewriteError
 from was.worker.rewriting.outbound import OutboundRules
@@ -44,11 +44,11 @@ from was.worker.rewriting.rule_sets import (
 
 if TYPE_CHECKING:
     from was.config.files import LoadedServer
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.global_providers import PreBeginRequestProvider
-    from was.worker.http_server import HttpServer
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.global_modules.http_server import HttpServer
+    from was.worker.global_modules.providers import PreBeginRequestProvider
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 _NAME = "RewriteModule"
 

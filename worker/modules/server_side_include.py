@@ -15,21 +15,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from was.ipc.scoreboard import RequestState
-from was.worker.child_requests import CloneFlag, ExecuteFlag
-from was.worker.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, HResultError
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.children.requests import CloneFlag, ExecuteFlag
+from was.worker.interfaces.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, HResultError
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse, refuse_method
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.ssi_page import Directive, parse_page
+from was.worker.static.ssi_page import Directive, parse_page
 from was.worker.url_text import quote_path, read_url
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _STARTED = int(RequestState.STARTED)
 

@@ -12,21 +12,25 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from was.config.semantics import is_windows_path
-from was.worker.child_requests import ExecuteFlag
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.children.requests import ExecuteFlag
 from was.worker.chunks import FileRegion
-from was.worker.compressed_files import CompressedFiles
-from was.worker.content_coding import Chooser, Clients, TypeTable, coded_fields
-from was.worker.cpu_gate import CpuGate
-from was.worker.encoders import codings
-from was.worker.hit_frequency import HitFrequency
+from was.worker.compression.compressed_files import CompressedFiles
+from was.worker.compression.content_coding import Chooser, Clients, TypeTable, coded_fields
+from was.worker.compression.cpu_gate import CpuGate
+from was.worker.compression.encoders import codings
+from was.worker.compression.hit_frequency import HitFrequency
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.encoders import Coding
-    from was.worker.response import HttpResponse
+    from was.worker.applications.application import HttpApplication
+    from was.worker.compression.encoders import Coding
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 _SMALL_BYTES = 65536
 _VARY = [("Vary", "Accept-Encoding")]

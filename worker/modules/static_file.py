@@ -14,25 +14,29 @@ import stat
 from typing import TYPE_CHECKING
 
 from was.config.model import CacheControlMode
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.chunks import FileRegion
-from was.worker.document_footer import footer_of, tag_of
 from was.worker.fields import encode_fields
-from was.worker.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, E_NOT_SUPPORTED
 from was.worker.http_dates import format_date
+from was.worker.interfaces.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, E_NOT_SUPPORTED
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse, refuse_method
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.representation import evaluate_conditions, parse_ranges, wants_range
+from was.worker.static.document_footer import footer_of, tag_of
+from was.worker.static.representation import evaluate_conditions, parse_ranges, wants_range
 from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
     from was.config.model import StaticContent
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 _SMALL_FILE_BYTES = 65536
 _MISSING = frozenset(

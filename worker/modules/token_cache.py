@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from was.worker.cache_keys import TOKEN_CACHE
-from was.worker.configured_cache import ConfiguredCache
-from was.worker.registration import ModuleRegistrationInfo
+from was.worker.caches.configured_cache import ConfiguredCache
+from was.worker.caches.keys import TOKEN_CACHE
+from was.worker.calls.registration import ModuleRegistrationInfo
 
 MOST_TOKENS = 1024
 

@@ -17,8 +17,13 @@ from fnmatch import translate
 from typing import TYPE_CHECKING
 
 from was.log import log
-from was.worker.global_module import GlobalModule
-from was.worker.hresult import HResultError
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.global_modules.global_module import GlobalModule
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
     GL_CONTINUE,
@@ -28,8 +33,7 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.trace import (
+from was.worker.tracing.trace import (
     VERBOSE,
     WWW_GLOBAL,
     WWW_SERVER,
@@ -39,8 +43,8 @@ from was.worker.trace import (
 )
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 RQ = RequestNotification
 

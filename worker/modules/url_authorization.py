@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 from was.config.choices import AccessType
 from was.config.security_settings import AUTHORIZATION, Authorization, AuthorizationRule
 from was.config.typed import Typer
-from was.worker.hresult import E_ACCESSDENIED
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.interfaces.hresult import E_ACCESSDENIED
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
-    from was.worker.user import HttpUser
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.user import HttpUser
 
 
 class _Rule:

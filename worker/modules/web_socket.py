@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.exchange import Exchange
-from was.worker.hresult import E_INVALID_DATA
+from was.worker.interfaces.hresult import E_INVALID_DATA
 from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.web_socket import IIS_WEBSOCKET, WebSocketContext
 from was.worker.websocket.handshake import BadHandshakeError, is_upgrade, read_handshake
+from was.worker.websocket.interface import IIS_WEBSOCKET, WebSocketContext
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 SECTION = "system.webServer/webSocket"
 ACCEPT = "Sec-WebSocket-Accept"

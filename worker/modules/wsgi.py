@@ -14,25 +14,29 @@ from typing import TYPE_CHECKING, Any
 from was import faults
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
-from was.worker.app_loader import ApplicationLoader, Failure
-from was.worker.application_calls import RequestInterruptedError, forget, inside, settle
+from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.applications.not_started import refuse_not_started
+from was.worker.applications.wrong_module import explained
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
 from was.worker.exchange import ClientGoneError
-from was.worker.not_started import refuse_not_started
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.pipeline import refuse_failed
-from was.worker.registration import ApplicationModuleFactory, HttpModule, ModuleRegistrationInfo
-from was.worker.wrong_module import explained
+from was.worker.threads.application_calls import RequestInterruptedError, forget, inside, settle
 from was.worker.wsgi.environ import EnvironBuilder
 from was.worker.wsgi.response import WsgiResponse
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.call_lists import HandlerPlan
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.calls.call_lists import HandlerPlan
+    from was.worker.interfaces.context import HttpContext
 
 
 # A module may make a mapping, and so a plan, for every request.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from was.worker import moving
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["RuleRequest"]
 

@@ -22,7 +22,7 @@ from was.worker.rewriting.outbound import (
 from was.worker.rewriting.requests import RuleRequest
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["RuleResponse"]
 

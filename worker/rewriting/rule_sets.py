@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from was.config.patterns import InvalidPatternError
 from was.config.templates import InvalidTemplateError, parse_template, variables_in
 from was.ipc.scoreboard import RequestState
-from was.worker.hresult import E_ACCESSDENIED, E_INVALID_DATA
+from was.worker.interfaces.hresult import E_ACCESSDENIED, E_INVALID_DATA
 from was.worker.moving import NotOurPoolError
 from was.worker.rewriting.expressions import Maps, RewriteError, RewriteMap
 from was.worker.rewriting.inbound import Abort, Answer, Ending, InboundRule, Redirect, run_rules
@@ -18,7 +18,7 @@ from was.worker.rewriting.requests import RuleRequest
 
 if TYPE_CHECKING:
     from was.config.model import SectionView
-    from was.worker.context import HttpContext
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["FAULTS", "REWRITE", "STARTED", "Fate", "InboundRules", "refuse", "rewrite_maps"]
 

@@ -15,8 +15,8 @@ from was.worker.wsgi.files import FileWrapper
 from was.worker.wsgi.input import EntityReader
 
 if TYPE_CHECKING:
-    from was.worker.application import HttpApplication
-    from was.worker.context import HttpContext
+    from was.worker.applications.application import HttpApplication
+    from was.worker.interfaces.context import HttpContext
 
 __all__ = ["EnvironBuilder"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from was.worker.request import HttpRequest
+    from was.worker.interfaces.request import HttpRequest
 
 __all__ = ["EntityReader"]
 

@@ -11,14 +11,14 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.log import log
-from was.worker.application_calls import call, iterate, outside
 from was.worker.chunks import FileRegion
 from was.worker.fields import LISTENER_FIELDS, encode_field, read_length
+from was.worker.threads.application_calls import call, iterate, outside
 from was.worker.wsgi.files import FileWrapper
 
 if TYPE_CHECKING:
-    from was.worker.context import HttpContext
-    from was.worker.response import HttpResponse
+    from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 __all__ = ["WsgiResponse"]
 

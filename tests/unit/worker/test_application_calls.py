@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from was.worker import application_calls
-from was.worker.application_calls import (
+from was.worker.threads import application_calls
+from was.worker.threads.application_calls import (
     RequestInterruptedError,
     call,
     forget,

@@ -5,7 +5,7 @@ import pytest
 from was.errors import LocalProtocolError
 from was.worker.asgi import fields
 from was.worker.asgi.fields import encode
-from was.worker.response import HttpResponse
+from was.worker.interfaces.response import HttpResponse
 
 TYPE = (b"content-type", b"text/plain")
 LENGTH = (b"content-length", b"14")

@@ -6,15 +6,15 @@ import types
 import pytest
 from fake_exchange import ask, make_server
 
-from was.worker.hresult import HResultError
-from was.worker.http_module import HttpModule
-from was.worker.notifications import Priority, RequestNotification
-from was.worker.registration import (
+from was.worker.calls.http_module import HttpModule
+from was.worker.calls.registration import (
     ApplicationModuleFactory,
     GlobalModule,
     ModuleRegistration,
     ModuleRegistrationInfo,
 )
+from was.worker.interfaces.hresult import HResultError
+from was.worker.notifications import Priority, RequestNotification
 
 GLOBAL = '<globalModules><add name="Odd" image="{}" /></globalModules>'
 LISTED = '<modules><add name="Odd" /></modules>'

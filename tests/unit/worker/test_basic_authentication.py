@@ -9,7 +9,7 @@ from waiting import ask_and_wait, basic, challenges, outcome
 from was.config import password_hash
 from was.config.password_hash import hash_password
 from was.errors import ConfigErrors
-from was.worker import verified_passwords
+from was.worker.security import verified_passwords
 
 SECRET = hash_password("Pässe:word")
 APP = """def application(environ, start_response):

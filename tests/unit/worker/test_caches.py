@@ -10,8 +10,8 @@ import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
 
 from was.config.password_hash import hash_password
-from was.worker.cache_data import CacheSpecificData
-from was.worker.cache_keys import (
+from was.worker.caches.data import CacheSpecificData
+from was.worker.caches.keys import (
     FILE_CACHE,
     CacheKey,
     CacheOperation,
@@ -19,12 +19,12 @@ from was.worker.cache_keys import (
     TokenKey,
     UriKey,
 )
-from was.worker.global_providers import CacheProvider
-from was.worker.hresult import HResultError
+from was.worker.caches.object_cache import ROUND_S, ObjectCache
+from was.worker.calls.registration import HttpModule
+from was.worker.global_modules.providers import CacheProvider
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import CONTINUE, GL_CONTINUE, GL_HANDLED, RequestNotification
-from was.worker.object_cache import ROUND_S, ObjectCache
-from was.worker.registration import HttpModule
-from was.worker.tokens import Token
+from was.worker.security.tokens import Token
 
 FILE_NOT_FOUND, ACCESS_DENIED, E_FAIL = 0x80070002, 0x80070005, 0x80004005
 LOGON_FAILURE, PATH_NOT_FOUND, INVALID_DATA = 0x8007052E, 0x80070003, 0x8007000D
@@ -330,7 +330,7 @@ def test_tokens(tmp_path):
 
 def test_a_token_of_the_system(monkeypatch):
     """Ids and groups come from the system's user database; a name it does not know has none."""
-    from was.worker.tokens import process_token, token_of
+    from was.worker.security.tokens import process_token, token_of
 
     assert token_of("root").uid == 0
     assert token_of("root").sid == "S-1-22-1-0"
@@ -437,7 +437,7 @@ def test_frequently_hit_urls(requests):
 
 def test_hits_are_counted_within_the_period():
     """A period without hits begins anew."""
-    from was.worker.url_info import UrlInfo
+    from was.worker.caches.url_info import UrlInfo
 
     clock = Clock()
     info = UrlInfo(UriKey(1, "x", "/"), 2, 10.0, now=clock)

@@ -8,12 +8,12 @@ import types
 import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
 
-from was.worker.child_requests import MAX_DEPTH, CloneFlag, ExecuteFlag
+from was.worker.calls.registration import HttpModule
+from was.worker.children.requests import MAX_DEPTH, CloneFlag, ExecuteFlag
 from was.worker.exchange import ClientGoneError
-from was.worker.hresult import HResultError
+from was.worker.interfaces.hresult import HResultError
+from was.worker.interfaces.user import HttpUser
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotification
-from was.worker.registration import HttpModule
-from was.worker.user import HttpUser
 
 ALL = CloneFlag.BASICS | CloneFlag.HEADERS | CloneFlag.ENTITY | CloneFlag.SERVER_VARIABLE
 ECHO = """

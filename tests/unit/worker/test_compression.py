@@ -7,8 +7,8 @@ import zlib
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
-from was.worker.cpu_gate import CpuGate
-from was.worker.encoders import Coding
+from was.worker.compression.cpu_gate import CpuGate
+from was.worker.compression.encoders import Coding
 
 TEXT = b"".join(b"line %d\n" % number for number in range(2000))
 GZIP = [("Accept-Encoding", "gzip, deflate, br")]

@@ -3,8 +3,8 @@
 import pytest
 from fake_exchange import make_request
 
-from was.worker.connection_contexts import ConnectionContexts
-from was.worker.hresult import HResultError
+from was.worker.interfaces.connection_contexts import ConnectionContexts
+from was.worker.interfaces.hresult import HResultError
 
 
 class Context:

@@ -6,10 +6,16 @@ import zlib
 import pytest
 
 from was.config.model import CompressionScheme, CompressionType
-from was.worker.content_coding import Chooser, TypeTable, coded_fields, weakened, with_vary
-from was.worker.cpu_gate import SAMPLE_S, CpuGate
-from was.worker.encoders import codings
-from was.worker.hit_frequency import HitFrequency
+from was.worker.compression.content_coding import (
+    Chooser,
+    TypeTable,
+    coded_fields,
+    weakened,
+    with_vary,
+)
+from was.worker.compression.cpu_gate import SAMPLE_S, CpuGate
+from was.worker.compression.encoders import codings
+from was.worker.compression.hit_frequency import HitFrequency
 
 SCHEMES = {name: name for name in ("br", "gzip")}
 

@@ -8,8 +8,8 @@ from support.credentials import digest, parameters
 from waiting import ask_and_wait, basic, challenges, outcome
 
 from was.config.password_hash import digest_hash, hash_password
-from was.worker.digest import Freshness, Nonces, parse_response
 from was.worker.modules import digest_authentication
+from was.worker.security.digest import Freshness, Nonces, parse_response
 from was.worker.server import WorkerServer
 
 APP = """def application(environ, start_response):

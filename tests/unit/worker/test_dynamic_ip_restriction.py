@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import LIMIT_S, WaitingExchange, outcome
 
-from was.worker.ip_counts import Concurrency, Rates, client_of
 from was.worker.modules import dynamic_ip_restriction
+from was.worker.security.ip_counts import Concurrency, Rates, client_of
 
 APP = """import threading
 gate, begun = threading.Event(), threading.Semaphore(0)

@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.worker.fake_exchange import FakeExchange, make_request
 from was.ipc.scoreboard import Row
-from was.worker.event_calls import Step, bind, make_runs
-from was.worker.http_module import HttpModule
+from was.worker.calls.event_calls import Step, bind, make_runs
+from was.worker.calls.http_module import HttpModule
+from was.worker.calls.objects import make_objects
+from was.worker.calls.registration import ModuleRegistration
 from was.worker.notifications import CONTINUE, METHODS, POST_METHODS, RequestNotification
-from was.worker.objects import make_objects
-from was.worker.registration import ModuleRegistration
 
 RQ = RequestNotification
 EVENTS = [(RQ.BEGIN_REQUEST, False), (RQ.BEGIN_REQUEST, True), (RQ.AUTHENTICATE_REQUEST, False)]

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import WaitingExchange
 
-from was.worker.child_requests import CloneFlag
+from was.worker.calls.http_module import HttpModule
+from was.worker.children.requests import CloneFlag
 from was.worker.exchange import ClientGoneError
-from was.worker.http_module import HttpModule
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,

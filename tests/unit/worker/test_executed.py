@@ -24,7 +24,7 @@ def test_another_version_of_was_is_refused():
 def test_an_environment_of_another_python_is_an_error(tmp_path):
     """It is said, and no module of the server's is taken for one of the environment's."""
     code = (
-        "from was.worker.virtual_environment import use_virtual_environment as use\n"
+        "from was.worker.process.virtual_environment import use_virtual_environment as use\n"
         f"use({str(tmp_path)!r})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

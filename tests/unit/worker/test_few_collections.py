@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from was.worker.few_collections import few_collections
+from was.worker.process.few_collections import few_collections
 
 
 @pytest.fixture(autouse=True)

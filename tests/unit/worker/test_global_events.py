@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from was.worker.global_events import GlobalEvents
+from was.worker.calls.registration import GlobalModule, ModuleRegistration, ModuleRegistrationInfo
+from was.worker.global_modules.events import GlobalEvents
+from was.worker.interfaces.providers import EventProvider
 from was.worker.notifications import (
     GL_CONTINUE,
     GL_HANDLED,
@@ -15,8 +17,6 @@ from was.worker.notifications import (
     GlobalNotification,
     Priority,
 )
-from was.worker.providers import EventProvider
-from was.worker.registration import GlobalModule, ModuleRegistration, ModuleRegistrationInfo
 
 GL = GlobalNotification
 _ids = itertools.count(1)

@@ -10,12 +10,12 @@ import types
 import pytest
 from fake_exchange import make_server
 
-from was.worker.cache_data import CacheSpecificData
-from was.worker.cache_keys import CacheKey, CacheOperation
-from was.worker.global_providers import CustomNotificationProvider
-from was.worker.hresult import HResultError
+from was.worker.caches.data import CacheSpecificData
+from was.worker.caches.keys import CacheKey, CacheOperation
+from was.worker.calls.registration import GlobalModule
+from was.worker.global_modules.providers import CustomNotificationProvider
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import GL_CONTINUE, GL_HANDLED, GlobalNotification
-from was.worker.registration import GlobalModule
 
 GL = GlobalNotification
 FILE_NOT_FOUND, PATH_NOT_FOUND = 0x80070002, 0x80070003
@@ -225,7 +225,7 @@ def test_a_worker_waits_for_applications_that_warm_up(serve):
 def test_preload_requests(serve, tmp_path):
     """A module makes requests of an application with preloadEnabled: any URL, any user, each once;
     a context that it does not run ends with the event."""
-    from was.worker.user import HttpUser
+    from was.worker.interfaces.user import HttpUser
 
     found = []
     stored = Stored()
@@ -360,7 +360,7 @@ def test_contexts_are_set_once(serve):
 
 def test_an_end_is_told_once_whoever_comes_meanwhile():
     """Contexts that are set while the container ends are told too, each exactly once."""
-    from was.worker.stored_contexts import ModuleContextContainer
+    from was.worker.interfaces.stored_contexts import ModuleContextContainer
 
     for _ in range(50):
         container = ModuleContextContainer()

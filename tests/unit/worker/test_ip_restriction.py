@@ -5,7 +5,7 @@ from fake_exchange import ask, make_server
 from waiting import ask_and_wait, outcome
 
 from was.errors import ConfigErrors
-from was.worker import host_names
+from was.worker.security import host_names
 
 
 def section(entries="", **attributes):

@@ -6,8 +6,8 @@ import pytest
 
 from was.config.model import Handler, HandlerAccess, RequireAccess, ResourceType
 from was.worker.access import make_check
+from was.worker.calls.preconditions import is_satisfied
 from was.worker.mapping import HandlerMapper, Match, ScriptMapInfo
-from was.worker.preconditions import is_satisfied
 
 
 def find(handler, path, verb="GET", prefix=0, mode=0):

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from was.worker.module_files import LOOK_EVERY_S, ModuleFiles
+from was.worker.applications.module_files import LOOK_EVERY_S, ModuleFiles
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import time
 import pytest
 from fake_exchange import WSGI, ask, make_server
 
-from was.worker.cache_policy import CachePolicyType, HttpCachePolicy
-from was.worker.hresult import HResultError
+from was.worker.interfaces.hresult import HResultError
 from was.worker.modules import http_cache
-from was.worker.output_cache import CachedResponse, OutputCache, VaryBy
+from was.worker.output_cache.kept_responses import CachedResponse, OutputCache, VaryBy
+from was.worker.output_cache.policy import CachePolicyType, HttpCachePolicy
 
 APP = """
 import itertools
@@ -248,7 +248,7 @@ def test_a_change_of_configuration_empties_the_cache(app, tmp_path):
 
 MODULE = """
 from was.worker.notifications import CONTINUE, RequestNotification
-from was.worker.registration import HttpModule
+from was.worker.calls.registration import HttpModule
 
 class Sayer(HttpModule):
     def on_begin_request(self, context, provider):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from was.errors import ConfigErrors
 from was.ipc.scoreboard import RequestState, Row
-from was.worker.hresult import E_INVALIDARG, HResultError
+from was.worker.calls.registration import GlobalModule, HttpModule
+from was.worker.interfaces.hresult import E_INVALIDARG, HResultError
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,
@@ -23,7 +24,6 @@ from was.worker.notifications import (
     Priority,
     RequestNotification,
 )
-from was.worker.registration import GlobalModule, HttpModule
 
 ALL = 0x20000FFF | 0x40000000 | 0x80000000
 LAST_TWO = ["on_log_request", "on_post_log_request", "on_end_request", "on_post_end_request"]

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from was.worker.hresult import E_ACCESSDENIED
+from was.worker.interfaces.hresult import E_ACCESSDENIED
+from was.worker.interfaces.response import HttpResponse
 from was.worker.notifications import FINISH_REQUEST
 from was.worker.refusing import refuse, refuse_busy, refuse_method
-from was.worker.response import HttpResponse
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 from waiting import WaitingExchange
 
+from was.worker.calls.http_module import HttpModule
 from was.worker.completion import Operation
-from was.worker.hresult import HResultError
-from was.worker.http_module import HttpModule
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
     DETERMINISTIC,

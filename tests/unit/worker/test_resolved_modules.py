@@ -6,14 +6,14 @@ import types
 import pytest
 from fake_exchange import ask, make_server
 
-from was.worker.hresult import HResultError
+from was.worker.calls.registration import GlobalModule, HttpModule
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
     GlobalNotification,
     Priority,
     RequestNotification,
 )
-from was.worker.registration import GlobalModule, HttpModule
 
 BEGIN = RequestNotification.BEGIN_REQUEST
 FILE_NOT_FOUND, INVALID_PARAMETER, ALREADY_EXISTS = 0x80070002, 0x80070057, 0x800700B7

@@ -7,7 +7,7 @@ import pytest
 from fake_exchange import FakeExchange, make_request, make_server
 
 from was.config.files import validate
-from was.worker.context import HttpContext
+from was.worker.interfaces.context import HttpContext
 from was.worker.moving import RequestMovedError
 
 SAMPLES = Path(__file__).parent / "rewrite_samples"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rewriting_site import Site
 
-from was.worker.ssi_page import Directive, parse_page
+from was.worker.static.ssi_page import Directive, parse_page
 
 APP = """
 def app(environ, start_response):

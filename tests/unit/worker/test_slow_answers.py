@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from was.worker import slow_answers
-from was.worker.slow_answers import SlowAnswers
+from was.worker.security import slow_answers
+from was.worker.security.slow_answers import SlowAnswers
 
 LIMIT_S = 20.0
 

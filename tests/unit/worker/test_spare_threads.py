@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from was.worker.spare_threads import SpareThreads
+from was.worker.threads.spare_threads import SpareThreads
 
 LIMIT_S = 15.0
 

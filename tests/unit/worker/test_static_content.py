@@ -7,7 +7,7 @@ import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
 
 from was.worker.http_dates import format_date, parse_date
-from was.worker.representation import parse_ranges
+from was.worker.static.representation import parse_ranges
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from functools import partial
 
 import pytest
 
-from was.worker import guest_leader
-from was.worker import threads as request_threads
-from was.worker.threads import RequestThreads
+from was.worker.threads import guest_leader, request_threads
+from was.worker.threads.request_threads import RequestThreads
 
 WAIT_S = 30.0
 

@@ -7,8 +7,9 @@ import types
 import pytest
 from fake_exchange import FakeExchange, ask, make_request, make_server
 
-from was.worker.call_lists import CallLists
-from was.worker.hresult import HResultError
+from was.worker.calls.call_lists import CallLists
+from was.worker.calls.registration import GlobalModule, HttpModule
+from was.worker.interfaces.hresult import HResultError
 from was.worker.notifications import (
     CONTINUE,
     FINISH_REQUEST,
@@ -16,15 +17,14 @@ from was.worker.notifications import (
     GlobalNotification,
     RequestNotification,
 )
-from was.worker.registration import GlobalModule, HttpModule
-from was.worker.trace import (
+from was.worker.tracing.trace import (
     WWW_GLOBAL,
     WWW_SERVER,
     TraceArea,
     TraceConfiguration,
     TraceEvent,
 )
-from was.worker.traced_calls import TracedCallLists
+from was.worker.tracing.traced_calls import TracedCallLists
 
 INVALID_PARAMETER, NOT_FOUND, NOT_SUPPORTED = 0x80070057, 0x80070490, 0x80070032
 BEGIN = RequestNotification.BEGIN_REQUEST

@@ -5,9 +5,9 @@ import types
 
 from fake_exchange import ask, make_server
 
-from was.worker.call_lists import CallLists
+from was.worker.calls.call_lists import CallLists
+from was.worker.calls.registration import ApplicationModuleFactory, HttpModule
 from was.worker.notifications import CONTINUE, RequestNotification
-from was.worker.registration import ApplicationModuleFactory, HttpModule
 
 SECTION = """<httpTracing><traceUrls>
   <add value="/a.txt" /><add value="/shop/*" /></traceUrls></httpTracing>"""

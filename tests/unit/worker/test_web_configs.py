@@ -5,7 +5,7 @@ import time
 import pytest
 from harness.server import wait_for
 
-from was.worker.web_configs import WebConfigs
+from was.worker.applications.web_configs import WebConfigs
 
 
 @pytest.fixture

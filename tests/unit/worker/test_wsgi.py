@@ -8,8 +8,8 @@ import textwrap
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
-from was.worker.app_loader import ApplicationLoader, Failure
-from was.worker.connection import is_local_request
+from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.interfaces.connection import is_local_request
 
 _number = iter(range(1000))
 

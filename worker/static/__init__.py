@@ -1,0 +1,1 @@
+"""What static files need: ranges and conditions, footers, and pages with includes."""

@@ -1,0 +1,1 @@
+"""Trace events: what they are, who wants them, and the calls that raise them."""
