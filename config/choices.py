@@ -12,7 +12,6 @@ __all__ = [
     "CacheControlMode",
     "CacheLocation",
     "CachePolicy",
-    "CentralLogMode",
     "CpuAction",
     "DenyAction",
     "ErrorMode",
@@ -25,7 +24,6 @@ __all__ = [
     "LogFormat",
     "LogPeriod",
     "LogSelection",
-    "PipelineMode",
     "RecycleReason",
     "Replay",
     "RequireAccess",
@@ -41,13 +39,6 @@ class StartMode(StrEnum):
 
     ON_DEMAND = "OnDemand"
     ALWAYS_RUNNING = "AlwaysRunning"
-
-
-class PipelineMode(StrEnum):
-    """Kept for the file's sake: there is one pipeline here, the integrated one."""
-
-    INTEGRATED = "Integrated"
-    CLASSIC = "Classic"
 
 
 class IdentityType(StrEnum):
@@ -158,14 +149,6 @@ class LogField(StrEnum):
     PROTOCOL_VERSION = "ProtocolVersion"
     HOST = "Host"
     HTTP_SUB_STATUS = "HttpSubStatus"
-
-
-class CentralLogMode(StrEnum):
-    """One log a site, or one for the server."""
-
-    SITE = "Site"
-    CENTRAL_BINARY = "CentralBinary"
-    CENTRAL_W3C = "CentralW3C"
 
 
 class HandlerAccess(StrEnum):

@@ -19,7 +19,6 @@ from was.config.choices import (
     CacheControlMode,
     CacheLocation,
     CachePolicy,
-    CentralLogMode,
     CpuAction,
     ErrorMode,
     ExistingResponse,
@@ -31,7 +30,6 @@ from was.config.choices import (
     LogFormat,
     LogPeriod,
     LogSelection,
-    PipelineMode,
     RecycleReason,
     Replay,
     RequireAccess,
@@ -41,9 +39,6 @@ from was.config.choices import (
     StartMode,
 )
 from was.config.log_settings import (
-    CentralBinaryLogFile,
-    CentralLog,
-    CentralW3CLogFile,
     CustomLogField,
     LogFile,
 )
@@ -102,10 +97,6 @@ __all__ = [
     "CachePolicy",
     "CacheProfile",
     "Caching",
-    "CentralBinaryLogFile",
-    "CentralLog",
-    "CentralLogMode",
-    "CentralW3CLogFile",
     "CompressionScheme",
     "CompressionType",
     "ConfigHistory",
@@ -143,7 +134,6 @@ __all__ = [
     "NameValue",
     "PathSettings",
     "PeriodicRestart",
-    "PipelineMode",
     "PoolIsolation",
     "PoolPython",
     "PoolRequests",
@@ -185,7 +175,6 @@ class Binding:
     ip: str = ""
     port: int = 80
     host: str = ""
-    ssl_flags: int = 0
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
@@ -194,7 +183,6 @@ class Binding:
 class SiteLimits:
     """`site/limits`; 4294967295 means no limit."""
 
-    max_bandwidth: int = 4294967295
     max_connections: int = 4294967295
     connection_timeout_s: float = 120.0
     max_url_segments: int = 32
@@ -219,7 +207,6 @@ class Application:
 
     path: str
     application_pool: str = ""
-    enabled_protocols: str = "http"
     preload_enabled: bool = False
     virtual_directories: tuple[VirtualDirectory, ...] = field(default=(), metadata={"xml": "."})
     file: str = field(default="", compare=False)
@@ -254,13 +241,11 @@ class Site:
 class WebLimits:
     """`webLimits`: limits of HTTP.SYS for all sites; the last two are ours."""
 
-    max_global_bandwidth: int = 4294967295
     connection_timeout_s: float = 120.0
     demand_start_threshold: int = 2147483647
     dynamic_idle_threshold: int = 0
     header_wait_timeout_s: float = 0.0
     min_bytes_per_second: int = 240
-    dynamic_registration_threshold: int = 100
     managerless_limit_s: float = 300.0
     control_groups: bool = True
 
@@ -322,7 +307,6 @@ class ServerConfig:
     web_limits: WebLimits = WebLimits()
     identities: Identities = Identities()
     url_reservations: tuple[UrlReservation, ...] = ()
-    log: CentralLog = field(default=CentralLog())
     history: ConfigHistory = ConfigHistory()
     global_modules: tuple[GlobalModule, ...] = ()
     modules: tuple[ModuleEntry, ...] = ()

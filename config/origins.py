@@ -51,7 +51,6 @@ class Value:
     name: str
     text: str
     origin: Origin | None
-    is_default: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ def _values(view: SectionView, schema: ElementSchema, found: Trace) -> Iterable[
     for name, attribute in schema.attributes.items():
         value = view.attributes[name]
         text = HIDDEN if attribute.encrypted and value else format_value(attribute, value)
-        yield Value(name, text, found.attributes.get(name), value == schema.defaults[name])
+        yield Value(name, text, found.attributes.get(name))
 
 
 def _items(

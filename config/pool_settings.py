@@ -14,7 +14,6 @@ from was.config.choices import (
     IdentityType,
     IdleTimeoutAction,
     LoadBalancerCapabilities,
-    PipelineMode,
     RecycleReason,
     Replay,
     StartMode,
@@ -40,7 +39,6 @@ class ProcessModel:
     identity_type: IdentityType = IdentityType.APPLICATION_POOL_IDENTITY
     user_name: str = ""
     password: str = field(default="", repr=False)
-    load_user_profile: bool = False
     set_profile_environment: bool = True
     manual_group_membership: bool = False
     idle_timeout_s: float = 1200.0
@@ -52,7 +50,6 @@ class ProcessModel:
     ping_interval_s: float = 30.0
     ping_response_time_s: float = 90.0
     log_event_on_process_model: frozenset[str] = frozenset({"IdleTimeout"})
-    request_queue_delegator_identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +199,6 @@ class AppPool:
     auto_start: bool = True
     start_mode: StartMode = StartMode.ON_DEMAND
     enable_configuration_override: bool = True
-    managed_pipeline_mode: PipelineMode = PipelineMode.INTEGRATED
-    pass_anonymous_token: bool = True
     process_model: ProcessModel = ProcessModel()
     recycling: Recycling = Recycling()
     failure: Failure = Failure()

@@ -182,7 +182,6 @@ class HttpErrors:
     default_path: str = ""
     default_response_mode: ResponseMode = ResponseMode.FILE
     detailed_more_information_link: str = "http://go.microsoft.com/fwlink/?LinkID=62293"
-    allow_absolute_paths_when_delegated: bool = False
     entries: tuple[CustomError, ...] = field(default=(), metadata={"xml": "."})
 
 
@@ -212,11 +211,8 @@ class ServerRuntime:
     app_concurrent_request_limit: int = 5000
     max_request_entity_allowed: int = 4294967295
     upload_read_ahead_size: int = 49152
-    alternate_host_name: str = ""
-    enable_nagling: bool = False
     frequent_hit_threshold: int = 2
     frequent_hit_time_period_s: float = 10.0
-    authenticated_user_override: str = "UseAuthenticatedUser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +222,6 @@ class AnonymousAuthentication:
     enabled: bool = True
     user_name: str = "IUSR"
     password: str = field(default="", repr=False)
-    logon_method: str = "ClearText"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +255,6 @@ class FilterList:
     """`fileExtensions` or `verbs`: entries, and what holds for all others."""
 
     allow_unlisted: bool = True
-    apply_to_web_dav: bool = field(default=True, metadata={"xml": "applyToWebDAV"})
     entries: tuple[FilterEntry, ...] = field(default=(), metadata={"xml": "."})
 
 

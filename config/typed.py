@@ -166,7 +166,6 @@ def _binding_plan() -> list[tuple[str, _Maker]]:
     return [
         ("protocol", lambda typer, view: str(view.attributes["protocol"]).lower()),
         ("binding_information", lambda typer, view: view.attributes["bindingInformation"]),
-        ("ssl_flags", lambda typer, view: view.attributes["sslFlags"]),
         ("file", lambda typer, view: view.file),
         ("line", lambda typer, view: view.line),
         ("ip", derived),

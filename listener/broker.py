@@ -464,9 +464,7 @@ class PoolBroker:
         if worker is not None and request.id in worker.outstanding:
             self.outbox.post(
                 worker,
-                CancelRequest(
-                    request.id, request.attempt, request.is_client_gone, request.is_overdue
-                ),
+                CancelRequest(request.id, request.attempt, request.is_overdue),
             )
 
     def queue_again(self, request: ClientRequest) -> None:

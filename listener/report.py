@@ -25,7 +25,7 @@ def make_report(service: ListenerService, query_id: int, *, with_requests: bool)
     rows: list[RequestRow] = []
     for pool in service.pools.values():
         active = sum(len(worker.outstanding) for worker in pool.workers.values())
-        pools.append(PoolCounters(pool.name, len(pool.queue), active, pool.account.held_bytes))
+        pools.append(PoolCounters(pool.name, len(pool.queue), active))
         workers += [
             WorkerCounters(
                 worker.worker_id,

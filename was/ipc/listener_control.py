@@ -390,7 +390,6 @@ class PoolCounters(msgspec.Struct, frozen=True):
     name: str
     queued: int
     active: int
-    spool_bytes: int
 
 
 class ListenerReport(Control, frozen=True):

@@ -100,7 +100,6 @@ class CancelRequest(_Data, frozen=True, tag=4):
 
     id: int
     attempt: int
-    disconnected: bool  # False: answered for the worker (504)
     overdue: bool = False  # it has passed a time limit: interrupt it, and be recycled
 
 

@@ -201,7 +201,6 @@ class _Client:
                 refused = isinstance(error, ConnectionRefusedError)
                 fate = Fate.REFUSED if refused else Fate.CONNECT_ERROR
                 return Outcome(number, fate, latency_s=loop.time() - due)
-        late_s = max(0.0, loop.time() - due)
         reader = ResponseReader(self._load.method, keep_bytes=self._load.keep_bytes)
         end: asyncio.Future[Fate] = loop.create_future()
         timer = loop.call_later(self._load.timeout_s, _set_timeout, end)
@@ -215,7 +214,6 @@ class _Client:
             fate,
             reader.status if fate is Fate.ANSWERED else 0,
             loop.time() - due,
-            late_s,
             reader.field("x-request-id"),
             bytes(reader.body),
             reader.received,

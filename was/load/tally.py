@@ -31,13 +31,12 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One request, ended. `late_s` is how long after its due time it was sent."""
+    """One request, ended."""
 
     number: int
     fate: Fate
     status: int = 0  # 0 unless answered
     latency_s: float = 0.0  # from the due time (paced) or from sending (closed loop)
-    late_s: float = 0.0
     request_id: str = ""  # the response's X-Request-ID
     body: bytes = b""  # the first bytes of the response's body
     received: int = 0  # bytes of body in all

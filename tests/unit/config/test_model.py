@@ -25,11 +25,6 @@ def test_sites_and_server_sections_have_the_defaults_of_the_schema(home):
     assert site.limits == model.SiteLimits()
     assert site.log_file == model.LogFile(directory=logs)
     assert config.web_limits == model.WebLimits()
-    plain = model.CentralLog()
-    assert config.log.central_w3c_log_file == dataclasses.replace(
-        plain.central_w3c_log_file, directory=logs
-    )
-    assert config.log.central_log_file_mode == plain.central_log_file_mode
 
 
 def test_path_settings_have_the_defaults_of_the_schema(home, at):

@@ -251,7 +251,7 @@ def test_request_filtering_is_typed_to_its_last_list(nested, at):
     assert (limit.header, limit.size_limit, filtering.request_limits.max_url) == ("X", 5, 10)
     extension = filtering.file_extensions.entries[0]
     assert (extension.value, extension.allowed) == (".py", False)
-    assert (filtering.verbs.apply_to_web_dav, filtering.verbs.entries[0].value) == (False, "PUT")
+    assert filtering.verbs.entries[0].value == "PUT"
     assert filtering.deny_url_sequences == ("..",)
     assert filtering.always_allowed_urls == ("/ok",)
     rule = filtering.filtering_rules[0]

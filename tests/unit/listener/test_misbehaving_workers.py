@@ -229,7 +229,7 @@ def test_posts_for_a_worker_that_does_not_read_make_one_retry(held):
     timers = []
     rig.loop.call_later, before = lambda *call: timers.append(call), rig.loop.call_later
     for _ in range(10):
-        rig.pool.outbox.post(worker.incarnation, m.CancelRequest(1, 1, True))
+        rig.pool.outbox.post(worker.incarnation, m.CancelRequest(1, 1))
         rig.turn()
     rig.loop.call_later = before
     assert len(timers) == 1
