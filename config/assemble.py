@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from was.config.faults import fault_at
 from was.config.integrated import NotIntegrated
 from was.config.merge import Merged
 from was.config.model import (
@@ -138,15 +139,7 @@ def _reservations(
         try:
             parse_prefix(str(item["url"]))
         except ValueError as error:
-            errors.append(
-                ConfigError(
-                    str(error),
-                    file=item.file,
-                    line=item.line,
-                    column=item.column,
-                    section=_HOST + "urlReservations",
-                )
-            )
+            errors.append(fault_at(item, str(error), _HOST + "urlReservations"))
     return tuple([typer.make(UrlReservation, item) for item in view.items])
 
 

@@ -29,6 +29,7 @@ from was.config.changes import (
     Step,
 )
 from was.config.document import Document, Tag, is_writable
+from was.config.faults import INVALID_DATA
 from was.config.merge import Merged
 from was.config.places import (
     child_made,
@@ -324,6 +325,6 @@ class Editor:
             return self.protect(value)
         return value
 
-    def _fault(self, place: Place, message: str, hresult: int = 0x8007000D) -> ConfigErrors:
+    def _fault(self, place: Place, message: str, hresult: int = INVALID_DATA) -> ConfigErrors:
         file, section = self.document.file, place.section
         return ConfigErrors([ConfigError(message, file=file, section=section, hresult=hresult)])

@@ -1,14 +1,45 @@
-"""A list of faults that stops growing: a file of nothing but faults must not fill the memory."""
+"""Faults of configuration files: one at its place, and a list of them that stops growing.
+
+A file of nothing but faults must not fill the memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from was.errors import ConfigError
 
-__all__ = ["MAX_FAULTS", "Faults"]
+__all__ = ["INVALID_DATA", "MAX_FAULTS", "Faults", "fault_at"]
 
 MAX_FAULTS = 1000
+
+INVALID_DATA = 0x8007000D
+
+
+class _Placed(Protocol):
+    """What stands somewhere in a file: a tag, an element, a view of one."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+def fault_at(
+    place: _Placed, message: str, section: str, hresult: int = INVALID_DATA
+) -> ConfigError:
+    """The fault that `message` tells of a place in a file."""
+    return ConfigError(
+        message,
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        section=section,
+        hresult=hresult,
+    )
 
 
 class Faults(list[ConfigError]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from was.config.integrated import NotIntegrated
 from was.config.locks import Declaration
@@ -43,6 +44,10 @@ class Level:
     remarks: list[str] = field(default_factory=list[str])
     left_out: list[Element] = field(default_factory=list[Element])  # items without a key
     _prefixes: set[str] | None = None
+
+    def all_scopes(self) -> Iterator[Scope]:
+        """Every scope of the file, path by path."""
+        return chain.from_iterable(self.scopes.values())
 
     def scopes_at(self, path: str) -> list[Scope]:
         """The scopes that address exactly `path` (lower case, relative to the file's level)."""

@@ -21,12 +21,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from was.config.faults import fault_at
 from was.config.locks import LOCK_VIOLATION, LOCKED, OPEN, Lock, locks_of
 from was.config.model import SectionView
 from was.config.schema import CollectionSchema, ElementSchema, SchemaValue
 from was.errors import ConfigError
 
-__all__ = ["Directive", "Element", "Key", "Merged", "Operation", "key_text", "merge", "overlay"]
+__all__ = [
+    "Directive",
+    "Element",
+    "Key",
+    "Merged",
+    "Operation",
+    "added_items",
+    "key_text",
+    "merge",
+    "overlay",
+]
 
 Key = tuple[object, ...]
 DUPLICATE = 0x800700B7
@@ -68,6 +79,13 @@ class Directive:
     operation: Operation
     key: Key
     element: Element
+
+
+def added_items(collection: Element | None) -> list[Element]:
+    """The items that one place in one file adds, in file order."""
+    if collection is None:
+        return []
+    return [d.element for d in collection.directives if d.operation is Operation.ADD]
 
 
 @dataclass(slots=True, eq=False)
@@ -279,14 +297,7 @@ def key_text(value: SchemaValue) -> str:
 
 
 def _violation(element: Element, section: str) -> ConfigError:
-    return ConfigError(
-        LOCK_VIOLATION,
-        file=element.file,
-        line=element.line,
-        column=element.column,
-        section=section,
-        hresult=LOCKED,
-    )
+    return fault_at(element, LOCK_VIOLATION, section, LOCKED)
 
 
 def _duplicate(item: Element, names: list[str], section: str) -> ConfigError:
@@ -299,6 +310,4 @@ def _duplicate(item: Element, names: list[str], section: str) -> ConfigError:
             f"{collection} with combined key attributes '{', '.join(names)}' "
             f"respectively set to '{', '.join(values)}'"
         )
-    return ConfigError(
-        text, file=item.file, line=item.line, column=item.column, section=section, hresult=DUPLICATE
-    )
+    return fault_at(item, text, section, DUPLICATE)

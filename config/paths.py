@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from was.config.faults import Faults
+from was.config.faults import Faults, fault_at
 from was.config.integrated import NotIntegrated
 from was.config.level import Level, Scope
 from was.config.locks import LOCKED, LOCKED_SECTION, Modes
@@ -111,16 +111,7 @@ def apply_scope(
         declaration = modes.declarations.get(path)
         definition = "" if declaration is None else declaration.allow_definition
         if modes.is_closed_to(path, depth) or (is_deep and definition == "MachineToApplication"):
-            errors.append(
-                ConfigError(
-                    LOCKED_SECTION,
-                    file=element.file,
-                    line=element.line,
-                    column=element.column,
-                    section=path,
-                    hresult=LOCKED,
-                )
-            )
+            errors.append(fault_at(element, LOCKED_SECTION, path, LOCKED))
             continue
         sections[path] = merge(sections.get(path), element, path, errors, depth=depth)
     if scope.is_location:

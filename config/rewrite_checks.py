@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from was.config.faults import fault_at
 from was.config.level import Level, Scope
-from was.config.merge import Element, Operation
+from was.config.merge import Element, added_items
 from was.config.patterns import InvalidPatternError, compile_pattern, repeats_repeats
 from was.config.schema import SchemaValue
 from was.config.templates import InvalidTemplateError, parse_template
@@ -55,25 +56,18 @@ def rewrite_remarks(level: Level) -> list[str]:
 def _rules(level: Level) -> Iterator[tuple[str, Element]]:
     for scope in _scopes(level):
         for section in _SECTIONS & scope.sections.keys():
-            for directive in scope.sections[section].directives:
-                if directive.operation is Operation.ADD:
-                    yield section, directive.element
+            for rule in added_items(scope.sections[section]):
+                yield section, rule
 
 
 def _pre_conditions(level: Level) -> Iterator[Element]:
     for scope in _scopes(level):
         if _OUTBOUND in scope.sections:
-            named = scope.sections[_OUTBOUND].elements.get("preConditions")
-            for directive in () if named is None else named.directives:
-                if directive.operation is Operation.ADD:
-                    yield directive.element
+            yield from added_items(scope.sections[_OUTBOUND].elements.get("preConditions"))
 
 
 def _scopes(level: Level) -> Iterator[Scope]:
-    for scopes in level.scopes.values():
-        for scope in scopes:
-            if not _SECTIONS.isdisjoint(scope.sections):
-                yield scope
+    return (s for s in level.all_scopes() if not _SECTIONS.isdisjoint(s.sections))
 
 
 def _value(element: Element, name: str) -> SchemaValue:
@@ -106,10 +100,8 @@ def _check_rule(section: str, rule: Element, errors: list[ConfigError]) -> None:
         has_input = _value(match, "filterByTags") or _value(match, "serverVariable")
         if section == _OUTBOUND and syntax == "Wildcard" and not has_input:
             text = "Wildcard patterns cannot be used for a whole response, only with filterByTags"
-            errors.append(_error(match, text, section))
-    conditions = rule.elements.get("conditions")
-    if conditions is not None:
-        _check_conditions(conditions, syntax, section, errors)
+            errors.append(fault_at(match, text, section))
+    _check_conditions(rule.elements.get("conditions"), syntax, section, errors)
     variables = rule.elements.get("serverVariables")
     for directive in () if variables is None else variables.directives:
         _check_template(directive.element, "value", section, errors)
@@ -119,12 +111,11 @@ def _check_rule(section: str, rule: Element, errors: list[ConfigError]) -> None:
 
 
 def _check_conditions(
-    conditions: Element, syntax: str, section: str, errors: list[ConfigError]
+    conditions: Element | None, syntax: str, section: str, errors: list[ConfigError]
 ) -> None:
-    for directive in conditions.directives:
-        if directive.operation is Operation.ADD:
-            _check_template(directive.element, "input", section, errors)
-            _check_pattern(directive.element, "pattern", syntax, section, errors)
+    for condition in added_items(conditions):
+        _check_template(condition, "input", section, errors)
+        _check_pattern(condition, "pattern", syntax, section, errors)
 
 
 def _check_pattern(
@@ -134,7 +125,7 @@ def _check_pattern(
     try:
         compile_pattern(text, syntax, True)
     except InvalidPatternError as error:
-        errors.append(_error(element, f"The {name} '{text}' is no pattern: {error}", section))
+        errors.append(fault_at(element, f"The {name} '{text}' is no pattern: {error}", section))
 
 
 def _check_template(element: Element, name: str, section: str, errors: list[ConfigError]) -> None:
@@ -142,10 +133,4 @@ def _check_template(element: Element, name: str, section: str, errors: list[Conf
     try:
         parse_template(text)
     except InvalidTemplateError as error:
-        errors.append(_error(element, f"The {name} cannot be expanded: {error}", section))
-
-
-def _error(element: Element, text: str, section: str) -> ConfigError:
-    return ConfigError(
-        text, file=element.file, line=element.line, column=element.column, section=section
-    )
+        errors.append(fault_at(element, f"The {name} cannot be expanded: {error}", section))

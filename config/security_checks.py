@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from was.config.faults import fault_at
 from was.config.level import Level
-from was.config.merge import Element, Operation
+from was.config.merge import Element, added_items
 from was.config.security_settings import AUTHORIZATION, IP_SECURITY, USERS
 from was.errors import ConfigError
 
@@ -21,31 +22,23 @@ _DOMAIN = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_][A-Za-z
 
 def check_security(level: Level, errors: list[ConfigError]) -> None:
     """Report every entry of a file that nothing could act on."""
-    for scopes in level.scopes.values():
-        for scope in scopes:
-            for section, check in _CHECKS.items():
-                for item in _added(scope.sections.get(section)):
-                    wrong = check(item)
-                    if wrong:
-                        errors.append(_error(wrong, item, section))
+    for scope in level.all_scopes():
+        for section, check in _CHECKS.items():
+            for item in added_items(scope.sections.get(section)):
+                wrong = check(item)
+                if wrong:
+                    errors.append(fault_at(item, wrong, section))
 
 
 def security_remarks(level: Level) -> list[str]:
     """Entries that are accepted and never match, a line each."""
     found: list[str] = []
-    for scopes in level.scopes.values():
-        for scope in scopes:
-            for item in _added(scope.sections.get(AUTHORIZATION)):
-                if not (_text(item, "users").strip(", ") or _text(item, "roles").strip(", ")):
-                    text = "a rule without users and roles: no effect here, it is about nobody"
-                    found.append(f"{item.file}:{item.line}: authorization: {text}")
+    for scope in level.all_scopes():
+        for item in added_items(scope.sections.get(AUTHORIZATION)):
+            if not (_text(item, "users").strip(", ") or _text(item, "roles").strip(", ")):
+                text = "a rule without users and roles: no effect here, it is about nobody"
+                found.append(f"{item.file}:{item.line}: authorization: {text}")
     return found
-
-
-def _added(section: Element | None) -> list[Element]:
-    if section is None:
-        return []
-    return [d.element for d in section.directives if d.operation is Operation.ADD]
 
 
 def _text(item: Element, name: str) -> str:
@@ -86,10 +79,6 @@ def _check_user(item: Element) -> str:
         if value and re.fullmatch(f"[0-9a-f]{{{length}}}", value) is None:
             return f"The {attribute} of user '{name}' is not {length} digits of hexadecimal"
     return ""
-
-
-def _error(message: str, item: Element, section: str) -> ConfigError:
-    return ConfigError(message, file=item.file, line=item.line, column=item.column, section=section)
 
 
 _CHECKS: dict[str, Callable[[Element], str]] = {IP_SECURITY: _check_address, USERS: _check_user}

@@ -16,8 +16,9 @@ from was.config.bindings import (
     InvalidBindingError,
     parse_binding_information,
 )
-from was.config.level import Level
-from was.config.merge import Element, Operation
+from was.config.faults import fault_at
+from was.config.level import Level, Scope
+from was.config.merge import Element, added_items
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value, library_of
 from was.config.rewrite_checks import rewrite_remarks
 from was.config.schema import ElementSchema
@@ -67,19 +68,6 @@ class KnownModules:
     windows_only: frozenset[str]
 
 
-def _error(
-    message: str, view: SectionView | Element, section: str, hresult: int = 0x8007000D
-) -> ConfigError:
-    return ConfigError(
-        message,
-        file=view.file,
-        line=view.line,
-        column=view.column,
-        section=section,
-        hresult=hresult,
-    )
-
-
 def check_isolation(
     pools: SectionView, typed: Mapping[str, AppPool], errors: list[ConfigError]
 ) -> None:
@@ -96,10 +84,10 @@ def check_isolation(
             isolation.ports(isolation.bind_ports)
         except ValueError as error:
             text = f"Pool '{pool.name}', isolation/{attribute}: {error}"
-            errors.append(_error(text, view, POOLS))
+            errors.append(fault_at(view, text, POOLS))
         if model.identity_type is IdentityType.SPECIFIC_USER and not model.user_name:
             text = f"Pool '{pool.name}': identityType is SpecificUser and there is no userName"
-            errors.append(_error(text, view, POOLS))
+            errors.append(fault_at(view, text, POOLS))
 
 
 def is_windows_path(path: str) -> bool:
@@ -121,21 +109,14 @@ def idle_locations(level: Level, sites: SectionView) -> list[str]:
 
 def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) -> None:
     """Every module and handler that a file adds, anywhere in it, names something that exists."""
-    for scopes in level.scopes.values():
-        for scope in scopes:
-            for item in _added(scope.sections.get(HANDLERS)):
-                _check_handler(item, known, errors)
-            for item in _added(scope.sections.get(MODULES)):
-                name = str(item.values["name"])
-                if not item.values.get("type") and name not in known.names | known.windows_only:
-                    text = f"Module '{name}' is not in globalModules{_available(known)}"
-                    errors.append(_error(text, item, MODULES, _MODULE_MISSING))
-
-
-def _added(section: Element | None) -> Iterable[Element]:
-    if section is None:
-        return []
-    return [d.element for d in section.directives if d.operation is Operation.ADD]
+    for scope in level.all_scopes():
+        for item in added_items(scope.sections.get(HANDLERS)):
+            _check_handler(item, known, errors)
+        for item in added_items(scope.sections.get(MODULES)):
+            name = str(item.values["name"])
+            if not item.values.get("type") and name not in known.names | known.windows_only:
+                text = f"Module '{name}' is not in globalModules{_available(known)}"
+                errors.append(fault_at(item, text, MODULES, _MODULE_MISSING))
 
 
 def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]) -> None:
@@ -145,12 +126,12 @@ def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]
         return
     if not modules:
         text = f"Handler '{name}' names no module: it needs the attribute 'modules'"
-        errors.append(_error(text + _available(known), item, HANDLERS))
+        errors.append(fault_at(item, text + _available(known), HANDLERS))
         return
     for module in modules:
         if module not in known.names | known.windows_only and module != MANAGED:
             text = f"Handler '{name}' names the module '{module}', which is not in globalModules"
-            errors.append(_error(text + _available(known), item, HANDLERS, _MODULE_MISSING))
+            errors.append(fault_at(item, text + _available(known), HANDLERS, _MODULE_MISSING))
     if "WsgiModule" in modules or "AsgiModule" in modules:
         _check_callable(name, str(item.values.get("scriptProcessor", "")), item, errors)
 
@@ -162,7 +143,7 @@ def _check_callable(name: str, text: str, item: Element, errors: list[ConfigErro
         wrong = f"has the scriptProcessor '{text}', which is not of the form module:callable"
     else:
         return
-    errors.append(_error(f"Handler '{name}' {wrong}", item, HANDLERS))
+    errors.append(fault_at(item, f"Handler '{name}' {wrong}", HANDLERS))
 
 
 def _available(known: KnownModules) -> str:
@@ -181,8 +162,7 @@ def handler_works(modules: Iterable[str], known: KnownModules) -> bool:
 def check_left_out(level: Level, errors: list[ConfigError]) -> None:
     """What is wrong below items that have no name or id themselves: bindings, of sites."""
     for site in level.left_out:
-        bindings = site.elements.get("bindings")
-        for item in _added(bindings):
+        for item in added_items(site.elements.get("bindings")):
             protocol = str(item.values.get("protocol", "")).lower()
             text = item.values.get("bindingInformation")
             if protocol in ADDRESSED_PROTOCOLS and isinstance(text, str):
@@ -190,43 +170,46 @@ def check_left_out(level: Level, errors: list[ConfigError]) -> None:
                     parse_binding_information(text)
                 except InvalidBindingError as error:
                     message = f"Invalid bindingInformation '{text}': {error}"
-                    errors.append(_error(message, item, SITES))
+                    errors.append(fault_at(item, message, SITES))
 
 
 def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[str]:
     """What the file says that is accepted and has no effect here, a line each."""
     found: list[str] = []
-    for scopes in level.scopes.values():
-        for scope in scopes:
-            for path, section in scope.sections.items():
-                if section.schema.no_effect:
-                    found.append(_warning(section, f"section {path}"))
-                else:
-                    _collect(section, section.schema, found)
-            found.extend(_compression_remarks(scope.sections.get(COMPRESSION)))
-            found.extend(_error_page_remarks(scope.sections.get(ERRORS)))
-            for item in _added(scope.sections.get(HANDLERS)):
-                modules = _names(item.values.get("modules", MANAGED))
-                if _RUNNING.intersection(modules):
-                    found.extend(_program_remarks(item))
-                if MANAGED in modules or known.windows_only.intersection(modules):
-                    name = item.values["name"]
-                    if is_server and not scope.path:
-                        found.append(_warning(item, f"handler {name}"))
-                    else:
-                        text = f"handler {name}: not available here, its requests get 500.21"
-                        found.append(f"{item.file}:{item.line}: {text}")
-            found.extend(
-                _warning(item, f"the DLL of module {item.values['name']}")
-                for item in _added(scope.sections.get(GLOBAL_MODULES))
-                if str(item.values["image"]).lower().endswith(".dll")
-            )
+    for scope in level.all_scopes():
+        for path, section in scope.sections.items():
+            if section.schema.no_effect:
+                found.append(_warning(section, f"section {path}"))
+            else:
+                _collect(section, section.schema, found)
+        found.extend(_compression_remarks(scope.sections.get(COMPRESSION)))
+        found.extend(_error_page_remarks(scope.sections.get(ERRORS)))
+        found.extend(_handler_remarks(scope, known, is_server=is_server))
+        found.extend(
+            _warning(item, f"the DLL of module {item.values['name']}")
+            for item in added_items(scope.sections.get(GLOBAL_MODULES))
+            if str(item.values["image"]).lower().endswith(".dll")
+        )
     found.extend(level.remarks)
     found.extend(security_remarks(level))
     found.extend(rewrite_remarks(level))
     unread = level.unread
     found.extend(f"{level.file}:{line}: section {path}: no effect here" for path, line in unread)
     return found
+
+
+def _handler_remarks(scope: Scope, known: KnownModules, *, is_server: bool) -> Iterable[str]:
+    for item in added_items(scope.sections.get(HANDLERS)):
+        modules = _names(item.values.get("modules", MANAGED))
+        if _RUNNING.intersection(modules):
+            yield from _program_remarks(item)
+        if MANAGED in modules or known.windows_only.intersection(modules):
+            name = item.values["name"]
+            if is_server and not scope.path:
+                yield _warning(item, f"handler {name}")
+            else:
+                text = f"handler {name}: not available here, its requests get 500.21"
+                yield f"{item.file}:{item.line}: {text}"
 
 
 def _program_remarks(item: Element) -> Iterable[str]:
@@ -238,7 +221,7 @@ def _program_remarks(item: Element) -> Iterable[str]:
 
 
 def _compression_remarks(section: Element | None) -> Iterable[str]:
-    for item in _added(section):
+    for item in added_items(section):
         name = str(item.values["name"])
         library = library_of(name)
         if library is None:
@@ -254,7 +237,7 @@ def _compression_remarks(section: Element | None) -> Iterable[str]:
 
 def _error_page_remarks(section: Element | None) -> Iterable[str]:
     """The page has a status of its own, and the challenge is gone with the 401: as with IIS."""
-    for item in _added(section):
+    for item in added_items(section):
         if item.values.get("statusCode") == 401 and item.values.get("responseMode") == "ExecuteURL":
             text = "error 401 by ExecuteURL: nobody is asked to log in; responseMode File asks"
             yield f"{item.file}:{item.line}: {text}"

@@ -15,6 +15,7 @@ from was.config.bindings import (
     InvalidBindingError,
     parse_binding_information,
 )
+from was.config.faults import fault_at
 from was.config.merge import DUPLICATE
 from was.config.model import Application, SectionView, Site
 from was.config.semantics import SITES, is_windows_path
@@ -92,7 +93,7 @@ class SiteRecords:
                     message = (
                         f"Site '{record.name}' has the same binding '{text}' as site '{owner}'"
                     )
-                    errors.append(_error(message, binding.view, DUPLICATE))
+                    errors.append(fault_at(binding.view, message, SITES, DUPLICATE))
         if has_probes:
             self._check_probes(errors)
 
@@ -106,14 +107,14 @@ class SiteRecords:
             ip, port, _ = fact.parts
             if any(p == port and (i == ip or "" in (i, ip)) for i, p in others):
                 text = f"Port {port} of this {HEALTH_PROTOCOL} binding is an http binding's too"
-                errors.append(_error(text, fact.view, DUPLICATE))
+                errors.append(fault_at(fact.view, text, SITES, DUPLICATE))
 
 
 def _record(view: SectionView, pools: Mapping[str, str], typer: Typer) -> SiteRecord:
     name = str(view["name"])
     faults: list[ConfigError] = []
     if not any(a["path"] == "/" for a in view.items):
-        faults.append(_error(f"Site '{name}' has no application '/'", view))
+        faults.append(fault_at(view, f"Site '{name}' has no application '/'", SITES))
     for application in view.items:
         _check_application(name, application, pools, faults)
     bindings = view.elements["bindings"].items
@@ -146,10 +147,10 @@ def _check_application(
         text = (
             f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
         )
-        faults.append(_error(text, application))
+        faults.append(fault_at(application, text, SITES))
     if not any(v["path"] == "/" for v in application.items):
         text = f"Application '{site}{path}' has no virtual directory '/'"
-        faults.append(_error(text, application))
+        faults.append(fault_at(application, text, SITES))
 
 
 def _binding_fact(binding: SectionView, faults: list[ConfigError]) -> _BindingFact:
@@ -160,10 +161,11 @@ def _binding_fact(binding: SectionView, faults: list[ConfigError]) -> _BindingFa
         try:
             parts = parse_binding_information(text)
         except InvalidBindingError as error:
-            faults.append(_error(f"Invalid bindingInformation '{text}': {error}", binding))
+            message = f"Invalid bindingInformation '{text}': {error}"
+            faults.append(fault_at(binding, message, SITES))
     if protocol == HEALTH_PROTOCOL and parts is not None and parts[2]:
         text = f"A binding of protocol {HEALTH_PROTOCOL} takes no host name: '{parts[2]}'"
-        faults.append(_error(text, binding))
+        faults.append(fault_at(binding, text, SITES))
     return _BindingFact(protocol, parts, binding)
 
 
@@ -188,15 +190,4 @@ def _unserved(name: str, bindings: Iterable[SectionView]) -> Iterable[str]:
         f"{binding['bindingInformation']} of site '{name}': not served, only http is"
         for binding in bindings
         if str(binding["protocol"]).lower() not in ("http", HEALTH_PROTOCOL)
-    )
-
-
-def _error(message: str, view: SectionView, hresult: int = 0x8007000D) -> ConfigError:
-    return ConfigError(
-        message,
-        file=view.file,
-        line=view.line,
-        column=view.column,
-        section=SITES,
-        hresult=hresult,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import count
 
+from was.config.faults import INVALID_DATA, fault_at
 from was.config.integrated import SECTION as SYSTEM_WEB
 from was.config.integrated import not_integrated
 from was.config.level import Level, Scope
@@ -106,18 +107,9 @@ class _Reader:
                 self.read_group(child, "", own)
         return self.level
 
-    def fail(self, node: Node, message: str, hresult: int = 0x8007000D) -> None:
+    def fail(self, node: Node, message: str, hresult: int = INVALID_DATA) -> None:
         self.faults += 1
-        self.errors.append(
-            ConfigError(
-                message,
-                file=node.file,
-                line=node.line,
-                column=node.column,
-                section=self.section,
-                hresult=hresult,
-            )
-        )
+        self.errors.append(fault_at(node, message, self.section, hresult))
 
     def refuse_text(self, node: Node) -> None:
         if node.text_line:

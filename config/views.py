@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 from collections.abc import Mapping
 
-from was.config.faults import Faults
+from was.config.faults import Faults, fault_at
 from was.config.merge import Merged, overlay
 from was.config.model import SectionView
 from was.config.schema import AttributeSchema, ElementSchema, SchemaValue
@@ -152,15 +152,7 @@ class Viewer:
             for attribute in collection.item.attributes.values():
                 if attribute.required and attribute.name not in whole.values:
                     text = f"Required attribute '{attribute.name}' not found"
-                    self.errors.append(
-                        ConfigError(
-                            text,
-                            file=item.file,
-                            line=item.line,
-                            column=item.column,
-                            section=section,
-                        )
-                    )
+                    self.errors.append(fault_at(item, text, section))
             view = self._build(whole, defaults, section)
             views.append(view)
             if faults == len(self.errors) == 0:

@@ -18,6 +18,7 @@ from was.config.atomic import Content, read_content, write_file
 from was.config.changes import Change
 from was.config.document import Document
 from was.config.edit import Editor
+from was.config.faults import INVALID_DATA
 from was.config.files import LoadedServer, load_content
 from was.config.foundation import foundation
 from was.config.history import keep
@@ -39,7 +40,6 @@ _HRESULTS = {
     errno.ENOSPC: 0x80070070,
     errno.EDQUOT: 0x80070070,
 }
-_INVALID_DATA = 0x8007000D
 _WRITE_FAULT = 0x8007001D
 _SHARING_VIOLATION = 0x80070020
 
@@ -145,5 +145,5 @@ class _Inherited:
         return merged
 
 
-def _fault(message: str, path: Path, hresult: int = _INVALID_DATA) -> ConfigErrors:
+def _fault(message: str, path: Path, hresult: int = INVALID_DATA) -> ConfigErrors:
     return ConfigErrors([ConfigError(message, file=str(path), hresult=hresult)])
