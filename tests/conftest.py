@@ -43,8 +43,14 @@ settings.load_profile("was")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--matrix` runs every cell of tests/process/test_matrix.py, not one a process and blow."""
+    """`--matrix`: every cell of tests/process/test_matrix.py, not one a process and blow."""
     parser.addoption("--matrix", action="store_true", help="every cell of the crash matrix")
+    parser.addoption("--browser", action="store_true", help="what tests/browser does with Chromium")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A browser is no small thing to install: scripts/browser does, and runs its tests."""
+    return True if collection_path.name == "browser" and not config.option.browser else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,56 +2,17 @@
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from harness.home import (
-    Application,
-    Pool,
-    Site,
-    application_host_config,
-    place_application,
-    wsgi_handler,
-)
-from support.running import APPS, run_server
+from support.django_admin import run_django_admin
 from support.wire import Answer, Wire, get
 
 FORM = "application/x-www-form-urlencoded"
-STATIC = '<add name="static" path="static/*" verb="GET,HEAD" modules="StaticFileModule" />'
-
-
-def _prepare(home: Path) -> None:
-    """What a person does before the first start."""
-    folder = place_application(home / "sites" / "shop", *(APPS / "django_admin").iterdir())
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "settings",
-        "DJANGO_SUPERUSER_PASSWORD": "secret",
-        "PYTHONPATH": str(folder),
-    }
-    for arguments in (
-        ("migrate", "--run-syncdb"),
-        ("collectstatic", "--noinput"),
-        ("createsuperuser", "--noinput", "--username", "anna", "--email", "a@localhost"),
-    ):
-        command = [sys.executable, "-m", "django", *arguments]
-        subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True)
-    (folder / "data" / "db.sqlite3").chmod(0o666)
 
 
 @pytest.fixture(scope="module")
 def running():
-    folder = Path("{home}") / "sites" / "shop"
-    application = Application(
-        "/shop", folder, "shop", (STATIC, wsgi_handler("site_wsgi:application"))
-    )
-    root = Application("/", folder / "data", "root")
-    config = application_host_config(
-        [Pool("shop"), Pool("root")], [Site("Site", (root, application))]
-    )
-    with run_server(config, _prepare) as running:
+    with run_django_admin() as running:
         yield running
 
 

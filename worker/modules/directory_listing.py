@@ -85,7 +85,8 @@ class DirectoryListing(HttpModule):
                 if not entry.name.startswith(".") and entry.name.lower() not in self._hidden
                 if (line := self._line(context.path, entry))
             ]
-        return "\n".join(lines) + "\n</pre><hr></body></html>"
+        # Within <pre> a line end beside its <br> would be an empty line.
+        return "".join(lines) + "</pre><hr></body></html>"
 
     def _line(self, folder: str, entry: os.DirEntry[str]) -> str:
         try:
