@@ -6,12 +6,12 @@ So at a death the scoreboard speaks truly of every request the worker still held
 
 Its parts: `hearing` is what workers say, `outbox` what they are told, `bodies` what they pull,
 `limits` the clock, `deaths` what becomes of a dead worker's requests, `quarantine` what is known of
-requests that have been near deaths.
+requests that have been near deaths, `demand` the workers that are asked for, `elsewhere` the pools
+that others' requests go to.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -19,7 +19,9 @@ from msgspec import structs
 from was.ipc.channel import BATCH_BYTES, RouterChannel
 from was.ipc.listener_control import PoolQueue
 from was.ipc.messages import CHUNK_BYTES, CancelRequest, ResponseWindow, StopListening
+from was.listener.demand import Demand
 from was.listener.descriptors import DescriptorDoor
+from was.listener.elsewhere import Elsewhere
 from was.listener.endings import cut
 from was.listener.incarnation import Incarnation
 from was.listener.ledger import Standing
@@ -29,16 +31,13 @@ from was.listener.pulled_bodies import PulledBodies
 from was.listener.quarantine import Quarantine
 from was.listener.queue import RequestQueue
 from was.listener.request import ClientRequest, Progress
-from was.listener.routing import RouteMiss
 from was.listener.spool import SpoolAccount
 from was.listener.time_limits import TimeLimits
 from was.listener.worker_deaths import WorkerDeaths
 from was.listener.worker_messages import WorkerMessages
-from was.log import log_exception
 
 if TYPE_CHECKING:
     from was.listener.queue_end import FileDoor, QueueEnd
-    from was.listener.routes import Target
     from was.listener.service import ListenerService
 
 __all__ = ["PoolBroker"]
@@ -48,8 +47,6 @@ ENDED = Progress.ENDED
 QUEUED = Progress.QUEUED
 RESPONDING = Progress.RESPONDING
 SENT = Progress.SENT
-
-FURTHER_S = 0.05
 
 
 class PoolBroker:
@@ -69,9 +66,9 @@ class PoolBroker:
         self._ready: list[Incarnation] = []  # those that may be given requests
         # Whether they refuse requests by their length, of which workers are asked first.
         self.refuses_by_length = True
-        self._is_demanded = False
-        self._further_timer: asyncio.TimerHandle | None = None
         self.is_marked = False
+        self.demand = Demand(self)
+        self.elsewhere = Elsewhere(self)
         self.quarantine = Quarantine(self)
         self.outbox = WorkerOutbox(self)
         self.hearing = WorkerMessages(self)
@@ -94,8 +91,8 @@ class PoolBroker:
         self.quarantine.configure()
         if not settings.accepting:
             for request in self.queue.drain():
-                self._turn_away(request)
-            self._is_demanded = False
+                self.elsewhere.turn_away(request)
+            self.demand.forget()
 
     def refusal(self) -> str:
         """Why a request is not taken now, "" when it is."""
@@ -119,13 +116,6 @@ class PoolBroker:
         self.door = DescriptorDoor(endpoint.descriptors, self._is_worker)
         self.service.channels.append(channel)
 
-    def _bind_ahead(self) -> None:
-        """The worker that was asked for is not to find the door closed, and look again later."""
-        try:
-            self.bind()
-        except Exception as error:  # noqa: BLE001 it is tried again when the worker is announced
-            log_exception("listener_error", error, app_pool=self.settings.name)
-
     def _is_worker(self, pid: int) -> bool:
         return any(worker.pid == pid for worker in self.workers.values())
 
@@ -133,7 +123,7 @@ class PoolBroker:
         """The pool is gone, or the listener leaves: nobody is left waiting."""
         self.settings = structs.replace(self.settings, accepting=False, refusal="Disabled")
         for request in self.queue.drain():
-            self._turn_away(request)
+            self.elsewhere.turn_away(request)
         for worker in self.workers.values():
             for request in list(worker.outstanding.values()):
                 if request.connection is not None and request.progress is RESPONDING:
@@ -141,9 +131,7 @@ class PoolBroker:
                 else:
                     self.fail(request, 503, "Disabled")
             worker.outstanding.clear()
-        if self._further_timer is not None:
-            self._further_timer.cancel()
-            self._further_timer = None
+        self.demand.close()
         for worker in list(self.workers.values()):
             self.forget(worker)
         if self.router is not None:
@@ -160,12 +148,12 @@ class PoolBroker:
     def submit(self, request: ClientRequest) -> None:
         """A request is ready for a worker: queue it; it is dispatched at the end of this turn."""
         if not self.settings.accepting:
-            self._turn_away(request)
+            self.elsewhere.turn_away(request)
             return
         if request.spool is not None or request.body_length:
             request.queued_at = self.service.time()  # else it came in this very turn
-            if self._other(request) is not None:
-                self._turn_away(request)
+            if self.elsewhere.find(request) is not None:
+                self.elsewhere.turn_away(request)
                 return
         if self.quarantine.keys and self.quarantine.judge(request) is Standing.QUARANTINED:
             self.quarantine.refuse(request)
@@ -180,54 +168,6 @@ class PoolBroker:
         if not self.is_marked:
             self.is_marked = True
             self.service.mark(self)
-
-    def _turn_away(self, request: ClientRequest) -> None:
-        """It is not for this pool: whichever has the application now gets it, if any."""
-        target = self._other(request)
-        if target is None:
-            self.fail(request, 503, self.settings.refusal or "Disabled")
-        else:
-            self._move(request, target)
-
-    def _move(self, request: ClientRequest, target: Target) -> None:
-        request.site_id, request.application = target.site.id, target.application
-        request.pool = target.pool
-        target.pool.submit(request)
-
-    def _other(self, request: ClientRequest) -> Target | None:
-        """Where it goes now, if that is another pool that takes requests."""
-        target = self._target(request)
-        is_other = target is not None and target.pool is not self and target.pool.settings.accepting
-        return target if is_other else None
-
-    def _target(self, request: ClientRequest) -> Target | None:
-        """Where its application is, or, if that is gone, where its URL leads now."""
-        routes, connection = self.service.routes, request.connection
-        target = routes.target_of(request.site_id, request.application)
-        if target is not None or connection is None or not request.site_id:
-            return target  # with no site it is a program's
-        head, peer = request.head, connection.peer
-        found = routes.lookup(connection.scheme, head.host, peer[3], peer[2], head.path)
-        return None if isinstance(found, RouteMiss) else found
-
-    def give_elsewhere(self, request: ClientRequest) -> None:
-        """A worker does not have its application: others have it now, or what lies there."""
-        request.worker = None
-        request.is_parked = False
-        target = self._target(request)
-        known = request.site_id, request.application
-        if target is None or (
-            target.pool is self and (target.site.id, target.application) == known
-        ):
-            self.fail(request, 503, "Disabled")
-        else:
-            self._move(request, target)
-
-    def routes_changed(self) -> None:
-        """What waits for applications that other pools have now is theirs."""
-        if self.queue.has_waiting():
-            for request in self.queue.take_those(lambda r: self._other(r) is not None):
-                self._turn_away(request)
 
     def turn(self) -> None:
         """End of a turn of the loop: give out what waits, send what was collected."""
@@ -274,7 +214,7 @@ class PoolBroker:
                     worker.suspect = request
             self._give(worker, request, now)
         if queue.has_waiting():
-            self._demand()
+            self.demand.tell()
 
     def _take_suspect(self) -> ClientRequest | None:
         """One of those that wait for a worker without a suspect, if there is such a worker."""
@@ -310,42 +250,6 @@ class PoolBroker:
         if worker.out_bytes > BATCH_BYTES - CHUNK_BYTES:
             self.outbox.encode(worker)
 
-    # ── demand ──────────────────────────────────────────────────────────────────────────────────
-
-    def _demand(self) -> None:
-        """A request waits without credit: have the manager start a worker, or a further one."""
-        if not (self.settings.demand_start or self.has_suspended) or self.settings.stands_for:
-            return
-        if not self._ready:
-            if not self._is_demanded:
-                self._is_demanded = True
-                self.service.manager.demand(self.settings.name, further=False)
-                self._bind_ahead()
-        elif self._further_timer is None and self._may_have_further():
-            self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
-
-    def _may_have_further(self) -> bool:
-        return self.has_suspended or len(self.workers) < self.settings.max_processes
-
-    def _demand_further(self) -> None:
-        self._further_timer = None
-        oldest = self.queue.peek()
-        if oldest is None or not self._ready or not self._may_have_further():
-            return
-        if self.service.loop.time() - oldest.queued_at >= FURTHER_S * 0.9:
-            self.service.manager.demand(self.settings.name, further=True)
-        self._further_timer = self.service.loop.call_later(FURTHER_S, self._demand_further)
-
-    def renew_demand(self) -> None:
-        """The manager has lost or given up a start: if requests still wait, ask again."""
-        self._is_demanded = False
-        if self.queue.has_waiting():
-            self._demand()
-
-    def forget_demand(self) -> None:
-        """What was asked for is no answer any more: the next request that waits asks again."""
-        self._is_demanded = False
-
     # ── workers come and go ─────────────────────────────────────────────────────────────────────
 
     def add_worker(self, worker: Incarnation) -> None:
@@ -365,7 +269,7 @@ class PoolBroker:
         worker.is_suspended = False
         if worker not in self._ready:
             self._ready.append(worker)
-        self._is_demanded = False
+        self.demand.forget()
         for old in replaces:
             self.drain(old, graceful=True)
         self.turn()
@@ -462,10 +366,8 @@ class PoolBroker:
         """Tell the worker, if one has the request, that nobody waits for it."""
         worker = request.worker
         if worker is not None and request.id in worker.outstanding:
-            self.outbox.post(
-                worker,
-                CancelRequest(request.id, request.attempt, request.is_overdue),
-            )
+            cancel = CancelRequest(request.id, request.attempt, request.is_overdue)
+            self.outbox.post(worker, cancel)
 
     def queue_again(self, request: ClientRequest) -> None:
         """Back to its place in the queue, for another worker."""
@@ -473,7 +375,7 @@ class PoolBroker:
         request.is_parked = False
         request.progress = QUEUED
         if not self.settings.accepting:
-            self._turn_away(request)
+            self.elsewhere.turn_away(request)
             return
         self.service.records.count("requests_taken_back")
         request.queued_at = self.service.time()  # the time it ran is not time it waited

@@ -277,11 +277,11 @@ class ListenerService:
                 self.pools[name] = PoolBroker(self, settings)
             else:
                 pool.configure(settings)
-                pool.renew_demand()
+                pool.demand.renew()
 
     def _routes_changed(self) -> None:
         for pool in list(self.pools.values()):
-            pool.routes_changed()
+            pool.elsewhere.routes_changed()
 
     async def _listen(self, accepting: Coroutine[None, None, None]) -> None:
         await accepting

@@ -100,7 +100,7 @@ class WorkerDeaths:
         self._pool.forget(worker)
         self._pool.service.manager.settled(worker.worker_id, facts, finished)
         if not self._pool.has_ready:
-            self._pool.forget_demand()
+            self._pool.demand.forget()
         self._pool.turn()
 
     def _carry_out(

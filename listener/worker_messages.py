@@ -365,7 +365,7 @@ class WorkerMessages:
             elif request.ask_first:
                 self._await_body(request)
             else:
-                self._pool.give_elsewhere(request)
+                self._pool.elsewhere.give(request)
         self._pool.turn()
 
     def _await_body(self, request: ClientRequest) -> None:

@@ -31,7 +31,7 @@ def route(rig, applications):
         [structs.replace(rig.site, applications=routes)], rig.service.pools, rig.service.scaled
     )
     for pool in rig.service.pools.values():
-        pool.routes_changed()
+        pool.elsewhere.routes_changed()
     rig.turn()
 
 
