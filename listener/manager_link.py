@@ -28,6 +28,7 @@ from was.ipc.listener_control import (
     WorkerLeftAlone,
     WorkerOverdue,
 )
+from was.listener.commands import obey
 from was.log import log
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class ManagerLink:
                 os.close(fd)
             log("listener_error", detail=f"from the manager: {error}")
             return
-        self._service.obey(command, descriptors)
+        obey(self._service, command, descriptors)
 
     def _lost(self) -> None:
         self._control = None
@@ -128,7 +129,7 @@ class ManagerLink:
         except OSError:
             limit_s = service.managerless_limit_s
             if limit_s and service.time() - self._lost_at > limit_s:
-                service.stop(drain=True)
+                service.leaving.begin()
             service.loop.call_later(RECONNECT_S, self._look)
 
     # ── what pools tell ─────────────────────────────────────────────────────────────────────────

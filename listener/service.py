@@ -1,4 +1,4 @@
-"""ListenerService: the listener's loop, and what its parts ask of it.
+"""ListenerService: the listener's loop, its parts, and what they ask of it.
 
 Everything happens on one event loop: clients' bytes, workers' messages, the manager's commands and
 one tick. Work is collected during a turn and given out at its end (`mark`, `_turn`): all requests
@@ -8,7 +8,6 @@ parsed in one turn leave as one message per worker.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,31 +16,8 @@ from typing import TYPE_CHECKING
 from was import faults
 from was.clock import SystemClock
 from was.ipc.channel import Context, RouterChannel
-from was.ipc.descriptors import take_output
 from was.ipc.endpoints import SocketFolder
-from was.ipc.listener_control import (
-    AbandonWorker,
-    ActivateWorker,
-    AddWorker,
-    ChangeRoutes,
-    ChangeSettings,
-    DrainWorker,
-    ExpectUrls,
-    ListenerDrained,
-    ListenerReady,
-    ListenerSettings,
-    ListenerWelcome,
-    ManagerToListener,
-    QueryListener,
-    ReopenLogs,
-    SetPools,
-    SetRoutes,
-    SetSockets,
-    SocketsRefused,
-    StopListener,
-    SuspendWorker,
-    WorkerSuspended,
-)
+from was.ipc.listener_control import ListenerReady, ListenerSettings, ListenerWelcome
 from was.ipc.worker_control import QueueEndpoint
 from was.isolation.enter import enter
 from was.listener.access_log import AccessLog
@@ -54,13 +30,12 @@ from was.listener.half_messages import HalfMessages
 from was.listener.head_scanner import Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
-from was.listener.incarnation import Incarnation
 from was.listener.known_heads import KnownHeads
-from was.listener.listening import LAST_ACCEPT_S, Listening
+from was.listener.leaving import Leaving
+from was.listener.listening import Listening
 from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
 from was.listener.records import Records
-from was.listener.report import make_report
 from was.listener.room import Room
 from was.listener.routes import Routes, SiteRuntime
 from was.listener.spool import SpoolMemory
@@ -100,16 +75,15 @@ class ListenerService:
         self.room = Room(loop, self.spool_memory)
         self.connections = self.room.connections
         self._half_messages = HalfMessages(self)
-        self.is_draining = False
-        self._patient_until = 0.0
-        self._is_rest_told = False
+        self.leaving = Leaving(self)
+        self.is_draining = False  # since `leaving` has begun
         # The lines every response brings, by (has a Date of its own, has a Server of its own).
         self.standing: dict[tuple[bool, bool], bytes] = {}
         self.retry_after_s = 5
         self.known_heads = KnownHeads(0)
         self.routes = Routes()
         self._date_second = 0
-        self._set_date(int(time.time()))
+        self._renew_date()
         self._settings = ListenerSettings("", "", "")
         self._clock = SystemClock()
         self._sockets_folder = SocketFolder(Path("/nonexistent"))
@@ -132,22 +106,6 @@ class ListenerService:
         self.manager.connect()
         await self._stopped
 
-    def _finish(self) -> None:
-        if self._stopped.done():
-            return
-        left_alone = self._left_alone()
-        for pool in list(self.pools.values()):
-            pool.close()
-        self.programs.close()
-        if self.records.access is not None:
-            self.records.access.close()
-        self.manager.tell(ListenerDrained(left_alone))
-        self.end()
-
-    def _left_alone(self) -> tuple[int, ...]:
-        workers = [worker for pool in self.pools.values() for worker in pool.workers.values()]
-        return tuple(worker.worker_id for worker in workers if worker.is_left_alone)
-
     @property
     def has_ended(self) -> bool:
         """Whether `run` returns, or has."""
@@ -158,72 +116,14 @@ class ListenerService:
         if not self._stopped.done():
             self._stopped.set_result(None)
 
-    # ── the manager's commands ──────────────────────────────────────────────────────────────────
-
-    def obey(self, command: ManagerToListener, descriptors: list[int]) -> None:
-        """A command of the manager, with the descriptors that came along: ours from now on."""
-        access = self.records.access
-        match command:
-            case ListenerWelcome():
-                self.welcome(command)
-            case SetPools():
-                self.set_pools(command.pools)
-            case ChangeSettings():
-                self._change_settings(command.settings)
-            case SetRoutes():
-                self.routes.configure(command.sites, self.pools, self.scaled)
-                self._routes_changed()
-                if access is not None:
-                    access.configure(command.sites)
-            case ChangeRoutes():
-                self.routes.change(command.sites, command.gone, self.pools, self.scaled)
-                self._routes_changed()
-                if access is not None:
-                    access.change(command.sites, command.gone)
-            case SetSockets():
-                self.listening.collect(command.sockets, descriptors)
-                if not command.more:
-                    task = self.loop.create_task(self._listen(self.listening.accept()))
-                    self._pending.add(task)
-                    task.add_done_callback(self._pending.discard)
-            case AddWorker():
-                self._add_worker(command, descriptors)
-            case ActivateWorker():
-                for pool in self._pools_of(command.worker_id):
-                    pool.activate(command.worker_id, command.replaces)
-            case DrainWorker():
-                for pool in self._pools_of(command.worker_id):
-                    pool.drain(command.worker_id, graceful=command.drain)
-            case SuspendWorker():
-                quiet = [p.suspend(command.worker_id) for p in self._pools_of(command.worker_id)]
-                self.manager.tell(WorkerSuspended(command.worker_id, is_quiet=any(quiet)))
-            case AbandonWorker():
-                for pool in self._pools_of(command.worker_id):
-                    pool.deaths.on_death(pool.workers[command.worker_id])
-            case ExpectUrls():
-                self.programs.expect(command.urls)
-            case SocketsRefused():
-                self.programs.sockets_changed(command.refused)
-            case ReopenLogs():
-                for fd in descriptors:
-                    take_output(fd)
-                    os.close(fd)
-                if access is not None:
-                    access.reopen()
-                log("logs_reopened")
-            case StopListener():
-                self.stop(drain=command.drain, patience_s=self.scaled(command.patience_s))
-            case QueryListener():
-                self.manager.tell(
-                    make_report(self, command.query_id, with_requests=command.with_requests)
-                )
+    # ── what the manager says ───────────────────────────────────────────────────────────────────
 
     def welcome(self, command: ListenerWelcome) -> None:
         """Begin, or go on under a new manager."""
         settings = command.settings
         self._clock = SystemClock(settings.time_scale)
         if self.epoch:
-            self._change_settings(settings)
+            self.change_settings(settings)
             return  # a new manager greets a listener that it took over: its epoch stays
         self.on_welcome()
         self.loop.call_later(TICK_S, self._tick)
@@ -243,13 +143,13 @@ class ListenerService:
         )
         factory, limits = select(settings.engine), self.limits
         self.new_engine: Callable[[], Engine] = lambda: factory(limits)
-        self._change_settings(settings)
+        self.change_settings(settings)
         to_output = settings.log_to_output
         self.records.open(AccessLog(Path(settings.logs), self._clock, to_output=to_output))
         set_process("listener")
         self.programs.open_door(self._sockets_folder)
 
-    def _change_settings(self, settings: ListenerSettings) -> None:
+    def change_settings(self, settings: ListenerSettings) -> None:
         """Times and rates; a limit that runs already ends when it was to."""
         self._settings = settings
         self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
@@ -279,11 +179,13 @@ class ListenerService:
                 pool.configure(settings)
                 pool.demand.renew()
 
-    def _routes_changed(self) -> None:
-        for pool in list(self.pools.values()):
-            pool.elsewhere.routes_changed()
+    def accept(self) -> None:
+        """Accept on the sockets that have been collected, and tell the manager when that is so."""
+        task = self.loop.create_task(self._accept(self.listening.accept()))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
 
-    async def _listen(self, accepting: Coroutine[None, None, None]) -> None:
+    async def _accept(self, accepting: Coroutine[None, None, None]) -> None:
         await accepting
         faults.reach("listener.sockets")
         self.programs.sockets_changed([])
@@ -303,67 +205,12 @@ class ListenerService:
             return lambda: HealthConnection(self)
         return lambda: ClientConnection(self, scheme)
 
-    def _add_worker(self, command: AddWorker, descriptors: list[int]) -> None:
-        pool = self.pools.get(command.pool)
-        if pool is None or len(descriptors) != 2 or command.worker_id in pool.workers:
-            for fd in descriptors:
-                os.close(fd)
-            return
-        pidfd, scoreboard_fd = descriptors
-        pool.add_worker(
-            Incarnation(
-                command.worker_id,
-                command.pid,
-                command.identity,
-                command.slots,
-                pidfd,
-                scoreboard_fd,
-                command.first_row,
-                command.reserve,
-            )
-        )
-
-    def _pools_of(self, worker_id: int) -> list[PoolBroker]:
-        return [pool for pool in self.pools.values() if worker_id in pool.workers]
-
     def asked_to_end(self) -> None:
         """SIGTERM: without a manager, finish. Where there is one it says what is to be done."""
         if not self.epoch:
             self.end()
         elif not self.manager.is_there:
-            self.stop(drain=True)
-
-    def stop(self, *, drain: bool, patience_s: float = 0.0) -> None:
-        """End; with `drain` after what has been asked, idle clients after `patience_s` more.
-
-        Told again, it is as patient as the least patient word.
-        """
-        if not drain:
-            self._finish()
-            return
-        patient_until = self.time() + patience_s
-        if self.is_draining:
-            self._patient_until = min(self._patient_until, patient_until)
-            return
-        self.is_draining = True
-        self.programs.close_door()
-        self._patient_until = patient_until
-        self.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
-
-    def _stop_accepting(self) -> None:
-        self.listening.stop()
-        self._close_idle()
-
-    def _close_idle(self) -> None:
-        if self.time() >= self._patient_until:
-            for connection in list(self.connections):
-                connection.shut_down()
-
-    def _dismiss_workers(self) -> None:
-        for pool in self.pools.values():
-            for worker in list(pool.workers.values()):
-                pool.drain(worker.worker_id, graceful=True)
-            pool.turn()
+            self.leaving.begin()
 
     # ── what the pools tell and ask ─────────────────────────────────────────────────────────────
 
@@ -403,20 +250,10 @@ class ListenerService:
         rate = self._settings.min_bytes_per_second
         return 0 if rate in {0, 0xFFFFFFFF} else int(rate * SEND_GRACE_S)
 
-    def _set_date(self, second: int) -> None:
-        date = b"Date: %b\r\n" % http_date(second)
-        server = b"Server: %b\r\n" % SERVER
-        self.standing = {
-            (False, False): date + server,
-            (False, True): date,
-            (True, False): server,
-            (True, True): b"",
-        }
-
     # ── the tick ────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        if self._stopped.done():
+        if self.has_ended:
             return
         self._ticks += 1
         now = self.time()
@@ -425,10 +262,7 @@ class ListenerService:
                 self.records.count("pump_tick_hits")
                 log("pump_tick_hit")
         self._half_messages.look()
-        second = int(time.time())
-        if second != self._date_second:
-            self._date_second = second
-            self._set_date(second)
+        self._renew_date()
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
                 pool.limits.expire(now)
@@ -439,20 +273,24 @@ class ListenerService:
             self.half_closed.look(now)
             self.room.tell()
             self.room.look()
-            if self.is_draining and not self.listening:
-                # Some were accepted in the very turn in which accepting ended.
-                self._close_idle()
+            self.leaving.sweep()
         if self.records.access is not None:
             self.records.access.flush()
             self.manager.log_trouble(self.records.access.trouble())
-        if self.is_draining and not self.listening:
-            if not self.connections:
-                self._finish()
-                return
-            if not self._is_rest_told and all(c.is_upgraded for c in self.connections):
-                # They do not end by themselves: it is time for their workers to close them.
-                self._is_rest_told = True
-                if not self.manager.is_there:
-                    self._dismiss_workers()
-                self.manager.tell(ListenerDrained(self._left_alone()))
-        self.loop.call_later(TICK_S, self._tick)
+        self.leaving.look()
+        if not self.has_ended:
+            self.loop.call_later(TICK_S, self._tick)
+
+    def _renew_date(self) -> None:
+        second = int(time.time())
+        if second == self._date_second:
+            return
+        self._date_second = second
+        date = b"Date: %b\r\n" % http_date(second)
+        server = b"Server: %b\r\n" % SERVER
+        self.standing = {
+            (False, False): date + server,
+            (False, True): date,
+            (True, False): server,
+            (True, True): b"",
+        }
