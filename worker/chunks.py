@@ -19,6 +19,10 @@ class FileRegion:
         self.length = length
         self.is_owned = is_owned
 
+    def duplicate(self) -> FileRegion:
+        """The same region through a descriptor that outlives this one's."""
+        return FileRegion(os.dup(self.fd), self.offset, self.length)
+
     def close(self) -> None:
         """Close the descriptor if it is ours; again is harmless."""
         if self.is_owned and self.fd >= 0:

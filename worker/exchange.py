@@ -10,13 +10,13 @@ very message it waits for.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from was import faults
 from was.errors import WasError
@@ -34,11 +34,13 @@ from was.ipc.messages import (
     ResponseChunk,
     Resumed,
 )
+from was.worker.chunks import read_region
 from was.worker.threads.application_calls import outside
 
 if TYPE_CHECKING:
     from was.ipc.messages import ToListenerItem
     from was.worker.channel import Channel
+    from was.worker.chunks import FileRegion
     from was.worker.queue_client import QueueClient
 
 __all__ = ["ClientGoneError", "Exchange"]
@@ -169,38 +171,16 @@ class Exchange(msgspec.Struct, eq=False):
 
     # ── response ────────────────────────────────────────────────────────────────────────────────
 
-    def start(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        close: bool = False,
-    ) -> None:
-        """Begin the response: what is sent can no longer be repeated or replaced.
-
-        `close`: the connection ends with it.
-        """
+    def start(self, response: Response) -> None:
+        """Begin the response: what is sent can no longer be repeated or replaced."""
         if self.gone:
             raise ClientGoneError("the client has gone")
         self.started = True
-        first, rest = body[:CHUNK_BYTES], body[CHUNK_BYTES:]
-        self._window -= len(first)
-        request = self.request
-        self._post(
-            Response(
-                request.id,
-                request.attempt,
-                status,
-                reason,
-                block,
-                length,
-                first,
-                True,
-                close=close,
-            )
-        )
+        rest = response.body[CHUNK_BYTES:]
+        if rest:
+            response = replace(response, body=response.body[:CHUNK_BYTES])
+        self._window -= len(response.body)
+        self._post(response)
         if rest:
             self.write(rest)
 
@@ -237,15 +217,17 @@ class Exchange(msgspec.Struct, eq=False):
         """The request goes on without a thread: another one may take its place."""
         self._client.park(self)
 
-    def send_file(self, fd: int, offset: int, length: int) -> None:
-        """Send a region of a regular file as more of the body; `fd` may be closed on return."""
+    def send_file(self, region: FileRegion) -> None:
+        """Send a region of a regular file as more of the body; it may be closed on return."""
         if self.gone:
             raise ClientGoneError("the client has gone")
-        token = self._client.pass_descriptor(self.channel, self.request.id, fd)
-        if token == 0:
-            self._write_file(fd, offset, length)
-            return
         request = self.request
+        token = self._client.pass_descriptor(self.channel, request.id, region.fd)
+        if token == 0:
+            # The side socket is not to be had: the bytes go the slow way.
+            for data in read_region(region, CHUNK_BYTES):
+                self.write(data)
+            return
         self._post(
             ResponseChunk(
                 request.id,
@@ -253,81 +235,45 @@ class Exchange(msgspec.Struct, eq=False):
                 b"",
                 True,
                 file_token=token,
-                file_offset=offset,
-                file_length=length,
+                file_offset=region.offset,
+                file_length=region.length,
             )
         )
 
-    def _write_file(self, fd: int, offset: int, length: int) -> None:
-        # The side socket is not to be had: the bytes go the slow way.
-        end = offset + length
-        while offset < end:
-            data = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
-            if not data:
-                raise OSError("the file has become shorter while it was sent")
-            self.write(data)
-            offset += len(data)
-
     # ── the end: one of these, once ─────────────────────────────────────────────────────────────
 
-    def finish(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        log: str,
-        substatus: int,
-        win32: int,
-        file: tuple[int, int, int] | None = None,
-        close: bool = False,
-    ) -> None:
+    def finish(self, response: Response, file: FileRegion | None = None) -> None:
         """The whole response in one message, which keeps the request repeatable until then.
 
-        `file` = (fd, offset, length) follows `body`. END.
+        `file` follows its body, and may be closed on return. END.
         """
-        request = self.request
-        token = offset = count = 0
-        if file is not None:
-            fd, offset, count = file
-            if len(body) <= CHUNK_BYTES:
-                token = self._client.pass_descriptor(self.channel, request.id, fd)
-        if len(body) <= CHUNK_BYTES and (file is None or token):
-            if self._is_ended:
-                self._second_end()
-                return
-            self._is_ended = True
-            faults.reach("worker.answering")
-            self.channel.outbox.append(
-                Response(
-                    request.id,
-                    request.attempt,
-                    status,
-                    reason,
-                    block,
-                    length,
-                    body,
-                    False,
-                    log,
-                    substatus,
-                    win32,
-                    token,
-                    offset,
-                    count,
-                    close,
+        if file is not None and len(response.body) <= CHUNK_BYTES:
+            token = self._client.pass_descriptor(self.channel, response.id, file.fd)
+            if token:
+                response = replace(
+                    response, file_token=token, file_offset=file.offset, file_length=file.length
                 )
-            )
-            self._client.ended(request.id)
+                file = None
+        if file is not None or len(response.body) > CHUNK_BYTES:
+            self._finish_in_pieces(response, file)
             return
+        if self._is_ended:
+            self._second_end()
+            return
+        self._is_ended = True
+        faults.reach("worker.answering")
+        self.channel.outbox.append(response)
+        self._client.ended(response.id)
+
+    def _finish_in_pieces(self, response: Response, file: FileRegion | None) -> None:
         try:
-            self.start(status, reason, block, length, body, close)
+            self.start(replace(response, more=True, log="", substatus=0, win32=0))
             if file is not None:
-                self.send_file(*file)
+                self.send_file(file)
         except (ClientGoneError, OSError):
-            self.abort(log, 64)
+            self.abort(response.log, 64)
             return
-        self.end(b"", log, substatus, win32)
+        self.end(b"", response.log, response.substatus, response.win32)
 
     def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:
         """The last bytes of a response that was started. END."""

@@ -7,7 +7,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from was.ipc.messages import Request
+    from was.ipc.messages import Request, Response
+    from was.worker.chunks import FileRegion
 
 __all__ = ["RequestExchange", "WholeRequest"]
 
@@ -80,40 +81,20 @@ class RequestExchange(Protocol):
         """Block until the event is set."""
         ...
 
-    def start(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        close: bool = False,
-    ) -> None:
-        """Begin the response."""
+    def start(self, response: Response) -> None:
+        """Begin the response: its head and first bytes, more of which follow."""
         ...
 
     def write(self, data: bytes) -> None:
         """Send more of the body."""
         ...
 
-    def send_file(self, fd: int, offset: int, length: int) -> None:
-        """Send a region of a file as more of the body."""
+    def send_file(self, region: FileRegion) -> None:
+        """Send a region of a file as more of the body; the caller may close it on return."""
         ...
 
-    def finish(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        log: str,
-        substatus: int,
-        win32: int,
-        file: tuple[int, int, int] | None = None,
-        close: bool = False,
-    ) -> None:
-        """The whole response. END."""
+    def finish(self, response: Response, file: FileRegion | None = None) -> None:
+        """The whole response; `file`, which the caller may close, follows its body. END."""
         ...
 
     def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.errors import LocalProtocolError
+from was.ipc.messages import Response
 from was.ipc.scoreboard import RequestState
 from was.log import log_exception
 from was.worker.calls.nested_events import raise_within
-from was.worker.chunks import Chunk, FileRegion, close_files, size_of
+from was.worker.chunks import Chunk, close_files, size_of
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import encode_fields
 from was.worker.interfaces.hresult import E_UNEXPECTED
@@ -115,15 +116,19 @@ def _finish(context: HttpContext) -> None:
         )
     ):
         # The usual response, in one message and nothing to ask anybody.
+        message = context.message
         exchange.finish(
-            response.status,
-            response.reason,
-            response.block(),
-            len(body),
-            body,
-            log,
-            0,
-            0,
+            Response(
+                message.id,
+                message.attempt,
+                response.status,
+                response.reason,
+                response.block(),
+                len(body),
+                body,
+                False,
+                log,
+            )
         )
         return
     _finish_unusual(context, exchange, response, log)
@@ -172,88 +177,63 @@ def _finish_unusual(
 
 
 def _finish_whole(context: HttpContext, response: HttpResponse, log: str) -> None:
-    exchange = context.exchange
-    chunks = response.chunks
-    body = b""
-    file: FileRegion | None = None
-    # A filter of RQ_SEND_RESPONSE may have changed what was as long as somebody had said.
-    length = response.content_length
-    if length < 0 or not _is_bodiless(context, response):
-        length = size_of(chunks)
-    if len(chunks) == 1 and isinstance(chunks[0], bytes):
-        body = chunks[0]
-    elif chunks:
-        last = chunks[-1]
-        leading = chunks if isinstance(last, bytes) else chunks[:-1]
-        if all(isinstance(chunk, bytes) for chunk in leading):
-            body = b"".join(leading)  # type: ignore[arg-type]
-            file = None if isinstance(last, bytes) else last
-        else:
-            _finish_in_pieces(context, response, log)
-            return
     if _is_bodiless(context, response):
+        context.exchange.finish(_whole(context, _length_alone(response), b"", log))
+        return
+    chunks = response.chunks
+    last = chunks[-1] if chunks else b""
+    file = None if isinstance(last, bytes) else last
+    leading = chunks if file is None else chunks[:-1]
+    data = [chunk for chunk in leading if isinstance(chunk, bytes)]
+    if len(data) != len(leading):
+        _finish_in_pieces(context, response, log)
+        return
+    # A filter of RQ_SEND_RESPONSE may have changed what was as long as somebody had said.
+    context.exchange.finish(_whole(context, size_of(chunks), b"".join(data), log), file)
+
+
+def _length_alone(response: HttpResponse) -> int:
+    """What Content-Length says of a response without its body; -1: nothing."""
+    said = response.content_length
+    if response.status == 304:
         # The length that goes with 304 is that of the 200 it stands for (RFC 9110 8.6): the one
         # that was said, and none where none was or where it can only mean this empty body.
-        body, file = b"", None
-        if response.status == 304:
-            length = response.content_length or -1
-        elif response.status in _BODILESS:
-            length = 0
-        elif response.content_length < 0 and not length:
-            # HEAD: most frameworks leave out the body that GET would have. To say 0 would be to say
-            # that GET has none (RFC 9110 8.6), and caches throw away what they have (9111 4.3.5).
-            length = -1
-    if file is None and not response.needs_disconnect:
-        exchange.finish(
-            response.status,
-            response.reason,
-            response.block(),
-            length,
-            body,
-            log,
-            response.sub_status,
-            context.win32_status() if response.error is not None or context.error_status else 0,
-        )
-        return
-    exchange.finish(
+        return said or -1
+    if response.status in _BODILESS:
+        return 0
+    # HEAD: most frameworks leave out the body that GET would have. To say 0 would be to say
+    # that GET has none (RFC 9110 8.6), and caches throw away what they have (9111 4.3.5).
+    return said if said >= 0 else size_of(response.chunks) or -1
+
+
+def _whole(context: HttpContext, length: int, body: bytes, log: str) -> Response:
+    """A response as one message, with which the request ends."""
+    message, response = context.message, context.response
+    return Response(
+        message.id,
+        message.attempt,
         response.status,
         response.reason,
         response.block(),
         length,
         body,
+        False,
         log,
         response.sub_status,
         context.win32_status(),
-        None if file is None else (file.fd, file.offset, file.length),
-        response.needs_disconnect,
+        close=response.needs_disconnect,
     )
 
 
 def _finish_in_pieces(context: HttpContext, response: HttpResponse, log: str) -> None:
     # Several files in one body (multipart ranges), or trailers: no single message can carry it.
-    bodiless = _is_bodiless(context, response)
-    if response.content_length < 0 or not bodiless:
-        response.content_length = response.buffered_bytes()
+    response.content_length = response.buffered_bytes()
     chunks, response.chunks = response.chunks, []
-    exchange = context.exchange
-    if bodiless:
-        exchange.finish(
-            response.status,
-            response.reason,
-            response.block(),
-            response.content_length,
-            b"",
-            log,
-            response.sub_status,
-            context.win32_status(),
-        )
-        close_files(chunks)
-        return
     try:
         _start(context, response, b"", chunks)
         _write_all(context, chunks)
     except (ClientGoneError, OSError):
-        exchange.abort(log, ERROR_NETNAME_DELETED)
+        context.exchange.abort(log, ERROR_NETNAME_DELETED)
         return
     finally:
         close_files(chunks)
@@ -293,8 +273,20 @@ def _start(
     if not _is_bodiless(context, response):
         response.unsent = length
         _count(response, [first, *rest])
-    close = response.needs_disconnect
-    context.exchange.start(response.status, response.reason, response.block(), length, first, close)
+    message = context.message
+    context.exchange.start(
+        Response(
+            message.id,
+            message.attempt,
+            response.status,
+            response.reason,
+            response.block(),
+            length,
+            first,
+            True,
+            close=response.needs_disconnect,
+        )
+    )
 
 
 def _end_body(context: HttpContext, response: HttpResponse, data: bytes, log: str) -> None:
@@ -345,7 +337,7 @@ def _write_all(context: HttpContext, chunks: list[Chunk]) -> None:
             if chunk:
                 exchange.write(chunk)
         else:
-            exchange.send_file(chunk.fd, chunk.offset, chunk.length)
+            exchange.send_file(chunk)
 
 
 def _is_bodiless(context: HttpContext, response: HttpResponse) -> bool:
@@ -383,8 +375,22 @@ def _give_up(context: HttpContext, error: BaseException) -> None:
         if exchange.started:
             exchange.abort("", ERROR_GEN_FAILURE)
             return
-        context.response.status, context.response.reason = 500, ""
+        message, response = context.message, context.response
+        response.status, response.reason = 500, ""
         block = b"Content-Type: text/html\r\n"
-        exchange.finish(500, "", block, len(_FAILED), _FAILED, "", 0, ERROR_GEN_FAILURE)
+        length = len(_FAILED)
+        exchange.finish(
+            Response(
+                message.id,
+                message.attempt,
+                500,
+                "",
+                block,
+                length,
+                _FAILED,
+                False,
+                win32=ERROR_GEN_FAILURE,
+            )
+        )
     except RuntimeError:
         pass  # it had ended

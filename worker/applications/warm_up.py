@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from was.config.model import PathSettings
+    from was.ipc.messages import Response
     from was.worker.applications.application import HttpApplication
+    from was.worker.chunks import FileRegion
     from was.worker.request_exchange import WholeRequest
 
 __all__ = ["WarmUpExchange", "interim_page", "warm_up"]
@@ -135,40 +137,20 @@ class WarmUpExchange:
     def ring_on_arrival(self, ring: Callable[[], None] | None) -> None:
         """Nothing will arrive."""
 
-    def start(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        close: bool = False,
-    ) -> None:
+    def start(self, response: Response) -> None:
         """The response begins."""
         self.started = True
-        self.status = status
+        self.status = response.status
 
     def write(self, data: bytes) -> None:
         """More of the body."""
 
-    def send_file(self, fd: int, offset: int, length: int) -> None:
+    def send_file(self, region: FileRegion) -> None:
         """More of the body."""
 
-    def finish(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        log: str,
-        substatus: int,
-        win32: int,
-        file: tuple[int, int, int] | None = None,
-        close: bool = False,
-    ) -> None:
+    def finish(self, response: Response, file: FileRegion | None = None) -> None:
         """The whole response."""
-        self.status = status
+        self.status = response.status
         self.ended.set()
 
     def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:

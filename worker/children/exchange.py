@@ -6,7 +6,6 @@ NO_HEADERS), the body comes after what the parent has written.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from enum import IntFlag
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from was.ipc.scoreboard import ROW_WORDS, module_cell_of
-from was.worker.chunks import Chunk, FileRegion
+from was.worker.chunks import Chunk
 from was.worker.exchange import ClientGoneError
 from was.worker.fields import LISTENER_FIELDS
 from was.worker.interfaces.response import HttpResponse
 
 if TYPE_CHECKING:
-    from was.ipc.messages import Request
+    from was.ipc.messages import Request, Response
+    from was.worker.chunks import FileRegion
     from was.worker.interfaces.context import HttpContext
 
 __all__ = ["ChildExchange", "ExecuteFlag"]
@@ -119,51 +119,31 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
 
     # ── the response becomes the parent's ───────────────────────────────────────────────────────
 
-    def start(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        close: bool = False,
-    ) -> None:
+    def start(self, response: Response) -> None:
         """The head goes to the parent, once; it is sent unless BUFFER_RESPONSE."""
-        self._take_head(-1 if self.flags & ExecuteFlag.BUFFER_RESPONSE else length)
+        self._take_head(-1 if self.flags & ExecuteFlag.BUFFER_RESPONSE else response.length)
         self.started = True
-        self._take([body] if body else [], must_send=True)
+        self._take([response.body] if response.body else [], must_send=True)
 
     def write(self, data: bytes) -> None:
         """More of the body."""
         self._take([data], must_send=True)
 
-    def send_file(self, fd: int, offset: int, length: int) -> None:
+    def send_file(self, region: FileRegion) -> None:
         """More of the body; the file is the child's to close."""
         self._living()  # who is not there closes no duplicate
-        self._take([FileRegion(os.dup(fd), offset, length)], must_send=True)
+        self._take([region.duplicate()], must_send=True)
 
-    def finish(
-        self,
-        status: int,
-        reason: str,
-        block: bytes,
-        length: int,
-        body: bytes,
-        log: str,
-        substatus: int,
-        win32: int,
-        file: tuple[int, int, int] | None = None,
-        close: bool = False,
-    ) -> None:
+    def finish(self, response: Response, file: FileRegion | None = None) -> None:
         """The whole response: becomes the parent's, and is sent when that is."""
         if self.parent is None:
             return
         # The parent may add to it, so its length is what comes together; but for HEAD nothing does.
-        self._take_head(length if self.parent.message.method == "HEAD" else -1)
-        self._take([body] if body else [])
+        self._take_head(response.length if self.parent.message.method == "HEAD" else -1)
+        self._take([response.body] if response.body else [])
         if file is not None:
-            self._take([FileRegion(os.dup(file[0]), file[1], file[2])])
-        if close:
+            self._take([file.duplicate()])
+        if response.close:
             self.parent.response.set_need_disconnect()
 
     def end(self, data: bytes, log: str, substatus: int, win32: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from was.ipc.messages import Request
 from was.ipc.scoreboard import module_cell_of
+from was.worker.chunks import FileRegion
 from was.worker.exchange import ClientGoneError
 from was.worker.server import WorkerServer
 
@@ -65,7 +67,7 @@ class FakeExchange:
         self.win32 = 0
         self.close = False
         self.ends = 0
-        self.file: tuple[int, int, int] | None = None
+        self.file: FileRegion | None = None
         self._rest = request.body
         self._gone_after = gone_after
 
@@ -99,39 +101,37 @@ class FakeExchange:
     def wait_for(self, event) -> None:
         assert event.wait(60)
 
-    def start(self, status, reason, block, length, body, close=False) -> None:
+    def _take_head(self, response) -> None:
+        self.status, self.reason = response.status, response.reason
+        self.block, self.length = response.block, response.length
+
+    def start(self, response) -> None:
         self.calls.append("start")
         assert not self.started
         assert not self.ends
         self.started = True
-        self.status, self.reason, self.block, self.length = status, reason, block, length
-        self._count(body)
+        self._take_head(response)
+        self._count(response.body)
 
     def write(self, data: bytes) -> None:
         self.calls.append("write")
         assert self.started
         self._count(data)
 
-    def send_file(self, fd, offset, length) -> None:
-        import os
-
+    def send_file(self, region) -> None:
         self.calls.append("send_file")
-        self._count(os.pread(fd, length, offset))
+        self._count(os.pread(region.fd, region.length, region.offset))
 
-    def finish(
-        self, status, reason, block, length, body, log, substatus, win32, file=None, close=False
-    ) -> None:
-        import os
-
+    def finish(self, response, file=None) -> None:
         self.calls.append("finish")
         assert not self.started
-        self.status, self.reason, self.block, self.length = status, reason, block, length
-        self.body = body
+        self._take_head(response)
+        self.body = response.body
         self.file = file
         if file is not None:
-            self.body += os.pread(file[0], file[2], file[1])
-        self.close = close
-        self._end(log, substatus, win32)
+            self.body += os.pread(file.fd, file.length, file.offset)
+        self.close = response.close
+        self._end(response.log, response.substatus, response.win32)
 
     def end(self, data, log, substatus, win32) -> None:
         self.calls.append("end")

@@ -10,6 +10,7 @@ from fake_exchange import FakeExchange, ask, make_request, make_server
 
 from was.worker.calls.registration import HttpModule
 from was.worker.children.requests import MAX_DEPTH, CloneFlag, ExecuteFlag
+from was.worker.chunks import FileRegion
 from was.worker.exchange import ClientGoneError
 from was.worker.interfaces.hresult import HResultError
 from was.worker.interfaces.user import HttpUser
@@ -328,7 +329,7 @@ def test_a_child_whose_parent_has_ended_keeps_no_file_open(scripted, tmp_path):
     with (tmp_path / "file").open("w+b") as file:
         before = sorted(os.listdir("/proc/self/fd"))
         with pytest.raises(ClientGoneError):
-            kept[0].exchange.send_file(file.fileno(), 0, 1)
+            kept[0].exchange.send_file(FileRegion(file.fileno(), 0, 1, is_owned=False))
         assert sorted(os.listdir("/proc/self/fd")) == before
 
 
