@@ -3,15 +3,14 @@
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from harness.home import Pool, application_host_config, make_home
 from harness.killing import GARDEN, make_kill_home
-from harness.meter import descriptors
 from harness.server import ServerError, WasServer, wait_for
 from support.blows import judge, processes
 from support.load import steady_load, under_load
+from support.ports import has_listening
 from support.running import APPS, STEADY, place, simple_config
 from support.wire import Wire, get
 
@@ -120,7 +119,7 @@ def test_a_recycling_within_an_upgrade_takes_nothing_along(start_server):
         wait_for("the second one", lambda: len(running.server.rows("requests")) == 2)
         ask(Home(running.home), "upgrade")
         wait_for("a new listener", lambda: running.server.status()["listener_pid"] != old)
-        wait_for("it alone", lambda: not _accepts(old, port))
+        wait_for("it alone", lambda: not has_listening(old, port))
         with Wire(port) as last:
             last.send_request("/held?gate=last", "POST", b"")
             wait_for("the third one", lambda: running.server.rows("requests"))
@@ -210,14 +209,6 @@ def test_a_manager_that_is_killed_while_the_new_listener_finds_its_workers(start
     assert judge(tally, 0, is_listener=False) == []
     assert tally.latency_ms(1) < 20_000
     assert after["listener"] != before["listener"]
-
-
-def _accepts(pid, port):
-    """Whether the process has the socket at which the port is listened on."""
-    held = descriptors(pid).values()
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    listening = [row for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
-    return any(f"socket:[{row[9]}]" in held for row in listening)
 
 
 def _one_garden():

@@ -1,9 +1,12 @@
-"""Ports that nobody listens at."""
+"""Ports that nobody listens at, and who has those that somebody does."""
 
 import os
 import random
 import socket
 from contextlib import suppress
+from pathlib import Path
+
+from harness.meter import descriptors
 
 # Below those that the kernel gives to whoever asks for any: no other test is given one meanwhile.
 FIRST, LAST = 20000, 31999
@@ -24,3 +27,15 @@ def unused_port() -> int:
             _given.add(number)
             return number
     raise AssertionError(f"no port from {FIRST} to {LAST} can be bound")
+
+
+def has_listening(pid: int, port: int) -> bool:
+    """Whether the process has a socket at which the port is listened on."""
+    held = descriptors(pid).values()
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    listening = [row for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
+    return any(f"socket:[{row[9]}]" in held for row in listening)

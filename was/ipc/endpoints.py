@@ -43,6 +43,11 @@ class SocketFolder:
         return str(self.path / "control")
 
     @property
+    def supervisor(self) -> str:
+        """The supervisor's SEQPACKET socket, where it is told which sockets it is to keep."""
+        return str(self.path / "supervisor")
+
+    @property
     def programs(self) -> Path:
         """The folder of the listener's doors for programs (was.httpapi)."""
         return self.path / "h"

@@ -3,15 +3,17 @@
     python -m was.manager.detached --home HOME --manager PID -- COMMAND …
 
 It knows the manager by a pidfd: first that of its parent, later that of whoever holds the home's
-lock, so it follows one that somebody else has started. It does nothing else, so little can happen
-to it; and when something does, the manager starts another. SIGTERM, which a manager that was told
-to stop sends, ends it. A manager that exits 0 was told to stop as well. SIGHUP, which comes with an
-upgrade, has it become the new code: by exec, so that at no moment there is none.
+lock, so it follows one that somebody else has started. Beside that it keeps the listening sockets
+(kept_sockets.py), and nothing else, so little can happen to it; and when something does, the
+manager starts another. SIGTERM, which a manager that was told to stop sends, ends it. A manager
+that exits 0 was told to stop as well. SIGHUP, which comes with an upgrade, has it become the new
+code: by exec, so that at no moment there is none.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -28,6 +30,7 @@ from was.ipc.endpoints import Home
 from was.log import log, set_process
 from was.manager import process
 from was.manager.health import Backoff
+from was.manager.kept_sockets import SocketStore
 from was.recorded import lock_holder, open_lock_holder
 
 __all__ = ["main"]
@@ -47,7 +50,10 @@ def main(arguments: list[str]) -> NoReturn:
     faults.arm(home.path)
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    supervisor = _Supervisor(home, arguments[5:])
+    folder = home.find_sockets()
+    if folder is None:  # the server has ended meanwhile
+        os._exit(0)
+    supervisor = _Supervisor(home, arguments[5:], SocketStore.open(folder.supervisor))
     signal.signal(signal.SIGTERM, supervisor.end)
     signal.signal(signal.SIGHUP, supervisor.renew)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS)  # as `renew` may have found them
@@ -55,9 +61,10 @@ def main(arguments: list[str]) -> NoReturn:
 
 
 class _Supervisor:
-    def __init__(self, home: Home, command: list[str]) -> None:
+    def __init__(self, home: Home, command: list[str], store: SocketStore) -> None:
         self._home = home
         self._command = command
+        self._store = store
         self._child = 0  # the manager that we have started
         self._backoff = Backoff()
 
@@ -72,7 +79,7 @@ class _Supervisor:
                 watched = self._start()
                 since = time.monotonic()
             faults.reach("supervisor.watching")
-            _wait_for_end(watched)
+            self._wait(watched, math.inf)
             os.close(watched)
             self._reap()
             lived_s = time.monotonic() - since
@@ -80,8 +87,24 @@ class _Supervisor:
             if lived_s >= STEADY_S:
                 self._backoff.reset()
             else:
-                time.sleep(self._backoff.take())
+                self._wait(None, self._backoff.take())
             watched = None
+
+    def _wait(self, manager: int | None, limit_s: float) -> None:
+        """Wait until the manager ends or the time is over; its orders are obeyed meanwhile."""
+        until = time.monotonic() + limit_s
+        poll = select.poll()
+        poll.register(self._store, select.POLLIN)
+        if manager is not None:
+            poll.register(manager, select.POLLIN)
+        while (left_s := until - time.monotonic()) > 0:
+            ready = [fd for fd, _ in poll.poll(None if left_s == math.inf else left_s * 1000)]
+            if self._store.fileno() in ready:  # first: it may be the last word of who has ended
+                blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+                self._store.serve()
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            elif ready:
+                return
 
     def end(self, _number: int, _frame: FrameType | None) -> NoReturn:
         """Told to go. A manager that we have just started, and nobody can see yet, goes too."""
@@ -93,7 +116,8 @@ class _Supervisor:
 
     def renew(self, _number: int, _frame: FrameType | None) -> NoReturn:
         """Become the code that is there now; whom to watch is found again."""
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        environment = {**os.environ, **self._store.for_exec()}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
     def _start(self) -> int:
         if not self._home.run.is_dir():  # nothing is left to be kept running
@@ -135,12 +159,6 @@ def _open_parent(pid: int) -> int | None:
         return pidfd
     os.close(pidfd)
     return None
-
-
-def _wait_for_end(pidfd: int) -> None:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.poll()
 
 
 if __name__ == "__main__":

@@ -75,11 +75,12 @@ class Manager:
         self.server = server
         self.listener = ListenerSide(server)
         self.template = TemplateSide(server)
-        self.supervisor = SupervisorSide(server)
         self.workers = WorkerSet(server, self.template)
         self.pools: dict[str, ApplicationPool] = {}
         self.newcomers = Newcomers(server.files, self.pools)
         self.sites = SiteSet(server, self.listener, self.pools, self.newcomers)
+        self.supervisor = SupervisorSide(server, self.sites.sockets)
+        self.sites.on_bound = self.supervisor.sockets_changed
         self.deaths = Deaths(server)
         self.overdue = OverdueWorkers(self)
         self.performer = Performer(
@@ -198,7 +199,7 @@ class Manager:
             self.upgrade.next_deadline(),
             self.reloading.next_deadline(),
             self.server.notifier.next_deadline(),
-            self.supervisor.respawn_at,
+            self.supervisor.next_deadline(),
             self.sampling.next_deadline(),
             self.endings.next_deadline(),
         ]

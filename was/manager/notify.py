@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["GivenSocket", "Notifier", "take_sockets"]
+__all__ = ["GivenSocket", "Notifier", "is_listening_tcp", "take_sockets"]
 
 _FIRST_FD = 3
 # How long a notice waits where the service manager reads nothing; the next beat needs no wait.
@@ -110,7 +110,7 @@ def take_sockets(environment: Mapping[str, str]) -> list[GivenSocket]:
             sock = socket.socket(fileno=fd)
         except OSError:  # no socket
             continue
-        if _is_listening_tcp(sock):
+        if is_listening_tcp(sock):
             sock.setblocking(False)
             sock.set_inheritable(False)
             taken.append(GivenSocket(name, sock))
@@ -119,6 +119,7 @@ def take_sockets(environment: Mapping[str, str]) -> list[GivenSocket]:
     return taken
 
 
-def _is_listening_tcp(sock: socket.socket) -> bool:
+def is_listening_tcp(sock: socket.socket) -> bool:
+    """Whether connections can be accepted from it."""
     is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
     return is_tcp and bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

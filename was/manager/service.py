@@ -183,6 +183,8 @@ async def _serve(manager: Manager, tell: _Teller) -> int:
         # Only now: its end would be told again and again until somebody hears it, and descriptors
         # have numbers that another one gets.
         manager.supervisor.adopt()
+        kept = manager.supervisor.take_sockets(is_needed=manager.adoption.peer is None)
+        manager.sites.give(kept)
         refused = manager.sites.bind()
         if refused and manager.adoption.peer is None:
             return tell.failed(refused)
@@ -198,8 +200,9 @@ async def _serve(manager: Manager, tell: _Teller) -> int:
         control.close()
         manager.sites.close()
         manager.reloading.close()
+        is_tried_again = manager.supervisor.is_staying
         manager.supervisor.end()
-        _clean_up(server)
+        _clean_up(server, with_folder=not is_tried_again)
         process.kill_descendants(os.getpid())
         process.reap()
         manager.processors.close()
@@ -274,9 +277,11 @@ def _write_pid(home: Home) -> None:
         log("state_not_written", file=home.pid_file, error=error)
 
 
-def _clean_up(server: Server) -> None:
+def _clean_up(server: Server, *, with_folder: bool) -> None:
+    """`with_folder`: nobody is left who has a door in it."""
     home = server.home
     server.files.remove_processes()
     home.pid_file.unlink(missing_ok=True)
-    (home.run / "sockets").unlink(missing_ok=True)
-    shutil.rmtree(server.folder.path, ignore_errors=True)
+    if with_folder:
+        (home.run / "sockets").unlink(missing_ok=True)
+        shutil.rmtree(server.folder.path, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from was.config.model import Site
@@ -45,6 +45,8 @@ class SiteSet:
         self._routes: dict[int, tuple[Site, tuple[object, ...], SiteRoute]] = {}
         self._known_pools: frozenset[str] = frozenset()
         self.refused: dict[str, str] = {}
+        # There are others, or fewer, than there were.
+        self.on_bound: Callable[[], object] = lambda: None
         self._programs: dict[tuple[str, int], ListeningSocket] = {}
         self._program_urls: list[str] = []
 
@@ -66,8 +68,13 @@ class SiteSet:
             self._wanted.setdefault(site.id, site.server_auto_start)
         started = [site for site in sites if self._wanted[site.id]]
         self.refused = self._listening.apply(started, self._programs.values())
+        self.on_bound()
         awaiting = self._listening.awaiting
         return [line for name, line in self.refused.items() if name not in awaiting]
+
+    def sockets(self) -> list[tuple[str, int]]:
+        """Those that are listened on now, by the names that others keep them under."""
+        return self._listening.to_keep()
 
     def adopt(self, held: Iterable[tuple[ListeningSocket, int]]) -> None:
         """Take over sockets of an earlier manager, and what it was told of its sites."""
@@ -120,7 +127,7 @@ class SiteSet:
 
     def listener_let_go(self) -> None:
         """The listener accepts on what it was told last, and on nothing else."""
-        self._listening.let_go()
+        self._listening.let_go(is_ended=self._listener.retiring is None)
         if self._listening.awaiting:
             self.rebind()
 

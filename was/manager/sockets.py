@@ -7,6 +7,7 @@ Meanwhile it takes no more connections, so none is reset when it is closed (last
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import ipaddress
@@ -147,9 +148,16 @@ class ListeningSockets:
     def _is_leaving(self, port: int) -> bool:
         return any(key.port == port for key in self._leaving)
 
-    def let_go(self) -> None:
-        """The listener has closed what it was not told any more."""
+    def let_go(self, *, is_ended: bool = False) -> None:
+        """The listener has closed what it was not told any more.
+
+        `is_ended`: nobody accepts there any more. Who keeps a socket for us may be slow to close
+        it, and is not to keep its port from another binding meanwhile.
+        """
         for sock in self._leaving.values():
+            if is_ended and not self._is_given(sock):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RD)
             sock.close()
         self._leaving.clear()
 
@@ -222,6 +230,10 @@ class ListeningSockets:
             port = int(sock.getsockname()[1])
             listed.append((ListeningSocket(key.ip or "*", port, scheme), sock.fileno()))
         return listed
+
+    def to_keep(self) -> list[tuple[str, int]]:
+        """Names and descriptors for whoever keeps sockets for the next manager."""
+        return [(_kept_name(key), sock.fileno()) for key, (sock, _) in self._bound.items()]
 
     def close(self) -> None:
         """Close all."""

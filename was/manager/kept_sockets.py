@@ -1,0 +1,144 @@
+"""The listening sockets that the supervisor of a detached server keeps, as systemd's store does.
+
+Manager and listener have them too. Were both killed at once, the port would close, and who waits
+there to be accepted would be reset: with a third holder the kernel goes on queueing, and the next
+manager is given the same sockets.
+
+The supervisor has a door (SEQPACKET, mode 0600: the server's own user). Each connection to it is
+one order: KEEP is followed by all the sockets that there are from now on, GIVE is answered with
+them. An order that is not complete changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from was.ipc.descriptors import ControlSocket, listen_control
+from was.manager.notify import GivenSocket, is_listening_tcp
+
+__all__ = ["SocketStore", "keep", "take"]
+
+KEEP, GIVE = b"keep", b"give"
+SOCKETS_A_MESSAGE = 200
+# How long one side waits for the other within an order: it may have been stopped.
+PATIENCE_S = 1.0
+# By which the supervisor's next code finds what the one before has left to it.
+INHERITED = "WAS_KEPT_SOCKETS"
+
+
+class SocketStore:
+    """The supervisor's end."""
+
+    def __init__(self, door: socket.socket, kept: Mapping[str, int] | None = None) -> None:
+        self._door = door
+        self._kept = dict(kept or {})
+        door.setblocking(False)
+
+    @classmethod
+    def open(cls, path: str) -> SocketStore:
+        """What the code before an exec has left, else an empty one with a new door at `path`."""
+        left = os.environ.pop(INHERITED, None)  # not for the managers that we start
+        if left is None:
+            return cls(listen_control(path, 0o600))
+        found = cast("dict[str, Any]", json.loads(left))
+        for fd in (found["door"], *found["kept"].values()):
+            os.set_inheritable(fd, False)
+        return cls(socket.socket(fileno=found["door"]), found["kept"])
+
+    def fileno(self) -> int:
+        """Readable when there is an order."""
+        return self._door.fileno()
+
+    def serve(self) -> None:
+        """One order."""
+        with contextlib.suppress(OSError, ValueError):
+            sock, _ = self._door.accept()
+            sock.settimeout(PATIENCE_S)
+            with contextlib.closing(ControlSocket(sock)) as end:
+                order = end.recv()
+                if order == (KEEP, []):
+                    kept = _receive(end)
+                    for fd in self._kept.values():
+                        os.close(fd)
+                    self._kept = kept
+                elif order == (GIVE, []):
+                    _send(end, self._kept.items())
+
+    def for_exec(self) -> dict[str, str]:
+        """Have everything outlive an exec; the variables that the new code is to find."""
+        for fd in (self.fileno(), *self._kept.values()):
+            os.set_inheritable(fd, True)
+        return {INHERITED: json.dumps({"door": self.fileno(), "kept": self._kept})}
+
+
+def keep(path: str, sockets: Iterable[tuple[str, int]]) -> bool:
+    """Have the supervisor keep these, by name, and no others; whether it could be told."""
+    try:
+        with contextlib.closing(_connect(path)) as end:
+            end.send(KEEP)
+            _send(end, sockets)
+    except OSError:
+        return False
+    return True
+
+
+def take(path: str) -> list[GivenSocket] | None:
+    """What the supervisor keeps; None when there is one that does not say it."""
+    try:
+        end = _connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return []  # it has no door (yet), and so keeps nothing
+    except OSError:
+        return None
+    with contextlib.closing(end):
+        try:
+            end.send(GIVE)
+            given = _receive(end)
+        except (OSError, ValueError):
+            return None
+    found: list[GivenSocket] = []
+    for name, fd in given.items():
+        sock = socket.socket(fileno=fd)
+        if is_listening_tcp(sock):
+            found.append(GivenSocket(name, sock))
+        else:  # it was ended for all who had it
+            sock.close()
+    return found
+
+
+def _connect(path: str) -> ControlSocket:
+    end = ControlSocket.connect(path, timeout_s=PATIENCE_S)
+    end.sock.settimeout(PATIENCE_S)
+    return end
+
+
+def _send(end: ControlSocket, sockets: Iterable[tuple[str, int]]) -> None:
+    listed = list(sockets)
+    for at in range(0, max(1, len(listed)), SOCKETS_A_MESSAGE):
+        part = listed[at : at + SOCKETS_A_MESSAGE]
+        names = [name for name, _ in part]
+        is_last = at + SOCKETS_A_MESSAGE >= len(listed)
+        end.send(json.dumps({"names": names, "is_last": is_last}).encode(), [fd for _, fd in part])
+
+
+def _receive(end: ControlSocket) -> dict[str, int]:
+    """All parts of what `_send` sends; raises OSError or ValueError when they do not come."""
+    names: list[str] = []
+    received: list[int] = []
+    try:
+        while True:
+            content, descriptors = end.recv() or (b"", [])
+            received += descriptors
+            part = json.loads(content)  # no such thing: the connection has ended
+            names += part["names"]
+            if part["is_last"]:
+                return dict(zip(names, received, strict=True))  # some may be lost on the way
+    except BaseException:
+        for fd in received:
+            os.close(fd)
+        raise
