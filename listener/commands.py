@@ -70,9 +70,9 @@ def obey(service: ListenerService, command: ManagerToListener, descriptors: list
             for pool in _pools_of(service, worker_id):
                 pool.deaths.on_death(pool.workers[worker_id])
         case ExpectUrls():
-            service.programs.expect(command.urls)
+            service.programs.urls.expect(command.urls)
         case SocketsRefused():
-            service.programs.sockets_changed(command.refused)
+            service.programs.urls.sockets_changed(command.refused)
         case ReopenLogs():
             _reopen_logs(service, descriptors)
         case StopListener():

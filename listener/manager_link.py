@@ -91,7 +91,7 @@ class ManagerLink:
                 )
                 if not worker.is_dead:
                     self.tell(held, [worker.scoreboard.fd])
-        service.programs.tell_wanted()
+        service.programs.urls.tell_wanted()
         self.tell(HeldEverything())
 
     def _on_command(self, content: bytes, descriptors: list[int]) -> None:

@@ -33,6 +33,7 @@ from was.ipc.program_messages import (
 )
 from was.ipc.scoreboard import make_scoreboard
 from was.listener.incarnation import Incarnation
+from was.listener.program_queue import RefusedCallError
 from was.log import log
 
 if TYPE_CHECKING:
@@ -131,17 +132,29 @@ class ProgramLink:
         queue.broker.turn()
 
     def _obey(self, call: Call) -> None:
+        if isinstance(call, Receive):
+            self._receive(call.count)
+            return
+        try:
+            self._do(call)
+        except RefusedCallError as error:
+            self.tell(Replied(call.call, error.error, str(error)))
+
+    def _do(self, call: OpenQueue | SetQueue | AddUrl | RemoveUrl | ShutDownQueue) -> None:
+        """What a call asks for; each ends with a message that has its number."""
         match call:
-            case Receive(count):
-                self._receive(count)
             case OpenQueue():
                 self._open(call)
             case AddUrl(number, url, context):
-                self._programs.add_url(self, number, url, context)
+                self._programs.urls.add(self, number, url, context)
             case RemoveUrl(number, url):
-                self.tell(Replied(number, *self._programs.remove_url(self, url)))
-            case SetQueue():
-                self._set(call)
+                self._programs.urls.remove(self, url)
+                self.tell(Replied(number))
+            case SetQueue(number):
+                if self.queue is None:
+                    raise IllFormedMessageError("properties of no queue")
+                self.queue.set(call)
+                self.tell(Replied(number))
             case ShutDownQueue(number):
                 if self.worker is not None and self.queue is not None:
                     self.worker.is_draining = True
@@ -159,10 +172,7 @@ class ProgramLink:
     def _open(self, call: OpenQueue) -> None:
         if self.queue is not None:
             raise IllFormedMessageError("a second queue by one connection")
-        queue, error, detail = self._programs.open_queue(self, call)
-        if queue is None:
-            self.tell(Replied(call.call, error, detail))
-            return
+        queue = self._programs.open_queue(self, call)
         is_new = queue.is_dead
         scoreboard = make_scoreboard(MOST_RECEIVES)
         worker = Incarnation(
@@ -179,12 +189,6 @@ class ProgramLink:
         queue.broker.add_worker(worker)
         self.tell(QueueOpened(call.call, self._programs.epoch, is_new), (scoreboard,))
         queue.broker.activate(worker.worker_id, [])
-
-    def _set(self, call: SetQueue) -> None:
-        if self.queue is None:
-            raise IllFormedMessageError("properties of no queue")
-        error, detail = self.queue.set(call)
-        self.tell(Replied(call.call, error, detail))
 
     def _on_end(self) -> None:
         """The connection has ended, or the process: what it had is settled."""

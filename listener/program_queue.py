@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from was.errors import WasError
 from was.ipc.channel import Sent
 from was.ipc.descriptors import is_regular
 from was.ipc.listener_control import PoolQueue
@@ -27,7 +28,18 @@ if TYPE_CHECKING:
     from was.listener.program_link import ProgramLink
     from was.listener.service import ListenerService
 
-__all__ = ["ProgramEnds", "ProgramQueue"]
+__all__ = ["ProgramEnds", "ProgramQueue", "RefusedCallError"]
+
+
+class RefusedCallError(WasError):
+    """A program has called for what it may not, or cannot, have; it is told why, and goes on.
+
+    `error` is the number that Windows has for it, the text says it in words.
+    """
+
+    def __init__(self, error: int, words: str) -> None:
+        super().__init__(words)
+        self.error = error
 
 
 class ProgramEnds:
@@ -129,15 +141,9 @@ class ProgramQueue:
         for worker in self._unread.take_back(now, workers):
             self.ends.links[worker.identity].is_silent = True
 
-    def set(self, call: SetQueue) -> tuple[int, str]:
-        """Change properties; an error of Windows and words, 0 if it is done."""
-        if call.queue_length is not None and not 1 <= call.queue_length <= 65535:
-            return ERROR_INVALID_PARAMETER, "a queue's length is 1 to 65535"
-        if call.verbosity not in {None, 0, 1, 2}:
-            return ERROR_INVALID_PARAMETER, "the verbosity of 503 answers is 0, 1 or 2"
-        times = (call.request_queue_s, call.response_s, call.connection_s)
-        if any(s is not None and not 0 <= s <= FOREVER_S for s in times):
-            return ERROR_INVALID_PARAMETER, "a time is 0 or more seconds"
+    def set(self, call: SetQueue) -> None:
+        """Change properties. Raises RefusedCallError."""
+        _check(call)
         changed: dict[str, object] = {}
         if call.is_enabled is not None:
             changed.update(accepting=call.is_enabled, refusal="" if call.is_enabled else "Disabled")
@@ -155,4 +161,14 @@ class ProgramQueue:
         if call.max_connections is not None:
             self.site.max_connections = call.max_connections
         self.broker.configure(structs.replace(self.broker.settings, **changed))
-        return 0, ""
+
+
+def _check(call: SetQueue) -> None:
+    if call.queue_length is not None and not 1 <= call.queue_length <= 65535:
+        raise RefusedCallError(ERROR_INVALID_PARAMETER, "a queue's length is 1 to 65535")
+    if call.verbosity not in {None, 0, 1, 2}:
+        words = "the verbosity of 503 answers is 0, 1 or 2"
+        raise RefusedCallError(ERROR_INVALID_PARAMETER, words)
+    times = (call.request_queue_s, call.response_s, call.connection_s)
+    if any(s is not None and not 0 <= s <= FOREVER_S for s in times):
+        raise RefusedCallError(ERROR_INVALID_PARAMETER, "a time is 0 or more seconds")

@@ -37,7 +37,7 @@ from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
 from was.listener.records import Records
 from was.listener.room import Room
-from was.listener.routes import Routes, SiteRuntime
+from was.listener.routes import Routes
 from was.listener.spool import SpoolMemory
 from was.log import log, set_process
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from was.ipc.listener_control import PoolQueue
     from was.listener.engines import Engine
 
-__all__ = ["ListenerService", "SiteRuntime"]
+__all__ = ["ListenerService"]
 
 TICK_S = 0.05
 SWEEP_TICKS = 5
@@ -188,16 +188,16 @@ class ListenerService:
     async def _accept(self, accepting: Coroutine[None, None, None]) -> None:
         await accepting
         faults.reach("listener.sockets")
-        self.programs.sockets_changed([])
+        self.programs.urls.sockets_changed([])
         self.manager.tell(ListenerReady(self.epoch, len(self.listening)))
         if not self._is_ready_told:
             self._is_ready_told = True
             log("listener_started", epoch=self.epoch, sockets=len(self.listening))
 
     @property
-    def server_uid(self) -> int:
-        """Whom this server belongs to."""
-        return self._settings.server_uid
+    def administrators(self) -> frozenset[int]:
+        """Users who may add any URL: root, and whom this server belongs to."""
+        return frozenset([0, self._settings.server_uid])
 
     def _client_factory(self, scheme: str) -> Callable[[], asyncio.Protocol]:
         """What a client of such a binding becomes."""

@@ -93,7 +93,7 @@ def test_urls_that_are_waited_for_count(make_rig, tmp_path, monkeypatch):
     """While the manager opens a port its programs may ask for no more URLs than they may have."""
     rig = make_rig()
     monkeypatch.setattr(type(rig.service.manager), "is_there", True)
-    monkeypatch.setattr("was.listener.programs.MOST_URLS", 3)
+    monkeypatch.setattr("was.listener.program_urls.MOST_URLS", 3)
     program = ControlSocket.connect(str(SocketFolder(tmp_path).programs_door))
     for number in range(5):
         program.send(CALL + codec.encode(AddUrl(number, f"http://127.0.0.1:9/{number}/")))
