@@ -11,7 +11,7 @@ a worker sees the head first, and refuses the request if it is too long for it.
 
 Chunks may be as short as a byte, and each has to be found and kept: a client that sends nothing
 else would have the loop for itself. So bytes are read a slice at a time, and where a slice held a
-great many chunks the rest of them wait for the next turn, in smaller slices.
+great many chunks the rest of them wait for their turn (turns.py), in smaller slices.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class ArrivingBody:
         while self._arrived and connection.body is self:
             if was_many:
                 connection.pause_reading()
-                connection.loop.call_soon(self._read_on)
+                connection.service.turns.wait(self._read_on)
                 return
             begin, end = self._arrived_at, self._arrived_at + self._slice_bytes
             data = self._arrived[begin:end]

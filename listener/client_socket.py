@@ -1,8 +1,9 @@
 """ClientSocket: a client's transport, whatever is said on it: who, how much, how fast, how it ends.
 
-What the client sends beyond what it may is left in its socket. What it does not read is bounded by
-the transport's water marks. An end of ours is a half-close, and what still comes is read and thrown
-away for a while, so that no reset destroys the last answer.
+What the client sends beyond what it may is left in its socket, and so is what it sends faster than
+its turn comes (turns.py). What it does not read is bounded by the transport's water marks. An end
+of ours is a half-close, and what still comes is read and thrown away for a while, so that no reset
+destroys the last answer.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class ClientSocket(asyncio.Protocol):
         "discarded",
         "id",
         "is_eof",
+        "is_in_line",
         "is_paused",
         "is_reading_paused",
         "loop",
@@ -54,6 +56,7 @@ class ClientSocket(asyncio.Protocol):
         self.discarded = 0
         self.is_eof = False
         self.is_reading_paused = False
+        self.is_in_line = False  # to be read further
         self.is_paused = False
         self._wants_empty = False
         self._left_bytes = -1
@@ -92,12 +95,28 @@ class ClientSocket(asyncio.Protocol):
         """Have the client wait."""
         if not self.is_reading_paused and not self.transport.is_closing():
             self.is_reading_paused = True
-            self.transport.pause_reading()
+            if not self.is_in_line:
+                self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Have the client go on."""
         if self.is_reading_paused and not self.transport.is_closing():
             self.is_reading_paused = False
+            if not self.is_in_line:
+                self.transport.resume_reading()
+
+    def stand_in_line(self) -> None:
+        """It has sent much at once: the next read is for its next turn."""
+        if self.is_in_line or self.transport.is_closing():
+            return
+        self.is_in_line = True
+        if not self.is_reading_paused:
+            self.transport.pause_reading()
+        self.service.turns.wait(self._leave_line)
+
+    def _leave_line(self) -> None:
+        self.is_in_line = False
+        if not self.is_reading_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
     # ── what goes ───────────────────────────────────────────────────────────────────────────────

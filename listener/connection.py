@@ -23,6 +23,7 @@ from was.listener.phases import BODY, BUSY, CLOSED, DRAIN, DRAIN_BYTES, HEAD, LI
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
+from was.listener.turns import MUCH_BYTES
 
 if TYPE_CHECKING:
     from was.listener.routes import SiteRuntime
@@ -118,8 +119,8 @@ class ClientConnection(ClientSocket):
             if self.is_paused:
                 self.read_ahead(data)
                 self.pause_reading()
-                return
-            self._on_head(data)
+            else:
+                self._on_head(data)
         elif phase == BODY:
             assert self.body is not None
             self.body.feed(data)
@@ -132,6 +133,8 @@ class ClientConnection(ClientSocket):
             self._on_drain(data)
         elif phase == LINGER:
             self._discard(data)
+        if len(data) >= MUCH_BYTES:
+            self.stand_in_line()
 
     def eof_received(self) -> bool:
         """The client closed its half: what it asked for is still answered (RFC 9112, 9.6)."""

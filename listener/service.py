@@ -39,6 +39,7 @@ from was.listener.records import Records
 from was.listener.room import Room
 from was.listener.routes import Routes
 from was.listener.spool import SpoolMemory
+from was.listener.turns import Turns
 from was.log import log, set_process
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class ListenerService:
         self.pools: dict[str, PoolBroker] = {}
         self.health_connections: set[HealthConnection] = set()
         self.half_closed = HalfClosed()
+        self.turns = Turns(loop)
         self.spool_memory = SpoolMemory()
         self.room = Room(loop, self.spool_memory)
         self.connections = self.room.connections

@@ -300,6 +300,7 @@ def test_chunks_of_some_length_are_read_at_once(make_rig):
     body = (b"400\r\n" + b"x" * 1024 + b"\r\n") * 200
     client.connection.data_received(body)
     assert request.received_bytes == len(CHUNKED) + len(body)
+    rig.turn()
     assert client.transport.is_reading
     client.leave()
 
