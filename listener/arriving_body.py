@@ -9,9 +9,7 @@ A client that waits for 100 Continue gets it when somebody is to have the body: 
 short, at the worker's first pull when it streams. In between lies a body that is kept and is long:
 a worker sees the head first, and refuses the request if it is too long for it.
 
-Chunks may be as short as a byte, and each has to be found and kept: a client that sends nothing
-else would have the loop for itself. So bytes are read a slice at a time, and where a slice held a
-great many chunks the rest of them wait for their turn (turns.py), in smaller slices.
+Chunks may be as short as a byte: they are read in slices (slices.py).
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ from was.listener.endings import abort
 from was.listener.own_answers import answer, fail
 from was.listener.phases import BODY, BUSY
 from was.listener.request import Progress
+from was.listener.slices import Slices
 from was.listener.spool import Spool
 
 if TYPE_CHECKING:
@@ -40,17 +39,11 @@ RESPONDING = Progress.RESPONDING
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-SLICE_BYTES: Final = 64 * 1024
-SMALL_SLICE_BYTES: Final = 4 * 1024
-MANY_CHUNKS: Final = 256  # in a slice
-
 
 class ArrivingBody:
     """What has come of a body and what is awaited; a Runner of the pool's SpoolAccount."""
 
     __slots__ = (
-        "_arrived",
-        "_arrived_at",
         "_connection",
         "_engine",
         "_is_awaited",
@@ -59,7 +52,7 @@ class ArrivingBody:
         "_parts",
         "_request",
         "_size",
-        "_slice_bytes",
+        "_slices",
         "_waits_for",
     )
 
@@ -78,10 +71,7 @@ class ArrivingBody:
         self._size = 0
         self._waits_for: SpoolAccount | None = None
         self._is_awaited = False  # a 100 Continue, by the client
-        # What has come and was not read yet, from `_arrived_at` on.
-        self._arrived = b""
-        self._arrived_at = 0
-        self._slice_bytes = SMALL_SLICE_BYTES
+        self._slices = Slices()
         self._is_held_up = False  # the client waits, and it is not for us
 
     # ── arriving ────────────────────────────────────────────────────────────────────────────────
@@ -120,12 +110,12 @@ class ArrivingBody:
 
     def feed(self, data: bytes) -> None:
         """More bytes of the client's."""
-        if self._arrived:
-            self._arrived = self._unread() + data
-            self._arrived_at = 0
+        slices = self._slices
+        if slices:
+            slices.add(data)
             self._connection.pause_reading()  # somebody has let it on meanwhile
-        elif self._request.head.chunked and len(data) > self._slice_bytes:
-            self._arrived, self._arrived_at = data, 0
+        elif self._request.head.chunked and not slices.fits(data):
+            slices.add(data)
             self._read_on()
         else:
             self._read(data)
@@ -133,29 +123,11 @@ class ArrivingBody:
     def _read_on(self) -> None:
         """What has come, a slice at a time."""
         connection = self._connection
-        was_many = False
-        while self._arrived and connection.body is self:
-            if was_many:
-                connection.pause_reading()
-                connection.service.turns.wait(self._read_on)
-                return
-            begin, end = self._arrived_at, self._arrived_at + self._slice_bytes
-            data = self._arrived[begin:end]
-            self._arrived_at = end
-            if end >= len(self._arrived):
-                self._arrived, self._arrived_at = b"", 0
-            was_many = self._read(data) > MANY_CHUNKS
-            self._slice_bytes = (
-                SMALL_SLICE_BYTES if was_many else min(2 * self._slice_bytes, SLICE_BYTES)
-            )
-        if connection.body is self and not self._is_held_up:
+        if not self._slices.read(self._read):
+            connection.pause_reading()
+            connection.service.turns.wait(self._read_on)
+        elif connection.body is self and not self._is_held_up:
             connection.resume_reading()
-
-    def _unread(self) -> bytes:
-        """What has come and was not read; the caller's from now on."""
-        data = self._arrived[self._arrived_at :]
-        self._arrived, self._arrived_at = b"", 0
-        return data
 
     def _read(self, data: bytes) -> int:
         """Bytes of the body, in so many chunks, and perhaps its end."""
@@ -167,7 +139,7 @@ class ArrivingBody:
             return 0
         request.received_bytes += len(data) - len(rest)
         if is_complete:
-            rest += self._unread()
+            rest += self._slices.take()
         try:
             if pieces:
                 self._keep(pieces[0] if len(pieces) == 1 else b"".join(pieces))
@@ -270,7 +242,7 @@ class ArrivingBody:
         """Nobody wants it. What was not read is lost: after half a body in chunks we close."""
         self._take()
         self._make_room()
-        self._unread()
+        self._slices.take()
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -335,6 +307,6 @@ class ArrivingBody:
         connection = self._connection
         self._is_held_up = False
         if connection.phase == BODY and connection.is_reading_paused:
-            if not self._arrived:
+            if not self._slices:
                 connection.resume_reading()
             self.await_more()

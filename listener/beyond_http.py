@@ -17,6 +17,7 @@ from was.listener.own_answers import fail
 from was.listener.phases import BUSY, UPGRADED
 from was.listener.request import Progress
 from was.listener.response import ResponseStream
+from was.listener.slices import MANY_PIECES, Slices
 from was.listener.upgraded import Upgraded, upgrade_head
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ __all__ = ["BeyondHttp"]
 class BeyondHttp:
     """What becomes of a connection by its 101. `held` is None where it ends with its worker."""
 
-    __slots__ = ("_client", "_connection", "held")
+    __slots__ = ("_client", "_connection", "_has_ended", "_is_in_line", "_slices", "held")
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._client: Upgraded | HeldSocket | None = None
+        self._slices = Slices()  # of what a held one's client sends
+        self._is_in_line = False  # to read them
+        self._has_ended = False  # behind them the client sends no more
         self.held: HeldSocket | None = None  # also before its 101
 
     # ── bytes ───────────────────────────────────────────────────────────────────────────────────
@@ -63,30 +67,71 @@ class BeyondHttp:
             held.attach(connection.service.time())
             self.arrived(rest)
         if connection.is_eof:
-            self._client.ended()
+            self.ended()
 
     def arrived(self, data: bytes) -> None:
         """Bytes from the client."""
         client = self._client
         assert client is not None
-        client.arrived(data)
-        if self.held is not None:
-            self.answer_pings()
+        if self.held is None:
+            client.arrived(data)
+            if client.is_full:
+                self._connection.pause_reading()
+        elif self._slices:
+            self._slices.add(data)
+            self._connection.pause_reading()  # somebody has let it on meanwhile
+        else:
+            self._slices.add(data)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """What a held one's client has sent, a slice at a time."""
+        self._is_in_line = False
+        held, connection = self.held, self._connection
+        if held is None or connection.phase != UPGRADED:
+            self._slices.take()
+            return
+        if not held.is_full:
+            self._slices.read(self._read)
+        self.answer_pings()
+        if self._has_ended and not self._slices:
+            held.ended()
+        else:
+            self._let_on()
+
+    def _read(self, data: bytes) -> int:
+        """A slice, and how many pieces it held: many enough where no more is to be kept."""
+        held = self.held
+        assert held is not None
+        pieces = held.arrived(data)
+        return MANY_PIECES + 1 if held.is_full else pieces
+
+    def _let_on(self) -> None:
+        """Have the client go on, or wait."""
+        client, connection = self._client, self._connection
+        assert client is not None
         if client.is_full:
-            self._connection.pause_reading()
+            connection.pause_reading()
+        elif not self._slices:
+            connection.resume_reading()
+        elif not self._is_in_line:
+            self._is_in_line = True
+            connection.pause_reading()
+            connection.service.turns.wait(self._read_on)
 
     def ended(self) -> None:
         """The client sends no more."""
         assert self._client is not None
-        self._client.ended()
+        self._has_ended = True
+        if not self._slices:
+            self._client.ended()
 
     def pulled(self, count: int) -> None:
         """The worker wants more of what follows the head."""
         client = self._client
         assert client is not None
         client.pulled(count)
-        if not client.is_full:
-            self._connection.resume_reading()
+        self._let_on()
 
     def close(self) -> None:
         """It is over."""
@@ -113,8 +158,7 @@ class BeyondHttp:
         """The application has them. Raises LocalProtocolError."""
         held = self._held_here()
         held.taken(count)
-        if not held.is_full:
-            self._connection.resume_reading()
+        self._let_on()
 
     def hand_over(self, item: HandOver) -> None:
         """The END that follows ends the request there, and not here. Raises LocalProtocolError."""
@@ -192,10 +236,9 @@ class BeyondHttp:
         connection.service.records.count("sockets_resumed")
         stream.begin_again()
         held.attach(connection.service.time())
-        if not held.is_full:
-            connection.resume_reading()
+        self._let_on()
         if connection.is_eof:
-            held.ended()
+            self.ended()
 
     def answer_pings(self) -> None:
         """What is due, unless the client does not read what it was answered before."""

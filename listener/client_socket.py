@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from was.listener.service import ListenerService
 
-__all__ = ["READ_AHEAD", "ClientSocket"]
+__all__ = ["MUCH_BYTES", "READ_AHEAD", "ClientSocket"]
 
 READ_AHEAD: Final = 64 * 1024
+# In one read: more waits behind it.
+MUCH_BYTES: Final = 128 * 1024
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
 # The transport's own buffer: above HIGH we stop writing, at LOW we go on.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from was.errors import RemoteProtocolError
 from was.listener.arriving_body import ArrivingBody
 from was.listener.beyond_http import BeyondHttp
-from was.listener.client_socket import ClientSocket
+from was.listener.client_socket import MUCH_BYTES, ClientSocket
 from was.listener.endings import client_gone
 from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
 from was.listener.own_answers import fail, refuse, turn_away
@@ -23,7 +23,6 @@ from was.listener.phases import BODY, BUSY, CLOSED, DRAIN, DRAIN_BYTES, HEAD, LI
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
-from was.listener.turns import MUCH_BYTES
 
 if TYPE_CHECKING:
     from was.listener.routes import SiteRuntime

@@ -88,7 +88,8 @@ def _head_of(data: bytes | bytearray, at: int) -> tuple[int, int]:
 class ClientFrames:
     """What a client sends, byte by byte if it likes; at most `limit_bytes` of a message."""
 
-    __slots__ = ("_control", "_head", "_is_within", "_left", "_limit_bytes", "_may_fold", "partial")
+    __slots__ = ("_control", "_head", "_is_within", "_left", "_limit_bytes", "_may_fold", "count",
+                 "partial")  # fmt: skip
 
     def __init__(self, limit_bytes: int, *, may_fold: bool) -> None:
         """`limit_bytes` of a message as it crosses the wire; `may_fold`: RSV1 is spoken for."""
@@ -99,6 +100,7 @@ class ClientFrames:
         self._control: bytearray | None = None  # a control frame that arrives
         self._is_within = False  # a message whose last frame has not begun
         self.partial: bytearray = bytearray()  # of a message, its frames up to here
+        self.count = 0  # frames that have begun
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield what has become whole: (opcode, frames); TEXT and BINARY are whole messages.
@@ -137,6 +139,7 @@ class ClientFrames:
         if size == 0:
             self._head = data[at:]
             return data, len(data), False
+        self.count += 1
         head = data[at : at + size]
         first = head[0]
         if first & _CONTROL:

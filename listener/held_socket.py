@@ -45,6 +45,8 @@ MAX_BLAME: Final = 12
 BLAME_AT_WORK: Final = 4
 LASTING_S: Final = 60.0
 PONG_BYTES: Final = 16 * 1024
+# What a message costs that is kept, however short it is.
+UNIT_BYTES: Final = 64
 
 
 class HeldSocket:
@@ -164,7 +166,7 @@ class HeldSocket:
     def _take(self, count: int) -> None:
         for _ in range(count):
             _, frames = self._units.popleft()
-            self._account(-len(frames))
+            self._account(-len(frames) - UNIT_BYTES)
         self._sent -= count
 
     def pulled(self, count: int) -> None:
@@ -198,12 +200,13 @@ class HeldSocket:
 
     # ── the client ──────────────────────────────────────────────────────────────────────────────
 
-    def arrived(self, data: bytes) -> None:
-        """Bytes from the client; see `answer`."""
+    def arrived(self, data: bytes) -> int:
+        """Bytes from the client, in so many pieces; see `answer`."""
         if self.is_over or self._has_said_close:
-            return
+            return 0
         frames = self._frames
         before = len(frames.partial)
+        pieces = frames.count
         try:
             for opcode, unit in frames.feed(data):
                 self._unit(opcode, unit)
@@ -216,6 +219,7 @@ class HeldSocket:
             frames.partial = bytearray()
             self._close_for_client(NO_ROOM)
         self._send()
+        return frames.count - pieces
 
     def _unit(self, opcode: int, frames: bytes) -> None:
         if self._has_said_close:
@@ -232,7 +236,7 @@ class HeldSocket:
 
     def _keep(self, frames: bytes, *, is_message: bool) -> None:
         self._units.append((is_message, frames))
-        self._account(len(frames))
+        self._account(len(frames) + UNIT_BYTES)
 
     def _close_for_client(self, code: int) -> None:
         """As if the client had closed so: the worker, or the next one, answers it."""
@@ -280,7 +284,7 @@ class HeldSocket:
                 # Nobody says that it was taken.
                 self._sent -= 1
                 del self._units[self._sent]
-                self._account(-len(frames))
+                self._account(-len(frames) - UNIT_BYTES)
         return b"".join(parts)
 
     # ── what it costs ───────────────────────────────────────────────────────────────────────────

@@ -39,8 +39,8 @@ from was.listener.records import Records
 from was.listener.room import Room
 from was.listener.routes import Routes
 from was.listener.spool import SpoolMemory
-from was.listener.turns import Turns
 from was.log import log, set_process
+from was.turns import Turns
 
 if TYPE_CHECKING:
     from was.ipc.listener_control import PoolQueue
@@ -72,7 +72,7 @@ class ListenerService:
         self.pools: dict[str, PoolBroker] = {}
         self.health_connections: set[HealthConnection] = set()
         self.half_closed = HalfClosed()
-        self.turns = Turns(loop)
+        self.turns = Turns(loop.call_soon)
         self.spool_memory = SpoolMemory()
         self.room = Room(loop, self.spool_memory)
         self.connections = self.room.connections

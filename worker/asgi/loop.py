@@ -22,6 +22,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
+from was.turns import Turns
 from was.worker.asgi.marks import drive
 from was.worker.asgi.sockets import OpenSockets
 from was.worker.process.last_work import make_thread
@@ -64,6 +65,7 @@ class LoopThread:
         self.loop = _new_loop()
         self._create_task = self.loop.create_task
         self.sockets = OpenSockets()
+        self.turns = Turns(self.loop.call_soon)  # of WebSockets that bring much work
         # Requests are received on the loop's thread, and no task runs there: one may begin at once.
         self.is_receiving = False
         self.ident = 0

@@ -48,6 +48,9 @@ __all__ = ["SocketSettings", "WebSocketRun"]
 CLOSE_WAIT_S = 10.0
 # So much may wait for the application, or for the client, before the client is read no more.
 HELD_BYTES = 65536
+# What has come is read in slices: short ones where they are so much work, frames above all.
+SHORT_SLICE_BYTES = 2048
+MUCH_WORK = 256
 
 NORMAL, GOING_WRONG, RESTART = 1000, 1011, 1012
 
@@ -98,6 +101,8 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     _left_at: int = 0  # so many bytes have gone
     _pongs: int = 0
     _has_read_all: bool = True  # that has come; what comes next is told
+    _slice_bytes: int = SHORT_SLICE_BYTES
+    _is_in_line: bool = False  # to read the next one
     _timers: list[asyncio.TimerHandle] = msgspec.field(default_factory=list[asyncio.TimerHandle])
 
     def __post_init__(self) -> None:
@@ -347,14 +352,14 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         self._has_read_all = False
         try:
             while frames.state != CLOSED and frames.waiting_bytes < HELD_BYTES:
-                if len(frames.out) > 64:
-                    break  # it asks faster than it reads the answers
-                data = self.exchange.read_nowait(BLOCK_BYTES)
+                if len(frames.out) > 64 or self._is_in_line:
+                    break  # it asks faster than it reads the answers, or than its turn comes
+                data = self.exchange.read_nowait(self._slice_bytes)
                 if data is None:
                     self._has_read_all = True
                     break
                 if data:
-                    frames.receive(data)
+                    self._receive(frames, data)
                 else:
                     frames.lost()
                 self._write()
@@ -365,6 +370,21 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
             self.end()  # messages that wait are received all the same
         if frames.messages or frames.state != OPEN:
             self.wake()
+
+    def _receive(self, frames: Frames, data: bytes) -> None:
+        """Read a slice; after one that was much work the next is for the next turn."""
+        before = frames.work
+        frames.receive(data)
+        if frames.work - before > MUCH_WORK:
+            self._slice_bytes = SHORT_SLICE_BYTES
+            self._is_in_line = True
+            self.loop.turns.wait(self._its_turn)
+        elif not frames.unfolds:
+            self._slice_bytes = min(2 * self._slice_bytes, BLOCK_BYTES)
+
+    def _its_turn(self) -> None:
+        self._is_in_line = False
+        self.has_news()
 
     def _write(self) -> None:
         frames, exchange = self._frames, self.exchange

@@ -35,6 +35,10 @@ ABNORMAL = 1006
 NO_STATUS = 1005
 # Fed in such steps, since a byte of a compressed message may unfold to a thousand.
 STEP_BYTES = 4096
+# What a message that waits costs, however short it is.
+MESSAGE_BYTES = 64
+# So much of a message is as much work as a frame.
+BYTES_OF_A_FRAME = 4096
 
 
 class Frames:
@@ -53,12 +57,18 @@ class Frames:
         self.state = OPEN
         self.out: deque[bytes] = deque()
         self.messages: deque[str | bytes] = deque()
-        self.waiting_bytes = 0  # of messages
+        self.waiting_bytes = 0  # of messages, and what each costs
         self.close_code = ABNORMAL
         self.close_reason = ""
         self.pongs = 0
+        self.work = 0  # done so far: frames, and what they unfold to
 
     # ── from the client ─────────────────────────────────────────────────────────────────────────
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether a message may be a thousand times as long as its frames."""
+        return not self._is_plain
 
     def receive(self, data: bytes) -> None:
         """Take in bytes; see `messages`, `state` and `out` for what has come of them."""
@@ -109,13 +119,18 @@ class Frames:
                 message = message.decode()  # type: ignore[union-attr]
             except UnicodeDecodeError:
                 return False
-        self.waiting_bytes += len(message)
-        self.messages.append(message)
+        self.work += 1
+        self._keep(message)
         return True
+
+    def _keep(self, message: str | bytes) -> None:
+        self.waiting_bytes += len(message) + MESSAGE_BYTES
+        self.messages.append(message)
 
     def _feed(self, data: bytes) -> None:
         self._connection.receive_data(data)
         for event in self._connection.events():
+            self.work += 1
             if isinstance(event, TextMessage | BytesMessage):
                 self._add(event)
             elif isinstance(event, Ping):
@@ -128,9 +143,10 @@ class Frames:
                 return
 
     def _add(self, event: TextMessage | BytesMessage) -> None:
+        part = event.data
+        self.work += len(part) // BYTES_OF_A_FRAME
         if self.state != OPEN:
             return
-        part = event.data
         self._part_bytes += len(part)
         if self._part_bytes > self._limit_bytes:
             self.close(TOO_BIG, "the message is too long")
@@ -145,9 +161,8 @@ class Frames:
         else:
             message = b"".join(part for part in self._parts if not isinstance(part, str))
         self._parts = []
-        self.waiting_bytes += self._part_bytes
         self._part_bytes = 0
-        self.messages.append(message)
+        self._keep(message)
 
     def _closed_by_client(self, event: CloseConnection) -> None:
         if self.state == OPEN:
@@ -161,7 +176,7 @@ class Frames:
     def take(self) -> str | bytes:
         """The next whole message."""
         message = self.messages.popleft()
-        self.waiting_bytes -= len(message)
+        self.waiting_bytes -= len(message) + MESSAGE_BYTES
         return message
 
     def lost(self) -> None:

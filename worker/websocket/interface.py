@@ -27,6 +27,7 @@ __all__ = ["IIS_WEBSOCKET", "Fragment", "WebSocketContext"]
 IIS_WEBSOCKET = "websockets"
 
 _BLOCK_BYTES = 65536
+_FOLDED_BYTES = 4096  # may be a thousand times as many
 _CLOSED = 2  # of Frames, which is imported with the first WebSocket
 
 
@@ -98,7 +99,7 @@ class WebSocketContext:
             if self._is_cancelled:
                 raise HResultError(ERROR_OPERATION_ABORTED, "the operation was cancelled")
             try:
-                data = exchange.read_nowait(_BLOCK_BYTES)
+                data = exchange.read_nowait(_FOLDED_BYTES if frames.unfolds else _BLOCK_BYTES)
             except ClientGoneError as error:
                 with self._writing:
                     frames.lost()

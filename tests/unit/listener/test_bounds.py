@@ -6,7 +6,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
-from was.listener.arriving_body import MANY_CHUNKS, SMALL_SLICE_BYTES
+from was.listener.slices import MANY_PIECES, SHORT_SLICE_BYTES
 from was.listener.spool import MAX_AHEAD
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -277,9 +277,9 @@ def test_a_body_of_tiny_chunks_is_read_in_turns(make_rig, engine):
     request = client.connection.request
     client.connection.data_received(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n" + GET)
     read = request.received_bytes - len(CHUNKED)
-    assert MANY_CHUNKS < read <= SMALL_SLICE_BYTES
+    assert MANY_PIECES < read <= SHORT_SLICE_BYTES
     assert not client.transport.is_reading
-    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+    for _ in range(TINY * 6 // SHORT_SLICE_BYTES):
         rig.turn()
     assert client.transport.is_reading
     (got,) = worker.requests()
@@ -315,7 +315,7 @@ def test_what_was_not_read_of_a_body_is_no_request(make_rig, engine):
     client.connection.data_received(b"1\r\nx\r\n" * TINY + b"0\r\n\r\n" + GET)
     assert client.connection.body is not None
     worker.answer(request)
-    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+    for _ in range(TINY * 6 // SHORT_SLICE_BYTES):
         rig.turn()
     assert client.statuses() == [200]
     assert client.transport.is_ended
@@ -332,7 +332,7 @@ def test_a_stream_of_tiny_chunks_goes_no_faster_than_its_worker(make_rig):
     worker.tell(m.BodyPull(request.id, request.attempt, 1000))
     assert not client.transport.is_reading
     client.connection.data_received(b"1\r\ny\r\n0\r\n\r\n")
-    for _ in range(TINY * 6 // SMALL_SLICE_BYTES):
+    for _ in range(TINY * 6 // SHORT_SLICE_BYTES):
         worker.tell(m.BodyPull(request.id, request.attempt, CHUNK_BYTES))
     body = b"".join(chunk.data for chunk in worker.chunks())
     assert body == b"x" * TINY + b"y"

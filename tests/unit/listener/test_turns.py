@@ -3,7 +3,7 @@
 import pytest
 
 from was.ipc.messages import BodyPull
-from was.listener.turns import Turns
+from was.turns import Turns
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -28,7 +28,7 @@ class Loop:
 def test_one_step_is_taken_a_turn_in_the_order_in_which_they_came():
     """However many wait: also those that stand in line again within their step."""
     loop, taken = Loop(), []
-    turns = Turns(loop)
+    turns = Turns(loop.call_soon)
 
     def step(name):
         taken.append(name)
@@ -47,7 +47,7 @@ def test_one_step_is_taken_a_turn_in_the_order_in_which_they_came():
 def test_a_step_that_fails_keeps_nobody_from_his_turn():
     """The next one has been called for already."""
     loop, taken = Loop(), []
-    turns = Turns(loop)
+    turns = Turns(loop.call_soon)
     turns.wait(lambda: 1 // 0)
     turns.wait(lambda: taken.append("b"))
     with pytest.raises(ZeroDivisionError):
@@ -63,7 +63,8 @@ def _reading(clients):
 def test_clients_that_send_without_end_are_read_one_a_turn(make_rig):
     """Each has filled a read; nobody is read further before it is his turn."""
     rig = make_rig(streaming=False)
-    loop = rig.service.turns._loop = Loop()
+    loop = Loop()
+    rig.service.turns = Turns(loop.call_soon)
     clients = [rig.client() for _ in range(3)]
     for client in clients:
         client.send(POST % (1 << 30))
@@ -83,7 +84,8 @@ def test_clients_that_send_without_end_are_read_one_a_turn(make_rig):
 def test_slices_of_tiny_chunks_are_read_one_a_turn(make_rig):
     """Not one of every such client a turn."""
     rig = make_rig()
-    loop = rig.service.turns._loop = Loop()
+    loop = Loop()
+    rig.service.turns = Turns(loop.call_soon)
     clients = [rig.client() for _ in range(3)]
     for client in clients:
         client.send(CHUNKED)
@@ -105,7 +107,8 @@ def test_slices_of_tiny_chunks_are_read_one_a_turn(make_rig):
 def test_a_turn_is_no_leave_to_go_on_for_whom_another_holds_up(make_rig):
     """A stream whose worker is behind is read when the worker asks, and it is its turn."""
     rig = make_rig(streaming=True)
-    loop = rig.service.turns._loop = Loop()
+    loop = Loop()
+    rig.service.turns = Turns(loop.call_soon)
     worker, client = rig.worker(), rig.client()
     client.send(POST % (1 << 30))
     (request,) = worker.requests()

@@ -214,3 +214,32 @@ def test_whole_messages_are_written_as_wsproto_writes_them(message):
     for frames in (plain, library):
         frames.send(message)
     assert list(plain.out) == list(library.out)
+
+
+@pytest.mark.parametrize("offers", [[], ["permessage-deflate"]])
+def test_a_message_costs_something_however_short_it_is(offers):
+    """Who sends messages of no bytes that nobody takes is read no further after some of them."""
+    extensions, _ = choose_extensions(offers)
+    frames = Frames(extensions, 10)
+    frames.receive(frame(2) * 1000)
+    assert len(frames.messages) == 1000
+    assert frames.waiting_bytes > 30_000
+    while frames.messages:
+        frames.take()
+    assert frames.waiting_bytes == 0
+
+
+@pytest.mark.parametrize("offers", [[], ["permessage-deflate"]])
+def test_work_is_counted_by_frames_and_by_what_they_unfold_to(offers):
+    """Pings, pongs, empty fragments and messages alike; a long one counts for many."""
+    extensions, _ = choose_extensions(offers)
+    frames = Frames(extensions, 1 << 20)
+    for data in (frame(9), frame(10), frame(2, fin=False) + frame(0, b"x"), frame(1, b"x")):
+        before = frames.work
+        frames.receive(data * 100)
+        assert frames.work - before >= 100
+    before = frames.work
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    folded = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    frames.receive(frame(2, folded, rsv1=True) if offers else frame(2, bytes(1 << 20), fin=False))
+    assert offers == [] or frames.work - before > 200

@@ -1,0 +1,100 @@
+"""WebSockets of one event loop are read one after the other, where they bring much work."""
+
+import pytest
+from support.frames import frame
+
+from was.turns import Turns
+from was.worker.asgi.websocket import SocketSettings, WebSocketRun
+from was.worker.websocket.frames import Frames
+
+PING, PONG, BINARY = 9, 10, 2
+A_TURN = 512  # frames, at most
+
+
+class Loop:
+    """Of LoopThread what a run asks; a turn is made by the test."""
+
+    def __init__(self):
+        self.soon = []
+        self.turns = Turns(self.soon.append)
+
+    def turn(self):
+        due, self.soon[:] = list(self.soon), []
+        for function in due:
+            function()
+
+
+class Exchange:
+    """What has come of the client, and what was written to it."""
+
+    gone = False
+    is_overdue = False
+
+    def __init__(self, data):
+        self.data = data
+        self.written = b""
+
+    def read_nowait(self, size):
+        data, self.data = self.data[:size], self.data[size:]
+        return data or None
+
+    def is_writable(self):
+        return True
+
+    def write(self, data):
+        self.written += data
+
+
+class Context:
+    def __init__(self, exchange):
+        self.exchange = exchange
+
+
+def _run(loop, data):
+    exchange = Exchange(data)
+    settings = SocketSettings(True, 1 << 20, 0.0, False)
+    run = WebSocketRun(
+        Context(exchange),
+        exchange,
+        None,
+        loop,
+        False,
+        handshake=None,
+        settings=settings,
+        sockets=None,
+        resumed=None,
+    )
+    run._frames = Frames([], 1 << 20)
+    return run
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+def test_a_flood_of_frames_is_read_in_turns(opcode):
+    """However many bring one: each turn one of them is read a little further."""
+    loop = Loop()
+    runs = [_run(loop, frame(b"", opcode) * 5000 + frame(b"end", BINARY)) for _ in range(3)]
+    for run in runs:
+        run.has_news()
+    turns = 0
+    while loop.soon:
+        turns += 1
+        before = sum(run._frames.work for run in runs)
+        for run in runs:
+            run.has_news()  # news are no turn
+        assert sum(run._frames.work for run in runs) == before
+        loop.turn()
+        assert sum(run._frames.work for run in runs) - before <= A_TURN
+    assert turns > 3 * 5000 / A_TURN
+    for run in runs:
+        assert list(run._frames.messages) == [b"end"]
+        pong = frame(b"", PONG, mask=None)
+        assert run.exchange.written == (pong * 5000 if opcode == PING else b"")
+
+
+def test_long_messages_are_read_at_once():
+    """Slices grow as long as they are little work."""
+    loop = Loop()
+    run = _run(loop, frame(bytes(60_000), BINARY))
+    run.has_news()
+    assert len(run._frames.messages) == 1
+    assert not loop.soon
