@@ -5,6 +5,7 @@ No faults: a folder may come later, and a file may be checked on another machine
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 from collections.abc import Iterable
@@ -24,12 +25,15 @@ def missing(loaded: LoadedServer) -> list[str]:
 
 def _users(pools: SectionView) -> Iterable[str]:
     for pool in pools.items:
+        place = f"{pool.file}:{pool.line}: pool '{pool['name']}'"
         model = pool.elements["processModel"]
         if model["identityType"] == IdentityType.SPECIFIC_USER.value:
             name = str(model["userName"])
             if name and not _is_user(name):
-                place = f"{pool.file}:{pool.line}"
-                yield f"{place}: pool '{pool['name']}': there is no user '{name}'"
+                yield f"{place}: there is no user '{name}'"
+        for name in str(pool.elements["isolation"]["supplementaryGroups"]).split(";"):
+            if name.strip() and not _is_group(name.strip()):
+                yield f"{place}: there is no group '{name.strip()}'"
 
 
 def _interpreters(pools: SectionView) -> Iterable[str]:
@@ -47,6 +51,14 @@ def _interpreters(pools: SectionView) -> Iterable[str]:
 def _is_user(name: str) -> bool:
     try:
         pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        return False
+    return True
+
+
+def _is_group(name: str) -> bool:
+    try:
+        grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
     except (KeyError, OverflowError):
         return False
     return True

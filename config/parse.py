@@ -10,6 +10,7 @@ somebody else wrote takes neither the memory nor the minutes of the process that
 from __future__ import annotations
 
 from pyexpat import ErrorString, ExpatError, ParserCreate
+from pyexpat.errors import XML_ERROR_NO_ELEMENTS, XML_ERROR_TAG_MISMATCH
 
 from was.errors import ConfigError, ConfigErrors
 
@@ -184,6 +185,9 @@ def parse(data: bytes, file: str, *, encoding: str | None = None) -> Node:
         builder.read(data)
     except ExpatError as error:
         reason = ErrorString(error.code)
+        if builder.open and reason in (XML_ERROR_TAG_MISMATCH, XML_ERROR_NO_ELEMENTS):
+            left = builder.open[-1]
+            reason = f"<{left.name}> of line {left.line} has no end tag ({reason})"
         text = f"Configuration file is not well-formed XML: {reason}{_foreign(data, error.lineno)}"
         raise _errors(text, file, error.lineno, error.offset + 1) from None
     except (LookupError, ValueError) as error:

@@ -20,6 +20,7 @@ from was.config.faults import fault_at
 from was.config.level import Level, Scope
 from was.config.merge import Element, added_items
 from was.config.model import AppPool, GlobalModule, IdentityType, SectionView, Value, library_of
+from was.config.nearest import WITH_HINTS, meant
 from was.config.rewrite_checks import rewrite_remarks
 from was.config.schema import ElementSchema
 from was.config.security_checks import security_remarks
@@ -115,7 +116,7 @@ def check_modules(level: Level, known: KnownModules, errors: list[ConfigError]) 
         for item in added_items(scope.sections.get(MODULES)):
             name = str(item.values["name"])
             if not item.values.get("type") and name not in known.names | known.windows_only:
-                text = f"Module '{name}' is not in globalModules{_available(known)}"
+                text = f"Module '{name}' is not in globalModules{_hint(name, known, errors)}"
                 errors.append(fault_at(item, text, MODULES, _MODULE_MISSING))
 
 
@@ -131,7 +132,8 @@ def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]
     for module in modules:
         if module not in known.names | known.windows_only and module != MANAGED:
             text = f"Handler '{name}' names the module '{module}', which is not in globalModules"
-            errors.append(fault_at(item, text + _available(known), HANDLERS, _MODULE_MISSING))
+            text += _hint(module, known, errors)
+            errors.append(fault_at(item, text, HANDLERS, _MODULE_MISSING))
     if "WsgiModule" in modules or "AsgiModule" in modules:
         _check_callable(name, str(item.values.get("scriptProcessor", "")), item, errors)
 
@@ -144,6 +146,12 @@ def _check_callable(name: str, text: str, item: Element, errors: list[ConfigErro
     else:
         return
     errors.append(fault_at(item, f"Handler '{name}' {wrong}", HANDLERS))
+
+
+def _hint(name: str, known: KnownModules, errors: list[ConfigError]) -> str:
+    """The module that may have been meant, else all there are."""
+    near = meant(name, known.names) if len(errors) < WITH_HINTS else ""
+    return near or _available(known)
 
 
 def _available(known: KnownModules) -> str:

@@ -16,6 +16,7 @@ from was.config.integrated import not_integrated
 from was.config.level import Level, Scope
 from was.config.locks import LOCK_ATTRIBUTES, LOCKED, LOCKED_SECTION, Declaration
 from was.config.merge import Directive, Element, Key, Operation
+from was.config.nearest import WITH_HINTS, meant
 from was.config.parse import Node
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
 from was.config.secret_form import read_secret
@@ -29,6 +30,7 @@ _BAD_LOCATION = frozenset('*?:\\<>"|')
 _MAX_PATH = 1024
 # The keys of items without one: never given twice, since items outlive the reading of a file.
 _SERIAL = count()
+_OF_LOCATION = ("path", "overrideMode", "allowOverride", "inheritInChildApplications")
 _OVERRIDE_MODES = ("Allow", "Deny")
 _DEFINITIONS = (
     "MachineOnly",
@@ -90,7 +92,7 @@ class _Reader:
     def read(self) -> Level:
         root = self.root
         if root.name != "configuration":
-            self.fail(root, f"Unrecognized element '{root.name}'")
+            self.fail_unknown(root, "element", root.name, ("configuration",))
             return self.level
         for name in root.attributes:
             if name not in LOCK_ATTRIBUTES and not name.startswith("xmlns"):
@@ -110,6 +112,11 @@ class _Reader:
     def fail(self, node: Node, message: str, hresult: int = INVALID_DATA) -> None:
         self.faults += 1
         self.errors.append(fault_at(node, message, self.section, hresult))
+
+    def fail_unknown(self, node: Node, kind: str, name: str, known: Iterable[str]) -> None:
+        """A name that is none of those known here; the first faults say which is near."""
+        hint = meant(name, known) if self.faults < WITH_HINTS else ""
+        self.fail(node, f"Unrecognized {kind} '{name}'{hint}")
 
     def refuse_text(self, node: Node) -> None:
         if node.text_line:
@@ -171,8 +178,8 @@ class _Reader:
     def read_location(self, node: Node) -> None:
         text = node.attributes
         for name in text:
-            if name not in ("path", "overrideMode", "allowOverride", "inheritInChildApplications"):
-                self.fail(node, f"Unrecognized attribute '{name}'")
+            if name not in _OF_LOCATION:
+                self.fail_unknown(node, "attribute", name, _OF_LOCATION)
         if "overrideMode" in text and "allowOverride" in text:
             self.fail(node, "A location tag may have overrideMode or allowOverride, not both")
         path = text.get("path", "")
@@ -222,8 +229,18 @@ class _Reader:
             self.section = ""
         else:
             self.section = prefix.rstrip("/")
-            self.fail(node, f"Unrecognized element '{node.name}'")
+            self.fail_no_section(node, prefix)
             self.section = ""
+
+    def fail_no_section(self, node: Node, prefix: str) -> None:
+        """Nothing of this name is here: it may be a section of another group."""
+        known = [] if self.faults >= WITH_HINTS else [*self.level.declarations, *self.groups]
+        elsewhere = [path for path in known if path.endswith(f"/{node.name}")]
+        if elsewhere:
+            self.fail(node, f"Unrecognized element '{node.name}'; its place is {elsewhere[0]}")
+            return
+        here = {p[len(prefix) :].partition("/")[0]: None for p in known if p.startswith(prefix)}
+        self.fail_unknown(node, "element", node.name, here if prefix else (*here, "location"))
 
     def read_section(self, node: Node, declaration: Declaration, scope: Scope) -> None:
         path = declaration.path
@@ -286,7 +303,8 @@ class _Reader:
             elif collection is not None and name == collection.remove:
                 self.read_remove(child, collection, element)
             else:
-                self.fail(child, f"Unrecognized element '{name}'")
+                of_items = () if collection is None else collection.add
+                self.fail_unknown(child, "element", name, (*schema.elements, *of_items))
         return element
 
     def read_attributes(self, node: Node, schema: ElementSchema, element: Element) -> None:
@@ -310,7 +328,7 @@ class _Reader:
             elif schema.allow_unrecognized:
                 element.values[name] = text
             else:
-                self.fail(node, f"Unrecognized attribute '{name}'")
+                self.fail_unknown(node, "attribute", name, known)
 
     def plain(self, node: Node, name: str, text: str) -> str:
         """The secret that `text` stands for; "" where nobody can tell."""

@@ -50,6 +50,14 @@ def test_broken_xml_is_one_error_with_line_and_column(data, line):
     assert error.column >= 1
 
 
+@pytest.mark.parametrize("data", [b"<a>\n<b>\n<c/>\n</a>", b"<a>\n<b>\n<c/>\n"])
+def test_a_tag_without_an_end_is_named_with_its_line(data):
+    """Where the file goes wrong is far below it, often at the last line of all."""
+    error = failure(data)
+    assert "XML: <b> of line 2 has no end tag" in error.message
+    assert error.line == 4
+
+
 @pytest.mark.parametrize(
     ("data", "is_named"),
     [

@@ -376,14 +376,18 @@ def test_a_location_of_a_site_that_is_refused_is_no_second_complaint(home, xml):
 def test_what_is_not_there_is_named_by_validate(home, xml):
     """With their place: a mistyped path is no fault, and its site answers 404 without a word."""
     (home.folder / "www").mkdir()
-    nobody = '<processModel identityType="SpecificUser" userName="nobody-at-all" />'
+    nobody = (
+        '<processModel identityType="SpecificUser" userName="nobody-at-all" />'
+        '<isolation supplementaryGroups="0; no-group" />'
+    )
     sites = xml.site(xml.application("/app", "elsewhere"))
     python = '<python virtualEnvironment="venv" interpreter="/no/python" />'
     home.server(pools=f'<add name="p">{nobody}{python}</add>', sites=sites)
-    user, environment, program, folder = validate(home.file).warnings
+    user, group, environment, program, folder = validate(home.file).warnings
     assert environment.endswith(f": pool 'p': there is no virtual environment '{home.folder}/venv'")
     assert program.endswith(": pool 'p': there is no interpreter '/no/python'")
     assert user == f"{home.file}:4: pool 'p': there is no user 'nobody-at-all'"
+    assert group == f"{home.file}:4: pool 'p': there is no group 'no-group'"
     assert folder.startswith(f"{home.file}:")
     assert folder.endswith(f": site 'S': there is no folder '{home.folder}/elsewhere'")
 
