@@ -45,12 +45,12 @@ def test_add_change_list_delete(run, home, users):
     """A user of the server; added again it has another password; deleted it is gone."""
     assert run("user", "list").stdout == "no users\n"
     added = run(
-        "user", "add", "ana", "--role", "a", "--role", "b", "--password-stdin", stdin="pw\n"
+        "user", "add", "ana", "--role", "a", "--role", "b", "--password-stdin", stdin="my word\n"
     )
     assert (added.exit_code, added.stdout, added.stderr) == (0, "added user ana\n", "")
     assert users()["ana"]["roles"] == "a,b"
-    assert verify_password("pw", raw(home, "ana", "passwordHash"))
-    assert "pw" not in home.config_file.read_text()
+    assert verify_password("my word", raw(home, "ana", "passwordHash"))
+    assert "my word" not in home.config_file.read_text()
     changed = run("user", "add", "ANA", "--password-stdin", stdin="other\n")
     assert changed.stdout == "changed user ANA\n"
     assert list(users()) == ["ANA"]
