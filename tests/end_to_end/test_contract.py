@@ -78,6 +78,7 @@ def test_status_has_its_keys(running):
 
 def test_status_has_the_same_keys_when_nothing_runs(running, tmp_path):
     """What reads it asks for no key in vain; what nobody can know is null."""
+    (tmp_path / "other" / "config").mkdir(parents=True)
     done = running.server.command("--home", str(tmp_path / "other"), "status", "--json")
     found = json.loads(done.stdout)
     assert (done.returncode, found["state"]) == (3, "stopped")

@@ -353,7 +353,8 @@ def test_reservations_are_kept_with_commands(running):
     listed = command("list", "urlacls").stdout
     assert "http://+:8080/a/" in listed
     assert "nobody" in listed
-    assert command("add", "urlacl", "http://+:8080/a/", "--user", "x").returncode == 1
+    again = command("add", "urlacl", "http://+:8080/a/", "--user", "x")
+    assert (again.returncode, "is reserved already" in again.stderr) == (1, True)
     assert command("add", "urlacl", "http://+:8080/").returncode == 2
     assert command("add", "urlacl", "nonsense", "--user", "x").returncode == 1
     assert command("delete", "urlacl", "http://+:8080/A/").returncode == 0

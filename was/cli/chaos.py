@@ -90,6 +90,8 @@ def command(action: str, pool: str | None, rate: float, duration_s: float, as_js
         click.echo(json.dumps({**asked, **counts}, indent=2))
     else:
         click.echo(_told(harm))
+        if harm.no_worker:
+            _say_who_is_stopped(home, pool)
     if is_interrupted:
         raise click.Abort
 
@@ -100,6 +102,15 @@ def _told(harm: _Harm) -> str:
         return f"{harm.action}: {workers}"
     times = "once" if harm.no_worker == 1 else f"{harm.no_worker} times"
     return f"{harm.action}: {workers}; {times} none was there"
+
+
+def _say_who_is_stopped(home: Home, pool: str | None) -> None:
+    """Rapid-fail protection counts these deaths like all others."""
+    with contextlib.suppress(AdminError, HomeError):
+        for row in ask_rows(home, "apppools"):
+            name = str(row["name"])
+            if pool in (None, name) and row["state"] == "stopped":
+                click.echo(f"{name} is stopped: `was start apppool {name}` starts it again")
 
 
 def _require_permission(home: Home) -> None:

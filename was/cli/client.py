@@ -7,6 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, cast
 
+from was.cli.home import is_home, no_home_at
 from was.cli.processes import live_processes
 from was.errors import AdminError, HomeError
 
@@ -54,7 +55,7 @@ def _why_nobody_answers(home: Home) -> str:
     for process in left:
         process.close()
     if not left:
-        return f"{home.path} is not running"
+        return f"{home.path} is not running" if is_home(home) else no_home_at(home)
     return f"{home.path} has no manager, and serves on without: `was start` brings one"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
@@ -41,25 +43,44 @@ def show_command(path: str, section: str | None, origin: bool, as_json: bool) ->
         path = path[len(PREFIX) :].lstrip("/")
     found = loaded.shown(path.strip("/"))
     if section is not None:
-        chosen = {n: s for n, s in found.items() if n.lower() == section.lower()}
-        chosen = chosen or {n: s for n, s in found.items() if _ends_in(n, section)}
+        chosen = _sections(found, section)
         if not chosen:
-            raise AdminError(f"there is no section '{section}' at this path")
+            is_above = bool(path) and bool(_sections(loaded.shown(""), section))
+            raise AdminError(_why_none(found, section, is_above=is_above))
     else:
         chosen = {n: s for n, s in found.items() if _is_spoken_of(s)}
     if as_json:
         sections = {name: _as_json(shown) for name, shown in chosen.items()}
         click.echo(json.dumps({"path": path, "sections": sections}))
-    elif origin:
-        for line in _with_origins(chosen, everything=section is not None):
-            click.echo(line)
-    else:
-        for line in _as_xml(chosen, everything=section is not None):
-            click.echo(line)
+        return
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = _with_origins if origin else _as_xml
+    for line in lines(chosen, everything=section is not None, columns=columns):
+        click.echo(line)
 
 
-def _ends_in(name: str, section: str) -> bool:
-    return name.lower().endswith("/" + section.lower())
+def _sections(found: Mapping[str, Shown], section: str) -> dict[str, Shown]:
+    """Those of this name: the whole one, else its last part."""
+    wanted = section.lower()
+    whole = {n: s for n, s in found.items() if n.lower() == wanted}
+    return whole or {n: s for n, s in found.items() if n.lower().endswith("/" + wanted)}
+
+
+def _why_none(found: Mapping[str, Shown], section: str, *, is_above: bool) -> str:
+    """What is said of a name that no section has here."""
+    text = f"there is no section '{section}' at this path"
+    if is_above:
+        return f"{text}: it is the whole server's, and shown without a path"
+    holders = [name for name, shown in found.items() if _has_element(shown, section.lower())]
+    if holders:
+        return f"{text}; it is an element of {holders[0]}"
+    from was.config.nearest import meant
+
+    return text + meant(section, [*found, *(name.rpartition("/")[2] for name in found)])
+
+
+def _has_element(shown: Shown, name: str) -> bool:
+    return any(e.name.lower() == name or _has_element(e, name) for e in shown.elements)
 
 
 def _is_spoken_of(shown: Shown) -> bool:
@@ -89,12 +110,20 @@ def _as_json(shown: Shown) -> dict[str, object]:
     }
 
 
-def _with_origins(sections: Mapping[str, Shown], *, everything: bool) -> Iterator[str]:
+def _with_origins(
+    sections: Mapping[str, Shown], *, everything: bool, columns: int | None
+) -> Iterator[str]:
+    """A line a value; two where a terminal is too narrow for its columns."""
     found = [row for name, shown in sections.items() for row in _rows(shown, name)]
     rows = [row for row in found if everything or row[2] != DEFAULT]
     widths = [max((len(row[n]) for row in rows), default=0) for n in (0, 1)]
+    lines = [f"{where:{widths[0]}}  {value:{widths[1]}}  {origin}" for where, value, origin in rows]
+    if columns is None or max(map(len, lines), default=0) <= columns:
+        yield from lines
+        return
     for where, value, origin in rows:
-        yield f"{where:{widths[0]}}  {value:{widths[1]}}  {origin}"
+        yield where
+        yield f"    {value}  {origin}"
 
 
 def _rows(shown: Shown, where: str) -> Iterator[tuple[str, str, str]]:
@@ -113,7 +142,10 @@ def _rows(shown: Shown, where: str) -> Iterator[tuple[str, str, str]]:
         yield from _rows(item, f"{where}/{item.name}[{key}]")
 
 
-def _as_xml(sections: Mapping[str, Shown], *, everything: bool) -> Iterator[str]:
+def _as_xml(
+    sections: Mapping[str, Shown], *, everything: bool, columns: int | None
+) -> Iterator[str]:
+    """A file with these sections, its tags broken where a terminal ends."""
     yield "<configuration>"
     depth: list[str] = []
     for name, shown in sorted(sections.items()):
@@ -123,25 +155,37 @@ def _as_xml(sections: Mapping[str, Shown], *, everything: bool) -> Iterator[str]
         for group in groups[len(depth) :]:
             depth.append(group)
             yield "  " * len(depth) + f"<{group}>"
-        yield from _element(shown, len(depth) + 1, everything=everything)
+        yield from _element(shown, len(depth) + 1, everything, columns)
     while depth:
         yield "  " * len(depth) + f"</{depth.pop()}>"
     yield "</configuration>"
 
 
-def _element(shown: Shown, depth: int, *, everything: bool) -> Iterator[str]:
+def _element(shown: Shown, depth: int, everything: bool, columns: int | None) -> Iterator[str]:
     wanted = [v for v in shown.attributes if v.origin is not None or (everything and v.text)]
-    text = "".join(f" {value.name}={quoteattr(value.text)}" for value in wanted)
+    texts = [f"{value.name}={quoteattr(value.text)}" for value in wanted]
     inner = [e for e in shown.elements if everything or e.is_written]
     indent = "  " * depth
     if not (inner or shown.items or shown.clear):
-        yield f"{indent}<{shown.name}{text} />"
+        yield from _tag(f"{indent}<{shown.name}", texts, " />", columns)
         return
-    yield f"{indent}<{shown.name}{text}>"
+    yield from _tag(f"{indent}<{shown.name}", texts, ">", columns)
     for element in inner:
-        yield from _element(element, depth + 1, everything=everything)
+        yield from _element(element, depth + 1, everything, columns)
     if shown.clear:
         yield f"{indent}  <{shown.clear} />"
     for item in shown.items:
-        yield from _element(item, depth + 1, everything=everything)
+        yield from _element(item, depth + 1, everything, columns)
     yield f"{indent}</{shown.name}>"
+
+
+def _tag(line: str, attributes: Iterable[str], end: str, columns: int | None) -> Iterator[str]:
+    """One tag; what does not fit beside the others goes on below its name."""
+    below = " " * (len(line) - len(line.lstrip()) + 4)
+    for text in attributes:
+        if columns is not None and len(f"{line} {text}{end}") > columns:
+            yield line
+            line = below + text
+        else:
+            line += f" {text}"
+    yield line + end

@@ -22,6 +22,8 @@ __all__ = [
     "home_option",
     "home_path",
     "insist_on_text",
+    "is_home",
+    "no_home_at",
     "open_home",
 ]
 
@@ -93,8 +95,18 @@ def open_home() -> Home:
     """
     home = find_home()
     if not home.config_file.exists():
-        command = shlex.join(("was", "init", str(home.path)))
-        raise HomeError(f"no home at {home.path}: `{command}` makes one")
+        raise HomeError(no_home_at(home))
     for folder in (home.run, home.logs):
         os.makedirs(os.path.realpath(folder), exist_ok=True)
     return home
+
+
+def no_home_at(home: Home) -> str:
+    """What is said of a folder that is no home yet, most often since another one was meant."""
+    command = shlex.join(("was", "init", str(home.path)))
+    return f"no home at {home.path}: `{command}` makes one, --home or WAS_HOME names another"
+
+
+def is_home(home: Home) -> bool:
+    """Whether somebody has made it one; also for who may not read what is in it."""
+    return os.path.isdir(home.config_file.parent)

@@ -12,7 +12,7 @@ import click
 
 from was.cli.client import ask_rows
 from was.cli.home import find_home, home_option
-from was.cli.objects import kind_argument
+from was.cli.objects import kind_argument, name_argument
 from was.cli.table import aligned, cell, fitted, shortened
 from was.cli.urlacl import urlacl_rows
 from was.errors import AdminError
@@ -37,12 +37,16 @@ _FIRST_TO_GO = {
     ),
     "module": ("precondition", "image"),
 }
-_LONG_NAMES = {"site": "site", "apppool": "application pool"}
+# kind -> what NAME is the name of, as we call it and as people do
+_NAME_OF = {
+    **dict.fromkeys(("site", "app", "vdir"), ("site", "site")),
+    **dict.fromkeys(("apppool", "wp", "request"), ("apppool", "application pool")),
+}
 
 
 @click.command("list")
 @kind_argument("site", "app", "vdir", "apppool", "wp", "request", "module", "urlacl")
-@click.argument("name", required=False)
+@name_argument(required=False)
 @click.option("--json", "as_json", is_flag=True, help="An array of objects instead of a table.")
 @home_option
 def command(kind: str, name: str | None, as_json: bool) -> None:
@@ -53,15 +57,25 @@ def command(kind: str, name: str | None, as_json: bool) -> None:
     """
     rows = urlacl_rows() if kind == "urlacl" else ask_rows(find_home(), kind)
     if name is not None:
-        key = _NAMED_BY.get(kind, "name")
-        rows = [row for row in rows if str(row[key]).lower() == name.lower()]
-        if not rows and kind in _LONG_NAMES:
-            raise AdminError(f"there is no {_LONG_NAMES[kind]} '{name}'")
+        rows = _named(rows, _NAMED_BY.get(kind, "name"), name)
+        if not rows and kind in _NAME_OF:
+            _insist_on_owner(kind, name)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for line in _table(kind, rows) if rows else [f"no {kind}s"]:
         click.echo(line)
+
+
+def _named(rows: Sequence[dict[str, object]], key: str, name: str) -> list[dict[str, object]]:
+    return [row for row in rows if str(row[key]).lower() == name.lower()]
+
+
+def _insist_on_owner(kind: str, name: str) -> None:
+    """An empty list is the truth of a pool or a site only if there is such a one."""
+    owner, words = _NAME_OF[kind]
+    if kind == owner or not _named(ask_rows(find_home(), owner), "name", name):
+        raise AdminError(f"there is no {words} '{name}'")
 
 
 def _table(kind: str, rows: Sequence[Mapping[str, object]]) -> list[str]:

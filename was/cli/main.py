@@ -50,6 +50,9 @@ ELSEWHERE = {
     **dict.fromkeys(("set", "clear", "lock", "unlock", "reset", "migrate", "search"), _EDITED),
     **dict.fromkeys(("backup", "restore"), "config/history has what applicationHost.config was"),
     "iisreset": "`was restart`",
+    "appcmd": "its words are commands here, `was list sites`",
+    "inspect": "`was list requests`",
+    **dict.fromkeys(("ps", "top", "show"), "`was status`, `was list wps`"),
     "help": "`was COMMAND --help`",
     "version": "`was --version`",
 }
@@ -77,9 +80,24 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Say what there is in place of a command that people know from elsewhere."""
-        if args[0] in ELSEWHERE:
-            ctx.fail(f"No such command '{args[0]}': {ELSEWHERE[args[0]]}.")
+        name = args[0]
+        if name in ELSEWHERE:
+            ctx.fail(f"No such command '{name}': {ELSEWHERE[name]}.")
+        if ":" in name:
+            ctx.fail(f"No such command '{name}': `was run {name}` serves an application.")
+        if name not in COMMANDS:
+            from was.config.nearest import meant
+
+            ctx.fail(f"No such command '{name}'{meant(name, COMMANDS) or '.'}")
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say where the options of other servers belong."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            text = f"No such option '{error.option_name}'"
+            ctx.fail(f"{text}: `was run MODULE:CALLABLE` serves an application, see its --help.")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page's list without importing the commands."""

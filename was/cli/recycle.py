@@ -6,14 +6,14 @@ import click
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option
-from was.cli.objects import kind_argument
+from was.cli.objects import kind_argument, name_argument
 
 __all__ = ["command"]
 
 
 @click.command("recycle")
-@kind_argument("apppool")
-@click.argument("name")
+@kind_argument("apppool", others="; write `was recycle apppool {}`")
+@name_argument()
 @click.option("--wait", is_flag=True, help="Return when the new workers are ready, 1 if not.")
 @home_option
 def command(kind: str, name: str, wait: bool) -> None:

@@ -97,7 +97,7 @@ class Address(NamedTuple):
     type=click.IntRange(2, 4096),
     metavar="NUMBER",
     default=32,
-    help="Threads of each worker process (32).",
+    help="Threads of each worker process (32); one of them only receives.",
 )
 @click.option(
     "--reload", is_flag=True, help="New workers when a module of the application changes."

@@ -13,7 +13,7 @@ import click
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option, open_home
-from was.cli.objects import kind_argument
+from was.cli.objects import kind_argument, name_argument
 from was.errors import HomeError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ engine_option = click.option(
 
 
 @click.command("start")
-@kind_argument("apppool", "site", required=False)
-@click.argument("name", required=False)
+@kind_argument("apppool", "site", required=False, others="; write `was start apppool {}`")
+@name_argument(required=False)
 @click.option("--detach", is_flag=True, help="Go to the background; return when ready.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--detached", is_flag=True, hidden=True)  # an upgrade of one that was detached

@@ -9,7 +9,7 @@ import click
 
 from was import __version__
 from was.cli.client import NoManagerError, ask
-from was.cli.home import find_home, home_option
+from was.cli.home import find_home, home_option, is_home, no_home_at
 from was.cli.processes import live_processes, open_manager, remove_stale_pid_file
 from was.cli.table import cell
 
@@ -74,6 +74,7 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
     for process in others:
         process.close()
     running = manager is not None
+    is_nothing = not (running or pids or is_home(home))
     state = "running" if running else "managerless" if pids else "stopped"
     return {
         "state": state,
@@ -91,7 +92,7 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "sites": None if running or pids else 0,
         "app_pools": None if running or pids else 0,
         "workers": sum(name.startswith("worker-") for name in pids),
-        "problems": [PROBLEM_OF[state]],
+        "problems": [no_home_at(home) if is_nothing else PROBLEM_OF[state]],
         "events_dropped": None,
         "dossiers_dropped": None,
     }

@@ -13,7 +13,7 @@ import click
 
 from was.cli.client import NoManagerError, ask
 from was.cli.home import find_home, home_option
-from was.cli.objects import kind_argument
+from was.cli.objects import kind_argument, name_argument
 from was.cli.processes import (
     LiveProcess,
     live_processes,
@@ -37,8 +37,8 @@ UNASKED_AGAIN_S = 1.0
 
 
 @click.command("stop")
-@kind_argument("apppool", "site", required=False)
-@click.argument("name", required=False)
+@kind_argument("apppool", "site", required=False, others="; write `was stop apppool {}`")
+@name_argument(required=False)
 @click.option("--now", is_flag=True, help="Do not let the requests finish.")
 @home_option
 def command(kind: str | None, name: str | None, now: bool) -> None:

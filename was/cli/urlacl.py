@@ -44,6 +44,8 @@ def add_command(
         prefix = str(parse_prefix(url if url.endswith("/") else url + "/"))
     except ValueError as error:
         raise HomeError(str(error)) from error
+    if any(parse_prefix(str(row["url"])) == parse_prefix(prefix) for row in urlacl_rows()):
+        raise HomeError(f"{prefix} is reserved already: `was delete urlacl {prefix}` comes first")
     attributes = {"url": prefix, "users": ",".join(users), "groups": ",".join(groups)}
     if listen == "no":
         attributes["listen"] = "false"

@@ -17,6 +17,7 @@ def test_one_line_each_way(home, manager):
 
 def test_a_stopped_home_has_no_manager(home):
     """No socket, or one that nobody listens on, both mean: not running."""
+    home.config_file.parent.mkdir(parents=True)
     with pytest.raises(NoManagerError, match="is not running"):
         ask(home, "status")
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from was.cli.config_show import _as_xml, _with_origins
 from was.config.files import load_server
 from was.config.secrets import Secrets
 
@@ -165,3 +166,44 @@ def test_each_place_is_a_tag_that_says_so(home, load):
     for shown in loaded.shown("S").values():
         look(shown)
     assert seen > 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--section", "processModel"], "it is an element of system.applicationHost/application"),
+        (["--section", "handler"], "did you mean 'handlers'?"),
+        (["S", "--section", "applicationPools"], "it is the whole server's"),
+    ],
+)
+def test_a_section_that_is_none_is_put_right(load, run, arguments, says):
+    """An element of a section, a letter that is missing, a path that the section does not have."""
+    load(SERVER.format(pools="", defaults="", more=""))
+    refused = run("config", "show", *arguments)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert says in refused.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 132])
+def test_lines_end_where_the_terminal_does(load, columns):
+    """A tag with twenty attributes is read as a person would have written it, and is the same."""
+    shown = load(SERVER.format(pools="", defaults="", more="")).shown("")
+    wide = list(_as_xml(shown, everything=True, columns=None))
+    lines = list(_as_xml(shown, everything=True, columns=columns))
+    assert len(lines) > len(wide)
+    too_long = [line for line in lines if len(line) > columns]
+    assert all(line.count('="') <= 1 for line in too_long)  # what is too long by itself
+    assert _same("\n".join(lines)) == _same("\n".join(wide))
+
+
+def test_origins_take_two_lines_where_one_is_too_long(load):
+    """The name of a value stands above it; a pipe has one line for each, whatever its length."""
+    shown = load(SERVER.format(pools="", defaults="", more="")).shown("")
+    one = list(_with_origins(shown, everything=False, columns=None))
+    two = list(_with_origins(shown, everything=False, columns=80))
+    assert len(two) == 2 * len(one)
+    assert list(_with_origins(shown, everything=False, columns=1000)) == one
+
+
+def _same(text):
+    return ElementTree.canonicalize(text, strip_text=True)

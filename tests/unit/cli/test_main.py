@@ -82,6 +82,9 @@ def test_wrong_usage_is_exit_code_2(run, arguments):
         (["delete", "apppool", "x"], "edited in config/applicationHost.config"),
         (["backup"], "config/history"),
         (["help"], "--help"),
+        (["list", "apppools", "/apppool.name:Shop"], "appcmd's form; here: Shop"),
+        (["recycle", "apppool", "/apppool.name:Shop"], "appcmd's form; here: Shop"),
+        (["stop", "site", "/site.name:S"], "appcmd's form; here: S"),
     ],
 )
 def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
@@ -89,6 +92,35 @@ def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
     refused = run(*arguments)
     assert refused.exit_code == 2
     assert says in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["strat"], "No such command 'strat'; did you mean 'start'?"),
+        (["nonsense"], "No such command 'nonsense'."),
+        (["app:app", "-w", "4"], "`was run app:app` serves an application."),
+        (["list", "pools"], "'pools' is none of site, app, vdir, apppool, "),
+        (["list", "pools"], "did you mean 'apppool'?"),
+        (["list", "workers"], "did you mean 'wp'?"),
+        (["list", "reqests"], "did you mean 'request'?"),
+        (["recycle", "shop"], "write `was recycle apppool shop`"),
+        (["start", "shop"], "write `was start apppool shop`"),
+        (["stop", "shop"], "write `was stop apppool shop`"),
+    ],
+)
+def test_a_mistyped_word_is_put_right(run, arguments, says):
+    """The line says what to type, not only that this is none."""
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+
+
+def test_options_of_other_servers_lead_to_run():
+    """uWSGI has no commands: all that it knows stands behind its name."""
+    refused = CliRunner().invoke(cli, ["--http", ":9090", "--wsgi-file", "app.py"])
+    assert refused.exit_code == 2
+    assert "No such option '--http': `was run MODULE:CALLABLE`" in refused.stderr
 
 
 def test_an_early_ctrl_c_is_no_traceback(tmp_path):
@@ -157,7 +189,20 @@ def test_a_home_that_is_none_cannot_be_started(run, home):
     """`start` without a configuration says how to get one."""
     result = run("start")
     assert result.exit_code == 1
-    assert result.stderr == f"was: no home at {home.path}: `was init {home.path}` makes one\n"
+    assert result.stderr == (
+        f"was: no home at {home.path}: `was init {home.path}` makes one,"
+        " --home or WAS_HOME names another\n"
+    )
+
+
+def test_a_folder_that_is_no_home_is_said_to_be_none(run, home):
+    """Most often --home was forgotten: "not running" would send somebody to start a server."""
+    for arguments in (["list", "sites"], ["recycle", "apppool", "Shop"], ["reload"]):
+        result = run(*arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert result.stderr.startswith(f"was: no home at {home.path}: ")
+    assert f"no home at {home.path}" in run("status").stdout
+    assert run("status").exit_code == 3
 
 
 def test_an_error_of_the_system_is_one_line(run, home):
@@ -188,11 +233,16 @@ def test_a_list_of_one_name(manager, run):
     rows = [{"pid": 1, "app_pool": "Shop"}, {"pid": 2, "app_pool": "Blog"}]
     manager.answers["list"] = {"ok": True, "result": rows}
     assert json.loads(run("list", "wp", "shop", "--json").stdout) == rows[:1]
-    assert run("list", "wps", "none").stdout == "no wps\n"
-    manager.answers["list"] = {"ok": True, "result": [{"name": "Shop"}]}
-    assert run("list", "apppool", "SHOP").stdout == "NAME\nShop\n"
-    refused = run("list", "apppool", "Sho")
-    assert (refused.exit_code, refused.stderr) == (1, "was: there is no application pool 'Sho'\n")
+    pools = [{"name": "Shop", "app_pool": "Blog"}]  # both a pool and a worker of another one
+    manager.answers["list"] = {"ok": True, "result": pools}
+    assert run("list", "wps", "shop").stdout == "no wps\n"
+    assert run("list", "apppool", "SHOP", "--json").stdout == json.dumps(pools, indent=2) + "\n"
+    for kind in ("apppool", "wps", "requests"):
+        refused = run("list", kind, "Sho")
+        said = (refused.exit_code, refused.stdout, refused.stderr)
+        assert said == (1, "", "was: there is no application pool 'Sho'\n")
+    manager.answers["list"] = {"ok": True, "result": [{"name": "S", "site": "S"}]}
+    assert run("list", "apps", "T").stderr == "was: there is no site 'T'\n"
 
 
 def test_an_empty_list_says_so(manager, run):
