@@ -22,6 +22,7 @@ from support.running import Running, run_server  # noqa: E402
 from support.socket_folders import folders_of_lost_homes  # noqa: E402
 
 ENGINES = ["h11", "llhttp"]
+TRIED = ["browser", "systemd"]
 SETTLED_S = 10.0
 Left = TypeVar("Left")
 
@@ -45,12 +46,14 @@ settings.load_profile("was")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--matrix`: every cell of tests/process/test_matrix.py, not one a process and blow."""
     parser.addoption("--matrix", action="store_true", help="every cell of the crash matrix")
-    parser.addoption("--browser", action="store_true", help="what tests/browser does with Chromium")
+    parser.addoption("--try", dest="tried", choices=TRIED, help="with it, by scripts/try")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A browser is no small thing to install: scripts/browser does, and runs its tests."""
-    return True if collection_path.name == "browser" and not config.option.browser else None
+    """What needs large programs runs where it is asked for."""
+    if collection_path.parent != ROOT / "tests" or collection_path.name not in TRIED:
+        return None
+    return True if collection_path.name != config.option.tried else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

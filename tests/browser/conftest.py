@@ -1,4 +1,4 @@
-"""A browser for the tests of this folder, which run where they are asked for: scripts/browser."""
+"""A browser for the tests of this folder: scripts/try browser."""
 
 import pytest
 from support.chromium import chromium

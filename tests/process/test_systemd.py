@@ -69,9 +69,10 @@ def test_the_watchdog_hears_a_manager_that_works(systemd, serve):
     wait_for("further beats", lambda: beats() > silent)
 
 
-def test_sockets_of_the_service_manager_are_served(systemd, serve):
+@pytest.mark.parametrize("unit", ["web.socket", "was-web.socket"])
+def test_sockets_of_the_service_manager_are_served(systemd, serve, unit):
     """Socket activation; a site that was stopped gets its port back, upgraded or not."""
-    port = systemd.listen("web.socket")
+    port = systemd.listen(unit)
     running = serve(CONFIG.replace("127.0.0.1:0:", f"127.0.0.1:{port}:"))
     assert get(port).status == 200
     for _ in range(2):
@@ -179,6 +180,8 @@ def test_the_unit_lets_a_dead_manager_take_nothing_along(home):
     assert service["Delegate"] == "yes"
     assert int(service["WatchdogSec"]) > 0
     assert int(service["FileDescriptorStoreMax"]) > 0
+    # The folders of the pools' sockets hand their group on: no worker could start.
+    assert "RestrictSUIDSGID" not in service
     quoted = f'"{home}"'.replace("%", "%%")
     assert service["ExecStart"].endswith(f"-m was --home {quoted} start")
     assert service["ExecReload"].endswith(f"-m was --home {quoted} reload")

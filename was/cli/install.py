@@ -51,13 +51,13 @@ WantedBy={target}
 # Landlock and the pools' files need the capabilities that are left. Everything that makes a mount
 # namespace (ProtectSystem=, PrivateTmp= …) is left out: the home, the content and the sockets lie
 # where the configuration says, and a manager that starts anew must see what the last one saw.
+# RestrictSUIDSGID= too: the folders of the pools' sockets hand their group on by that very bit.
 # A user's own manager can take none of this away without NoNewPrivileges=.
 HARDENING = """\
 CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_BOOT CAP_SYS_TIME CAP_SYS_RAWIO CAP_SYSLOG
 CapabilityBoundingSet=~CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_LINUX_IMMUTABLE CAP_WAKE_ALARM
 LockPersonality=yes
 RestrictRealtime=yes
-RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 """
 

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterable
 
@@ -24,7 +25,8 @@ from was.manager.routes import SocketKey, needed_sockets, program_sockets
 __all__ = ["ListeningSockets", "bind_socket"]
 
 BACKLOG = 4096
-KEPT_PREFIX = "was-"
+# As what a service manager keeps a socket for us. Its own are named after their unit, or by people.
+KEPT_NAME = re.compile("was-[0-9a-f]{16}")
 
 
 def bind_socket(ip: str, port: int) -> socket.socket:
@@ -47,7 +49,7 @@ def _address(binding: Binding) -> str:
 def _kept_name(key: SocketKey) -> str:
     """What a service manager keeps a binding's socket as: no ":" is allowed, which IPv6 has."""
     text = f"{key.ip} {key.port} {key.owner}"
-    return KEPT_PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"was-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _is_same_address(bound: str, wanted: str) -> bool:
@@ -95,7 +97,7 @@ class ListeningSockets:
         port can be had in no other way. Kept ones are for the bindings they once served, or go.
         """
         for name, sock in sockets:
-            if name.startswith(KEPT_PREFIX):
+            if KEPT_NAME.fullmatch(name):
                 self._kept[name] = sock
             else:
                 self._given.append(sock)
