@@ -47,6 +47,7 @@ class Peer:
         self.stream = stream
         self.lock = threading.Lock()
         self.requests = {}
+        self.ended = 0  # a request of which more is said when the next one comes
 
     def send(self, kind, number, content=b""):
         with self.lock:
@@ -75,6 +76,11 @@ class Peer:
                 answer = b"".join(bytes((len(k), len(v))) + k + v for k, v in names.items())
                 self.send(10, 0, answer)
             elif kind == 1:
+                if self.ended:
+                    self.send(6, self.ended, b"Content-Type: text/html\r\n\r\nsomebody else's")
+                    self.send(7, self.ended, b"a complaint of somebody else's")
+                    self.end(self.ended)
+                    self.ended = 0
                 self.requests[number] = [b"", b"", content[2] & 1]
             elif kind == 2:
                 sys.stderr.write("aborted\n")
@@ -134,6 +140,8 @@ class Peer:
         told = f"{os.getpid()} {served} {len(body)} {os.environ.get('COLOUR')}\n"
         self.send(6, number, told.encode())
         self.end(number)
+        if todo == "late":
+            self.ended = number
         if todo == "leave":
             self.stream.shutdown(socket.SHUT_RDWR)
             os._exit(0)

@@ -252,6 +252,16 @@ def test_a_process_that_leaves_between_two_requests_fails_none(fast):
         assert _told(fast, "/plain").pid != first
 
 
+@pytest.mark.parametrize("body", [b"", b"x" * 300_000])
+def test_what_is_said_of_a_request_after_its_end_is_nobody_s(fast, body):
+    """Not the answer to the next one on the connection: output, complaints and a second end."""
+    for _ in range(3):
+        assert get(fast.port(), "/plain?late").status == 200
+        answer = post(fast.port(), "/plain", body) if body else get(fast.port(), "/plain")
+        assert (answer.status, answer.field("content-type")) == (200, "text/plain")
+        assert Told(answer.text).body == len(body)
+
+
 def test_too_many_failures_take_the_application_off_line(fast):
     """rapidFailsPerMinute="2": after the third, 500.0 without a process being started."""
     for _ in range(3):

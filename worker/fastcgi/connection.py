@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from was.worker.fastcgi import records
-from was.worker.fastcgi.records import Record, RecordError, RecordReader, RecordType
+from was.worker.fastcgi.records import IDS, Record, RecordError, RecordReader, RecordType
 
 if TYPE_CHECKING:
     from was.worker.threads.descriptor_watch import DescriptorWatch
@@ -29,6 +29,8 @@ __all__ = ["Connection", "Conversation"]
 READ_BYTES = 65536
 # A request asks for no more body while so much waits to be sent.
 OUT_BYTES = 131072
+# More than there are ever requests on a connection.
+MOST_IDS = 128
 
 
 class Conversation:
@@ -60,6 +62,7 @@ class Connection:
         self._watch: DescriptorWatch | None = None
         self.listener: Callable[[], None] | None = None
         self.raw = b""
+        self.last_id = 0  # of the request that was begun last
 
     def fileno(self) -> int:
         """To wait for: readable, and writable while `has_unsent`."""
@@ -78,11 +81,19 @@ class Connection:
     def open(self, bell: int) -> Conversation:
         """A request's place on it, with an id of its own."""
         with self._lock:
-            number = 1
-            while number in self._conversations:
-                number += 1
-            conversation = self._conversations[number] = Conversation(number, bell)
-            return conversation
+            return self._open(self._free_id(), bell)
+
+    def _free_id(self) -> int:
+        """Not one that was used lately: of its request something may come that is nobody's."""
+        number = self.last_id % MOST_IDS + 1
+        while number in self._conversations:
+            number = number % MOST_IDS + 1
+        return number
+
+    def _open(self, number: int, bell: int) -> Conversation:
+        self.last_id = number
+        conversation = self._conversations[number] = Conversation(number, bell)
+        return conversation
 
     def leave(self, conversation: Conversation) -> None:
         """The request has ended there, and its id is free."""
@@ -166,8 +177,13 @@ class Connection:
 
     # ── watched ─────────────────────────────────────────────────────────────────────────────────
 
+    def next_id(self) -> int:
+        """For a request that `ask` is to begin."""
+        self.last_id = IDS[0] if self.last_id != IDS[0] else IDS[1]
+        return self.last_id
+
     def ask(self, data: bytes, watch: DescriptorWatch, listener: Callable[[], None]) -> bool:
-        """Send a request that is alone here, and have `listener` told of what comes for it.
+        """Send a request that is alone here, of `next_id`; `listener` is told of what comes for it.
 
         False: not all could be sent; what is left waits for `flush`.
         """
@@ -200,8 +216,8 @@ class Connection:
     def take_over(self, bell: int) -> Conversation:
         """For a thread: the conversation that `ask` has begun, with what has come for it."""
         self.unwatch()
-        conversation = self.open(bell)
         with self._lock:
+            conversation = self._open(self.last_id, bell)
             raw, self.raw = self.raw, b""
             self._sort(raw)
         return conversation

@@ -124,7 +124,8 @@ class QuickRun(Turn):
             return
         self.held = held
         self._connection = connection
-        data = whole_request(self.variables, self.body, keep=processes.keeps_connections)
+        keep = processes.keeps_connections
+        data = whole_request(connection.next_id(), self.variables, self.body, keep=keep)
         mark_begun(self.context)
         is_sent = connection.ask(data, self.watch, self._has_news)
         self.sent_at = time.monotonic()
@@ -141,7 +142,7 @@ class QuickRun(Turn):
             return
         raw = connection.raw
         try:
-            found = whole_answer(raw)
+            found = whole_answer(connection.last_id, raw)
         except RecordError:
             self._end()
             return

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 __all__ = [
     "FLAG_KEEP_CONN",
+    "IDS",
     "MAX_CONTENT",
     "EndRequest",
     "ProtocolStatus",
@@ -131,33 +132,37 @@ def stream(kind: RecordType, request_id: int, data: bytes) -> bytes:
     return b"".join([encode(kind, request_id, piece) for piece in pieces])
 
 
-# Records that are the same in most requests: one at a time on a connection has the id 1.
-_FIRST = 1
+# Records that are the same in most requests. One that is alone on a connection has one of two ids:
+# what a process says of a request after its end is nobody's then, and not the next one's.
+IDS = (1, 2)
 _BEGINS = {
-    keeps: begin_request(_FIRST, Role.RESPONDER, FLAG_KEEP_CONN * keeps) for keeps in (False, True)
+    (number, keeps): begin_request(number, Role.RESPONDER, FLAG_KEEP_CONN * keeps)
+    for number in IDS
+    for keeps in (False, True)
 }
-_END_OF_PARAMS = encode(RecordType.PARAMS, _FIRST, b"")
-_END_OF_STDIN = encode(RecordType.STDIN, _FIRST, b"")
-_END_OF_BOTH = _END_OF_PARAMS + _END_OF_STDIN
+_ENDS_OF_PARAMS = {number: encode(RecordType.PARAMS, number, b"") for number in IDS}
+_ENDS_OF_STDIN = {number: encode(RecordType.STDIN, number, b"") for number in IDS}
+_ENDS_OF_BOTH = {number: _ENDS_OF_PARAMS[number] + _ENDS_OF_STDIN[number] for number in IDS}
 _PADDINGS = [bytes(length) for length in range(8)]
 
 
-def whole_request(parameters: bytes, body: bytes, *, keep: bool) -> bytes:
-    """All records of a request that is alone on its connection."""
+def whole_request(number: int, parameters: bytes, body: bytes, *, keep: bool) -> bytes:
+    """All records of a request that is alone on its connection; its id is one of IDS."""
     length = len(parameters)
     if length > MAX_CONTENT:
-        head = stream(RecordType.PARAMS, _FIRST, parameters)
+        head = stream(RecordType.PARAMS, number, parameters)
     else:
         padding = -length % 8
-        header = _HEADER.pack(VERSION, _PARAMS, _FIRST, length, padding)
+        header = _HEADER.pack(VERSION, _PARAMS, number, length, padding)
         head = header + parameters + _PADDINGS[padding]
     if not body:
-        return _BEGINS[keep] + head + _END_OF_BOTH
-    stdin = stream(RecordType.STDIN, _FIRST, body)
-    return b"".join((_BEGINS[keep], head, _END_OF_PARAMS, stdin, _END_OF_STDIN))
+        return _BEGINS[number, keep] + head + _ENDS_OF_BOTH[number]
+    stdin = stream(RecordType.STDIN, number, body)
+    begin = _BEGINS[number, keep]
+    return b"".join((begin, head, _ENDS_OF_PARAMS[number], stdin, _ENDS_OF_STDIN[number]))
 
 
-def whole_answer(data: bytes) -> tuple[bytes, int] | None:
+def whole_answer(number: int, data: bytes) -> tuple[bytes, int] | None:
     """What a process has written to STDOUT, and its protocol status; None: more is to come.
 
     For an answer to `whole_request`. Raises RecordError where there is anything else in it.
@@ -167,7 +172,7 @@ def whole_answer(data: bytes) -> tuple[bytes, int] | None:
     while at <= end:
         version, kind, request_id, length, padding = _HEADER.unpack_from(data, at)
         at += _HEADER.size
-        if version != VERSION or request_id != _FIRST:
+        if version != VERSION or request_id != number:
             raise RecordError("another version, or request")
         if kind == _STDOUT:
             content.append(data[at : at + length])

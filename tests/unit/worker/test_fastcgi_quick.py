@@ -16,27 +16,28 @@ def output(data: bytes, number: int = 1) -> bytes:
     return records.stream(RecordType.STDOUT, number, data)
 
 
+@pytest.mark.parametrize("number", records.IDS)
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("body", [b"", b"a=1", b"x" * 70000])
-def test_a_whole_request_is_the_records_of_one(keep, body):
+def test_a_whole_request_is_the_records_of_one(number, keep, body):
     """The same as record by record, in their order, whatever the lengths."""
     for parameters in (records.encode_pairs({b"A": b"b" * n}) for n in (0, 200, 70000)):
         pieces = [
-            records.begin_request(1, records.Role.RESPONDER, records.FLAG_KEEP_CONN * keep),
-            records.stream(RecordType.PARAMS, 1, parameters),
-            records.stream(RecordType.PARAMS, 1, b""),
-            records.stream(RecordType.STDIN, 1, body) if body else b"",
-            records.stream(RecordType.STDIN, 1, b""),
+            records.begin_request(number, records.Role.RESPONDER, records.FLAG_KEEP_CONN * keep),
+            records.stream(RecordType.PARAMS, number, parameters),
+            records.stream(RecordType.PARAMS, number, b""),
+            records.stream(RecordType.STDIN, number, body) if body else b"",
+            records.stream(RecordType.STDIN, number, b""),
         ]
-        assert records.whole_request(parameters, body, keep=keep) == b"".join(pieces)
+        assert records.whole_request(number, parameters, body, keep=keep) == b"".join(pieces)
 
 
 def test_a_whole_answer_is_known_by_its_end():
     """Any number of STDOUT records and END_REQUEST; with less of it there is more to come."""
     data = output(b"Status: 200\r\n\r\n") + output(b"x" * 70000) + output(b"") + END
-    assert records.whole_answer(data) == (b"Status: 200\r\n\r\n" + b"x" * 70000, 0)
+    assert records.whole_answer(1, data) == (b"Status: 200\r\n\r\n" + b"x" * 70000, 0)
     for length in (*range(60), len(data) - 9, len(data) - 1):
-        assert records.whole_answer(data[:length]) is None
+        assert records.whole_answer(1, data[:length]) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_whole_answer_is_known_by_its_end():
 def test_what_is_not_an_answer_alone_is_for_others_to_read(data):
     """Complaints, other requests' records, other protocols, an end that is too short."""
     with pytest.raises(RecordError):
-        records.whole_answer(data)
+        records.whole_answer(1, data)
 
 
 class Application:
