@@ -45,7 +45,7 @@ from was.worker.pipeline import end_request, make_completer, run_request
 from was.worker.threads.loop_limits import LoopLimits
 from was.worker.threads.spare_threads import run_on_spare_thread
 from was.worker.tracing.trace import traced_urls
-from was.worker.tracing.traced_calls import TracedCallLists, trace_request
+from was.worker.tracing.traced_calls import TracedCalls, trace_request
 
 if TYPE_CHECKING:
     from was.config.model import GlobalModule as ModuleEntry
@@ -231,12 +231,10 @@ class WorkerServer:
         self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
 
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
-        registrations, complete = self._registrations, self._complete
+        traces = None
         if self._events.is_awaited(GL.TRACE_EVENT) or traced_urls(application.settings):
-            return TracedCallLists(
-                application, registrations, complete, errors, tracing=self.http.tracing
-            )
-        return CallLists(application, registrations, complete, errors)
+            traces = TracedCalls(self.http.tracing)
+        return CallLists(application, self._registrations, self._complete, errors, traces)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from was.worker.caches.file_info import FileInfo
     from was.worker.caches.metadata import MetadataInfo
     from was.worker.caches.url_info import UrlInfo
-    from was.worker.calls.call_lists import CallLists, HandlerPlan
+    from was.worker.calls.call_lists import CallLists
     from was.worker.calls.event_calls import Run, Step
+    from was.worker.calls.handler_plans import HandlerPlan
     from was.worker.children.exchange import ChildExchange
     from was.worker.interfaces.user import HttpUser
     from was.worker.mapping import ScriptMapInfo
@@ -193,7 +194,7 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
 
     def set_script_map(self, script_map: ScriptMapInfo) -> None:
         """Choose the handler (IMapHandlerProvider)."""
-        self.plan = self.calls.plan_for(script_map)
+        self.plan = self.calls.handlers.plan_for(script_map)
 
     def set_user(self, user: HttpUser | None) -> None:
         """Say who makes the request (IAuthenticationProvider)."""
@@ -243,10 +244,11 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
         owner = self.application.locate(site_id, path)
         if owner is None or site_name.lower() not in ("", owner.site.site_name.lower()):
             raise HResultError(ERROR_NOT_FOUND, f"no application of this worker has {url}")
-        calls = owner.paths.at(path)
-        skipped = calls.wildcards if ignore_wildcard else None
-        return calls.find(
-            verb, path, lambda at: mode_of(owner.map_path(path[:at] if at >= 0 else path)), skipped
+        return owner.paths.at(path).handlers.find(
+            verb,
+            path,
+            lambda at: mode_of(owner.map_path(path[:at] if at >= 0 else path)),
+            with_wildcards=not ignore_wildcard,
         )
 
     def resource_mode(self, end: int = -1) -> int:

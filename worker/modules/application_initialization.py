@@ -44,7 +44,7 @@ class ApplicationInitialization(HttpModule):
             return CONTINUE
         if context.message.connection_id == NO_CONNECTION:
             return CONTINUE
-        handler = context.calls.find(context.method, context.path, context.resource_mode)
+        handler = context.calls.handlers.find(context.method, context.path, context.resource_mode)
         if handler is None or "StaticFileModule" in handler.modules:
             return CONTINUE
         context.set_path(self._path)

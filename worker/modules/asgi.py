@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from was.worker.asgi.leading_loop import LeadingLoop
     from was.worker.asgi.loop import LoopThread
     from was.worker.asgi.run import RequestRun
-    from was.worker.calls.call_lists import HandlerPlan
+    from was.worker.calls.handler_plans import HandlerPlan
     from was.worker.interfaces.context import HttpContext
     from was.worker.threads.loop_limits import LoopLimits
 

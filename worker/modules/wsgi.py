@@ -35,7 +35,7 @@ from was.worker.wsgi.response import WsgiResponse
 
 if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
-    from was.worker.calls.call_lists import HandlerPlan
+    from was.worker.calls.handler_plans import HandlerPlan
     from was.worker.interfaces.context import HttpContext
 
 

@@ -1,16 +1,14 @@
-"""Call lists of a worker in which a module listens to trace events, or of traced URLs.
+"""What is around the calls where a module listens to trace events, or URLs are traced.
 
 Around each call of a module: NOTIFY_MODULE_START and _END, NOTIFY_MODULE_COMPLETION, and
 MODULE_SET_RESPONSE_ERROR_STATUS where the call has made the response an error. Around a request:
-GENERAL_REQUEST_START and _END. Others have plain call lists and pay nothing.
+GENERAL_REQUEST_START and _END. Other call lists have nothing around theirs and pay nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from was.worker.calls.call_lists import CallLists
 from was.worker.calls.event_calls import Step
 from was.worker.completion import AsyncCompletion
 from was.worker.notifications import (
@@ -21,61 +19,40 @@ from was.worker.notifications import (
 from was.worker.tracing.trace import VERBOSE, TraceArea, TraceContext, TraceEvent
 
 if TYPE_CHECKING:
-    from was.errors import ConfigErrors
-    from was.worker.applications.application import HttpApplication
     from was.worker.calls.call_lists import Completer
-    from was.worker.calls.registration import ModuleRegistration
     from was.worker.interfaces.context import HttpContext
-    from was.worker.mapping import ScriptMapInfo
     from was.worker.tracing.trace import Tracing
 
-__all__ = ["TracedCallLists", "trace_request"]
+__all__ = ["TracedCalls", "trace_request"]
 
 RQ = RequestNotification
 _FIRST_ERROR = 400
 
 
-class TracedCallLists(CallLists):
-    """The same calls in the same order, with events around them."""
+class TracedCalls:
+    """What call lists put around their calls for a module that listens."""
 
-    def __init__(
-        self,
-        application: HttpApplication,
-        registrations: dict[str, ModuleRegistration],
-        completer: Completer,
-        errors: ConfigErrors | None = None,
-        *,
-        tracing: Tracing,
-    ) -> None:
+    def __init__(self, tracing: Tracing) -> None:
         self._tracing = tracing
+        self.first = Step(self._begins, RQ.BEGIN_REQUEST, False, None)
+        self.last = Step(self._ends, RQ.END_REQUEST, True, None)
 
-        def complete(
-            context: HttpContext, completion: AsyncCompletion | RequestNotificationStatus
-        ) -> None:
-            self._tell_completion(context, completion)
-            completer(context, completion)
-
-        super().__init__(application, registrations, complete, errors)
-
-    def _find(self, notification: RequestNotification, is_post: bool) -> list[Step]:
-        return [self._traced(step) for step in super()._find(notification, is_post)]
-
-    def _handlers(self, script_map: ScriptMapInfo) -> Iterable[Step]:
-        return [self._traced(step) for step in super()._handlers(script_map)]
-
-    def _events(self, notifications: Iterable[RequestNotification]) -> tuple[Step, ...]:
-        wanted = tuple(notifications)
-        steps = super()._events(wanted)
-        if wanted[0] is RQ.BEGIN_REQUEST:
-            return (Step(self._begins, RQ.BEGIN_REQUEST, False, None), *steps)
-        if wanted[-1] is RQ.END_REQUEST:
-            return (*steps, Step(self._ends, RQ.END_REQUEST, True, None))
-        return steps
-
-    def _traced(self, step: Step) -> Step:
+    def around(self, step: Step) -> Step:
+        """The step with events before and after; the core's own has none."""
         if step.registration is None:
             return step
         return step._replace(call=_TracedCall(self._tracing, step, step.registration.name))
+
+    def completing(self, complete: Completer) -> Completer:
+        """The completer, of whose completions the listener is told first."""
+
+        def tell_and_complete(
+            context: HttpContext, completion: AsyncCompletion | RequestNotificationStatus
+        ) -> None:
+            self._tell_completion(context, completion)
+            complete(context, completion)
+
+        return tell_and_complete
 
     def _tell_completion(
         self, context: HttpContext, completion: AsyncCompletion | RequestNotificationStatus

@@ -114,7 +114,7 @@ def test_a_worker_without_profiles_has_no_step_for_it(app):
     """The default costs nothing."""
     server = app(profile="")
     (application,) = server._applications
-    runs = [*application.calls.head, *application.calls.always.runs]
+    runs = [*application.calls.head, *application.calls.handlers.always.runs]
     steps = [step for run in runs for step in run.steps]
     assert not [s for s in steps if s.registration and s.registration.name == "HttpCacheModule"]
 

@@ -5,7 +5,6 @@ import types
 
 from fake_exchange import ask, make_server
 
-from was.worker.calls.call_lists import CallLists
 from was.worker.calls.registration import ApplicationModuleFactory, HttpModule
 from was.worker.notifications import CONTINUE, RequestNotification
 
@@ -67,7 +66,6 @@ def test_what_modules_raise_is_among_them(tmp_path, capfd):
 def test_without_urls_there_is_no_step(tmp_path):
     """The default costs nothing: plain call lists, and no call of the module."""
     (application,) = make_server(tmp_path)._applications
-    assert type(application.calls) is CallLists
     runs = [*application.calls.head, *application.calls.closing]
     steps = [step for run in runs for step in run.steps]
     assert not [s for s in steps if s.registration and s.registration.name == "TracingModule"]
