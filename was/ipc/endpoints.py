@@ -2,7 +2,8 @@
 
 A Unix socket's path may hold 107 bytes, and homes lie deep, so sockets live in a short folder of
 their own, keyed by hashes: /run/was/X for root, $XDG_RUNTIME_DIR/was/X for a user with one, else a
-0700 folder under the temporary one. `run/sockets` in the home names it.
+folder under the temporary one (0700; root's 0711, for a container whose /run cannot be written to).
+`run/sockets` in the home names it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from was.ipc.worker_control import QueueEndpoint
 __all__ = ["Home", "SocketFolder", "home_key", "pool_key", "socket_base"]
 
 SOCKET_PATH_LIMIT = 107
+RUN = Path("/run/was")
 
 
 def home_key(home: Path) -> str:
@@ -168,19 +170,22 @@ def socket_base() -> Path:
     Raises HomeError where somebody else has taken the place.
     """
     if os.geteuid() == 0:
-        return Path("/run/was")
+        if os.access(RUN if RUN.exists() else RUN.parent, os.W_OK):
+            return RUN
+        # Workers are other users, who have to get through.
+        return _own_folder(Path(tempfile.gettempdir()) / "was-0", 0o711)
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.access(runtime, os.W_OK):
         return Path(runtime) / "was"
-    return _own_folder(Path(tempfile.gettempdir()) / f"was-{os.geteuid()}")
+    return _own_folder(Path(tempfile.gettempdir()) / f"was-{os.geteuid()}", 0o700)
 
 
-def _own_folder(path: Path) -> Path:
-    """A folder of ours alone, where anybody may make one of that name before us."""
-    path.mkdir(mode=0o700, exist_ok=True)
+def _own_folder(path: Path, mode: int) -> Path:
+    """A folder that only we write to, where anybody may make one of that name before us."""
+    path.mkdir(mode=mode, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise HomeError(f"{path} belongs to somebody else")
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        path.chmod(0o700)
+    if stat.S_IMODE(found.st_mode) != mode:
+        path.chmod(mode)
     return path
