@@ -223,18 +223,21 @@ class ClientConnection(ClientSocket):
             if end != len(data):
                 self.read_ahead(data[end:])
             pool.submit(request)
-            return
+        else:
+            self._begin_body(request, data[end:])
+
+    def _begin_body(self, request: ClientRequest, data: bytes) -> None:
         self.phase = BODY
         request.is_body_complete = False
-        request.body_length = head.content_length
-        refusal = pool.refusal()
+        request.body_length = request.head.content_length
+        refusal = request.pool.refusal()
         if refusal:
             # Nothing of a body is taken for a queue that will not have the request.
             fail(self, request, 503, refusal)
-            self.drain_rest(data[end:])
+            self.drain_rest(data)
             return
-        self.body = ArrivingBody(self, request, self._engine, service.spool_memory)
-        self.body.begin(data[end:])
+        self.body = ArrivingBody(self, request, self._engine, self.service.spool_memory)
+        self.body.begin(data)
 
     def _incomplete_head(self, data: bytes) -> None:
         service = self.service

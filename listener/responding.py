@@ -62,20 +62,14 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
     is_chunked = False
     close = connection.close_after or item.close or not head.keep_alive or service.is_draining
     if not has_body:
-        if status == 204 or (item.length < 0 and (status == 304 or not length)):
-            length = -1
-        elif status == 205:
-            length = 0  # RFC 9110 15.3.6: no content, which its framing has to say
+        length = _length_of_none(item, length)
     elif length < 0:
         if version == 11:
             is_chunked = True
         else:
             close = True
-    if not request.is_body_complete:
-        if more and connection.body is not None:
-            connection.body.ask_for()  # it may read on, and nothing interim follows a response
-        if not will_drain(request):
-            close = True
+    if not request.is_body_complete and _goes_before(connection, request, item):
+        close = True
     data = response_head(
         version,
         status,
@@ -105,11 +99,22 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
     stream = connection.stream = ResponseStream(
         connection, request, status, length=length, is_chunked=is_chunked, has_body=has_body
     )
-    stream.sent_bytes = len(data)
-    if connection.deadline == 0.0:  # else a body still arrives, and has its own timer
-        stream.watch_pace()
-    connection.transport.write(data)
+    stream.begin(data)
     stream.take(item, body, fd)
+
+
+def _length_of_none(item: Response, length: int) -> int:
+    """What Content-Length says of a response without a body; -1: it has none."""
+    if item.status == 204 or (item.length < 0 and (item.status == 304 or not length)):
+        return -1
+    return 0 if item.status == 205 else length  # RFC 9110 15.3.6: its framing has to say it
+
+
+def _goes_before(connection: ClientConnection, request: ClientRequest, item: Response) -> bool:
+    """The answer comes before the request's body has: whether the connection ends after it."""
+    if item.more and connection.body is not None:
+        connection.body.ask_for()  # it may read on, and nothing interim follows a response
+    return not will_drain(request)
 
 
 def _respond_beyond(

@@ -6,8 +6,7 @@ close (no ResponseWindow is sent) and the worker wait. A small whole response to
 never comes here: the connection writes it itself.
 
 Segments are sent in order: bytes through the transport while it does not push back, regions of
-files with sendfile(2) on a duplicate of the socket, once the transport's own buffer is empty, at
-most FILE_BYTES a turn of the loop.
+files by a FileSender, once the transport's own buffer is empty.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from was.errors import LocalProtocolError
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES, Response, ResponseChunk
 from was.listener.endings import abort
+from was.listener.file_sender import FileRegion, FileSender
 from was.listener.headers import check_block
 from was.listener.spool import Spool
 
@@ -26,33 +26,14 @@ if TYPE_CHECKING:
     from was.listener.connection import ClientConnection
     from was.listener.request import ClientRequest
 
-__all__ = ["FileRegion", "ResponseStream"]
+__all__ = ["ResponseStream"]
 
-FILE_BYTES = 256 * 1024
 # Windows are given back in steps of at least this many bytes.
 WINDOW_STEP = 64 * 1024
 # What a worker may send beyond its window: a chunk that begins within it, and one with the END.
 BEYOND_WINDOW_BYTES = 2 * CHUNK_BYTES
 # Files are not counted against the window, and each holds a descriptor of the listener's.
 MAX_SEGMENTS_WITH_FILES = 1024
-
-
-class FileRegion:
-    """Bytes of a descriptor. `is_owned`: close it after use (a worker's, not a spool's)."""
-
-    __slots__ = ("fd", "is_owned", "length", "offset")
-
-    def __init__(self, fd: int, offset: int, length: int, *, is_owned: bool) -> None:
-        self.fd = fd
-        self.offset = offset
-        self.length = length
-        self.is_owned = is_owned
-
-    def close(self) -> None:
-        """Give an owned descriptor back."""
-        if self.is_owned and self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
 
 
 class ResponseStream:
@@ -86,10 +67,8 @@ class ResponseStream:
         self._memory_bytes = 0
         self._spool: Spool | None = None
         self._unacknowledged = 0
-        self._dup = -1
+        self._sender: FileSender | None = None
         self._files = 0  # that are ours to close
-        self._is_writing_file = False
-        self._has_writer = False
         self.is_finished = False
         self.sent_bytes = 0
         # As the last look at the client's pace found them; the first look finds no fault. Bytes
@@ -99,6 +78,13 @@ class ResponseStream:
         self.is_closed = False
 
     # ── from the worker ─────────────────────────────────────────────────────────────────────────
+
+    def begin(self, head: bytes) -> None:
+        """Write the head; a client that does not read is found out from now on."""
+        self.sent_bytes = len(head)
+        if self._connection.deadline == 0.0:  # else a body still arrives, and has its own timer
+            self.watch_pace()
+        self._connection.transport.write(head)
 
     def take(self, item: Response | ResponseChunk, data: bytes, fd: int) -> None:
         """`data`, and the region of the file `fd`, that came with `item`; the ill is cut off."""
@@ -182,7 +168,8 @@ class ResponseStream:
     def descriptors(self) -> int:
         """How many it has open."""
         spooled = self._spool is not None and self._spool.file >= 0
-        return self._files + (self._dup >= 0) + spooled
+        duplicated = self._sender is not None and self._sender.has_descriptor
+        return self._files + duplicated + spooled
 
     def finish(self, trailers: bytes = b"") -> None:
         """The worker's END. Raises ValueError when promised bytes are missing.
@@ -288,7 +275,7 @@ class ResponseStream:
 
     def advance(self) -> None:
         """Send what can be sent now. Calls `response_sent` of the connection when all is out."""
-        if self._is_writing_file or self.is_closed:
+        if self.is_closed or (self._sender is not None and self._sender.is_sending):
             return
         connection = self._connection
         memory = self._request.pool.account.memory
@@ -296,7 +283,7 @@ class ResponseStream:
         while segments:
             segment = segments[0]
             if isinstance(segment, FileRegion):
-                self._start_file()
+                self._send_file(segment)
                 return
             if connection.is_paused:
                 return
@@ -317,75 +304,34 @@ class ResponseStream:
         if self.is_finished:
             self._connection.response_sent(self._request)
 
-    def _start_file(self) -> None:
+    def _send_file(self, region: FileRegion) -> None:
         # Bytes written before must be out of the transport's own buffer first.
         if not self._connection.wait_until_empty():
             return
-        self._is_writing_file = True
-        if self._dup < 0:
-            try:
-                self._dup = os.dup(self._connection.fileno())
-            except OSError as error:
-                abort(self._connection, f"dup: {error.strerror}")
-                return
-            self._request.pool.account.memory.held_descriptors += 1
-        self._send_file()
+        if self._sender is None:
+            memory = self._request.pool.account.memory
+            self._sender = FileSender(self._connection, memory, self._file_sent)
+        self._sender.send(region)
 
-    def _send_file(self) -> None:
-        """One step of the region in front; goes on by itself."""
-        if self.is_closed:
-            return
-        region = self._segments[0]
-        assert isinstance(region, FileRegion)
-        loop = self._connection.loop
-        try:
-            sent = os.sendfile(self._dup, region.fd, region.offset, min(region.length, FILE_BYTES))
-        except BlockingIOError:
-            if not self._has_writer:
-                self._has_writer = True
-                loop.add_writer(self._dup, self._send_file)
-            return
-        except (ConnectionError, TimeoutError):
-            # The client has gone, which is not the pool's fault: all else follows from the end.
-            self._drop_writer()
-            self._connection.transport.abort()
-            return
-        except OSError as error:
-            abort(self._connection, f"sendfile: {error.strerror}")
-            return
-        if sent == 0:
-            # Fewer bytes than promised: somebody truncated the file. The client must see it.
-            abort(self._connection, "the file became shorter while it was sent")
-            return
-        self.sent_bytes += sent
-        region.offset += sent
-        region.length -= sent
+    def _file_sent(self, region: FileRegion, count: int) -> None:
+        """So many bytes of the region in front have gone; it goes on by itself."""
+        self.sent_bytes += count
         if region.length > 0:
-            if not self._has_writer:
-                loop.call_soon(self._send_file)
             return
-        self._drop_writer()
-        self._is_writing_file = False
         self._segments.popleft()
         self._close_region(region)
         if self._segments:
             # Not from here: many small files must not become a deep recursion, nor hold the loop.
-            loop.call_soon(self.advance)
+            self._connection.loop.call_soon(self.advance)
         else:
             self.advance()
 
-    def _drop_writer(self) -> None:
-        if self._has_writer:
-            self._has_writer = False
-            self._connection.loop.remove_writer(self._dup)
-
     def close(self) -> None:
-        """Give back everything: descriptors, spool, writer."""
+        """Give back everything: descriptors and spool."""
         if self.is_closed:
             return
         self.is_closed = True
         self._request.pool.account.leave(self)
-        self._drop_writer()
         for segment in self._segments:
             if isinstance(segment, FileRegion):
                 self._close_region(segment)
@@ -395,10 +341,9 @@ class ResponseStream:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
-        if self._dup >= 0:
-            os.close(self._dup)
-            self._dup = -1
-            self._request.pool.account.memory.held_descriptors -= 1
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
 
 
 def _trailers(item: Response | ResponseChunk) -> bytes:
