@@ -41,6 +41,8 @@ _FIRST_TO_GO = {
 _NAME_OF = {
     **dict.fromkeys(("site", "app", "vdir"), ("site", "site")),
     **dict.fromkeys(("apppool", "wp", "request"), ("apppool", "application pool")),
+    "module": ("module", "module"),
+    "urlacl": ("urlacl", "reservation of"),
 }
 
 
@@ -58,7 +60,7 @@ def command(kind: str, name: str | None, as_json: bool) -> None:
     rows = urlacl_rows() if kind == "urlacl" else ask_rows(find_home(), kind)
     if name is not None:
         rows = _named(rows, _NAMED_BY.get(kind, "name"), name)
-        if not rows and kind in _NAME_OF:
+        if not rows:
             _insist_on_owner(kind, name)
     if as_json:
         click.echo(json.dumps(rows, indent=2))

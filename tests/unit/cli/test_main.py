@@ -245,6 +245,20 @@ def test_a_list_of_one_name(manager, run):
     assert run("list", "apps", "T").stderr == "was: there is no site 'T'\n"
 
 
+def test_modules_and_reservations_of_unknown_names_are_errors(manager, home, run):
+    """As of pools and sites: exit code 1 and one line, also for who wants JSON."""
+    manager.answers["list"] = {"ok": True, "result": [{"name": "UriCacheModule"}]}
+    for form in ((), ("--json",)):
+        refused = run("list", "module", "Uri", *form)
+        said = (refused.exit_code, refused.stdout, refused.stderr)
+        assert said == (1, "", "was: there is no module 'Uri'\n")
+    home.config_file.parent.mkdir(parents=True)
+    home.config_file.write_text("<configuration />\n")
+    refused = run("list", "urlacl", "http://+:80/x/")
+    assert refused.exit_code == 1
+    assert refused.stderr == "was: there is no reservation of 'http://+:80/x/'\n"
+
+
 def test_an_empty_list_says_so(manager, run):
     """No line of nothing: `no requests`, and [] with --json."""
     manager.answers["list"] = {"ok": True, "result": []}
