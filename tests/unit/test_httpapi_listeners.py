@@ -7,12 +7,19 @@ from types import SimpleNamespace
 import pytest
 from harness.server import LIMIT_S, wait_for
 
-from was.httpapi import ERROR_OPERATION_ABORTED, HttpApiError, RequestQueue
+from was.httpapi import (
+    ERROR_ACCESS_DENIED,
+    ERROR_OPERATION_ABORTED,
+    HttpApiError,
+    RequestQueue,
+    ServerSession,
+)
 from was.httpapi import queue as queue_module
 from was.httpapi.attachment import Attachment
 from was.ipc.program_messages import AddUrl, RemoveUrl, SetQueue
 
 URL = "http://+:80/shop/"
+OTHER_URL = "http://+:80/blog/"
 
 
 class Listeners:
@@ -22,6 +29,8 @@ class Listeners:
         self.links = []
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.refuses = set()
+        monkeypatch.setattr(queue_module, "ASK_AGAIN_S", 0.01)
         monkeypatch.setattr(queue_module, "find_door", lambda home: None)
         monkeypatch.setattr(queue_module, "Link", partial(Link, self))
         monkeypatch.setattr(queue_module, "open_queue", open_queue)
@@ -41,6 +50,8 @@ class Link:
         assert self._listeners.may_answer.wait(LIMIT_S)
         if self.is_closed:
             raise HttpApiError(ERROR_OPERATION_ABORTED, "the listener has gone")
+        if isinstance(self.said[-1], AddUrl) and self.said[-1].url in self._listeners.refuses:
+            raise HttpApiError(ERROR_ACCESS_DENIED, "it is reserved for others")
 
     def die(self):
         self.is_closed = True
@@ -103,3 +114,54 @@ def test_a_change_that_the_dying_listener_did_not_answer_holds_for_the_next(
     wait_for("the next one", lambda: len(queue._attachments) == 1)
     wanted = [] if isinstance(message, RemoveUrl) else [AddUrl(0, URL), message]
     assert listeners.links[1].said == wanted
+
+
+def next_of(listeners, queue):
+    """The listener dies; the one that follows, when the queue is open there."""
+    listeners.links[-1].die()
+    wait_for("the next one", lambda: len(queue._attachments) == 1)
+    return listeners.links[-1]
+
+
+def test_a_url_removed_in_another_spelling_stays_removed(listeners, queue):
+    """Letter case and forms of addresses make no other URL: the next listener hears of none."""
+    queue.add_url("http://[::1]:80/blog/")
+    queue.remove_url("http://+:80/SHOP/")
+    queue.remove_url("http://[0:0:0:0:0:0:0:1]:80/Blog/")
+    assert next_of(listeners, queue).said == []
+
+
+def test_a_group_gives_back_what_it_has_however_it_is_spelled(listeners, queue):
+    """What was removed in another spelling does not keep the rest from being given back."""
+    session = ServerSession()
+    with session:
+        group = session.create_url_group()
+        group.bind(queue)
+        group.add_url("http://+:80/a/")
+        group.add_url("http://+:80/b/")
+        group.remove_url("http://+:80/A/")
+        before = len(listeners.links[0].said)
+    assert listeners.links[0].said[before:] == [RemoveUrl(0, "http://+:80/b/")]
+
+
+def test_what_the_next_listener_refuses_keeps_nothing_else_away(listeners, queue, caplog):
+    """The queue is back with its other URLs and says which one is not; that is asked for again."""
+    queue.add_url(OTHER_URL)
+    queue.set_property(queue_length=5)
+    listeners.refuses = {URL}
+    link = next_of(listeners, queue)
+    assert link.said[:3] == [AddUrl(0, URL), AddUrl(0, OTHER_URL), SetQueue(0, queue_length=5)]
+    assert [URL in record.getMessage() for record in caplog.records] == [True]
+    listeners.refuses = set()
+    wait_for("nothing refused", lambda: not queue._attachments[0].refused)
+    assert link.said[-1] == AddUrl(0, URL)
+
+
+def test_a_url_that_is_refused_can_be_removed(listeners, queue):
+    """The listener, which has not got it, is not asked; nor does any hear of it any more."""
+    listeners.refuses = {URL}
+    link = next_of(listeners, queue)
+    queue.remove_url(URL)
+    assert RemoveUrl(0, URL) not in link.said
+    assert not queue._attachments[0].refused
+    assert next_of(listeners, queue).said == []

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
+from was.config.urls import UrlPrefix
 from was.httpapi.attachment import Attachment, open_queue
 from was.httpapi.data import Chunk, HttpRequest, HttpResponse
 from was.httpapi.disconnects import Disconnects
@@ -28,6 +29,7 @@ from was.httpapi.errors import (
 )
 from was.httpapi.exchanges import Exchange
 from was.httpapi.link import Link, find_door
+from was.httpapi.urls import prefix_of
 from was.ipc.messages import (
     BodyChunk,
     CancelRequest,
@@ -48,6 +50,8 @@ from was.ipc.program_messages import (
 __all__ = ["RequestQueue"]
 
 RECONNECT_S = 0.1
+# So often a listener is asked for a URL again that it has refused when the queue came back.
+ASK_AGAIN_S = 1.0
 # What one call of receive_request_entity_body gives at most, unless told.
 READ_BYTES = 65536
 
@@ -84,7 +88,7 @@ class RequestQueue:
         self._exchanges: dict[int, Exchange] = {}
         self._receives: deque[Future[HttpRequest]] = deque()
         self._disconnects = Disconnects()
-        self._urls: dict[str, int] = {}
+        self._urls: dict[UrlPrefix, int] = {}
         self._properties: dict[str, object] = {}
         self._attach(open_existing=open_existing, share=share)
 
@@ -256,16 +260,22 @@ class RequestQueue:
         """
         if not 0 <= context < 1 << 64:
             raise HttpApiError(ERROR_INVALID_PARAMETER, "a URL context has 64 bits")
+        prefix = prefix_of(url)
         with self._telling:
             for attachment in self._open_attachments():
                 attachment.link.call(partial(AddUrl, url=url, context=context))
-            self._urls[url] = context
+                attachment.refused.discard(prefix)
+            self._urls[prefix] = context
 
     def remove_url(self, url: str) -> None:
         """Give a URL back. Raises HttpApiError(ERROR_FILE_NOT_FOUND) for one that was not added."""
+        prefix = prefix_of(url)
         with self._telling:
-            self._tell_all(partial(RemoveUrl, url=url))
-            self._urls.pop(url, None)
+            having = [a for a in self._open_attachments() if prefix not in a.refused]
+            self._tell_all(having, partial(RemoveUrl, url=url))
+            for attachment in self._open_attachments():
+                attachment.refused.discard(prefix)
+            self._urls.pop(prefix, None)
 
     def set_property(
         self,
@@ -295,12 +305,14 @@ class RequestQueue:
         }
         changed = {name: value for name, value in given.items() if value is not None}
         with self._telling:
-            self._tell_all(partial(SetQueue, **changed))  # type: ignore[arg-type]
+            self._tell_all(self._open_attachments(), partial(SetQueue, **changed))  # type: ignore[arg-type]
             self._properties.update(changed)
 
-    def _tell_all(self, make: Callable[[int], RemoveUrl | SetQueue]) -> None:
-        """Every listener there is; one that goes meanwhile is followed by one that is told."""
-        for attachment in self._open_attachments():
+    def _tell_all(
+        self, attachments: list[Attachment], make: Callable[[int], RemoveUrl | SetQueue]
+    ) -> None:
+        """Several listeners; one that goes meanwhile is followed by one that is told."""
+        for attachment in attachments:
             try:
                 attachment.link.call(make)
             except HttpApiError as error:
@@ -339,8 +351,8 @@ class RequestQueue:
         for attachment in attachments:
             if not attachment.link.is_closed:
                 with suppress(HttpApiError):
-                    for url in list(self._urls):
-                        attachment.link.call(partial(RemoveUrl, url=url))
+                    for prefix in [p for p in self._urls if p not in attachment.refused]:
+                        attachment.link.call(partial(RemoveUrl, url=str(prefix)))
             attachment.link.close()
             self._disconnects.lost(attachment.link.epoch)
             attachment.board.close()
@@ -364,10 +376,7 @@ class RequestQueue:
         with self._telling:
             try:
                 opened = open_queue(link, self.name, open_existing=open_existing, share=share)
-                for url, context in self._urls.items():
-                    link.call(partial(AddUrl, url=url, context=context))
-                if self._properties:
-                    link.call(partial(SetQueue, **self._properties))  # type: ignore[arg-type]
+                opened.tell(self._urls, self._properties)
             except BaseException:
                 link.close()
                 raise
@@ -441,8 +450,13 @@ class RequestQueue:
         while not self._is_closed:
             with suppress(HttpApiError, OSError):
                 self._attach(open_existing=False, share=True)
-                return
+                break
             time.sleep(RECONNECT_S)
+        while any(attachment.refused for attachment in self._attachments):
+            time.sleep(ASK_AGAIN_S)
+            with self._telling, suppress(HttpApiError):
+                for attachment in self._open_attachments():
+                    attachment.tell_again(self._urls)
 
 
 def _abort(receives: deque[Future[HttpRequest]]) -> None:

@@ -6,8 +6,10 @@ import os
 from contextlib import suppress
 from types import TracebackType
 
+from was.config.urls import UrlPrefix
 from was.httpapi.errors import ERROR_INVALID_PARAMETER, HttpApiError
 from was.httpapi.queue import RequestQueue
+from was.httpapi.urls import prefix_of
 
 __all__ = ["ServerSession", "UrlGroup"]
 
@@ -20,14 +22,14 @@ class UrlGroup:
 
     def __init__(self, session: ServerSession) -> None:
         self._session = session
-        self._urls: dict[str, int] = {}
+        self._urls: dict[UrlPrefix, int] = {}
         self._queue: RequestQueue | None = None
 
     def bind(self, queue: RequestQueue | None) -> None:
         """HttpServerBindingProperty: have the URLs lead to `queue`; None unbinds them."""
-        for url, context in self._urls.items():
-            self._place.remove_url(url)
-            (queue or self._session.unbound).add_url(url, context)
+        for prefix, context in self._urls.items():
+            self._place.remove_url(str(prefix))
+            (queue or self._session.unbound).add_url(str(prefix), context)
         self._queue = queue
 
     def add_url(self, url: str, context: int = 0) -> None:
@@ -36,17 +38,17 @@ class UrlGroup:
         `context` comes back with each request. Raises HttpApiError as RequestQueue.add_url does.
         """
         self._place.add_url(url, context)
-        self._urls[url] = context
+        self._urls[prefix_of(url)] = context
 
     def remove_url(self, url: str) -> None:
         """HttpRemoveUrlFromUrlGroup. Raises HttpApiError(ERROR_FILE_NOT_FOUND)."""
         self._place.remove_url(url)
-        self._urls.pop(url, None)
+        self._urls.pop(prefix_of(url), None)
 
     def remove_all(self) -> None:
         """HTTP_URL_FLAG_REMOVE_ALL."""
-        for url in list(self._urls):
-            self.remove_url(url)
+        for prefix in list(self._urls):
+            self.remove_url(str(prefix))
 
     @property
     def _place(self) -> RequestQueue:
