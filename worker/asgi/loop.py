@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
 from was.turns import Turns
+from was.worker.asgi.loop_signals import LoopSignals
 from was.worker.asgi.marks import drive
 from was.worker.asgi.sockets import OpenSockets
 from was.worker.process.last_work import make_thread
@@ -66,6 +67,7 @@ class LoopThread:
         self._create_task = self.loop.create_task
         self.sockets = OpenSockets()
         self.turns = Turns(self.loop.call_soon)  # of WebSockets that bring much work
+        self.signals = LoopSignals(self.loop)
         # Requests are received on the loop's thread, and no task runs there: one may begin at once.
         self.is_receiving = False
         self.ident = 0

@@ -7,6 +7,7 @@ imported before.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
@@ -92,6 +93,7 @@ class AsgiFactory(ApplicationModuleFactory):
             server.limits.look_regularly.append(
                 lambda now: loop.look(now, server.limits.time_limit_s)
             )
+            server.limits.look_regularly.append(lambda _now: loop.signals.look())
             lead = self._lead = LeadingLoop(loop, server.limits)
             server.limits.look_regularly.append(lambda _now: lead.look())
             server.limits.offer(lead)
@@ -107,11 +109,15 @@ class AsgiFactory(ApplicationModuleFactory):
         return found.get(reference)
 
     def leave(self) -> None:
-        """The worker takes no more requests: WebSockets are told to come back elsewhere."""
+        """The worker takes no more requests: WebSockets are told to come back elsewhere.
+
+        An application that has asked for SIGTERM is told so by that.
+        """
         loop = self._loop
         if loop is not None:
             limit_s = self.server.limits.shutdown_time_limit_s
             loop.submit(lambda: loop.sockets.leave(limit_s))
+            loop.signals.came(signal.SIGTERM)
 
     def terminate(self) -> None:
         """The worker ends: so does the loop."""

@@ -17,7 +17,7 @@ __all__ = ["handle", "ignore"]
 
 Handler = Callable[[int, FrameType | None], None]
 
-_handlers: dict[signal.Signals, Handler] = {}
+_handlers: dict[int, Handler] = {}
 _mask = threading.local()  # each thread has its own, and may fork while another does
 
 
@@ -25,7 +25,7 @@ def ignore(_number: int, _frame: FrameType | None) -> None:
     """The handler of a signal that is not for workers."""
 
 
-def handle(number: signal.Signals, handler: Handler) -> None:
+def handle(number: int, handler: Handler) -> None:
     """Have the worker, but none of its children, do this; in the main thread."""
     if not _handlers:
         os.register_at_fork(
