@@ -15,7 +15,7 @@ from was.listener.log_files import LogTarget, OutputTarget
 from was.listener.request_logs import LogFileSettings, RequestLogs
 
 if TYPE_CHECKING:
-    from was.listener.head_scanner import Head
+    from was.listener.head import Head
 
 __all__ = ["AccessLog"]
 

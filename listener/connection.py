@@ -17,7 +17,8 @@ from was.listener.arriving_body import ArrivingBody
 from was.listener.beyond_http import BeyondHttp
 from was.listener.client_socket import MUCH_BYTES, ClientSocket
 from was.listener.endings import client_gone
-from was.listener.head_scanner import Head, check_incomplete, find_end, scan, skip_leading
+from was.listener.head import Head
+from was.listener.head_scanner import check_incomplete, find_end, scan, skip_leading
 from was.listener.own_answers import fail, refuse, turn_away
 from was.listener.phases import BODY, BUSY, CLOSED, DRAIN, DRAIN_BYTES, HEAD, LINGER, UPGRADED
 from was.listener.request import ClientRequest, Progress

@@ -23,7 +23,7 @@ import re
 from was.listener.head import Head, Limits, refusal
 from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line
 
-__all__ = ["Head", "Limits", "check_incomplete", "find_end", "scan", "skip_leading"]
+__all__ = ["check_incomplete", "find_end", "scan", "skip_leading"]
 
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 5.6.2

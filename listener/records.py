@@ -10,7 +10,7 @@ from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.access_log import AccessLog
-    from was.listener.head_scanner import Head
+    from was.listener.head import Head
     from was.listener.request import ClientRequest
 
 __all__ = ["Records"]

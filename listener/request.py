@@ -13,7 +13,7 @@ from was.ipc.messages import Request
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
     from was.listener.connection import ClientConnection
-    from was.listener.head_scanner import Head
+    from was.listener.head import Head
     from was.listener.incarnation import Incarnation
     from was.listener.spool import Spool
 

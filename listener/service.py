@@ -27,7 +27,7 @@ from was.listener.deadlines import expire
 from was.listener.engines import select
 from was.listener.half_closed import HalfClosed
 from was.listener.half_messages import HalfMessages
-from was.listener.head_scanner import Limits
+from was.listener.head import Limits
 from was.listener.headers import http_date
 from was.listener.health import HEALTH, HealthConnection
 from was.listener.known_heads import KnownHeads

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
-from was.listener.head_scanner import Head, Limits
+from was.listener.head import Head, Limits
 
 __all__ = ["Engine", "EngineFactory", "EngineName", "select"]
 

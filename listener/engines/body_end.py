@@ -14,7 +14,7 @@ import re
 from enum import Enum, auto
 
 from was.errors import RemoteProtocolError
-from was.listener.head_scanner import Head, Limits
+from was.listener.head import Head, Limits
 
 __all__ = ["BodyEnd"]
 

@@ -9,7 +9,7 @@ unchanged and persistence as the scanner decided it.
 
 from __future__ import annotations
 
-from was.listener.head_scanner import Head
+from was.listener.head import Head
 
 __all__ = ["framing_head"]
 

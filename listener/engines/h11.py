@@ -12,7 +12,7 @@ import h11
 from was.errors import RemoteProtocolError
 from was.listener.engines.body_end import BodyEnd
 from was.listener.engines.framing_heads import framing_head
-from was.listener.head_scanner import Head, Limits
+from was.listener.head import Head, Limits
 
 __all__ = ["H11Engine"]
 

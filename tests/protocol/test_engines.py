@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from was.errors import RemoteProtocolError
 from was.listener.engines import Engine, select
-from was.listener.head_scanner import Limits, scan
+from was.listener.head import Limits
+from was.listener.head_scanner import scan
 
 LIMITS = Limits()
 ENGINES = ("h11", "llhttp")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from was.errors import RemoteProtocolError
-from was.listener.head_scanner import Head, Limits, check_incomplete, find_end, scan, skip_leading
+from was.listener.head import Head, Limits
+from was.listener.head_scanner import check_incomplete, find_end, scan, skip_leading
 
 HOST = b"Host: a\r\n"
 LIMITS = Limits()

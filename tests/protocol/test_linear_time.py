@@ -10,7 +10,8 @@ import pytest
 
 from was.errors import LocalProtocolError, RemoteProtocolError
 from was.listener.engines.body_end import BodyEnd
-from was.listener.head_scanner import Head, Limits, check_incomplete, find_end, scan
+from was.listener.head import Head, Limits
+from was.listener.head_scanner import check_incomplete, find_end, scan
 from was.listener.headers import check_block
 
 SIZE = 400_000
