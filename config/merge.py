@@ -125,49 +125,106 @@ def merge(
     With `may_restate` an entry of `base` may be added again, and is replaced. `depth` is that of
     the level's file (was.config.locks).
     """
-    if base is None:
-        base = Merged(level.schema, level.name)
-    elif base.locked_by < depth:
-        errors.append(_violation(level, section))
-        return base
-    values, elements, locks = base.values, base.elements, base.locks
-    written = level.elements
-    if locks:
-        for lock in locks:
-            if any(lock.covers(name, depth) for name in _names_under(lock, level)):
-                errors.append(_violation(level, section))
-                return base
-    if level.values:
-        values = {**values, **level.values}
-    if written:
-        elements = dict(elements)
-        for name, child in written.items():
+    return _Fold(section, errors, depth, may_restate=may_restate).fold(base, level)
+
+
+class _Fold:
+    """One section of one level, as it is folded into what was said above."""
+
+    __slots__ = ("_depth", "_errors", "_may_restate", "_section")
+
+    def __init__(
+        self, section: str, errors: list[ConfigError], depth: int, *, may_restate: bool
+    ) -> None:
+        self._section = section
+        self._errors = errors
+        self._depth = depth
+        self._may_restate = may_restate
+
+    def fold(self, base: Merged | None, level: Element) -> Merged:
+        """`base` with `level` folded in; `base` as it is where a lock forbids what it says."""
+        if base is None:
+            base = Merged(level.schema, level.name)
+        elif base.locked_by < self._depth:
+            self._errors.append(_violation(level, self._section))
+            return base
+        if base.locks and self._is_forbidden(base.locks, level):
+            self._errors.append(_violation(level, self._section))
+            return base
+        locks, locked_by = base.locks, base.locked_by
+        if level.locks:
+            locks += locks_of(level.locks, self._depth)
+            if level.locks.get("lockItem", "").lower() == "true":
+                locked_by = min(locked_by, self._depth)
+        return Merged(
+            schema=level.schema,
+            name=level.name,
+            values={**base.values, **level.values} if level.values else base.values,
+            elements=self._elements(base, level) if level.elements else base.elements,
+            items=self._items(base, level),
+            has_own_items=base.has_own_items or bool(level.directives),
+            file=level.file,
+            line=level.line,
+            column=level.column,
+            locks=locks,
+            locked_by=locked_by,
+        )
+
+    def _is_forbidden(self, locks: tuple[Lock, ...], level: Element) -> bool:
+        return any(
+            lock.covers(name, self._depth) for lock in locks for name in _names_under(lock, level)
+        )
+
+    def _elements(self, base: Merged, level: Element) -> dict[str, Merged]:
+        elements = dict(base.elements)
+        for name, child in level.elements.items():
             below = elements.get(name)
-            if below is None:
-                elements[name] = child.merged or _alone(child, section, errors, depth)
-            else:
-                elements[name] = merge(
-                    below, child, section, errors, may_restate=may_restate, depth=depth
-                )
-    items = _fold_items(base, level, section, errors, may_restate, depth)
-    locked_by = base.locked_by
-    if level.locks:
-        locks += locks_of(level.locks, depth)
-        if level.locks.get("lockItem", "").lower() == "true":
-            locked_by = min(locked_by, depth)
-    return Merged(
-        schema=level.schema,
-        name=level.name,
-        values=values,
-        elements=elements,
-        items=items,
-        has_own_items=base.has_own_items or bool(level.directives),
-        file=level.file,
-        line=level.line,
-        column=level.column,
-        locks=locks,
-        locked_by=locked_by,
-    )
+            elements[name] = self._alone(child) if below is None else self.fold(below, child)
+        return elements
+
+    def _items(self, base: Merged, level: Element) -> dict[Key, Merged]:
+        collection = level.schema.collection
+        if collection is None or not level.directives:
+            return base.items
+        items = _Items(collection, base.items)
+        for directive in level.directives:
+            fault = self._do(directive, items)
+            if fault is not None:
+                self._errors.append(fault)
+        return items.in_order()
+
+    def _do(self, directive: Directive, items: _Items) -> ConfigError | None:
+        """What one tag asks for, or its fault."""
+        key, item = directive.key, directive.element
+        match directive.operation:
+            case Operation.CLEAR:
+                if items.has_locked(self._depth):
+                    return _violation(item, self._section)
+                items.clear()
+            case Operation.REMOVE:
+                if items.is_locked(key, self._depth):
+                    return _violation(item, self._section)
+                items.remove(key)
+            case Operation.ADD:
+                if self._may_restate:
+                    items.forget_inherited(key)
+                taken = items.taken(key, item)
+                if taken:
+                    return _duplicate(item, taken, self._section)
+                items.add(key, item, self._alone(item))
+        return None
+
+    def _alone(self, item: Element) -> Merged:
+        """What is said where nothing was said before."""
+        if item.merged is not None:
+            return item.merged
+        faults: list[ConfigError] = []
+        merged = _Fold(self._section, faults, self._depth, may_restate=False).fold(None, item)
+        self._errors.extend(faults)
+        # A web.config may stand at several depths: those of the applications in its folder.
+        if not self._depth and not faults:
+            item.merged = merged
+        return merged
 
 
 def _names_under(lock: Lock, level: Element) -> Iterable[str]:
@@ -201,82 +258,65 @@ def overlay(default: Merged, item: Merged) -> Merged:
     )
 
 
-def _fold_items(
-    base: Merged,
-    level: Element,
-    section: str,
-    errors: list[ConfigError],
-    may_restate: bool,
-    depth: int,
-) -> dict[Key, Merged]:
-    collection = level.schema.collection
-    if collection is None or not level.directives:
-        return base.items
-    inherited = dict(base.items)
-    own: dict[Key, Merged] = {}
-    names = [a.name for a in collection.unique_keys[1:]]
-    others = _OtherKeys(names, inherited)
-    for directive in level.directives:
-        key, item = directive.key, directive.element
-        if directive.operation is Operation.CLEAR:
-            if any(item.locked_by < depth for item in inherited.values()):
-                errors.append(_violation(directive.element, section))
-                continue
-            inherited.clear()
-            own.clear()
-            others = _OtherKeys(names, inherited)
-        elif directive.operation is Operation.REMOVE:
-            if key in inherited and inherited[key].locked_by < depth:
-                errors.append(_violation(item, section))
-                continue
-            gone = own.pop(key, None) or inherited.pop(key, None)
-            if gone is not None:
-                others.discard(gone)
-        else:
-            if may_restate:
-                inherited.pop(key, None)
-            taken = others.taken(item)
-            if key in own or key in inherited:
-                taken = _key_names(collection)
-            if taken:
-                errors.append(_duplicate(item, taken, section))
-                continue
-            others.add(item)
-            own[key] = item.merged or _alone(item, section, errors, depth)
-    return {**inherited, **own} if collection.merge_append else {**own, **inherited}
+class _Items:
+    """The items of a collection, while the tags of one level are done to them in turn."""
 
+    __slots__ = ("_collection", "_inherited", "_others", "_own")
 
-def _alone(item: Element, section: str, errors: list[ConfigError], depth: int) -> Merged:
-    """What is said where nothing was said before."""
-    faults: list[ConfigError] = []
-    merged = merge(None, item, section, faults, depth=depth)
-    errors.extend(faults)
-    # A web.config may stand at several depths: those of the applications in its folder.
-    if not depth and not faults:
-        item.merged = merged
-    return merged
+    def __init__(self, collection: CollectionSchema, inherited: dict[Key, Merged]) -> None:
+        self._collection = collection
+        self._inherited = dict(inherited)
+        self._own: dict[Key, Merged] = {}
+        self._others = self._other_keys()
 
+    def _other_keys(self) -> dict[str, set[SchemaValue | None]]:
+        """The values of the second and further unique keys (a site's id beside its name)."""
+        names = [attribute.name for attribute in self._collection.unique_keys[1:]]
+        items = self._inherited.values()
+        return {name: {item.values.get(name) for item in items} for name in names}
 
-class _OtherKeys:
-    """The second and further unique keys of a collection (a site's id beside its name)."""
+    def has_locked(self, depth: int) -> bool:
+        """Whether an inherited item may not be removed at this depth."""
+        return any(item.locked_by < depth for item in self._inherited.values())
 
-    __slots__ = ("names", "seen")
+    def is_locked(self, key: Key, depth: int) -> bool:
+        """Whether this item is inherited and may not be removed at this depth."""
+        return key in self._inherited and self._inherited[key].locked_by < depth
 
-    def __init__(self, names: list[str], items: dict[Key, Merged]) -> None:
-        self.names = names
-        self.seen = {name: {item.values.get(name) for item in items.values()} for name in names}
+    def clear(self) -> None:
+        """Drop everything so far."""
+        self._inherited.clear()
+        self._own.clear()
+        self._others = self._other_keys()
 
-    def taken(self, item: Element) -> list[str]:
-        """The name of the key whose value another item has, if there is one."""
-        return [n for n in self.names if item.values.get(n) in self.seen[n]][:1]
+    def remove(self, key: Key) -> None:
+        """Drop one, if it is there."""
+        gone = self._own.pop(key, None) or self._inherited.pop(key, None)
+        if gone is not None:
+            for name, values in self._others.items():
+                values.discard(gone.values.get(name))
 
-    def add(self, item: Element) -> None:
-        for name in self.names:
-            self.seen[name].add(item.values.get(name))
+    def forget_inherited(self, key: Key) -> None:
+        """It is about to be said again."""
+        self._inherited.pop(key, None)
 
-    def discard(self, item: Merged) -> None:
-        for name in self.names:
-            self.seen[name].discard(item.values.get(name))
+    def taken(self, key: Key, item: Element) -> list[str]:
+        """The names of the key whose value another item has, [] where there is none."""
+        if key in self._own or key in self._inherited:
+            return _key_names(self._collection)
+        return [n for n, values in self._others.items() if item.values.get(n) in values][:1]
+
+    def add(self, key: Key, item: Element, merged: Merged) -> None:
+        """Add one whose keys are not taken."""
+        for name, values in self._others.items():
+            values.add(item.values.get(name))
+        self._own[key] = merged
+
+    def in_order(self) -> dict[Key, Merged]:
+        """All, as they are in force."""
+        if self._collection.merge_append:
+            return {**self._inherited, **self._own}
+        return {**self._own, **self._inherited}
 
 
 def _key_names(collection: CollectionSchema) -> list[str]:
