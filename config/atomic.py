@@ -65,16 +65,13 @@ class Content:
     data: bytes | None
 
 
-def read_content(path: Path, *, calls: Calls = CALLS) -> Content:
+def read_content(path: Path) -> Content:
     """What is there now, for `expected` of a later write."""
     try:
-        fd = calls.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _opened(str(path), os.O_RDONLY | os.O_NONBLOCK, CALLS) as fd:
+            return Content(_read(fd, CALLS))
     except FileNotFoundError:
         return Content(None)
-    try:
-        return Content(_read(fd, calls))
-    finally:
-        calls.close(fd)
 
 
 def write_file(

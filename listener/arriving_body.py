@@ -229,7 +229,7 @@ class ArrivingBody:
             return
         request.pool.abandon(request)
         connection.request = None
-        answer(connection, error.status, error.page or error.reason, close=True, request=request)
+        answer(connection, error.status, error.reason, close=True, request=request)
 
     def _take(self) -> list[bytes]:
         """What is in memory, and is counted there no more."""

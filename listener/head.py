@@ -74,5 +74,5 @@ class Head(msgspec.Struct, gc=False, eq=False):
 
 
 def refusal(detail: str, reason: str, status: int = 400) -> RemoteProtocolError:
-    """The error for a head: its HTTPERR reason names its page too."""
-    return RemoteProtocolError(detail, status=status, reason=reason, page=reason)
+    """The error for a head."""
+    return RemoteProtocolError(detail, status=status, reason=reason)

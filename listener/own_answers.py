@@ -28,7 +28,7 @@ def refuse(connection: ClientConnection, error: RemoteProtocolError, raw: bytes)
     answer(
         connection,
         error.status,
-        error.page or error.reason,
+        error.reason,
         close=True,
         is_head=raw.startswith(b"HEAD "),
     )

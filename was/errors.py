@@ -103,17 +103,14 @@ class IllFormedMessageError(WasError):
 class RemoteProtocolError(WasError):
     """The client broke HTTP. `status` is the answer, `reason` the HTTPERR reason.
 
-    `page` names the page of HTTP.SYS's own texts ("" = the first one for the status). The
-    connection is closed after the answer.
+    The reason also names the page among HTTP.SYS's own texts. The connection is closed after the
+    answer.
     """
 
-    def __init__(
-        self, detail: str, *, status: int = 400, reason: str = "BadRequest", page: str = ""
-    ) -> None:
+    def __init__(self, detail: str, *, status: int = 400, reason: str = "BadRequest") -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
-        self.page = page
 
 
 class LocalProtocolError(WasError):

@@ -139,4 +139,4 @@ class BodyEnd:
 
 
 def _refuse(detail: str, reason: str) -> RemoteProtocolError:
-    return RemoteProtocolError(detail, reason=reason, page=reason)
+    return RemoteProtocolError(detail, reason=reason)

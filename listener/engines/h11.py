@@ -63,12 +63,8 @@ class H11Engine:
                 connection.receive_data(data)
             return connection.next_event()
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(
-                f"h11: {error}", reason="BadRequest", page="BadRequest"
-            ) from None
+            raise RemoteProtocolError(f"h11: {error}") from None
 
 
 def _disagreement() -> RemoteProtocolError:
-    return RemoteProtocolError(
-        "the parsers disagree about the end of the body", reason="BadRequest", page="BadRequest"
-    )
+    return RemoteProtocolError("the parsers disagree about the end of the body")

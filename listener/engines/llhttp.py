@@ -78,10 +78,8 @@ class LlhttpEngine:
 
 
 def _refusal(error: Exception) -> RemoteProtocolError:
-    return RemoteProtocolError(f"llhttp: {error}", reason="BadRequest", page="BadRequest")
+    return RemoteProtocolError(f"llhttp: {error}")
 
 
 def _disagreement() -> RemoteProtocolError:
-    return RemoteProtocolError(
-        "the parsers disagree about the end of the body", reason="BadRequest", page="BadRequest"
-    )
+    return RemoteProtocolError("the parsers disagree about the end of the body")

@@ -83,10 +83,6 @@ class Tally:
         """Requests ended per second."""
         return self.total / self.elapsed_s if self.elapsed_s else 0.0
 
-    def with_status(self, status: int) -> list[Outcome]:
-        """The outcomes answered with this status."""
-        return [o for o in self.outcomes if o.status == status]
-
     def latency_ms(self, share: float) -> float:
         """A percentile of the latencies of the answered, in milliseconds."""
         return percentile(self._latencies(), share) * 1000

@@ -98,7 +98,8 @@ def judge_post(tally: Tally, expected: int, starts: list[str], *, unseen: int = 
     if twice:
         faults.append(f"{len(twice)} requests started twice: {twice[:3]}")
     begun = set(starts)
-    strangers = [o.request_id for o in tally.with_status(502) if o.request_id not in begun]
+    failed = [o.request_id for o in tally.outcomes if o.status == 502]
+    strangers = [request_id for request_id in failed if request_id not in begun]
     if len(strangers) > unseen:
         faults.append(f"{len(strangers)} answered 502 but never started: {strangers[:3]}")
     if tally.unannounced_closes:
