@@ -11,7 +11,7 @@ import pytest
 from harness.meter import command_line
 from harness.server import LIMIT_S, wait_for
 from support.running import APPS
-from support.wire import get
+from support.wire import get, post
 
 HELLO = """
 def application(environ, start_response):
@@ -89,6 +89,32 @@ def test_sighup_is_for_the_code(folder):
         (folder / "hello.py").write_text(HELLO.format("what is new"))
         process.send_signal(signal.SIGHUP)
         wait_for("the new code", lambda: get(port).text == "what is new")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
+DEADLY = """
+import os
+import signal
+
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        os.kill(os.getpid(), signal.SIGKILL)
+    start_response("200 OK", [])
+    return [b"alive"]
+"""
+
+
+def test_its_worker_comes_back_however_often_it_dies(folder):
+    """As with gunicorn: there is no administrator who would start a pool that was disabled."""
+    (folder / "deadly.py").write_text(DEADLY)
+    process = _run(folder, "deadly:application", "-b", "127.0.0.1:0")
+    try:
+        port = wait_for("ready", lambda: _url_port(folder))
+        for number in range(8):
+            assert post(port, f"/{number}", b"").status == 502
+        assert get(port).text == "alive"
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0

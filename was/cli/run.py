@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Address", "command", "configuration", "parse_bind"]
 
-# The application runs as who started it, may write where they may, and its worker never idles
-# away: that is what people expect of a server started by hand.
+# The application runs as who started it, may write where they may, its worker never idles away, and
+# comes back however often it dies: that is what people expect of a server started by hand.
 TEMPLATE = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <configuration>
@@ -37,6 +37,7 @@ TEMPLATE = """\
         <recycling>
           <periodicRestart time="00:00:00" />
         </recycling>
+        <failure rapidFailProtection="false" />
         <python threads={threads} reloadOnChange={reload} />
       </add>
     </applicationPools>

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from was.config.model import AppPool, IdleTimeoutAction, RecycleReason
+from was.config.model import AppPool, Failure, IdleTimeoutAction, RecycleReason
 from was.manager.actions import (
     Action,
     AutoShutdown,
@@ -439,8 +439,16 @@ class ApplicationPool:
             RecycleSettled(token, "the pool was disabled after a series of failures")
             for token in self._rotations.all_given_up()
         ]
-        disabled: list[Action] = [Report(5002), Note("pool_disabled"), Publish(), AutoShutdown()]
-        return [*actions, *disabled, *self.places.empty(now)]
+        actions += [Report(5002), Note("pool_disabled", fields=self._way_back(limits))]
+        return [*actions, Publish(), AutoShutdown(), *self.places.empty(now)]
+
+    def _way_back(self, limits: Failure) -> dict[str, object]:
+        """For the log: how a disabled pool takes requests again."""
+        retry_s = limits.rapid_fail_protection_retry_s
+        return {
+            "start_it": f"was start apppool {self.settings.name}",
+            **({"tried_again_in_s": retry_s} if retry_s > 0 else {}),
+        }
 
     def _come_back(self, now: float) -> list[Action]:
         """A pool that was shut out starts again; a disabled one on trial; a trial passes."""
