@@ -15,7 +15,6 @@ goes on with the request.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,17 +24,16 @@ from was.worker.calls.event_calls import only, single, tell
 from was.worker.calls.objects import take_verdict
 from was.worker.completion import AsyncCompletion
 from was.worker.exchange import ClientGoneError
-from was.worker.interfaces.hresult import E_UNEXPECTED
-from was.worker.interfaces.request import EntityTooLargeError
 from was.worker.moving import RequestMovedError, runs_after
 from was.worker.notifications import CONTINUE, FINISH_REQUEST, PENDING, RequestNotificationStatus
+from was.worker.refusing import refuse_failed
 
 if TYPE_CHECKING:
     from was.worker.calls.event_calls import Run, Step
     from was.worker.calls.http_module import HttpModule
     from was.worker.interfaces.context import HttpContext
 
-__all__ = ["end_request", "make_completer", "refuse_failed", "run_head", "run_request"]
+__all__ = ["end_request", "make_completer", "run_head", "run_request"]
 
 _HEAD, _PLAN, _CLOSING = 0, 1, 2
 
@@ -180,26 +178,6 @@ def _fail(
         return FINISH_REQUEST
     refuse_failed(context, error)
     return FINISH_REQUEST
-
-
-def refuse_failed(
-    context: HttpContext, error: BaseException, module: str = "", notification: str = ""
-) -> None:
-    """413.1, or 500.0 with the traceback for those who may see it.
-
-    `module` says whose fault it is where its step will not.
-    """
-    response = context.response
-    response.clear()
-    if isinstance(error, EntityTooLargeError):
-        response.set_status(413, "Request Entity Too Large", 1)
-        response.set_need_disconnect()
-        return
-    response.set_status(500, "Internal Server Error", 0, E_UNEXPECTED)
-    if response.error is not None:
-        response.error.traceback = "".join(traceback.format_exception(error))
-        response.error.module_name = module
-        response.error.notification = notification
 
 
 def _note_origin(context: HttpContext, step: Step) -> None:

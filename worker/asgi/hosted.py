@@ -1,4 +1,4 @@
-"""HostedApplication: one ASGI application in a worker, from its import to its shutdown."""
+"""HostedApplication: one ASGI application in a worker, from its import to its shutdown; and all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from was.worker.asgi.lifespan import Lifespan
 from was.worker.asgi.loop import LoopThread
 
 if TYPE_CHECKING:
+    from was.worker.applications.application import HttpApplication
     from was.worker.asgi.run import RequestRun
 
-__all__ = ["HostedApplication"]
+__all__ = ["HostedApplication", "HostedApplications"]
 
 # An application whose startup failed (a database that is not there yet) is tried again, by a
 # request, after so many seconds.
@@ -79,8 +80,8 @@ class HostedApplication:
             self.application, self._failure = found, None
             return found
 
-    def cleanup_stored_context(self) -> None:
-        """The application ends (IHttpStoredContext): shut it down, and wait for that."""
+    def shut_down(self) -> None:
+        """The application ends: have it shut down, and wait for that."""
         with self._lock:
             lifespan, self._lifespan = self._lifespan, None
             if lifespan is not None:
@@ -98,3 +99,29 @@ class HostedApplication:
             for task in left:
                 task.cancel("the worker ends")
         await lifespan.stop()
+
+
+class HostedApplications:
+    """The ASGI applications of one application; stored with it, and shut down with it."""
+
+    def __init__(self, application: HttpApplication, loop: LoopThread) -> None:
+        self._application = application
+        self._loop = loop
+        self._all: dict[str, HostedApplication] = {}
+
+    def get(self, reference: str) -> HostedApplication:
+        """The one of a scriptProcessor, perhaps not loaded yet."""
+        found = self._all.get(reference)
+        if found is None:
+            loaders = self._application.loaders
+            loader = loaders.setdefault(
+                reference, ApplicationLoader(reference, self._application.physical_path)
+            )
+            made = HostedApplication(loader, self._loop, reference)
+            found = self._all.setdefault(reference, made)
+        return found
+
+    def cleanup_stored_context(self) -> None:
+        """The application ends (IHttpStoredContext)."""
+        for hosted in self._all.values():
+            hosted.shut_down()

@@ -15,8 +15,8 @@ from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker.applications.wrong_module import explained
 from was.worker.exchange import ClientGoneError
+from was.worker.handler_errors import answer_failed
 from was.worker.notifications import CONTINUE
-from was.worker.pipeline import refuse_failed
 from was.worker.threads.application_calls import RequestInterruptedError, forget
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ class RequestRun(msgspec.Struct, eq=False):
             )
         if self.is_over:
             return
-        if is_interrupted or self.exchange.started or self.exchange.gone:
+        if is_interrupted or self.exchange.gone:
             context.is_cut = True
         else:
-            refuse_failed(context, error, "AsgiModule", "EXECUTE_REQUEST_HANDLER")
+            answer_failed(context, error, "AsgiModule")
 
     def end(self) -> None:
         """Have the pipeline go on: what is left of it sends the rest, and ends the request."""

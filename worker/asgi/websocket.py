@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -55,22 +55,13 @@ MUCH_WORK = 256
 NORMAL, GOING_WRONG, RESTART = 1000, 1011, 1012
 
 
-class SocketSettings:
+class SocketSettings(NamedTuple):
     """system.webServer/webSocket."""
 
-    __slots__ = ("is_enabled", "may_be_held", "ping_interval_s", "receive_limit_bytes")
-
-    def __init__(
-        self,
-        is_enabled: bool,
-        receive_limit_bytes: int,
-        ping_interval_s: float,
-        may_be_held: bool,
-    ) -> None:
-        self.may_be_held = may_be_held
-        self.is_enabled = is_enabled
-        self.receive_limit_bytes = receive_limit_bytes  # of one message, unfolded
-        self.ping_interval_s = ping_interval_s  # 0 = none
+    is_enabled: bool
+    receive_limit_bytes: int  # of one message, unfolded
+    ping_interval_s: float  # 0 = none
+    may_be_held: bool
 
     @classmethod
     def of(cls, section: SectionView | None) -> SocketSettings:

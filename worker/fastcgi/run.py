@@ -91,6 +91,10 @@ class FastCgiRun:
         requests = context.application.requests
         self._repeats = requests.max_replays if requests.replay.covers(context.method) else 0
 
+    def is_gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._context.exchange.gone
+
     def came_from(self, body: bytes, sent_at: float) -> None:
         """This is the request's body, and it was sent then (0: it was not)."""
         self._body_sent = bytearray(body)

@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from was.config.model import RecycleReason
-from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.applications.app_loader import Failure
 from was.worker.applications.not_started import refuse_not_started
 from was.worker.calls.registration import (
     ApplicationModuleFactory,
@@ -101,6 +101,8 @@ class AsgiFactory(ApplicationModuleFactory):
 
     def hosted(self, application: HttpApplication, reference: str) -> HostedApplication:
         """What runs for a scriptProcessor in an application, whatever its settings become."""
+        from was.worker.asgi.hosted import HostedApplications
+
         container = application.module_context_container
         found = container.get_module_context(self.module_id)
         if not isinstance(found, HostedApplications):
@@ -125,34 +127,6 @@ class AsgiFactory(ApplicationModuleFactory):
             if self._lead is not None:
                 self._loop.submit(self._lead.leave)
             self._loop.stop()
-
-
-class HostedApplications:
-    """The ASGI applications of one application; stored with it, and shut down with it."""
-
-    def __init__(self, application: HttpApplication, loop: LoopThread) -> None:
-        self._application = application
-        self._loop = loop
-        self._all: dict[str, HostedApplication] = {}
-
-    def get(self, reference: str) -> HostedApplication:
-        """The one of a scriptProcessor, perhaps not loaded yet."""
-        found = self._all.get(reference)
-        if found is None:
-            from was.worker.asgi.hosted import HostedApplication
-
-            loaders = self._application.loaders
-            loader = loaders.setdefault(
-                reference, ApplicationLoader(reference, self._application.physical_path)
-            )
-            made = HostedApplication(loader, self._loop, reference)
-            found = self._all.setdefault(reference, made)
-        return found
-
-    def cleanup_stored_context(self) -> None:
-        """The application ends."""
-        for hosted in self._all.values():
-            hosted.cleanup_stored_context()
 
 
 class AsgiHandler(HttpModule):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from was import faults
 from was.ipc.scoreboard import RequestState
-from was.log import log_exception
 from was.worker.calls.registration import (
     ApplicationModuleFactory,
     HttpModule,
     ModuleRegistrationInfo,
 )
 from was.worker.exchange import ClientGoneError, Exchange
+from was.worker.handler_errors import answer_interrupted, answer_raised
 from was.worker.interfaces.hresult import E_DISABLED_BY_POLICY, from_win32
 from was.worker.notifications import (
     CONTINUE,
@@ -25,10 +25,9 @@ from was.worker.notifications import (
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.pipeline import refuse_failed
 from was.worker.refusing import refuse
 from was.worker.restriction import make_restriction
-from was.worker.threads.application_calls import RequestInterruptedError, forget
+from was.worker.threads.application_calls import RequestInterruptedError
 
 if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
@@ -73,11 +72,7 @@ class IsapiHandler(HttpModule):
             take_away(exchange)
             return _refuse_image(context, error)
         except RequestInterruptedError as error:
-            forget(context.proof)
-            log_exception(
-                "request_interrupted", error, request=context.request_id, url=context.message.target
-            )
-            context.is_cut = True
+            answer_interrupted(context, error)
             status = 4
         except ClientGoneError:
             context.is_cut = True
@@ -86,28 +81,13 @@ class IsapiHandler(HttpModule):
             if session.is_clients_doing(error):
                 context.is_cut = True
             else:
-                _fail(context, error, path)
+                answer_raised(context, error, path, MODULE)
             status = 0
         if session.returned(status):
             return CONTINUE
         if isinstance(exchange, Exchange):
             exchange.park()
         return PENDING
-
-
-def _fail(context: HttpContext, error: BaseException, path: str) -> None:
-    """An extension in Python raised: 500.0, or a cut if the response has begun."""
-    log_exception(
-        "application_error",
-        error,
-        application=path,
-        request=context.request_id,
-        url=context.message.target,
-    )
-    if context.exchange.started:
-        context.is_cut = True
-    else:
-        refuse_failed(context, error, MODULE, "EXECUTE_REQUEST_HANDLER")
 
 
 def _refuse_restricted(context: HttpContext, path: str) -> RequestNotificationStatus:

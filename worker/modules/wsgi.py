@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from was import faults
 from was.ipc.scoreboard import RequestState
-from was.log import log_exception
 from was.worker.applications.app_loader import ApplicationLoader, Failure
 from was.worker.applications.not_started import refuse_not_started
 from was.worker.applications.wrong_module import explained
@@ -23,13 +22,13 @@ from was.worker.calls.registration import (
     ModuleRegistrationInfo,
 )
 from was.worker.exchange import ClientGoneError
+from was.worker.handler_errors import answer_interrupted, answer_raised
 from was.worker.notifications import (
     CONTINUE,
     RequestNotification,
     RequestNotificationStatus,
 )
-from was.worker.pipeline import refuse_failed
-from was.worker.threads.application_calls import RequestInterruptedError, forget, inside, settle
+from was.worker.threads.application_calls import RequestInterruptedError, inside, settle
 from was.worker.wsgi.environ import EnvironBuilder
 from was.worker.wsgi.response import WsgiResponse
 
@@ -96,26 +95,11 @@ class WsgiHandler(HttpModule):
         except ClientGoneError:
             context.is_cut = True
         except RequestInterruptedError as error:
-            # The listener has answered 504; the traceback says where the time went.
-            forget(proof)
-            log_exception(
-                "request_interrupted", error, request=context.request_id, url=context.message.target
-            )
-            context.is_cut = True
+            answer_interrupted(context, error)
         except BaseException as raised:  # noqa: BLE001 SystemExit is an application's error here
             reference = plan.script_map.script_processor if plan is not None else ""
             failure = explained(raised, reference, "WsgiModule")
-            log_exception(
-                "application_error",
-                failure,
-                application=reference,
-                request=context.request_id,
-                url=context.message.target,
-            )
-            if context.exchange.started:
-                context.is_cut = True
-            else:
-                refuse_failed(context, failure, "WsgiModule", "EXECUTE_REQUEST_HANDLER")
+            answer_raised(context, failure, reference, "WsgiModule")
         context.is_handled = True
         return CONTINUE
 

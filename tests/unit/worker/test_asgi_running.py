@@ -65,6 +65,7 @@ def make_run(loop, application):
         request_id="1",
         is_cut=False,
         is_handled=False,
+        exchange=exchange,
         message=exchange.request,
         indicate_completion=lambda status: None,
     )
