@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
 
 _SMALL_FILE_BYTES = 65536
+# At a file that becomes shorter each time it is read.
+_LOOKS = 4
 _MISSING = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 )
@@ -52,6 +54,10 @@ _CONDITIONAL = frozenset(
         "range",
     }
 )
+
+
+class _ShorterError(OSError):
+    """You get this when a file has fewer bytes than it had when it was looked at."""
 
 
 class StaticFile(HttpModule):
@@ -91,7 +97,7 @@ class StaticFile(HttpModule):
             media_type = self._type_of(path)
             if media_type is None:
                 return refuse(context, 404, 3, E_NOT_SUPPORTED)
-            is_kept = self._answer(context, fd, status, media_type)
+            is_kept = self._answer_as_it_is(context, fd, status, media_type)
             if is_kept:
                 fd = -1
         finally:
@@ -124,6 +130,19 @@ class StaticFile(HttpModule):
         return self._types.get(".*")
 
     # ── the answer ──────────────────────────────────────────────────────────────────────────────
+
+    def _answer_as_it_is(
+        self, context: HttpContext, fd: int, status: os.stat_result, media_type: str
+    ) -> bool:
+        """`_answer`; a file that is just being written may be shorter a moment later."""
+        for _ in range(_LOOKS - 1):
+            try:
+                return self._answer(context, fd, status, media_type)
+            except _ShorterError:
+                context.response.take_back_fields()
+                context.response.set_status(200)
+                status = os.fstat(fd)
+        return self._answer(context, fd, status, media_type)
 
     def _answer(
         self, context: HttpContext, fd: int, status: os.stat_result, media_type: str
@@ -251,7 +270,7 @@ def _read(fd: int, offset: int, length: int) -> bytes:
     data = os.pread(fd, length, offset)
     if len(data) < length:
         # Length, range and validators that are said are those of more than there is now.
-        raise OSError("the file has become shorter while it was read")
+        raise _ShorterError("the file has become shorter while it was read")
     return data
 
 

@@ -61,6 +61,46 @@ def test_a_large_file_goes_by_descriptor(site, tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def _shorten_at_each_read(monkeypatch, file, contents):
+    """Have somebody write the file anew whenever it is about to be read, while there is more."""
+    real = os.pread
+
+    def pread(fd, length, offset):
+        if contents:
+            file.write_bytes(contents.pop(0))
+        return real(fd, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "body"),
+    [(None, 200, b"abc"), ("bytes=1-9", 206, b"bc"), ("bytes=5-", 416, None)],
+)
+def test_a_file_that_becomes_shorter_is_sent_as_it_is_then(
+    site, tmp_path, monkeypatch, wanted, status, body
+):
+    """Length, range and validators are those of the bytes that are sent."""
+    server = make_server(tmp_path)
+    _shorten_at_each_read(monkeypatch, site / "a.txt", [b"abcdefgh", b"abc"])
+    fields = [("Range", wanted)] if wanted else []
+    exchange = ask(server, path="/a.txt", fields=fields)
+    monkeypatch.undo()
+    now = get(tmp_path, "/a.txt", fields=fields)
+    assert exchange.status == now.status == status
+    assert sorted(exchange.block.splitlines()) == sorted(now.block.splitlines())
+    if body is not None:
+        assert (exchange.body, exchange.length) == (body, len(body))
+
+
+def test_a_file_that_becomes_shorter_again_and_again_is_500(site, tmp_path, monkeypatch):
+    """Nobody waits for its writer for ever."""
+    server = make_server(tmp_path)
+    contents = [bytes(n) for n in range(9, 0, -1)]
+    _shorten_at_each_read(monkeypatch, site / "a.txt", contents)
+    assert ask(server, path="/a.txt").status == 500
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
