@@ -190,6 +190,8 @@ class BeyondHttp:
         if self.held is not None:
             self.held.written(data)
             self.answer_pings()
+            if self.held.is_closing:
+                self._let_on()
 
     def resumption(self) -> list[Resumed]:
         """What goes before its request to the next worker; nothing where no 101 has been sent."""

@@ -179,6 +179,11 @@ class HeldSocket:
         """Bytes of the worker's for the client."""
         self._written.feed(data)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the worker has sent its close."""
+        return self._written.has_closed
+
     def answer(self, *, is_clear: bool) -> bytes:
         """The pong that is due and can be sent; `is_clear`: the client has read all before it.
 
@@ -227,7 +232,8 @@ class HeldSocket:
         if opcode == PING:
             self._pong = pong_frame(frames)  # only the last one has to be answered (5.5.3)
         elif opcode in (TEXT, BINARY):
-            self._keep(frames, is_message=True)
+            if not self._written.has_closed:  # else no application hears of it
+                self._keep(frames, is_message=True)
         elif opcode == CLOSE:
             self._has_said_close = True
             self._keep(frames, is_message=False)
@@ -250,7 +256,9 @@ class HeldSocket:
 
     @property
     def is_full(self) -> bool:
-        """Whether the client is to wait."""
+        """Whether the client is to wait; not where its close is all that is awaited of it."""
+        if self._written.has_closed:
+            return False
         return self._kept_bytes - len(self._state) - len(self._frames.partial) >= READ_AHEAD
 
     def _send(self) -> None:

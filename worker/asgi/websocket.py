@@ -35,7 +35,7 @@ from was.worker.exchange import ClientGoneError, Exchange
 from was.worker.interfaces.response import REASONS
 from was.worker.threads.application_calls import outside
 from was.worker.websocket.deflate import choose_extensions
-from was.worker.websocket.frames import CLOSED, OPEN, Frames
+from was.worker.websocket.frames import CLOSED, CLOSING, OPEN, Frames
 
 if TYPE_CHECKING:
     from was.config.model import SectionView
@@ -94,6 +94,7 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     _has_read_all: bool = True  # that has come; what comes next is told
     _slice_bytes: int = SHORT_SLICE_BYTES
     _is_in_line: bool = False  # to read the next one
+    _is_close_awaited: bool = False  # the client's, for so long
     _timers: list[asyncio.TimerHandle] = msgspec.field(default_factory=list[asyncio.TimerHandle])
 
     def __post_init__(self) -> None:
@@ -188,7 +189,6 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         if frames is None or self.is_over or frames.state != OPEN:
             return
         frames.close(code, reason)
-        self._timers.append(self.loop.loop.call_later(CLOSE_WAIT_S, self.end))
         self.has_news()
         self.wake()
 
@@ -357,6 +357,10 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         except ClientGoneError:
             frames.lost()
         self._write()
+        if frames.state == CLOSING and not self._is_close_awaited:
+            # Also where it is a message that is too long that has begun it.
+            self._is_close_awaited = True
+            self._timers.append(self.loop.loop.call_later(CLOSE_WAIT_S, self.end))
         if frames.state == CLOSED and not (frames.out or self._left_bytes):
             self.end()  # messages that wait are received all the same
         if frames.messages or frames.state != OPEN:

@@ -25,7 +25,7 @@ _SIZES = frozenset({"8", "9", "10", "11", "12", "13", "14", "15"})
 
 
 class Deflate(PerMessageDeflate):
-    """wsproto's, but that a control frame between fragments changes nothing about their message."""
+    """wsproto's, but control frames between fragments, and last blocks, change nothing else."""
 
     def frame_inbound_header(
         self,
@@ -47,7 +47,10 @@ class Deflate(PerMessageDeflate):
         """All of a frame has come."""
         if not self._inbound_is_compressible:
             return None
-        return super().frame_inbound_complete(proto, fin)
+        answer = super().frame_inbound_complete(proto, fin)
+        if fin and self._decompressor is not None and self._decompressor.eof:
+            self._decompressor = None  # a last block (7.2.3.4): the next message begins anew
+        return answer
 
 
 def choose_extensions(

@@ -24,7 +24,15 @@ from wsproto.events import (
 from wsproto.extensions import Extension
 from wsproto.utilities import LocalProtocolError
 
-from was.worker.websocket.whole_frames import BINARY, FINAL, TEXT, frame, unmask, where
+from was.worker.websocket.whole_frames import (
+    BINARY,
+    FINAL,
+    LEAST_BYTES,
+    TEXT,
+    frame,
+    unmask,
+    where,
+)
 
 __all__ = ["CLOSED", "CLOSING", "OPEN", "Frames"]
 
@@ -111,6 +119,7 @@ class Frames:
             or self._is_message_open
             or self.state != OPEN
             or end - begin > self._limit_bytes
+            or end - begin < LEAST_BYTES[begin - at]
         ):
             return False
         message: str | bytes = unmask(data, begin, end)

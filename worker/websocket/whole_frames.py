@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BINARY", "FINAL", "TEXT", "frame", "unmask", "where"]
+__all__ = ["BINARY", "FINAL", "LEAST_BYTES", "TEXT", "frame", "unmask", "where"]
 
 FINAL: Final = 0x80
 TEXT: Final = 0x81  # the first byte of a message of one frame
 BINARY: Final = 0x82
+
+# Of a payload, by the size of its head, mask included: a length has no longer form (RFC 6455, 5.2).
+LEAST_BYTES: Final = {6: 0, 8: 126, 14: 1 << 16}
 
 _MASKED: Final = 0x80
 _SHORT, _LONG = 126, 127  # in place of a length: it follows, in 2 or 8 bytes

@@ -1,5 +1,7 @@
 """A held WebSocket whose client sends the smallest frames does not have the loop for itself."""
 
+import struct
+
 from support.frames import frame
 
 from was.ipc import messages as m
@@ -10,7 +12,7 @@ UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-PING, BINARY = 9, 2
+PING, BINARY, CLOSE = 9, 2, 8
 MANY = 20_000
 
 
@@ -102,4 +104,26 @@ def test_the_end_of_what_a_client_sends_comes_behind_its_frames(make_rig):
         worker.tell()
     worker.tell()
     assert [chunk.last for chunk in worker.chunks()] == [False, True]
+    client.leave()
+
+
+def test_a_client_whose_worker_closes_is_read_until_its_own_close(make_rig):
+    """What nobody will take holds it up no more, and is not kept either."""
+    rig, loop, worker, client, request = _held(make_rig)
+    worker.tell(m.BodyPull(request.id, request.attempt, 1 << 20))
+    message = frame(bytes(100_000), BINARY)
+    client.connection.data_received(message)
+    assert not client.transport.is_reading
+    close = frame(struct.pack("!H", 1009), CLOSE, mask=None)
+    worker.tell(m.ResponseChunk(request.id, request.attempt, close, True))
+    assert client.transport.is_reading
+    held_bytes = rig.service.spool_memory.held_bytes
+    client.connection.data_received(message)
+    assert rig.service.spool_memory.held_bytes == held_bytes
+    answer = frame(struct.pack("!H", 1009), CLOSE)
+    client.connection.data_received(answer)
+    for _ in range(10):
+        loop.turn()
+        worker.tell()
+    assert b"".join(chunk.data for chunk in worker.chunks()) == message + answer
     client.leave()

@@ -85,6 +85,21 @@ def test_empty_fragments_are_not_kept():
     assert list(frames.messages) == ["x"]
 
 
+def test_a_message_may_end_with_a_last_block():
+    """RFC 7692, 7.2.3.4: BFINAL ends no more than the message; what follows it is read as ever."""
+    extensions, _ = choose_extensions(["permessage-deflate"])
+    frames = Frames(extensions, 1 << 20)
+    for text in (b"one", b"another one", b"another one"):
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        last = deflate.compress(text) + deflate.flush(zlib.Z_FINISH) + b"\0"
+        frames.receive(frame(1, last[:3], fin=False, rsv1=True) + frame(0, last[3:]))
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        folded = deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        frames.receive(frame(1, folded, rsv1=True))
+    expected = [text for text in ("one", "another one", "another one") for _ in range(2)]
+    assert list(frames.messages) == expected
+
+
 def test_a_message_that_unfolds_beyond_the_limit_is_closed():
     """1009, long before all of it has been unfolded."""
     extensions, _ = choose_extensions(["permessage-deflate; client_max_window_bits"])
@@ -182,6 +197,8 @@ STREAMS = {
     "reserved bit": masked(0xC1, b"a"),
     "unknown opcode": masked(0x81, b"a") + masked(0x83, b"b"),
     "too long": masked(0x81, b"a") + masked(0x82, bytes(70_000)) + masked(0x81, b"b"),
+    "a short length in two bytes": masked(0x81, b"a") + b"\x82\xfe\x00\x05" + bytes(9),
+    "a short length in eight": masked(0x81, b"a") + b"\x82\xff" + bytes(6) + b"\1\0" + bytes(260),
     "after the close": masked(0x88, b"\x03\xe8") + masked(0x81, b"a"),
 }
 

@@ -16,7 +16,12 @@ class Loop:
 
     def __init__(self):
         self.soon = []
+        self.later = []
+        self.loop = self
         self.turns = Turns(self.soon.append)
+
+    def call_later(self, delay_s, function):
+        self.later.append((delay_s, function))
 
     def turn(self):
         due, self.soon[:] = list(self.soon), []
@@ -98,3 +103,14 @@ def test_long_messages_are_read_at_once():
     run.has_news()
     assert len(run._frames.messages) == 1
     assert not loop.soon
+
+
+def test_the_close_of_a_message_that_is_too_long_is_not_awaited_for_ever():
+    """The client gets 1009, and as long to answer it as any other close."""
+    loop = Loop()
+    run = _run(loop, frame(bytes(2 << 20), BINARY))
+    run.has_news()
+    assert run.exchange.written[2:4] == b"\x03\xf1"
+    assert run._frames.close_code == 1009
+    run.has_news()
+    assert [function for _, function in loop.later] == [run.end]
