@@ -60,6 +60,9 @@ MAX_ITEMS = BATCH_BYTES // 64
 # Batches for a worker that have found no room in ZeroMQ's queue of 256.
 MOST_UNREAD = 16
 
+# Between a worker's Bye and its end; longer than it waits for an answer to that.
+LAST_WORDS_S = 5.0
+
 # Of how many whom nobody has announced the first word is kept, and how long it may be.
 EARLY_WORKERS = 16
 EARLY_BYTES = 256
@@ -334,21 +337,36 @@ class WorkerMessages:
         self._pool.service.manager.attached(worker.worker_id)
 
     def _on_bye(self, worker: Incarnation) -> None:
-        if worker.outstanding:
-            raise IllFormedMessageError("Bye with requests still owed")
         if worker.has_left:
             raise IllFormedMessageError("a second Bye")
+        rows = worker.scoreboard.read_rows()
+        if any(has_started(request, rows) for request in worker.outstanding.values()):
+            raise IllFormedMessageError("Bye with requests still owed")
         worker.has_left = True
-        worker.is_draining = True
-        self._pool.take_from_dispatch(worker)
+        self._leaves(worker)
         self._pool.outbox.post(worker, AcknowledgeBye())
         self._pool.service.manager.drained(worker.worker_id)
+        if worker.outstanding:
+            # Another listener, or SIGTERM, has told it to go while these were on their way: they
+            # are given back, or its death does that.
+            self._pool.service.loop.call_later(LAST_WORDS_S, self._insist, worker)
+
+    def _insist(self, worker: Incarnation) -> None:
+        if worker.outstanding and not worker.is_dead:
+            self._pool.faulty(worker, "it has said Bye and keeps requests")
+
+    def _leaves(self, worker: Incarnation) -> None:
+        """It is about to end, whoever has told it to."""
+        worker.is_draining = True
+        self._pool.take_from_dispatch(worker)
 
     def _on_given_back(self, worker: Incarnation, item: GivenBack) -> None:
         # Programs give back what came for a receive that was given up meanwhile; workers, what
         # comes when they are to finish, what they were asked about first (`ask_first`), and what is
         # for an application that is no more their pool's.
-        is_for_another = worker.is_stop_sent or worker.worker_id < 0
+        if item.is_leaving:
+            self._leaves(worker)
+        is_for_another = item.is_leaving or worker.is_stop_sent or worker.worker_id < 0
         rows = worker.scoreboard.read_rows()
         for request_id, attempt in item.requests:
             request = self._owned(worker, request_id, attempt)

@@ -369,7 +369,8 @@ class WorkerHost:
         if self._is_bye_wanted:
             self._say_bye()
         self._threads.stop()
-        self._threads.join_leader(1.0)
+        if self._threads.join_leader(1.0):
+            self._client.give_back_rest()
         for channel in self._client.channels:
             channel.close(linger=True)
         self._state = State.STOPPED

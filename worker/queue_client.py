@@ -106,7 +106,8 @@ class QueueClient:
     def give_back(self, exchange: Exchange) -> None:
         """A request that nobody has begun is the listener's again."""
         request = exchange.request
-        exchange.channel.outbox.append(GivenBack([(request.id, request.attempt)]))
+        given_back = GivenBack([(request.id, request.attempt)], self._is_stopping)
+        exchange.channel.outbox.append(given_back)
         self._exchanges.pop(request.id, None)
         self.threads.posted()
         if self._is_stopping:
@@ -286,8 +287,16 @@ class QueueClient:
         """Requests taken and not ended."""
         return len(self._exchanges)
 
+    def give_back_rest(self) -> None:
+        """After the last thread has ended: what came too late for them, from any listener."""
+        for channel in self.channels:
+            requests = [(e.request.id, e.request.attempt) for e in self._take_back(channel)]
+            if requests:
+                channel.outbox.append(GivenBack(requests, is_leaving=True))
+        self.flush()
+
     def say_bye(self) -> None:
-        """The last message on every channel."""
+        """The last message on every channel, but for what is given back."""
         for channel in self.channels:
             channel.outbox.append(Bye())
         self.threads.posted()

@@ -11,7 +11,7 @@ from harness.server import ServerError, WasServer, wait_for
 from support.blows import judge, processes
 from support.load import steady_load, under_load
 from support.ports import has_listening
-from support.running import APPS, STEADY, place, simple_config
+from support.running import APPS, STEADY, asgi_config, place, simple_config
 from support.wire import Wire, get
 
 from was import faults
@@ -134,6 +134,41 @@ def test_a_recycling_within_an_upgrade_takes_nothing_along(start_server):
         (data / "waiting.open").touch()
         assert waiting.read().status == 200
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
+def test_a_worker_that_goes_before_the_new_listener_has_come(start_server):
+    """What the old one is asked meanwhile, and gets back, waits for the worker that comes next.
+
+    The worker has ended its application and is not gone yet; its pool has no two at a time.
+    """
+    elements = {**STEADY["elements"], "recycling": {"disallowOverlappingRotation": "true"}}
+    pool = Pool("Pool", STEADY["attributes"], elements)
+    config = asgi_config("ends_slowly:application", pool=pool)
+    running = start_server(config, place("ends_slowly.py"))
+    running.workers(count=1)
+    old = running.server.status()["listener_pid"]
+    data = running.folder() / "data"
+    (data / "hold").touch()
+    with Wire(running.port()) as wire:
+        assert wire.request().status == 200
+        ask(Home(running.home), "upgrade")
+        new = wait_for("a new listener", lambda: _another_listener(running, old))
+        os.kill(new, signal.SIGSTOP)
+        assert running.server.command("recycle", "apppool", "Pool").returncode == 0
+        wait_for("the application's end", (data / "ending").exists)
+        wire.send_request("/", "POST", b"x")
+        with Wire(running.port()) as other:  # the old listener has come so far
+            other.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert other.read().status == 400
+        (data / "hold").unlink()
+        os.kill(new, signal.SIGCONT)
+        assert wire.read("POST").status == 200
+    wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+
+
+def _another_listener(running, old):
+    pid = running.server.status()["listener_pid"]
+    return pid if pid not in (None, old) else 0
 
 
 def test_a_stop_while_the_manager_becomes_new_code(start_server):

@@ -214,6 +214,8 @@ class GivenBack(_Data, frozen=True, tag=25):
     """
 
     requests: list[tuple[int, int]]  # (id, attempt)
+    # The worker is about to end, whether this listener has told it so or somebody else.
+    is_leaving: bool = False
 
 
 class Bye(_Data, frozen=True, tag=26):

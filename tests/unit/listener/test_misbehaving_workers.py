@@ -7,6 +7,7 @@ import pytest
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
+from was.listener import worker_messages
 
 
 @pytest.fixture
@@ -83,13 +84,12 @@ def lies(request):
         [m.BodyPull(*again, 0)],
         [m.BodyPull(*again, -1)],
         [m.BodyPull(*again, 5)],
-        [m.Bye()],
         [m.Hello(m.PROTOCOL_VERSION, 99, 1, 4)],
         [m.Hello(m.PROTOCOL_VERSION, 1, os.getpid(), 4)],
     ]
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(14))
 def test_a_lie_leaves_the_request_to_the_workers_death(held, number):
     """The worker is faulty; its request is not lost with the message: it runs elsewhere."""
     rig, worker, client, request = held
@@ -197,6 +197,27 @@ def test_a_started_post_cannot_be_given_back(make_rig):
     worker.die()
     assert other.requests() == []
     assert client.statuses() == [502]
+
+
+def test_a_bye_within_a_request_is_found_out(held):
+    """What has begun is to be answered first."""
+    _, worker, _, request = held
+    worker.start(request)
+    worker.tell(m.Bye())
+    assert worker.is_faulty
+
+
+def test_what_is_kept_after_a_bye_is_found_out(held, monkeypatch):
+    """A worker that leaves gives back what it has not begun, or ends; this one does neither."""
+    rig, worker, client, _ = held
+    monkeypatch.setattr(worker_messages, "LAST_WORDS_S", 0.0)
+    worker.tell(m.Bye())
+    rig.turn()
+    assert worker.is_faulty
+    other = rig.worker()
+    worker.die()
+    other.answer(other.requests()[0])
+    assert client.statuses() == [200]
 
 
 def test_a_second_bye_is_found_out(make_rig):

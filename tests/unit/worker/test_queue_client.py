@@ -85,6 +85,26 @@ def test_a_request_that_waits_is_begun_or_given_back_and_never_both(client):
     assert not client.inbox
 
 
+def test_who_leaves_says_so_with_what_it_gives_back(client):
+    """What comes from a listener that has not told it to go, seen by a thread or not."""
+    road = Road()
+    client.channels.append(road)
+    client.threads = SimpleNamespace(posted=lambda: None)
+    exchange, late = (
+        SimpleNamespace(request=SimpleNamespace(id=number, attempt=1), channel=road)
+        for number in range(2)
+    )
+    client.give_back(exchange)
+    client.start_draining()
+    client.give_back(exchange)
+    client.inbox.append(late)
+    client.flush = lambda: None
+    client.give_back_rest()
+    assert road.outbox == deque(
+        [GivenBack([(0, 1)]), GivenBack([(0, 1)], True), GivenBack([(1, 1)], True)]
+    )
+
+
 def test_requests_of_other_listeners_stay_in_order(client):
     """One listener's death or order to stop touches nothing that another one has sent."""
     road, other = Road(StopListening(True)), Road()
