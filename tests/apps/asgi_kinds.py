@@ -299,6 +299,8 @@ async def ws(scope, receive, send):
     if asked == "nothing":
         return
     protocols = scope["subprotocols"]
+    if asked == "not-offered":
+        protocols = ["other"]
     await send(
         {
             "type": "websocket.accept",

@@ -75,10 +75,14 @@ def test_handshake_names_subprotocol_and_fields(running):
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [("refuse", 403), ("deny", 451), ("raise", 500), ("nothing", 500)]
+    ("query", "status"),
+    [("refuse", 403), ("deny", 451), ("raise", 500), ("nothing", 500), ("not-offered", 500)],
 )
 def test_a_handshake_may_end_in_a_response(running, query, status):
-    """close before accept is 403; a denial is the application's own; an error is 500."""
+    """close before accept is 403; a denial is the application's own; an error is 500.
+
+    A subprotocol that the client has not offered is one.
+    """
     with pytest.raises(InvalidStatus) as caught:
         connect(url(running, query))
     assert caught.value.response.status_code == status

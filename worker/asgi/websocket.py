@@ -110,6 +110,7 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         scheme = "wss" if is_secure else "ws"
         scope = request_scope(self.context, "websocket", scheme, self.hosted.state, extensions)
         scope["subprotocols"] = self.handshake.subprotocols
+        self._cycle.offered = tuple(self.handshake.subprotocols)  # the scope is the application's
         holding = self._holding
         if holding is not None:
             extensions[EXTENSION] = holding.scope_extension()

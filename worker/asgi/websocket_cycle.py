@@ -9,7 +9,7 @@ A message that has no place raises LocalProtocolError into `await send(...)`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -57,12 +57,23 @@ _OWN = ("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-proto
 
 
 class WebSocketCycle:
-    """One WebSocket's side of the application."""
+    """One WebSocket's side of the application; the client has `offered` subprotocols."""
 
-    __slots__ = ("code", "data", "fields", "more", "reason", "state", "status", "subprotocol")
+    __slots__ = (
+        "code",
+        "data",
+        "fields",
+        "more",
+        "offered",
+        "reason",
+        "state",
+        "status",
+        "subprotocol",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, offered: Collection[str] = ()) -> None:
         self.state = SocketState.CONNECTING
+        self.offered = offered
         self.fields = EncodedFields()
         self.subprotocol = ""
         self.data: str | bytes = b""
@@ -109,6 +120,10 @@ class WebSocketCycle:
         subprotocol = message.get("subprotocol")
         if subprotocol is not None and not isinstance(subprotocol, str):
             raise LocalProtocolError(f"subprotocol must be str, not {subprotocol!r}")
+        if subprotocol and subprotocol not in self.offered:
+            # RFC 6455 4.2.2 and 4.1: it is one of the client's, or the client ends the connection.
+            known = ", ".join(self.offered) or "none"
+            raise LocalProtocolError(f"subprotocol {subprotocol!r}: the client offers {known}")
         fields = encode(message.get("headers") or ())
         for name, _ in fields.pairs:
             if name.lower() in _OWN:

@@ -182,6 +182,17 @@ def test_an_ill_formed_message_of_a_websocket_is_refused(message):
     assert cycle.state is SocketState.OPEN
 
 
+def test_a_subprotocol_is_one_of_the_clients():
+    """RFC 6455, 4.2.2: another would have the client end the connection, and nobody know why."""
+    for offered in ([], ["a", "b"]):
+        cycle = WebSocketCycle(offered)
+        with pytest.raises(LocalProtocolError, match=r"the client offers (none|a, b)"):
+            cycle.take({"type": "websocket.accept", "subprotocol": "c"})
+        assert cycle.state is SocketState.CONNECTING  # it may say otherwise
+    cycle.take({"type": "websocket.accept", "subprotocol": "b"})
+    assert cycle.subprotocol == "b"
+
+
 # ── through the module ──────────────────────────────────────────────────────────────────────────
 
 
