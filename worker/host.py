@@ -46,6 +46,7 @@ from was.ipc.worker_control import (
 )
 from was.log import log, log_exception
 from was.worker.applications.module_files import ModuleFiles
+from was.worker.applications.running_programs import ProgramMissingError
 from was.worker.applications.web_configs import WebConfigs
 from was.worker.channel import Channel
 from was.worker.exchange import Exchange
@@ -151,7 +152,11 @@ class WorkerHost:
             with few_collections():
                 self._server.load()
                 insist_on_real_threads()
+                self._server.insist_on(self._welcome.programs)
                 self._server.warm_up()
+        except ProgramMissingError as error:
+            self._link.send(WorkerStartFailed(self._welcome.worker_id, str(error), False))
+            return 71
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
             self._link.send(
@@ -172,7 +177,7 @@ class WorkerHost:
         self._link.hold_life_line()
         self._state = State.RUNNING
         faults.reach("worker.loaded")
-        self._link.send(WorkerReady(self._welcome.worker_id))
+        self._link.send(WorkerReady(self._welcome.worker_id, self._server.programs))
         self._serve()
         return 0
 
@@ -269,7 +274,7 @@ class WorkerHost:
                 self._is_bye_wanted = False  # there is nobody to hear it
                 self._stop_listening(True)
         elif self._state is State.RUNNING:
-            self._link.send(WorkerReady(self._welcome.worker_id))
+            self._link.send(WorkerReady(self._welcome.worker_id, self._server.programs))
             if self._to_ask is not None:
                 self._link.send(self._to_ask)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker.applications.pool_applications import Applications
 from was.worker.applications.preload import Preload
+from was.worker.applications.running_programs import insist_on, marks_of_running
 from was.worker.applications.warm_up import interim_page, warm_up
 from was.worker.applications.web_configs import WebConfigs
 from was.worker.calls.call_lists import CallLists
@@ -396,6 +397,15 @@ class WorkerServer:
     def watch(self, web_configs: WebConfigs) -> None:
         """Before `load`: have web.config files watched."""
         self._applications.web_configs = web_configs
+
+    @property
+    def programs(self) -> list[int]:
+        """Marks of what runs here, for the worker that is to take this one's place."""
+        return marks_of_running(self._applications)
+
+    def insist_on(self, programs: Collection[int]) -> None:
+        """Raise ProgramMissingError where one that is marked so does not run here."""
+        insist_on(programs, self._applications)
 
     @property
     def application_folders(self) -> list[str]:

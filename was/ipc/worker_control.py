@@ -101,6 +101,8 @@ class WorkerWelcome(Control, frozen=True):
     is_replacement: bool = False  # it takes the place of another worker
     concurrency: int = 256  # requests that run on its event loop
     is_command_line: bool = False  # of `was run`
+    # Marks of the programs without which it does not take that worker's place.
+    programs: list[int] = []
 
 
 class SetEndpoints(Control, frozen=True):
@@ -110,16 +112,24 @@ class SetEndpoints(Control, frozen=True):
 
 
 class WorkerReady(Control, frozen=True):
-    """Applications loaded (or failed in a way that answers 500); it takes requests."""
+    """Applications loaded (or failed in a way that answers 500); it takes requests.
+
+    What runs in the worker that it replaces has not failed, unless the code has changed.
+    """
 
     worker_id: int
+    programs: list[int] = []  # marks of those that run
 
 
 class WorkerStartFailed(Control, frozen=True):
-    """The worker cannot serve at all and exits."""
+    """The worker cannot serve at all and exits.
+
+    Not a failure of the pool's: it could not run what the worker runs whose place it was to take.
+    """
 
     worker_id: int
     detail: str
+    is_failure: bool = True
 
 
 class RecycleRequested(Control, frozen=True):

@@ -27,11 +27,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a worker process; `replaces` is the worker whose place it takes, 0 for none."""
+    """Start a worker process; `replaces` is the worker whose place it takes, 0 for none.
+
+    `runs_the_same`: only if what runs in that one runs in it too.
+    """
 
     worker_id: int
     generation: int
     replaces: int = field(default=0, compare=False)
+    runs_the_same: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,9 @@ class Endings:
         how = f"could not be forked: {error}"
         self._worker_ended(worker_id, how, self._manager.now(), is_machine_s=True)
 
-    def fail_worker(self, worker_id: int, event_id: int, **fields: object) -> None:
+    def fail_worker(
+        self, worker_id: int, event_id: int, *, is_counted: bool = True, **fields: object
+    ) -> None:
         """A worker is not to be trusted, or cannot start: its pool gives it up, once."""
         pool = self._manager.pool_of(worker_id)
         if pool is None or worker_id not in pool.workers:
@@ -132,8 +134,9 @@ class Endings:
             log("worker_start_failed", worker=worker_id, app_pool=pool.settings.name, **fields)
         else:
             log("worker_faulty", worker=worker_id, app_pool=pool.settings.name, **fields)
+        now = self._manager.now()
         self._manager.performer.perform(
-            pool, pool.worker_failed(worker_id, self._manager.now(), event_id, **fields)
+            pool, pool.worker_failed(worker_id, now, event_id, is_counted=is_counted, **fields)
         )
         self._manager.check_ready()
 

@@ -41,6 +41,9 @@ class WorkerHandle:
     is_draining: bool = False
     may_be_held: bool = False  # stopped for a while: the kernel continues it should we end
     is_replacement: bool = False  # another worker was there before it
+    # Marks of what runs in it, and of what runs in that one and is to run in it too.
+    programs: list[int] = field(default_factory=list[int])
+    wanted_programs: list[int] = field(default_factory=list[int])
     suspension: int = 0  # number of the one that is under way; 0: none, it may not be stopped
     is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt

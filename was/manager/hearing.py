@@ -148,11 +148,16 @@ class Hearing:
         if pool is None:
             return
         match message:
-            case wc.WorkerReady():
+            case wc.WorkerReady(_, programs):
+                handle = self._manager.workers.handles.get(worker_id)
+                if handle is not None:
+                    handle.programs = programs
                 self._manager.performer.perform(pool, pool.worker_loaded(worker_id, now))
                 self._manager.check_ready()
-            case wc.WorkerStartFailed(_, detail):
-                self._manager.endings.fail_worker(worker_id, 5059, detail=detail[:MAX_TEXT])
+            case wc.WorkerStartFailed(_, detail, is_failure):
+                self._manager.endings.fail_worker(
+                    worker_id, 5059, is_counted=is_failure, detail=detail[:MAX_TEXT]
+                )
             case wc.RecycleRequested(_, reason, detail):
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)

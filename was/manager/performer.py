@@ -171,6 +171,10 @@ class Performer:
         now = self._server.clock.monotonic()
         return pool.worker_suspended(worker_id, now, is_quiet=False)
 
+    def _programs_of(self, action: Spawn) -> Sequence[int]:
+        old = self._workers.handles.get(action.replaces)
+        return old.programs if old is not None and action.runs_the_same else ()
+
     def _spawn(self, pool: ApplicationPool, action: Spawn) -> Sequence[Action]:
         worker_id = action.worker_id
         try:
@@ -179,6 +183,7 @@ class Performer:
                 worker_id,
                 action.generation,
                 is_replacement=action.replaces > 0,
+                programs=self._programs_of(action),
             )
             faults.reach("manager.spawned")
             trouble = self._workers.handles[worker_id].log_trouble

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from was.config.model import AppPool, StartMode
+from was.config.model import AppPool, RecycleReason, StartMode
 from was.manager.actions import Action, Activate, Drain, Kill, Note, Publish, Report, Spawn, Thaw
 from was.manager.availability import Availability
 from was.manager.health import BACKOFF_WAITING_S, Backoff, PingWatch
@@ -229,7 +229,10 @@ class Places:
         worker.wear = Wear(early_share(worker_id, self.max_processes))
         self.workers[worker_id] = worker
         self.machine.workers.add(worker_id)
-        return Spawn(worker.id, self.generation, replaces)
+        old = self.workers.get(replaces)
+        # Where it is the configuration or the code that has changed, what fails is to be seen.
+        runs_the_same = old is not None and old.stale != RecycleReason.CONFIG_CHANGE.value
+        return Spawn(worker.id, self.generation, replaces, runs_the_same)
 
     def activate(self, worker: Worker, now: float) -> list[Action]:
         """It has loaded and is attached: it takes requests, and whom it replaces no more."""

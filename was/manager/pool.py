@@ -267,11 +267,18 @@ class ApplicationPool:
         return actions
 
     def worker_failed(
-        self, worker_id: int, now: float, event_id: int, **fields: object
+        self,
+        worker_id: int,
+        now: float,
+        event_id: int,
+        *,
+        is_counted: bool = True,
+        **fields: object,
     ) -> list[Action]:
         """The worker is not to be trusted or cannot start: its place is given away.
 
         It is killed, or orphaned where the pool is configured so. An orphan is no worker any more.
+        What is not counted costs no worker that works, however often it is tried again.
         """
         worker = self.workers.get(worker_id)
         if worker is None or worker.state is WorkerState.FAILED:
@@ -283,7 +290,9 @@ class ApplicationPool:
         is_orphaned = self._is_orphaned_by(event_id)
         actions: list[Action] = [report, Orphan(worker_id) if is_orphaned else Kill(worker_id)]
         if before in PLACED:
-            actions += self._lost(worker, before, now)
+            # One that was to replace another and found nobody to replace is like any other.
+            is_counted = is_counted or self.places.predecessor(worker) is None
+            actions += self._lost(worker, before, now, is_counted=is_counted)
         if is_orphaned:
             actions += self.worker_exited(worker_id, now, served=False, how="orphaned")
         return actions

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,13 @@ class WorkerSet:
         return handle.pool if handle is not None else self._dead.get(worker_id, "")
 
     def spawn(
-        self, pool: AppPool, worker_id: int, generation: int, *, is_replacement: bool = False
+        self,
+        pool: AppPool,
+        worker_id: int,
+        generation: int,
+        *,
+        is_replacement: bool = False,
+        programs: Sequence[int] = (),
     ) -> None:
         """Ask for a worker process. Raises OSError when its files cannot be made."""
         server = self._server
@@ -86,6 +92,7 @@ class WorkerSet:
             started_at=server.clock.monotonic(),
             started_wall=server.clock.wall(),
             is_replacement=is_replacement,
+            wanted_programs=list(programs),
         )
         self.handles[worker_id] = handle
         try:
@@ -282,6 +289,7 @@ class WorkerSet:
                 may_be_held=handle.may_be_held,
                 is_replacement=handle.is_replacement,
                 is_command_line=server.options.is_command_line,
+                programs=handle.wanted_programs,
             ),
             [handle.scoreboard_fd, stacks],
         )

@@ -27,7 +27,7 @@ from typing import Any
 
 from was.log import log, log_exception
 
-__all__ = ["RESERVED", "ApplicationLoader", "Failure"]
+__all__ = ["RESERVED", "ApplicationLoader", "Failure", "failure_of"]
 
 # Top-level names that are something else in every worker.
 RESERVED = frozenset({"was", "isapi", "zmq", "msgspec"})
@@ -49,6 +49,11 @@ class Failure:
         self.message = message
         self.traceback = text
         self.signature = signature
+
+
+def failure_of(outcome: Callable[..., Any] | Failure) -> Failure | None:
+    """Why an application does not run; None where it does."""
+    return outcome if isinstance(outcome, Failure) else None
 
 
 class ApplicationLoader:

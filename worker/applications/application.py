@@ -14,7 +14,7 @@ from was.worker.interfaces.stored_contexts import ModuleContextContainer
 if TYPE_CHECKING:
     from was.config.model import Application, PathSettings, Site, VirtualDirectory
     from was.errors import ConfigErrors
-    from was.worker.applications.app_loader import ApplicationLoader
+    from was.worker.applications.app_loader import ApplicationLoader, Failure
     from was.worker.calls.call_lists import CallLists
     from was.worker.calls.path_calls import PathCalls
     from was.worker.calls.registration import ModuleRegistration
@@ -61,6 +61,8 @@ class HttpApplication:
         self.paths: PathCalls
         # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
         self.loaders: dict[str, ApplicationLoader] = {}
+        # What came of starting each with the application: None = it runs.
+        self.programs: dict[str, Failure | None] = {}
         # Modules that others have added to it, by name.
         self.resolved_modules: dict[str, ModuleRegistration] = {}
         self.warming = Warming()

@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
 from was.config.model import RecycleReason
-from was.worker.applications.app_loader import Failure
+from was.worker.applications.app_loader import Failure, failure_of
 from was.worker.applications.not_started import refuse_not_started
 from was.worker.calls.registration import (
     ApplicationModuleFactory,
@@ -148,7 +148,9 @@ class AsgiHandler(HttpModule):
         self._ready: dict[HandlerPlan | None, HostedApplication] = {}
         for handler in application.settings.handlers.entries:
             if "AsgiModule" in handler.modules:
-                factory.hosted(application, handler.script_processor).load()
+                reference = handler.script_processor
+                outcome = factory.hosted(application, reference).load()
+                application.programs[reference] = failure_of(outcome)
 
     def on_execute_request_handler(
         self, context: HttpContext, provider: HttpContext

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from was import faults
 from was.ipc.scoreboard import RequestState
-from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.applications.app_loader import ApplicationLoader, Failure, failure_of
 from was.worker.applications.not_started import refuse_not_started
 from was.worker.applications.wrong_module import explained
 from was.worker.calls.registration import (
@@ -54,7 +54,9 @@ class WsgiHandler(HttpModule):
         self._ready: dict[HandlerPlan | None, Callable[..., Any]] = {}
         for handler in application.settings.handlers.entries:
             if "WsgiModule" in handler.modules:
-                self._loader(handler.script_processor, application.physical_path).load()
+                reference = handler.script_processor
+                outcome = self._loader(reference, application.physical_path).load()
+                application.programs[reference] = failure_of(outcome)
 
     def _loader(self, reference: str, folder: str) -> ApplicationLoader:
         loader = self._loaders.get(reference)

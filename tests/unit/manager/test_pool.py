@@ -383,3 +383,36 @@ def test_a_pool_whose_worker_nobody_waits_for_is_not_held_up():
     pool = running_pool()
     pool.worker_exited(1, 5.0, served=False, how="exit 1")
     assert (pool.places.wanted, pool.is_held_up) == (0, False)
+
+
+@pytest.mark.parametrize("reason", RecycleReason)
+def test_a_successor_runs_what_runs_in_the_old_worker_unless_the_code_has_changed(reason):
+    """Changed configuration or code that fails is to be seen; age costs nothing that runs."""
+    spawned = of(Spawn, running_pool().recycle(reason, 1.0))
+    assert [a.runs_the_same for a in spawned] == [reason is not RecycleReason.CONFIG_CHANGE]
+
+
+def test_a_worker_that_replaces_nobody_runs_whatever_runs():
+    """There is nobody who could go on in its place."""
+    assert [a.runs_the_same for a in of(Spawn, make_pool().demand(0.0, further=False))] == [False]
+
+
+def test_a_successor_that_cannot_run_what_runs_costs_no_failure():
+    """The old worker goes on, however often it is tried; rapid-fail protection takes no notice."""
+    pool = running_pool(failure=Failure(rapid_fail_protection_max_crashes=1))
+    for token in range(1, 4):
+        (successor,) = of(Spawn, pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=token))
+        actions = pool.worker_failed(successor.worker_id, 2.0, 5059, is_counted=False)
+        assert [a.token for a in of(RecycleSettled, actions) if a.error] == [token]
+        pool.worker_exited(successor.worker_id, 2.0, served=False, how="exit 71")
+    assert pool.state is PoolState.STARTED
+    assert pool.workers[1].state is WorkerState.RUNNING
+
+
+def test_a_successor_without_a_predecessor_fails_like_any_other():
+    """The old worker died meanwhile: a pool whose workers do not start is stopped."""
+    pool = running_pool(failure=Failure(rapid_fail_protection_max_crashes=2))
+    pool.recycle(RecycleReason.ON_DEMAND, 1.0)
+    pool.worker_exited(1, 1.0, served=True, how="SIGKILL")
+    actions = pool.worker_failed(2, 2.0, 5059, is_counted=False)
+    assert 5002 in events(actions)

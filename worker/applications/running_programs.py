@@ -1,0 +1,54 @@
+"""Which programs run in this worker, as marks that the manager passes on to its successor.
+
+A worker that takes another one's place for its age alone must have running what runs in that one:
+else the old one stays (DESIGN, section 5). What did not run there either is no reason.
+"""
+
+from __future__ import annotations
+
+from binascii import crc32
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from was.errors import WasError
+
+if TYPE_CHECKING:
+    from was.worker.applications.application import HttpApplication
+
+__all__ = ["ProgramMissingError", "insist_on", "marks_of_running"]
+
+
+class ProgramMissingError(WasError):
+    """You get this when a program runs in the worker that is to be replaced, and not in this one.
+
+    Not when it is another program now, or in another folder.
+    """
+
+
+def marks_of_running(applications: Iterable[HttpApplication]) -> list[int]:
+    """A mark of each program that runs."""
+    return [
+        _mark(application, reference)
+        for application in applications
+        for reference, failure in application.programs.items()
+        if failure is None
+    ]
+
+
+def insist_on(wanted: Collection[int], applications: Iterable[HttpApplication]) -> None:
+    """Raise ProgramMissingError where one of the marks belongs to a program that does not run."""
+    marks = frozenset(wanted)
+    for application in applications:
+        for reference, failure in application.programs.items():
+            if failure is not None and _mark(application, reference) in marks:
+                raise ProgramMissingError(
+                    f"{reference} of {application.site.site_name}{application.path} runs in the "
+                    f"worker that is to be replaced, and fails now: {failure.message}"
+                )
+
+
+def _mark(application: HttpApplication, reference: str) -> int:
+    # Not hashlib: it brings OpenSSL along.
+    site_id = str(application.site.site_id)
+    parts = (site_id, application.path, application.physical_path, reference)
+    return crc32("\0".join(parts).encode("utf-8", "surrogateescape"))
