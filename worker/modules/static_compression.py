@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from was.worker.interfaces.response import HttpResponse
 
 _SMALL_BYTES = 65536
+# What says the same Vary for one request (RFC 9110, 15.3.7 and 15.4.5).
+_OF_FILES = frozenset({200, 206, 304})
 _VARY = [("Vary", "Accept-Encoding")]
 _VARY_BLOCK = b"Vary: Accept-Encoding\r\n"
 
@@ -70,11 +72,11 @@ class StaticCompression(HttpModule):
         response = context.response
         if status.st_size < self._least_bytes or not self._types.is_compressed(media_type):
             return CONTINUE
-        if response.status not in (200, 304) or context.exchange.started or _is_part(context):
+        if response.status not in _OF_FILES or context.exchange.started or _is_part(context):
             return CONTINUE
         # Also where it goes as it is: a cache must know that others get something else.
         response.add_encoded_fields(_VARY, _VARY_BLOCK)
-        if response.status == 304:
+        if response.status != 200:
             return CONTINUE
         accepted = self._clients.accepted(context.message.version, context.fields)
         coding = self._chooser.choose(accepted) if accepted else None

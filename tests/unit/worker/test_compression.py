@@ -148,6 +148,21 @@ def test_a_part_of_a_file_is_never_compressed(site, tmp_path):
     assert "content-encoding" not in exchange.headers()
 
 
+@pytest.mark.parametrize(
+    ("status", "field"),
+    [
+        (206, ("Range", "bytes=0-3")),
+        (206, ("Range", "bytes=0-1,-1")),
+        (304, ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT")),
+    ],
+)
+def test_a_part_and_an_unmodified_file_say_vary_as_the_whole_does(site, tmp_path, status, field):
+    """RFC 9110, 15.3.7 and 15.4.5: else a cache gives what it has to every client."""
+    exchange = ask(make_server(tmp_path, static()), path="/a.txt", fields=[field])
+    assert exchange.status == status
+    assert exchange.headers()["vary"] == "Accept-Encoding"
+
+
 def test_only_what_is_hit_frequently_is_compressed(site, tmp_path):
     """The second hit within the period, as serverRuntime says; then from the cache."""
     server = make_server(tmp_path, '<serverRuntime frequentHitThreshold="3" />')
