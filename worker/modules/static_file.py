@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from was.config.model import CacheControlMode
@@ -155,7 +156,9 @@ class StaticFile(HttpModule):
         size = status.st_size
         modified = int(status.st_mtime)
         etag = f'"{status.st_mtime_ns:x}:{size:x}"' if self._sets_etag else ""
-        fields = [("Last-Modified", format_date(modified)), ("Accept-Ranges", "bytes")]
+        # RFC 9110 8.8.2.1: never later than the response, whatever the file system says.
+        told = min(modified, int(time.time()))
+        fields = [("Last-Modified", format_date(told)), ("Accept-Ranges", "bytes")]
         if etag:
             fields.append(("ETag", etag))
         fields += self._cache_fields

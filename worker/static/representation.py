@@ -70,11 +70,13 @@ def parse_ranges(text: str, size: int) -> list[tuple[int, int]] | None:
     unit, _, ranges = text.partition("=")
     if unit.strip().lower() != "bytes":
         return None
-    parts = ranges.split(",")
-    if len(parts) > MAX_RANGES:
+    parts = ranges.split(",", MAX_RANGES)
+    if len(parts) > MAX_RANGES or not ranges.strip(" \t,"):
         return None
     found: list[tuple[int, int]] = []
     for part in parts:
+        if not part.strip():
+            continue  # RFC 9110 5.6.1: elements of a list may be empty
         match = _RANGE.fullmatch(part.strip())
         if match is None or len(part) > 40:
             return None

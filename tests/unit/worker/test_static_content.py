@@ -1,6 +1,7 @@
 """StaticFile, DefaultDocument, DirectoryListing, RequestFiltering, CustomError, ProtocolSupport."""
 
 import os
+import time
 from datetime import datetime
 
 import pytest
@@ -589,3 +590,31 @@ def test_ranges_of_nothing():
     """An empty file satisfies none."""
     assert parse_ranges("bytes=0-", 0) == []
     assert parse_ranges("bytes=-1", 0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("bytes=0-4,,6-7", [(0, 5), (6, 2)]),
+        ("bytes=,0-1 , ", [(0, 2)]),
+        ("bytes=", None),
+        ("bytes=, ,", None),
+        ("bytes=,x", None),
+        ("bytes=0-1" + "," * 16, None),
+    ],
+)
+def test_empty_elements_of_a_list_of_ranges_are_passed_over(text, ranges):
+    """RFC 9110, 5.6.1; but there is one at least, and not more commas than ranges may be."""
+    assert parse_ranges(text, 10) == ranges
+
+
+def test_no_date_of_a_file_is_later_than_the_answer(site, tmp_path):
+    """RFC 9110, 8.8.2.1: a file from the future is told to be of now, and is never unmodified."""
+    os.utime(site / "a.txt", (4_000_000_000, 4_000_000_000))
+    begin = int(time.time())
+    headers = get(tmp_path, "/a.txt").headers()
+    told = parse_date(headers["last-modified"])
+    assert told is not None
+    assert begin <= told <= time.time()
+    since = [("If-Modified-Since", headers["last-modified"])]
+    assert get(tmp_path, "/a.txt", fields=since).status == 200
