@@ -1,8 +1,9 @@
 """Frames: bytes of the client in, whole messages out; messages in, bytes for the client out. Pure.
 
-wsproto reads and writes the frames, but for messages that are one whole frame each, where nothing
-was agreed that folds them (see whole_frames). Here messages are put together, bounded in size
-whatever their compression unfolds to, pings are answered, and both sides' closing is followed:
+wsproto reads and writes the frames, but for pings, pongs and messages that are one whole frame each
+where nothing was agreed that folds them (see whole_frames). Here messages are put together, bounded
+in size whatever their compression unfolds to, pings are answered, and both sides' closing is
+followed:
 
     OPEN ─we close─▶ CLOSING ─the client's close─▶ CLOSED
       └─the client closes (answered at once)──────▶ CLOSED
@@ -28,6 +29,9 @@ from was.worker.websocket.whole_frames import (
     BINARY,
     FINAL,
     LEAST_BYTES,
+    MASKED_HEAD_BYTES,
+    PING,
+    PONG,
     TEXT,
     frame,
     unmask,
@@ -113,9 +117,10 @@ class Frames:
     def _take_whole(self, data: bytes, at: int, begin: int, end: int) -> bool:
         """Read a frame that is a message; False for any other, and for what is at fault."""
         first = data[at]
+        if first != BINARY and first != TEXT:
+            return self._take_control(first, data, at, begin, end)
         if (
-            (first != BINARY and first != TEXT)
-            or not data[at + 1] & 0x80
+            not data[at + 1] & 0x80
             or self._is_message_open
             or self.state != OPEN
             or end - begin > self._limit_bytes
@@ -130,6 +135,17 @@ class Frames:
                 return False
         self.work += 1
         self._keep(message)
+        return True
+
+    def _take_control(self, first: int, data: bytes, at: int, begin: int, end: int) -> bool:
+        """The same for a ping or a pong: they may come between the frames of a message."""
+        if first not in (PING, PONG) or begin - at != MASKED_HEAD_BYTES or self.state != OPEN:
+            return False
+        self.work += 1
+        if first == PING:
+            self.out.append(frame(PONG, unmask(data, begin, end)))
+        else:
+            self.pongs += 1
         return True
 
     def _keep(self, message: str | bytes) -> None:

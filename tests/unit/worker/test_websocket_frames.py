@@ -199,6 +199,19 @@ STREAMS = {
     "too long": masked(0x81, b"a") + masked(0x82, bytes(70_000)) + masked(0x81, b"b"),
     "a short length in two bytes": masked(0x81, b"a") + b"\x82\xfe\x00\x05" + bytes(9),
     "a short length in eight": masked(0x81, b"a") + b"\x82\xff" + bytes(6) + b"\1\0" + bytes(260),
+    "pings and pongs": masked(0x89, b"")
+    + masked(0x89, b"p" * 125)
+    + masked(0x8A, b"q")
+    + masked(0x01, b"a")
+    + masked(0x8A, b"")
+    + masked(0x89, b"within")
+    + masked(0x80, b"b")
+    + masked(0x81, b"c"),
+    "a ping that is too long": masked(0x89, b"p") + masked(0x89, b"p" * 126) + masked(0x81, b"a"),
+    "a ping that is not final": masked(0x09, b"p") + masked(0x81, b"a"),
+    "a ping without a mask": masked(0x89, b"p") + b"\x89\x01p" + masked(0x81, b"a"),
+    "a ping that is folded": masked(0xC9, b"p") + masked(0x81, b"a"),
+    "a ping after the close": masked(0x88, b"\x03\xe8") + masked(0x89, b"a"),
     "after the close": masked(0x88, b"\x03\xe8") + masked(0x81, b"a"),
 }
 
@@ -210,7 +223,7 @@ def heard(data, step, *, is_plain):
         frames._is_plain = False  # as if something were agreed: all of it goes to wsproto
     for at in range(0, len(data), step):
         frames.receive(data[at : at + step])
-    closing = (frames.state, frames.close_code)
+    closing = (frames.state, frames.close_code, frames.pongs)
     return list(frames.messages), frames.waiting_bytes, b"".join(frames.out), closing
 
 
@@ -221,6 +234,15 @@ def test_whole_frames_are_read_as_wsproto_reads_them(name):
     steps = (len(data), 4093) if len(data) > 2000 else (1, 2, 3, 5, 8, 13, len(data))
     for step in steps:
         assert heard(data, step, is_plain=True) == heard(data, step, is_plain=False), step
+
+
+@pytest.mark.parametrize("opcode", [9, 10])
+def test_pings_and_pongs_are_no_work_for_the_library(opcode):
+    """At its price a flood of them keeps a worker busy long after its client has gone."""
+    frames = Frames([], 100)
+    frames._connection = None
+    frames.receive(masked(0x80 | opcode, b"p") * 1000)
+    assert (len(frames.out), frames.pongs) == ((1000, 0) if opcode == 9 else (0, 1000))
 
 
 @pytest.mark.parametrize("message", ["", "grüß", "x" * 126, b"", b"\0" * 125, b"\0" * 65536])
