@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "time_scale"]
+__all__ = ["Clock", "SystemClock", "time_scale", "utc_text"]
 
 
 class Clock(Protocol):
@@ -43,6 +43,11 @@ class SystemClock:
     def scaled(self, seconds: float) -> float:
         """A configured duration divided by the test scale."""
         return seconds / self._scale
+
+
+def utc_text(wall: float) -> str:
+    """A wall time in ISO 8601, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
 
 
 def time_scale(home: Path) -> float:

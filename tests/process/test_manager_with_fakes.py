@@ -196,6 +196,19 @@ def test_a_killed_listener_is_replaced_on_the_same_port(drive):
     assert driven.worker("P") == pid
 
 
+def test_a_list_that_needs_a_listener_that_is_silent_is_refused(drive):
+    """Only it knows the requests: who asks is told so, and the next question is answered."""
+    driven = drive("P=").wait_ready()
+    listener = driven.ask(command="status")["result"]["listener_pid"]
+    os.kill(listener, signal.SIGSTOP)
+    try:
+        asked = driven.ask(command="list", object="requests")
+        assert (asked["ok"], asked["error"]) == (False, "the listener does not answer")
+        assert [row["name"] for row in driven.rows("apppool")] == ["P"]
+    finally:
+        os.kill(listener, signal.SIGCONT)
+
+
 def test_a_killed_template_is_replaced_and_workers_go_on(drive):
     """Workers asked for afterwards come from the next template."""
     driven = drive("P=", "Q=").wait_ready()
