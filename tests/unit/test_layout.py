@@ -35,14 +35,15 @@ def test_the_schema_is_package_data():
 
 
 def test_every_decision_is_listed():
-    """docs/decisions/README.md is how one finds them."""
+    """docs/decisions/README.md is how one finds them, each under its own title."""
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(
-        r"^\| \[(\d{4})\]\(\1-([\w-]+)\.md\) \| \S", (folder / "README.md").read_text(), re.M
+        r"^\| \[(\d{4})\]\((\1-[\w-]+\.md)\) \| (.+) \|$", (folder / "README.md").read_text(), re.M
     )
-    assert [f"{number}-{name}.md" for number, name in listed] == sorted(
-        file.name for file in folder.glob("0*.md")
-    )
+    assert [name for _, name, _ in listed] == sorted(file.name for file in folder.glob("0*.md"))
+    for _, name, title in listed:
+        head = (folder / name).read_text().partition("\n")[0]
+        assert re.sub(r"^# (\d+\. )?", "", head) == title
 
 
 @pytest.mark.parametrize(
