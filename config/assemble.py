@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from was.config.faults import fault_at
 from was.config.integrated import NotIntegrated
-from was.config.merge import Merged
+from was.config.merge import Element, Merged
 from was.config.model import (
     AnonymousAuthentication,
     AppPool,
@@ -46,7 +46,7 @@ from was.config.semantics import (
     handler_works,
     is_windows_path,
 )
-from was.config.site_records import SiteRecords
+from was.config.site_records import SiteRecords, check_left_out
 from was.config.typed import Typer
 from was.config.urls import parse_prefix
 from was.config.views import Viewer
@@ -96,13 +96,14 @@ def build_server(
     schema: Mapping[str, ElementSchema],
     viewer: Viewer,
     known: KnownModules,
+    left_out: Iterable[Element],
     errors: list[ConfigError],
     before: SiteRecords | None = None,
 ) -> tuple[ServerConfig, SiteRecords]:
     """The server's configuration, with the faults of its parts together in `errors`.
 
     Sites still hold the applications that are only there to be inherited from (inheritOnly).
-    `before` are the records of an earlier configuration.
+    `left_out` are items without a key, `before` the records of an earlier configuration.
     """
     typer = Typer()
 
@@ -114,6 +115,8 @@ def build_server(
     check_isolation(view(POOLS), pools, errors)
     records = SiteRecords(view(SITES), canonical, before)
     records.check(errors)
+    sites = sections.get(SITES) or Merged(schema[SITES], SITES)
+    check_left_out(left_out, sites, viewer, canonical, errors)
     history, remarks = _history(view(HISTORY), schema[HISTORY], viewer)
     errors.extend(viewer.errors)
     config = ServerConfig(

@@ -33,7 +33,6 @@ from was.config.semantics import (
     GLOBAL_MODULES,
     HOME,
     SITES,
-    check_left_out,
     check_modules,
     idle_locations,
     warnings_of,
@@ -164,12 +163,13 @@ def _load_tree(
         viewer.section(sections.get(GLOBAL_MODULES), schema[GLOBAL_MODULES]), base.images
     )
     check_modules(level, known, errors)
-    check_left_out(level, errors)
     check_security(level, errors)
     check_rewrite(level, errors)
     _check_locations(level, state, errors)
     records = None if past is None else past.records
-    config, records = build_server(sections, schema, host_viewer, known, errors, records)
+    config, records = build_server(
+        sections, schema, host_viewer, known, level.left_out, errors, records
+    )
     sites = host_viewer.section(sections.get(SITES), schema[SITES])
     # With a fault in them they may not all be known.
     are_known = all(error.section != SITES for error in errors)

@@ -11,11 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from was.config.bindings import (
-    ADDRESSED_PROTOCOLS,
-    InvalidBindingError,
-    parse_binding_information,
-)
 from was.config.faults import fault_at
 from was.config.level import Level, Scope
 from was.config.merge import Element, added_items
@@ -36,7 +31,6 @@ __all__ = [
     "SITES",
     "KnownModules",
     "check_isolation",
-    "check_left_out",
     "check_modules",
     "handler_works",
     "idle_locations",
@@ -165,20 +159,6 @@ def _names(text: Value) -> list[str]:
 def handler_works(modules: Iterable[str], known: KnownModules) -> bool:
     """Whether every module that a handler names can be used here."""
     return all(module in known.names for module in modules)
-
-
-def check_left_out(level: Level, errors: list[ConfigError]) -> None:
-    """What is wrong below items that have no name or id themselves: bindings, of sites."""
-    for site in level.left_out:
-        for item in added_items(site.elements.get("bindings")):
-            protocol = str(item.values.get("protocol", "")).lower()
-            text = item.values.get("bindingInformation")
-            if protocol in ADDRESSED_PROTOCOLS and isinstance(text, str):
-                try:
-                    parse_binding_information(text)
-                except InvalidBindingError as error:
-                    message = f"Invalid bindingInformation '{text}': {error}"
-                    errors.append(fault_at(item, message, SITES))
 
 
 def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[str]:

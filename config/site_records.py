@@ -7,7 +7,7 @@ long as the site's view is the same object, and has only the comparison of all s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from was.config.bindings import (
     ADDRESSED_PROTOCOLS,
@@ -16,13 +16,14 @@ from was.config.bindings import (
     parse_binding_information,
 )
 from was.config.faults import fault_at
-from was.config.merge import DUPLICATE
+from was.config.merge import DUPLICATE, Element, Key, Merged, merge
 from was.config.model import Application, SectionView, Site
 from was.config.semantics import SITES, is_windows_path
 from was.config.typed import Typer
+from was.config.views import Viewer
 from was.errors import ConfigError
 
-__all__ = ["SiteRecord", "SiteRecords"]
+__all__ = ["SiteRecord", "SiteRecords", "check_left_out"]
 
 _Parts = tuple[str, int, str]
 
@@ -108,6 +109,31 @@ class SiteRecords:
             if any(p == port and (i == ip or "" in (i, ip)) for i, p in others):
                 text = f"Port {port} of this {HEALTH_PROTOCOL} binding is an http binding's too"
                 errors.append(fault_at(fact.view, text, SITES, DUPLICATE))
+
+
+def check_left_out(
+    left_out: Iterable[Element],
+    sites: Merged,
+    viewer: Viewer,
+    pools: Mapping[str, str],
+    errors: list[ConfigError],
+) -> None:
+    """What else is wrong with sites that have no name or id: all faults are told at once.
+
+    With placeholders for these two, they are looked at as all others are. `sites` is what there is
+    without them: it has the defaults.
+    """
+    collection = sites.schema.collection
+    items: dict[Key, Merged] = {}
+    for element in left_out:
+        if collection is not None and element.schema is collection.item:
+            element.values.setdefault("name", "")
+            element.values.setdefault("id", 0)
+            items[(element.file, len(items))] = merge(None, element, SITES, errors)
+    if items:
+        typer = Typer()
+        for view in viewer.section(replace(sites, items=items, view=None), sites.schema).items:
+            errors.extend(_record(view, pools, typer).faults)
 
 
 def _record(view: SectionView, pools: Mapping[str, str], typer: Typer) -> SiteRecord:

@@ -243,6 +243,7 @@ def test_required_attributes_are_asked_for_by_name(home):
       <virtualDirectory path="/" /></application></site>"""
     assert messages(home.errors(sites=sites)) == [
         "Required attribute 'name' not found",
+        "Site '' has no application '/'",
         "Required attribute 'physicalPath' not found",
     ]
 
@@ -564,8 +565,34 @@ def test_faults_below_what_is_refused_itself_are_told_with_it(home):
       </site>"""
     found = messages(home.errors(sites=site, web="<directoryBrowse />" + second))
     wanted = ["'id' attribute is invalid", "'99999' is not a port", "There is a duplicate"]
+    wanted.append("Site 'S' has no application '/'")
     wanted.append("The 'enabled' attribute is invalid")
     assert len(found) == len(wanted)
+    assert all(any(part in message for message in found) for part in wanted)
+
+
+@pytest.mark.parametrize("attributes", ['name="S" id="x"', 'name="S"', 'id="5"'])
+def test_a_site_without_its_key_is_looked_at_as_any_other(home, attributes):
+    """A wrong id hides nothing: pools, folders, doubles and bindings are told of with it."""
+    site = f"""<site {attributes}>
+        <application path="/a" applicationPool="nobody's">
+          <virtualDirectory path="/" physicalPath="/tmp" />
+          <virtualDirectory path="/" physicalPath="/var" />
+        </application>
+        <application path="/b" applicationPool="nobody's" />
+        <bindings><binding protocol="was.health" bindingInformation="*:80:x" /></bindings>
+      </site>"""
+    found = messages(home.errors(sites=site))
+    wanted = [
+        "attribute",
+        "Cannot add duplicate collection entry of type 'virtualDirectory'",
+        "has no application '/'",
+        "/a' names the application pool 'nobody's', which does not exist",
+        "/b' names the application pool 'nobody's', which does not exist",
+        "/b' has no virtual directory '/'",
+        "takes no host name",
+    ]
+    assert len(found) == len(wanted), found
     assert all(any(part in message for message in found) for part in wanted)
 
 
