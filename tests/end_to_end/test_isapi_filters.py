@@ -101,6 +101,8 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
         ("upper", 200, "PLAIN!"),  # the body is changed, and its length
         ("tail", 200, "plaintail"),
         ("raw", 203, "plain"),  # the head is changed as bytes
+        ("gone", 404, "plain"),  # the status, and not what is said with it
+        ("lost", 404, "plain"),  # the same as bytes
     ],
 )
 def test_tasks_of_a_filter(running, query, status, text):

@@ -20,6 +20,7 @@ from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 __all__ = [
     "AccessDenied",
@@ -31,6 +32,7 @@ __all__ = [
     "RequestHeaders",
     "ResponseHeaders",
     "UrlMap",
+    "change_status",
     "put_log",
 ]
 
@@ -156,16 +158,7 @@ class ResponseHeaders(Headers):
     def set(self, name: str, value: str) -> None:
         """Change a field or the status."""
         if name == "status":
-            code, reason = parse_status(value)
-            response = self._response
-            has_page = response.buffered_bytes() > 0  # which stays, whoever wrote it
-            response.set_status(
-                code,
-                reason,
-                response.sub_status,
-                response.hresult,
-                try_skip_custom_errors=has_page and code >= 400,
-            )
+            change_status(self._response, value)
         elif value:
             self._put(_bare(name, value), value, replace=True)
         else:
@@ -182,6 +175,18 @@ class ResponseHeaders(Headers):
             self._response.set_header(name, value, replace=replace)
         except LocalProtocolError as error:
             raise invalid(str(error)) from None
+
+
+def change_status(response: HttpResponse, line: str) -> None:
+    """The code and reason are others; a page that is there stays, whoever wrote it.
+
+    Raises ServerFunctionError (87).
+    """
+    code, reason = parse_status(line)
+    has_page = code >= 400 and response.buffered_bytes() > 0
+    response.set_status(
+        code, reason, response.sub_status, response.hresult, try_skip_custom_errors=has_page
+    )
 
 
 class UrlMap:

@@ -15,7 +15,7 @@ from was.worker.isapi import filter_data as data
 from was.worker.isapi.filter_flags import Denied, FilterStatus, Notify
 from was.worker.isapi.filter_parts import NAME, Parts, session_of
 from was.worker.isapi.filter_session import FilterSession
-from was.worker.isapi.header_text import parse_header_block, parse_status
+from was.worker.isapi.header_text import parse_header_block
 from was.worker.notifications import CONTINUE
 from was.worker.threads.application_calls import RequestInterruptedError
 
@@ -100,16 +100,8 @@ def _raise_raw_head(session: FilterSession, filters: tuple[Any, ...]) -> None:
     if shown.data == block:
         return
     line, _, rest = shown.data.decode("latin-1").partition("\r\n")
-    code, reason = parse_status(line)
     fields, body = parse_header_block(rest)
-    has_page = code >= 400 and response.buffered_bytes() > 0  # which stays, whoever wrote it
-    response.set_status(
-        code,
-        reason,
-        response.sub_status,
-        response.hresult,
-        try_skip_custom_errors=has_page,
-    )
+    data.change_status(response, line)
     length = response.content_length
     response.clear_headers()
     for name, value in fields:

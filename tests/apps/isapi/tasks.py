@@ -87,6 +87,8 @@ class Filter(SimpleFilter):
         if "head" in query:
             headers.SetHeader("X-Status:", headers.GetHeader("status"))
             headers.SetHeader("Last-Modified:", "")
+        if "gone" in query:
+            headers.SetHeader("status", "404 Gone Away")
         if "replace" in query:
             fc.SendResponseHeader("298 Mine", "Content-Type: text/plain\r\n\r\n")
             fc.WriteClient("in its place")
@@ -98,6 +100,8 @@ class Filter(SimpleFilter):
             data.InData = data.InData.upper() + b"!"
         if "raw" in query and data.InData.startswith(b"HTTP/"):
             data.InData = data.InData.replace(b"200 OK", b"203 Changed")
+        if "lost" in query and data.InData.startswith(b"HTTP/"):
+            data.InData = data.InData.replace(b"200 OK", b"404 Lost")
 
     def end_of_request(self, fc, data, query):
         if "tail" in query:
