@@ -256,7 +256,7 @@ def test_sigusr1_reopens_the_pools_logs(start_server):
 
 def test_sigusr1_reopens_the_server_s_own_log(start_server):
     """Who lives goes on in the new file: manager, listener, the one that waits to be it, and the
-    template."""
+    template. Neither file is for everybody to read: there are URLs in them."""
     running = start_server(
         simple_config("prints:application", pool=POOL),
         place("prints.py"),
@@ -276,6 +276,7 @@ def test_sigusr1_reopens_the_server_s_own_log(start_server):
     os.kill(status["listener_pid"], signal.SIGKILL)
     wait_for("its words", lambda: f"listener[{spare}] listener_started" in file.read_text())
     assert moved.read_text() == old
+    assert [log.stat().st_mode & 0o777 for log in (file, moved)] == [0o640, 0o640]
 
 
 def test_sigusr1_has_processes_of_programs_write_to_the_new_log(start_server):

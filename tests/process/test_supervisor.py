@@ -254,3 +254,16 @@ def test_in_the_foreground_there_is_none():
     """A terminal or a service manager looks after that one."""
     with run_server(CONFIG, place("prints.py")) as running:
         assert running.server.status()["supervisor_pid"] is None
+
+
+def test_a_log_that_the_supervisor_begins_is_not_for_everybody_to_read(detached):
+    """It writes of the manager's death before the next one is there."""
+    running = detached()
+    running.allow("manager_died")
+    manager, _ = pids(running)
+    file = running.home / "logs" / "was.log"
+    file.rename(file.with_suffix(".old"))
+    kill(manager)
+    wait_for("the supervisor's words", file.exists)
+    assert file.stat().st_mode & 0o777 == 0o640
+    another_manager(running, manager)

@@ -82,7 +82,7 @@ def start_detached(home: Home, engine: str) -> list[str]:
     """
     log_file = home.logs / "was.log"
     reader, writer = os.pipe()
-    log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     arguments = ["start", "--ready-fd", str(writer), "--engine", engine]
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "was", "--home", str(home.path), *arguments],

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import stat
 
 import pytest
 
@@ -32,6 +33,17 @@ def test_an_event_is_one_line_in_each_file(tmp_path):
     assert (event["app_pool"], event["pid"]) == ("P", 7)
     (line,) = (tmp_path / "events.log").read_text().splitlines()
     assert line == f"{event['time']} information 5074 Worker 7 of 'P' is recycled: its time is up."
+
+
+def test_events_are_not_for_everybody_to_read(tmp_path):
+    """They name clients, URLs and commands: no other user but those of the file's group."""
+    before = os.umask(0)
+    try:
+        EventLog(tmp_path).report(5074, app_pool="P", pid=7, worker_id=1)
+    finally:
+        os.umask(before)
+    for name in ("events.jsonl", "events.log"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
 
 
 def test_the_log_is_in_the_order_of_what_happened(tmp_path):
