@@ -78,11 +78,11 @@ def garden(request, start_server):
 
 
 @contextmanager
-def asked(port, name, first=200):
+def asked(port, name, first=200, file=""):
     """GETs and POSTs, of code and of files, one after the other on each of four connections.
 
-    For the application `name`; "root" is that of /. All are 200; until a connection's first one
-    `first` may be the answer as well.
+    For the application `name`, by its handler of the same name or of `file`; "root" is that of /.
+    All are 200; until a connection's first one `first` may be the answer as well.
     """
     over, refused = threading.Event(), []
     path = "" if name == "root" else f"/{name}"
@@ -91,8 +91,8 @@ def asked(port, name, first=200):
         expected = {200, first}
         with Wire(port) as wire:
             while not over.is_set():
-                for file, method, body in REQUESTS:
-                    target = f"{path}/{file.format(name)}"
+                for pattern, method, body in REQUESTS:
+                    target = f"{path}/{pattern.format(file or name)}"
                     answer = wire.request(target, method, body)
                     if answer.status not in expected:
                         refused.append((target, answer.status, answer.text))
@@ -173,3 +173,34 @@ def test_the_next_manager_ends_what_the_last_one_began(start_server, point):
         wait_for("the end at that point", lambda: not points[faults.POINTS.index(point)])
         wait_for("an answer of Two", lambda: _pool_that_answers(port) == "Two")
     points.release()
+
+
+def test_applications_change_places_in_pools_without_a_sandbox(start_server):
+    """Each has a module of the name that the other one's workers have imported another of."""
+    elements = {**STEADY["elements"], "processModel": {"identityType": "LocalSystem"}}
+    pools = [Pool(name, STEADY["attributes"], elements) for name in POOLS]
+
+    def prepare(home):
+        for name in ("root", "moved"):
+            folder = place_application(home / "sites" / name)
+            (folder / "root.py").write_text(CODE.replace('os.environ["POOL"]', repr(name)))
+            (folder / "x.txt").write_text("static")
+
+    folder = Path("{home}") / "sites"
+    applications = (
+        Application("/", folder / "root", "One", (_handler("root"),)),
+        Application("/moved", folder / "moved", "Two", ()),
+    )
+    running = start_server(application_host_config(pools, [Site("Site", applications)]), prepare)
+    port, text = running.port(), _file(running).read_text()
+    for pool in POOLS:
+        running.workers(pool, count=1)
+    old = {pool: running.workers(pool, count=1) for pool in POOLS}
+    swapped = text.replace('applicationPool="One"', 'applicationPool="?"')
+    swapped = swapped.replace('applicationPool="Two"', 'applicationPool="One"')
+    with asked(port, "root"), asked(port, "moved", file="root"):
+        replace_text(_file(running), swapped.replace('applicationPool="?"', 'applicationPool="Two"'))
+        for pool in POOLS:
+            wait_for("another worker", lambda p=pool: running.workers(p, count=1) != old[p])
+    assert get(port, "/root.run").text == "root"
+    assert get(port, "/moved/root.run").text == "moved"

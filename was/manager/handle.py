@@ -50,7 +50,7 @@ class WorkerHandle:
     is_killed: bool = False  # by us
     stacks_asked: bool = False  # it is writing them: not to be killed this very moment
     log_trouble: str = ""  # why its output goes nowhere
-    # What it may read, as it was when it was started; (): all that its user may.
+    # What it may read, as it was when it was started; without a sandbox its applications' folders.
     reach: tuple[str, ...] = ()
     log_begin: int = 0  # how long the pool's log was when it began
     is_overdue: bool = False  # a request of its has passed its time limit: it is noted

@@ -29,6 +29,7 @@ from was.manager.accounts import Account, IdentityError
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
 from was.manager.inbox import ChildEnded, HelloLost
+from was.manager.pool_isolation import content_of
 from was.manager.server import Server
 from was.manager.template_side import TemplateSide
 
@@ -106,9 +107,12 @@ class WorkerSet:
         server = self._server
         isolation, added, account, interpreter = server.isolation.worker(pool, server.config)
         output = self._output_of(handle, account)
-        if isolation.is_restricted:
-            # A sandbox cannot let in to what was not there: that will be another folder.
-            handle.reach = tuple(p for p in isolation.readable if os.path.exists(p))
+        # A sandbox cannot let in to what was not there: that will be another folder. Without one a
+        # worker may read all there is, but what it has imported is of the folders that it knows.
+        known = isolation.readable
+        if not isolation.is_restricted:
+            known = list(content_of(server.config, pool.name))
+        handle.reach = tuple(p for p in known if os.path.exists(p))
         handle.uid = os.geteuid() if account is None else account.uid
         handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
         server.loop.add_reader(handle.life_fd, self._life_ended, handle)
