@@ -10,6 +10,7 @@ import os
 import pwd
 from collections.abc import Iterable
 
+from was.config.environments import why_no_server, why_unusable
 from was.config.loaded import LoadedServer
 from was.config.model import IdentityType, SectionView
 from was.config.semantics import POOLS, SITES, is_windows_path
@@ -40,12 +41,15 @@ def _interpreters(pools: SectionView) -> Iterable[str]:
     for pool in pools.items:
         python = pool.elements["python"]
         place = f"{pool.file}:{pool.line}: pool '{pool['name']}'"
-        environment = str(python["virtualEnvironment"])
+        environment, program = str(python["virtualEnvironment"]), str(python["interpreter"])
         if environment and not os.path.isdir(environment):
             yield f"{place}: there is no virtual environment '{environment}'"
-        program = str(python["interpreter"])
+        elif environment and not program and (reason := why_unusable(environment)):
+            yield f"{place}: {reason}"
         if os.path.isabs(program) and not os.path.isfile(program):
             yield f"{place}: there is no interpreter '{program}'"
+        elif os.path.isabs(program) and (reason := why_no_server(program)):
+            yield f"{place}: {reason}"
 
 
 def _is_user(name: str) -> bool:

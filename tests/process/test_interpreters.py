@@ -134,17 +134,21 @@ def test_a_changed_environment_is_taken_by_new_workers(start_server):
         ({"virtualEnvironment": "{home}/none"}, "there is no virtual environment"),
         ({"virtualEnvironment": "{home}/foreign"}, "is of Python 3.5, the server of Python"),
         ({"interpreter": "{home}/none/bin/python"}, "there is no interpreter"),
+        ({"interpreter": "{home}/bare/bin/python"}, "bare/bin/python' has no `was`"),
     ],
 )
 def test_an_interpreter_that_cannot_be_used_is_named(start_server, python, reason):
-    """In the event log; the pool's requests are 503, by rapid-fail protection."""
+    """In the event log and by config validate; requests are 503, by rapid-fail protection."""
 
     def prepare(home: Path) -> None:
         place("which_python.py")(home)
         (home / "foreign" / "lib" / "python3.5" / "site-packages").mkdir(parents=True)
+        make_environment(home / "bare")
 
     config = simple_config("which_python:application", pool=Pool("Pool", {}, {"python": python}))
     running = start_server(config, prepare)
     running.allow("worker_spawn_failed", "pool_disabled")
     assert get(running.port()).status == 503
     assert reason in wait_event(running, 5022)["detail"]
+    validated = running.server.command("config", "validate")
+    assert (validated.returncode, reason in validated.stderr) == (0, True)

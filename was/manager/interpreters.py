@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from was.config.environments import is_own, versions_of, why_no_server, why_unusable
 from was.config.model import PoolPython
 
 __all__ = ["Interpreter", "InterpreterError", "choose", "variables_of"]
-
-_OWN = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
 
 # Imported in every worker before the application is: those of an environment are never looked at.
 _SHARED = ("pyzmq", "msgspec")
@@ -52,17 +50,19 @@ def choose(settings: PoolPython, search: str) -> Interpreter:
         if not os.path.isdir(environment):
             raise InterpreterError(f"there is no virtual environment '{environment}'")
         folders.append(environment)
-    if environment and not program and not _is_own(environment):
-        if _versions_of(environment, "was"):
+    if environment and not program and not is_own(environment):
+        if versions_of(environment, "was"):
             program = os.path.join(environment, "bin", "python")
-        elif _OWN not in _pythons_of(environment):
-            raise InterpreterError(_unusable(environment))
+        elif reason := why_unusable(environment):
+            raise InterpreterError(reason)
         else:
             passed_over += _passed_over(environment)
     if program:
         program = _found(program, search)
+        if reason := why_no_server(program):
+            raise InterpreterError(reason)
         folders += _folders_of(program)
-    if environment and (_is_own(environment) or program.startswith(f"{environment}{os.sep}")):
+    if environment and (is_own(environment) or program.startswith(f"{environment}{os.sep}")):
         environment = ""  # its packages are there anyway
     return Interpreter(program, environment, tuple(dict.fromkeys(folders)), tuple(passed_over))
 
@@ -74,10 +74,6 @@ def variables_of(settings: PoolPython, path: str) -> Mapping[str, str]:
         return {}
     programs = os.path.join(environment, "bin")
     return {"VIRTUAL_ENV": environment, "PATH": f"{programs}:{path}" if path else programs}
-
-
-def _is_own(environment: str) -> bool:
-    return os.path.realpath(environment) == os.path.realpath(sys.prefix)
 
 
 def _found(program: str, search: str) -> str:
@@ -98,37 +94,9 @@ def _folders_of(program: str) -> Iterator[str]:
             yield prefix
 
 
-def _packages_of(environment: str) -> Iterator[Path]:
-    for packages in Path(environment).glob("lib*/python*/site-packages"):
-        if not packages.parent.parent.is_symlink():  # lib64 -> lib
-            yield packages
-
-
-def _pythons_of(environment: str) -> list[str]:
-    return sorted(packages.parent.name for packages in _packages_of(environment))
-
-
-def _versions_of(environment: str, package: str) -> list[str]:
-    return [
-        found.name.removesuffix(".dist-info").partition("-")[2]
-        for packages in _packages_of(environment)
-        for found in packages.glob(f"{package}-*.dist-info")
-    ]
-
-
-def _unusable(environment: str) -> str:
-    pythons = ", ".join(name.replace("python", "Python ") for name in _pythons_of(environment))
-    if not pythons:
-        return f"'{environment}' is no virtual environment: it has no packages of any Python"
-    return (
-        f"the virtual environment '{environment}' is of {pythons}, the server of "
-        f"{_OWN.replace('python', 'Python ')}: install `was` in it too"
-    )
-
-
 def _passed_over(environment: str) -> Iterator[str]:
     for package in _SHARED:
         own = metadata.version(package)
-        for version in _versions_of(environment, package):
+        for version in versions_of(environment, package):
             if version != own:
                 yield f"{package} {version} (here {own})"

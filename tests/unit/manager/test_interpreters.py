@@ -117,6 +117,24 @@ def test_an_environment_of_another_python_needs_was(tmp_path):
         choose(of(folder), "")
 
 
+SETTINGS = "home = /usr/bin\ninclude-system-site-packages = {}\n"
+
+
+def test_an_interpreter_of_an_environment_needs_was(tmp_path):
+    """Found out by its files: nothing that may be somebody else's is run for it."""
+    folder = environment(tmp_path / "e", "python3.99")
+    program = f"{folder}/bin/python"
+    settings = tmp_path / "e" / "pyvenv.cfg"
+    settings.write_text(SETTINGS.format("false"))
+    with pytest.raises(InterpreterError, match=f"'{program}' has no `was`: install it in"):
+        choose(of(interpreter=program), "")
+    settings.write_text(SETTINGS.format("true"))  # it may be elsewhere
+    assert choose(of(interpreter=program), "").program == program
+    settings.write_text(SETTINGS.format("false"))
+    (tmp_path / "e" / "lib" / "python3.99" / "site-packages" / "was-0.1.0.dist-info").mkdir()
+    assert choose(of(interpreter=program), "").program == program
+
+
 def test_the_variables_of_an_activated_environment():
     """Its programs are found first."""
     assert variables_of(of("/e"), "/bin") == {"VIRTUAL_ENV": "/e", "PATH": "/e/bin:/bin"}
