@@ -193,13 +193,10 @@ def test_applications_change_places_in_pools_without_a_sandbox(start_server):
     )
     running = start_server(application_host_config(pools, [Site("Site", applications)]), prepare)
     port, text = running.port(), _file(running).read_text()
-    for pool in POOLS:
-        running.workers(pool, count=1)
     old = {pool: running.workers(pool, count=1) for pool in POOLS}
-    swapped = text.replace('applicationPool="One"', 'applicationPool="?"')
-    swapped = swapped.replace('applicationPool="Two"', 'applicationPool="One"')
+    swapped = text.replace('Pool="One"', 'Pool="-"').replace('Pool="Two"', 'Pool="One"')
     with asked(port, "root"), asked(port, "moved", file="root"):
-        replace_text(_file(running), swapped.replace('applicationPool="?"', 'applicationPool="Two"'))
+        replace_text(_file(running), swapped.replace('Pool="-"', 'Pool="Two"'))
         for pool in POOLS:
             wait_for("another worker", lambda p=pool: running.workers(p, count=1) != old[p])
     assert get(port, "/root.run").text == "root"
