@@ -74,10 +74,8 @@ class WorkerServer:
         threads: int,
         concurrency: int = 256,
         time_scale: float = 1.0,
-        post: Callable[[Callable[[], None]], None] | None = None,
         read_configuration: Callable[[], LoadedServer] | None = None,
     ) -> None:
-        """`post` runs a callable on a thread of the worker (default: a spare one)."""
         self.pool = pool
         self.worker_id = worker_id
         self.threads = threads
@@ -92,7 +90,7 @@ class WorkerServer:
         self._requests = PoolRequests()
         self.managerless_limit_s = 0.0
         self._config_file = config_file
-        self.http = HttpServer(pool, config_file, post or run_on_spare_thread)
+        self.http = HttpServer(pool, config_file, run_on_spare_thread)
         self.http.limits = self.limits
         self.http.loaded = lambda: self._applications.loaded
         self.http.application_at = lambda site, path: self._applications.named(site, path)
@@ -101,7 +99,7 @@ class WorkerServer:
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
         self._changing = threading.Lock()
-        self._complete = make_completer(post or run_on_spare_thread)
+        self._complete = make_completer(run_on_spare_thread)
         self._global_modules: tuple[ModuleEntry, ...] = ()  # those that this process has loaded
         self._registrations: dict[str, ModuleRegistration] = {}
         self._has_pre_begin = self._has_thread_cleanup = False

@@ -71,19 +71,8 @@ class WebConfigs:
 
         The log has those of a web.config that is there, or has gone.
         """
-        found: set[str] = set()
-        said: set[str] = set()
         with self._lock:
-            if self._watch is not None:
-                for change in self._watch.changes():
-                    if change.folder == OVERFLOW:
-                        said.add("/")
-                    elif change.is_folder:
-                        found.add(os.path.join(change.folder, change.name))
-                    elif change.name in ("", "web.config"):
-                        found.add(change.folder)
-                        if change.name:
-                            said.add(change.folder)
+            found, said = self._hear()
             if self._stamps and now >= self._look_at:
                 self._look_at = now + LOOK_EVERY_S
                 said |= self._look()
@@ -95,6 +84,21 @@ class WebConfigs:
         for folder in sorted(said):
             log("web_config_changed", folder=folder)
         return sorted(found)
+
+    def _hear(self) -> tuple[set[str], set[str]]:
+        """The folders that the kernel tells of, and those whose web.config it names."""
+        found: set[str] = set()
+        said: set[str] = set()
+        for change in self._watch.changes() if self._watch is not None else ():
+            if change.folder == OVERFLOW:
+                said.add("/")
+            elif change.is_folder:
+                found.add(os.path.join(change.folder, change.name))
+            elif change.name == "web.config":
+                said.add(change.folder)
+            elif not change.name:
+                found.add(change.folder)
+        return found, said
 
     def _look(self) -> set[str]:
         found: set[str] = set()

@@ -131,7 +131,6 @@ class Muted(HttpModule):
     """In place of an object that has disabled some of its deterministic notifications."""
 
     def __init__(self, module: HttpModule, mask: int, post_mask: int) -> None:
-        self._module = module
         for name, (bit, is_post) in _BITS.items():
             if bit & (post_mask if is_post else mask) & 0xFFF:
                 setattr(self, name, _continue)

@@ -11,7 +11,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from was.worker.fastcgi.addresses import connect, connect_at_once
@@ -156,22 +157,19 @@ class Processes:
         self, held: Held, *, is_good: bool, is_failure: bool = False, keep: bool = True
     ) -> None:
         """The request is done with it; `is_good`: another may use it, `keep`: its connection."""
-        now = time.monotonic()
         if not is_good:
             held.kill()
         elif not (keep and self.keeps_connections) and held.connection is not None:
             held.connection.close()
             held.connection = None
-        with self._lock:
-            instance = held.instance
+        instance = held.instance
+        with self._deciding() as now:
             must_end = self._pool.give_back(instance, now)
             if not is_good or must_end:
                 self._pool.remove(instance, now, is_failure=is_failure)
                 self._held.pop(instance, None)
             is_last = instance.busy == 0
             self._wind_clock()
-            turns = self._pool.serve(now)
-        _ring(turns)
         if is_last and must_end and is_good:
             self._end([held])
         elif is_last and instance.is_ending:
@@ -182,18 +180,24 @@ class Processes:
 
         None: it has to, or there is none to be had.
         """
-        now = time.monotonic()
         held.kill()
-        with self._lock:
+        with self._deciding() as now:
             instance = self._pool.replace(held.instance, now, is_failure=is_failure)
             self._held.pop(held.instance, None)
             is_last = held.instance.busy == 0
             self._wind_clock()
-            turns = self._pool.serve(now)
-        _ring(turns)
         if is_last:
             held.close()
         return instance
+
+    @contextmanager
+    def _deciding(self) -> Generator[float]:
+        """Hold the lock; after it those are told for whom there is an instance now."""
+        with self._lock:
+            now = time.monotonic()
+            yield now
+            turns = self._pool.serve(now)
+        _ring(turns)
 
     # ── those that wait without a thread ────────────────────────────────────────────────────────
 
@@ -231,20 +235,15 @@ class Processes:
             if not self._has_asked:
                 self._ask(held)
         except (OSError, ValueError) as error:
-            with self._lock:
-                now = time.monotonic()
+            with self._deciding() as now:
                 self._pool.remove(instance, now, is_failure=True)
-                turns = self._pool.serve(now)
-            _ring(turns)
             number = error.errno or 0 if isinstance(error, OSError) else 0
             raise NoProcessError(
                 None, f"The process could not be started: {error}", number
             ) from error
-        with self._lock:
+        with self._deciding():
             self._held[instance] = held
             self._pool.started(instance)
-            turns = self._pool.serve(time.monotonic())
-        _ring(turns)
         return held
 
     def _ended_at_once(self, held: Held) -> NoProcessError:
@@ -293,12 +292,10 @@ class Processes:
                 problem = error
             else:
                 return True
-            now = time.monotonic()
+        with self._deciding() as now:
             self._pool.give_back(held.instance, now)
             self._pool.remove(held.instance, now, is_failure=False)
             self._held.pop(held.instance, None)
-            turns = self._pool.serve(now)
-        _ring(turns)
         text = f"{self.settings.full_path} cannot be connected to: {problem}"
         raise NoProcessError(None, text, problem.errno or 0) from problem
 

@@ -23,6 +23,7 @@ from was.worker.isapi.session import Session
 from was.worker.isapi.site_paths import application_of, normalize
 
 if TYPE_CHECKING:
+    from was.worker.interfaces.context import HttpContext
     from was.worker.interfaces.user import HttpUser
     from was.worker.isapi.session import Completion
 
@@ -66,33 +67,20 @@ def execute_url(
     context = session.context
     if method is not None and not is_method(method):
         raise invalid(f"not a method: {method[:80]!r}")
-    if session.reply.has_begun and not flags & ExecFlag.NO_HEADERS:
-        flags |= ExecFlag.NO_HEADERS  # the extension's own headers stand
-    clone = CloneFlag.BASICS | CloneFlag.SERVER_VARIABLE
-    if headers is None:
-        clone |= CloneFlag.HEADERS
-    if entity is None:
-        clone |= CloneFlag.ENTITY
-    if flags & ExecFlag.IGNORE_VALIDATION_AND_RANGE:
-        clone |= CloneFlag.NO_PRECONDITION
-    execute = ExecuteFlag(0)
-    for flag, meaning in _EXECUTE_FLAGS.items():
-        if flags & flag:
-            execute |= meaning
-    path, _, query = (url or "").partition("?")
-    if url is None:
-        execute |= ExecuteFlag.SAME_URL
-    else:
-        path = normalize(path)
-        if application_of(context, path).application_pool != context.application.pool:
-            raise invalid(f"{path} is in another application pool")
+    target = None if url is None else _target(context, url)
     fields = None if headers is None else parse_header_block(headers)[0]
+    clone = _clone_flags(flags, keeps_headers=headers is None, keeps_entity=entity is None)
+    execute = _execute_flags(flags)
+    if session.reply.has_begun:
+        execute |= ExecuteFlag.NO_HEADERS  # the extension's own headers stand
+    if target is None:
+        execute |= ExecuteFlag.SAME_URL
 
     def run() -> None:
         child = context.clone_context(clone)
-        if url is not None:
-            child.set_path(path)
-            child.query = query
+        if target is not None:
+            child.set_path(target[0])
+            child.query = target[1]
         if method is not None:
             child.method = method
         if fields is not None:
@@ -113,6 +101,34 @@ def execute_url(
         session.reply.has_headers = True
 
     _start(session, run, completion)
+
+
+def _target(context: HttpContext, url: str) -> tuple[str, str]:
+    """Path and query of a URL of this pool's."""
+    path, _, query = url.partition("?")
+    path = normalize(path)
+    if application_of(context, path).application_pool != context.application.pool:
+        raise invalid(f"{path} is in another application pool")
+    return path, query
+
+
+def _clone_flags(flags: int, *, keeps_headers: bool, keeps_entity: bool) -> CloneFlag:
+    clone = CloneFlag.BASICS | CloneFlag.SERVER_VARIABLE
+    if keeps_headers:
+        clone |= CloneFlag.HEADERS
+    if keeps_entity:
+        clone |= CloneFlag.ENTITY
+    if flags & ExecFlag.IGNORE_VALIDATION_AND_RANGE:
+        clone |= CloneFlag.NO_PRECONDITION
+    return clone
+
+
+def _execute_flags(flags: int) -> ExecuteFlag:
+    execute = ExecuteFlag(0)
+    for flag, meaning in _EXECUTE_FLAGS.items():
+        if flags & flag:
+            execute |= meaning
+    return execute
 
 
 def _start(session: Session, run: Callable[[], None], completion: Completion) -> None:

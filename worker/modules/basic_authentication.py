@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from was.config.security_settings import BASIC, BasicAuthentication, User
 from was.config.typed import Typer
 from was.worker.calls.registration import (
-    ApplicationModuleFactory,
     HttpModule,
     ModuleRegistrationInfo,
 )
@@ -28,7 +27,7 @@ from was.worker.notifications import (
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse, refuse_busy
-from was.worker.security.challenge import Challenge
+from was.worker.security.challenge import Challenge, register_challenge
 
 if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
@@ -154,11 +153,5 @@ def _make(application: HttpApplication) -> HttpModule:
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to AUTHENTICATE_REQUEST, and to SEND_RESPONSE and END_REQUEST for 401."""
-    registration_info.set_request_notifications(
-        ApplicationModuleFactory(_make),
-        RequestNotification.AUTHENTICATE_REQUEST
-        | RequestNotification.SEND_RESPONSE
-        | RequestNotification.END_REQUEST,
-        0,
-    )
+    """Subscribe as every scheme does."""
+    register_challenge(registration_info, _make)

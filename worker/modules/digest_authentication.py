@@ -19,18 +19,16 @@ from was.config.security_settings import (
 )
 from was.config.typed import Typer
 from was.worker.calls.registration import (
-    ApplicationModuleFactory,
     HttpModule,
     ModuleRegistrationInfo,
 )
 from was.worker.interfaces.hresult import E_ACCESSDENIED, E_INVALIDARG, E_LOGON_FAILURE
 from was.worker.notifications import (
     CONTINUE,
-    RequestNotification,
     RequestNotificationStatus,
 )
 from was.worker.refusing import refuse
-from was.worker.security.challenge import Challenge
+from was.worker.security.challenge import Challenge, register_challenge
 
 if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
@@ -164,11 +162,5 @@ def _make(application: HttpApplication) -> HttpModule:
 def register_module(
     server_version: int, registration_info: ModuleRegistrationInfo, http_server: object
 ) -> None:
-    """Subscribe to AUTHENTICATE_REQUEST, and to SEND_RESPONSE and END_REQUEST for 401."""
-    registration_info.set_request_notifications(
-        ApplicationModuleFactory(_make),
-        RequestNotification.AUTHENTICATE_REQUEST
-        | RequestNotification.SEND_RESPONSE
-        | RequestNotification.END_REQUEST,
-        0,
-    )
+    """Subscribe as every scheme does."""
+    register_challenge(registration_info, _make)

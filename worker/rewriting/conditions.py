@@ -17,9 +17,9 @@ __all__ = ["Conditions", "Search", "groups_of", "searcher"]
 Search = Callable[[str], "re.Match[str] | None"]
 
 
-def searcher(text: str, syntax: str, ignore_case: bool, *, part: bool = False) -> Search:
+def searcher(text: str, syntax: str, ignore_case: bool) -> Search:
     """The function that looks for a pattern in a text."""
-    pattern = compile_pattern(text, syntax, ignore_case, part=part)
+    pattern = compile_pattern(text, syntax, ignore_case)
     # From the beginning only: the engine would try every other place before it gives up.
     is_anchored = text.startswith("^") and "|" not in text
     return pattern.match if is_anchored else pattern.search

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from was.worker.calls.registration import HttpModule
-from was.worker.notifications import CONTINUE, RequestNotificationStatus
+from was.worker.calls.registration import (
+    ApplicationModuleFactory,
+    HttpModule,
+    ModuleRegistrationInfo,
+)
+from was.worker.notifications import CONTINUE, RequestNotification, RequestNotificationStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from was.worker.applications.application import HttpApplication
     from was.worker.interfaces.context import HttpContext
     from was.worker.interfaces.response import HttpResponse
 
-__all__ = ["Challenge"]
+__all__ = ["Challenge", "register_challenge"]
 
 
 class Challenge(HttpModule):
@@ -45,3 +52,16 @@ class Challenge(HttpModule):
             if name.lower() == "www-authenticate" and value.lower().startswith(self.scheme):
                 return
         self.challenge(context)
+
+
+def register_challenge(
+    registration_info: ModuleRegistrationInfo, make: Callable[[HttpApplication], HttpModule]
+) -> None:
+    """Subscribe a scheme to AUTHENTICATE_REQUEST, and to SEND_RESPONSE and END_REQUEST for 401."""
+    registration_info.set_request_notifications(
+        ApplicationModuleFactory(make),
+        RequestNotification.AUTHENTICATE_REQUEST
+        | RequestNotification.SEND_RESPONSE
+        | RequestNotification.END_REQUEST,
+        0,
+    )
