@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES
-from was.ipc.messages import CHUNK_BYTES, Response, ResponseChunk, ToListener, ToListenerItem
+from was.ipc.messages import (
+    CHUNK_BYTES,
+    AbortResponse,
+    EarlyHints,
+    GivenBack,
+    HoldSocket,
+    Parked,
+    Response,
+    ResponseChunk,
+    ToListener,
+    ToListenerItem,
+)
 from was.log import log
 
 __all__ = ["encode_batches"]
@@ -44,7 +55,15 @@ def _weight(item: ToListenerItem) -> int:
         case Response():
             return len(item.body) + len(item.block) + len(item.log) + 64
         case ResponseChunk():
-            return len(item.data) + len(item.log) + 64
+            return len(item.data) + len(item.trailers) + len(item.log) + 64
+        case AbortResponse():
+            return len(item.log) + 64
+        case EarlyHints():
+            return len(item.block) + 64
+        case HoldSocket():
+            return len(item.state) + len(item.extensions) + 64
+        case GivenBack() | Parked():
+            return 32 * len(item.requests) + 64
         case _:
             return 64
 

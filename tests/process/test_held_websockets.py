@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 # Less than shutdownTimeLimit, which is 90 s.
 LIMIT_S = 60
 HOLD = '<webSocket hold="true" />'
+# Messages that a talk may be ahead of their answers.
+AHEAD = 50
 # What the application sends when it is asked for something long.
 LONG = 64 * 1024 * 1024
 HANDSHAKE = (
@@ -164,15 +166,25 @@ def talks_over(client):
 
 
 def talk(running, stop, heard, number):
-    """Say numbers without waiting for the answers, until `stop`; then what was heard of them."""
+    """Say numbers ahead of the answers, until `stop`; then what was heard of them.
+
+    Not further ahead than a machine that is slow can follow: each answer is as long as all that was
+    heard before.
+    """
     long = "x" * 20_000
     compression = "deflate" if number % 2 else None
     with connect(url(running), compression=compression, max_queue=None) as client:
-        sent = 0
+        sent = answered = 0
         while not stop.is_set():
             client.send(f"{sent}" if sent % 10 else [f"{sent} ", long])
             sent += 1
             time.sleep(0.004)
+            try:
+                while sent - answered > AHEAD:
+                    client.recv(1)
+                    answered += 1
+            except TimeoutError:
+                answered = sent  # the others died with a worker
         client.send("end")
         said = json.loads(client.recv(LIMIT_S))
         while said["heard"][-1] != "end":
