@@ -125,7 +125,8 @@ def test_a_stop_does_not_wait_for_a_request_that_was_answered_504(start_server):
     running.server.send(signal.SIGTERM)
     assert running.server.wait_exit(limit_s=SHUTDOWN_S - 10) == 0
     assert " request_left " in _output(running)
-    assert _events(running, "worker_killed") == []
+    # Its successor may just have been starting.
+    assert [line for line in _events(running, "worker_killed") if " worker=1 " in line] == []
 
 
 def test_a_stop_waits_for_a_request_with_a_client_beside_one_that_hangs(start_server):
