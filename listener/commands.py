@@ -12,6 +12,7 @@ from was.ipc.listener_control import (
     AddWorker,
     ChangeRoutes,
     ChangeSettings,
+    DescriptorsLost,
     DrainWorker,
     ExpectUrls,
     ListenerWelcome,
@@ -54,9 +55,13 @@ def obey(service: ListenerService, command: ManagerToListener, descriptors: list
         case SetSockets():
             service.listening.collect(command.sockets, descriptors)
             if not command.more:
-                service.accept()
-        case AddWorker():
+                _accept(service)
+        case AddWorker() if len(descriptors) == 2:
             _add_worker(service, command, descriptors)
+        case AddWorker():
+            for fd in descriptors:
+                os.close(fd)
+            _ask_again(service, is_of_sockets=False)
         case ActivateWorker(worker_id, replaces):
             for pool in _pools_of(service, worker_id):
                 pool.activate(worker_id, replaces)
@@ -85,6 +90,20 @@ def obey(service: ListenerService, command: ManagerToListener, descriptors: list
             service.manager.tell(report)
 
 
+def _accept(service: ListenerService) -> None:
+    if service.listening.is_short:
+        service.listening.forget_collected()  # those that are there stay
+        _ask_again(service, is_of_sockets=True)
+    else:
+        service.accept()
+
+
+def _ask_again(service: ListenerService, *, is_of_sockets: bool) -> None:
+    """This process had no room for the descriptors of a command."""
+    log("listener_error", detail="no descriptor is left for what the manager says")
+    service.manager.tell(DescriptorsLost(is_of_sockets))
+
+
 def _set_routes(service: ListenerService, sites: list[SiteRoute]) -> None:
     service.routes.configure(sites, service.pools, service.scaled)
     _routes_changed(service)
@@ -110,7 +129,7 @@ def _pools_of(service: ListenerService, worker_id: int) -> list[PoolBroker]:
 
 def _add_worker(service: ListenerService, command: AddWorker, descriptors: list[int]) -> None:
     pool = service.pools.get(command.pool)
-    if pool is None or len(descriptors) != 2 or command.worker_id in pool.workers:
+    if pool is None or command.worker_id in pool.workers:
         for fd in descriptors:
             os.close(fd)
         return

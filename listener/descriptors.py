@@ -6,10 +6,14 @@ when it is asked for, and no event loop watches the door. What a worker passes a
 costs it its own: the kernel bounds what lies in a socket, `take` bounds what is kept per worker.
 Who floods the door is read for no longer than it takes to find what was there already.
 Processes that are no workers of the pool are shown out.
+
+Where this process has no descriptor left, what was passed is lost: that is no fault of the worker,
+and only the request that it was for fails (NoRoomError).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -18,7 +22,7 @@ from typing import TypeAlias
 
 from was.ipc.descriptors import ControlSocket, is_regular, listen_control
 
-__all__ = ["DescriptorDoor"]
+__all__ = ["DescriptorDoor", "NoRoomError"]
 
 NOTE = struct.Struct("=QQ")
 # More than a worker's threads pass at one moment. What one passes beyond, and does not name, takes
@@ -29,8 +33,19 @@ MAX_KEPT = 128
 MAX_READ = 1024
 MAX_ACCEPTED = 1024
 
+# Stands for a descriptor that has come when there was no room for it.
+LOST = -2
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 _Name: TypeAlias = tuple[int, int]  # request and token
 _Kept: TypeAlias = dict[_Name, int]
+
+
+class NoRoomError(Exception):
+    """A worker has passed a descriptor, and this process has none left to receive it.
+
+    Not when the worker has passed none.
+    """
 
 
 class DescriptorDoor:
@@ -47,27 +62,33 @@ class DescriptorDoor:
     def take(self, pid: int, request_id: int, token: int) -> int:
         """The descriptor of a regular file that `pid` passed under this name, -1 when none came.
 
-        The caller owns it.
+        The caller owns it. Raises NoRoomError.
         """
         kept = self._kept.setdefault(pid, {})
         name = request_id, token
         if name not in kept:
             self._read(pid, kept, name)
         if name not in kept:
-            self._accept()  # asked only where it must be: anybody of the pool may knock here
+            # Asked only where it must be: anybody of the pool may knock here.
+            has_room = self._accept()
             self._read(pid, kept, name)
+            if name not in kept and not has_room:
+                raise NoRoomError
         fd = kept.pop(name, -1)
+        if fd == LOST:
+            raise NoRoomError
         if fd >= 0 and not is_regular(fd):
             os.close(fd)
             return -1
         return fd
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take in who knocks; False when there is no room for them."""
         for _ in range(MAX_ACCEPTED):
             try:
                 sock, _ = self._listening.accept()
-            except (BlockingIOError, OSError):
-                return
+            except OSError as error:
+                return error.errno not in NO_ROOM
             sock.setblocking(False)
             end = ControlSocket(sock)
             pid = end.peer()[0]
@@ -80,6 +101,7 @@ class DescriptorDoor:
                 self._read_end(old, self._kept.setdefault(pid, {}), None)
                 old.close()
             self._ends[pid] = end
+        return True
 
     def _read(self, pid: int, kept: _Kept, wanted: _Name) -> None:
         end = self._ends.get(pid)
@@ -96,17 +118,18 @@ class DescriptorDoor:
             if message is None:
                 return
             content, descriptors = message
-            if len(content) != NOTE.size or len(descriptors) != 1:
+            is_lost = end.is_short and not descriptors
+            if len(content) != NOTE.size or not (is_lost or len(descriptors) == 1):
                 for fd in descriptors:
                     os.close(fd)
                 continue
             name = NOTE.unpack(content)
             former = kept.pop(name, -1)  # what was passed twice under one name
-            if former < 0 and len(kept) >= MAX_KEPT:
+            if len(kept) >= MAX_KEPT:
                 former = kept.pop(next(iter(kept)))
             if former >= 0:
                 os.close(former)
-            kept[name] = descriptors[0]
+            kept[name] = LOST if is_lost else descriptors[0]
             if name == wanted:
                 return
 
@@ -116,7 +139,8 @@ class DescriptorDoor:
         if end is not None:
             end.close()
         for fd in self._kept.pop(pid, {}).values():
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
     def close(self) -> None:
         """Close everything and remove the socket."""

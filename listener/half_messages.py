@@ -57,7 +57,11 @@ class HalfMessages:
                 _trim()
         service = self._service
         clients = service.spool_memory.held_bytes + CLIENT_BYTES * len(service.connections)
-        if _resident_bytes() > CALM_BYTES + clients:
+        try:
+            resident = _resident_bytes()
+        except OSError:
+            return  # no descriptor is left: the next look is soon
+        if resident > CALM_BYTES + clients:
             self._is_looking = True
             for pool in service.pools.values():
                 if isinstance(pool.router, RouterChannel):

@@ -29,6 +29,7 @@ class Listening:
         self._client_factory = client_factory
         self._servers: dict[tuple[str, int, str], asyncio.Server] = {}
         self._incoming: list[tuple[ListeningSocket, int]] = []
+        self.is_short = False  # some of those have come without their descriptors
         self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -38,6 +39,13 @@ class Listening:
     def collect(self, sockets: list[ListeningSocket], descriptors: list[int]) -> None:
         """Some of those that `accept` is to accept on; it takes several messages to name many."""
         self._incoming += zip(sockets, descriptors, strict=False)
+        self.is_short = self.is_short or len(sockets) != len(descriptors)
+
+    def forget_collected(self) -> None:
+        """They are not all there: others will be collected."""
+        for _, fd in self._incoming:
+            os.close(fd)
+        self._incoming, self.is_short = [], False
 
     def accept(self) -> Coroutine[None, None, None]:
         """Accept on exactly the sockets that were collected; those already open stay as they are.

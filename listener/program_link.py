@@ -125,6 +125,7 @@ class ProgramLink:
             raise IllFormedMessageError("answers of a program that has no queue")
         ends = queue.ends
         ends.arrived.extend(descriptors)
+        ends.is_short = self._link.is_short
         try:
             queue.broker.hearing.on_message(self.identity, batch, self.number)
         finally:

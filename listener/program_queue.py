@@ -20,6 +20,7 @@ from was.ipc.descriptors import is_regular
 from was.ipc.listener_control import PoolQueue
 from was.ipc.program_messages import ERROR_INVALID_PARAMETER
 from was.listener.broker import PoolBroker
+from was.listener.descriptors import NoRoomError
 from was.listener.routes import FOREVER_S, SiteRuntime
 from was.listener.unread import UnreadRequests
 
@@ -49,6 +50,7 @@ class ProgramEnds:
         self.links: dict[bytes, ProgramLink] = {}
         # What came beside the batch that is being heard, in the order in which it is named there.
         self.arrived: deque[int] = deque()
+        self.is_short = False  # for the last of them this process had no room
 
     def send(self, identity: bytes, batch: bytes) -> Sent:
         """Send one batch; a program that does not read gets no more until it does."""
@@ -81,8 +83,10 @@ class ProgramEnds:
         return 0
 
     def take(self, pid: int, request_id: int, token: int) -> int:
-        """The next of the descriptors beside the batch."""
+        """The next of the descriptors beside the batch. Raises NoRoomError."""
         if not self.arrived:
+            if self.is_short:
+                raise NoRoomError
             return -1
         fd = self.arrived.popleft()
         if not is_regular(fd):

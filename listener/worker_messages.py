@@ -35,11 +35,14 @@ from was.ipc.messages import (
     ToListenerItem,
     WatchConnection,
 )
+from was.listener.descriptors import NoRoomError
+from was.listener.endings import abort
 from was.listener.fate import has_started
 from was.listener.incarnation import Incarnation
 from was.listener.own_answers import fail
 from was.listener.request import ClientRequest, Progress
 from was.listener.responding import give_hints, give_up, respond, respond_further
+from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -208,7 +211,7 @@ class WorkerMessages:
         request = self._owned(worker, item.id, item.attempt)
         if request.progress is RESPONDING:
             raise IllFormedMessageError("a second response")
-        fd = self._take_file(worker, item) if item.file_token else -1
+        fd = self._file_of(worker, request, item)
         if not item.more:
             self._end(worker, request)
         if request.connection is None:
@@ -239,14 +242,14 @@ class WorkerMessages:
             stream = connection.stream
             if stream is not None and stream.exceeds_window(len(item.data)):
                 raise IllFormedMessageError("more of a response than the window allows")
-        fd = self._take_file(worker, item) if item.file_token else -1
+        fd = self._file_of(worker, request, item)
         if not item.more:
             self._end(worker, request)
-        if connection is None:
+        if request.connection is None:
             self._drop_late(request, item, fd)
             return
         request.quiet_since = self._pool.service.time()
-        respond_further(connection, request, item, fd)
+        respond_further(request.connection, request, item, fd)
 
     def _on_watch(self, worker: Incarnation, item: WatchConnection) -> None:
         """The end of a request's connection is to be told; a request that is over has none.
@@ -287,10 +290,32 @@ class WorkerMessages:
                 worker.free_slots.append(worker.reserve.pop())
         self._pool.turn()
 
+    def _file_of(
+        self, worker: Incarnation, request: ClientRequest, item: Response | ResponseChunk
+    ) -> int:
+        """The descriptor that goes with a message, -1 for none.
+
+        Where we have no room for it the request fails, as no later attempt would do better.
+        """
+        if not item.file_token:
+            return -1
+        try:
+            return self._take_file(worker, item)
+        except NoRoomError:
+            connection = request.connection
+            if connection is not None:
+                log("listener_error", detail="no descriptor is left for a file of a response")
+                if request.progress is RESPONDING:
+                    abort(connection, "no descriptor is left for its file")
+                else:
+                    fail(connection, request, 503, "Connections_Refused")
+            return -1
+
     def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
         """The descriptor that goes with a message.
 
         The worker passed it before it posted the message, so it is there already: nothing waits.
+        Raises NoRoomError.
         """
         assert self._pool.door is not None
         fd = self._pool.door.take(worker.pid, item.id, item.file_token)

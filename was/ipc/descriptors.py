@@ -78,10 +78,15 @@ def take_output(fd: int) -> None:
 
 
 class ControlSocket:
-    """One end of a control connection, blocking or not as its socket is."""
+    """One end of a control connection, blocking or not as its socket is.
+
+    `is_short`: the last message has come without some of its descriptors, for which this process
+    had no room. The kernel has closed them.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.is_short = False
 
     @classmethod
     def connect(cls, path: str, timeout_s: float | None = None) -> ControlSocket:
@@ -130,9 +135,10 @@ class ControlSocket:
         peer calls a message could block, or fill the memory.
         """
         space = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
-        data, ancillary, _flags, _ = self.sock.recvmsg(
+        data, ancillary, flags, _ = self.sock.recvmsg(
             INLINE_BYTES + 1, space, socket.MSG_CMSG_CLOEXEC
         )
+        self.is_short = bool(flags & socket.MSG_CTRUNC)
         fds = array.array("i")
         for level, kind, raw in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -209,6 +215,11 @@ class ControlLink:
     def trust(self) -> None:
         """It is known who the peer is: it may say, and be told, whatever is a message."""
         self._limit_bytes = MAX_MESSAGE_BYTES
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the last message has come without some of its descriptors: no room here."""
+        return self._end.is_short
 
     @property
     def is_behind(self) -> bool:

@@ -424,6 +424,12 @@ class LogTrouble(Control, frozen=True):
     detail: str
 
 
+class DescriptorsLost(Control, frozen=True):
+    """A command came without its descriptors, for lack of room: say all again, later."""
+
+    is_of_sockets: bool  # the command was SetSockets
+
+
 ListenerToManager: TypeAlias = (
     ListenerHello
     | HeldSockets
@@ -442,6 +448,7 @@ ListenerToManager: TypeAlias = (
     | ListenerDrained
     | WorkerLeftAlone
     | LogTrouble
+    | DescriptorsLost
 )
 ManagerToListener: TypeAlias = (
     ListenerWelcome

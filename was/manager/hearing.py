@@ -27,12 +27,16 @@ __all__ = ["Hearing"]
 # So much of a worker's own words is written down: they may be millions.
 MAX_TEXT = 2048
 
+# When a listener that had no room for descriptors is told again; it may take longer to get some.
+TELL_AGAIN_S = 1.0
+
 
 class Hearing:
     """The manager's ears."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
+        self._is_to_tell_again = False
 
     def hear(self, peer: Peer, message: ToManager, descriptors: list[int]) -> None:
         """One message."""
@@ -120,6 +124,12 @@ class Hearing:
                 if detail:
                     self._manager.server.events.report(15002, detail=detail)
                 self._manager.listener.log_trouble = detail
+            case lc.DescriptorsLost(is_of_sockets):
+                if is_of_sockets:
+                    self._manager.listener.sockets_lost()
+                if not self._is_to_tell_again:
+                    self._is_to_tell_again = True
+                    self._manager.server.loop.call_later(TELL_AGAIN_S, self._tell_again)
             case lc.WorkerLeftAlone(worker_id):
                 self._manager.endings.worker_left_alone(worker_id)
             case lc.ListenerDrained(left_alone):
@@ -215,6 +225,12 @@ class Hearing:
             if not handle.is_draining and not handle.is_condemned:
                 self._manager.listener.announce(handle)
         self._manager.sites.publish_sockets()
+
+    def _tell_again(self) -> None:
+        """The listener had no room for some of it; what it has it does not take twice."""
+        self._is_to_tell_again = False
+        if self._manager.listener.is_connected and not self._manager.shutdown.has_begun:
+            self._tell_listener_all()
 
     def endpoints_changed(self) -> None:
         """Tell the workers which listeners there are."""

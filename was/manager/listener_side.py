@@ -284,6 +284,10 @@ class ListenerSide:
         if changed or gone:
             self.send(ChangeRoutes(changed, gone))
 
+    def sockets_lost(self) -> None:
+        """It had no room for what it was told last; those that it had it has."""
+        self._unanswered -= 1
+
     def set_sockets(self, sockets: Iterable[tuple[ListeningSocket, int]]) -> None:
         """All sockets there are, in as many messages as the kernel's limit asks for."""
         everything = list(sockets)
