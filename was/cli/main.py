@@ -96,6 +96,10 @@ class LazyGroup(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            from was.cli.other_servers import HINTS
+
+            if error.option_name not in HINTS:
+                raise
             text = f"No such option '{error.option_name}'"
             ctx.fail(f"{text}: `was run MODULE:CALLABLE` serves an application, see its --help.")
 

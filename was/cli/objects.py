@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["kind_argument", "name_argument"]
+__all__ = ["kind_argument", "name_argument", "no_object"]
 
 # What people say who know another program -> our word
 _ALSO = {
@@ -66,3 +66,14 @@ def name_argument(*, required: bool = True) -> Callable[[Decorated], Decorated]:
         return value
 
     return click.argument("name", callback=insist_on_name, required=required)
+
+
+def no_object(hint: str) -> Callable[[Decorated], Decorated]:
+    """For a command of the whole server: who names an object is told what does it for one."""
+
+    def refuse(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+        del parameter
+        if value:
+            raise click.UsageError(f"'{' '.join(value)}' is not taken here: {hint}", ctx)
+
+    return click.argument("rest", nargs=-1, metavar="", callback=refuse, expose_value=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["HINTS", "CommandOfOtherServers"]
+__all__ = ["HINTS", "CommandOfOtherServers", "ServerCommand"]
 
 _HOME = "`was init` makes a home, in whose config/applicationHost.config"
 
@@ -82,16 +82,37 @@ _HINT_OF: dict[str, str] = {
 # option -> what to do
 HINTS = {name: hint for names, hint in _HINT_OF.items() for name in names.split()}
 
+_FILE = "config/applicationHost.config"
+# The same of `was start` and `was stop`.
+_OF_A_SERVER: dict[str, str] = {
+    "-d -D --daemon --daemonize --background --fork": "write --detach",
+    "-b --bind -p --port --host --listen": f"addresses are the bindings of sites in {_FILE}",
+    "-w --workers --processes": f'<processModel maxProcesses="4" /> of a pool in {_FILE} says it',
+    "--threads": f'<python threads="32" /> of a pool in {_FILE} says it',
+    "--reload": f'<python reloadOnChange="true" /> of a pool in {_FILE} says it',
+    "-f --force --fast --kill -9": "write --now",
+    "-c --config": "write --home DIR: the configuration is in its folder config",
+}
+_SERVER_HINTS = {name: hint for names, hint in _OF_A_SERVER.items() for name in names.split()}
+
 
 class CommandOfOtherServers(click.Command):
     """A command that says of an option which another server has what does it here."""
+
+    hints = HINTS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, but for the words when there is no such option."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            hint = HINTS.get(error.option_name)
+            hint = self.hints.get(error.option_name)
             if hint is None:
                 raise
             raise click.UsageError(f"No such option '{error.option_name}': {hint}.", ctx) from None
+
+
+class ServerCommand(CommandOfOtherServers):
+    """The same for the server of a home."""
+
+    hints = _SERVER_HINTS

@@ -8,6 +8,7 @@ import click
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option
+from was.cli.objects import no_object
 from was.errors import AdminError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ RELOAD_TIMEOUT_S = 60.0
 
 
 @click.command("reload")
+@no_object("the whole configuration is read; `was recycle apppool NAME` takes changed code")
 @home_option
 def command() -> None:
     """Read the configuration again; a broken one changes nothing, and says where it is broken."""

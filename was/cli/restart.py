@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from was.cli.home import home_option, open_home
+from was.cli.objects import no_object
 from was.cli.processes import open_manager
 from was.cli.start import engine_option, print_ready, start_detached
 from was.cli.stop import stop_home
@@ -19,6 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("restart")
+@no_object("`was recycle apppool NAME` replaces a pool's workers, `was stop site NAME` ends a site")
 @engine_option
 @home_option
 def command(engine: str) -> None:

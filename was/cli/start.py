@@ -14,6 +14,7 @@ import click
 from was.cli.client import ask
 from was.cli.home import find_home, home_option, open_home
 from was.cli.objects import kind_argument, name_argument
+from was.cli.other_servers import ServerCommand
 from was.errors import HomeError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ engine_option = click.option(
 )
 
 
-@click.command("start")
+@click.command("start", cls=ServerCommand)
 @kind_argument("apppool", "site", required=False, others="; write `was start apppool {}`")
 @name_argument(required=False)
 @click.option("--detach", is_flag=True, help="Go to the background; return when ready.")

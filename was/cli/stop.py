@@ -14,6 +14,7 @@ import click
 from was.cli.client import NoManagerError, ask
 from was.cli.home import find_home, home_option
 from was.cli.objects import kind_argument, name_argument
+from was.cli.other_servers import ServerCommand
 from was.cli.processes import (
     LiveProcess,
     live_processes,
@@ -36,7 +37,7 @@ UNASKED_LIMIT_S = 30.0  # for processes that no manager looks after
 UNASKED_AGAIN_S = 1.0
 
 
-@click.command("stop")
+@click.command("stop", cls=ServerCommand)
 @kind_argument("apppool", "site", required=False, others="; write `was stop apppool {}`")
 @name_argument(required=False)
 @click.option("--now", is_flag=True, help="Do not let the requests finish.")

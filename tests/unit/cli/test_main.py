@@ -107,6 +107,11 @@ def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
         (["recycle", "shop"], "write `was recycle apppool shop`"),
         (["start", "shop"], "write `was start apppool shop`"),
         (["stop", "shop"], "write `was stop apppool shop`"),
+        (["restart", "apppool", "shop"], "`was recycle apppool NAME` replaces"),
+        (["reload", "shop"], "`was recycle apppool NAME` takes changed code"),
+        (["start", "--daemon"], "No such option '--daemon': write --detach."),
+        (["start", "-w", "4"], '<processModel maxProcesses="4" />'),
+        (["stop", "--force"], "write --now"),
     ],
 )
 def test_a_mistyped_word_is_put_right(run, arguments, says):
@@ -121,6 +126,7 @@ def test_options_of_other_servers_lead_to_run():
     refused = CliRunner().invoke(cli, ["--http", ":9090", "--wsgi-file", "app.py"])
     assert refused.exit_code == 2
     assert "No such option '--http': `was run MODULE:CALLABLE`" in refused.stderr
+    assert "Did you mean '--version'?" in CliRunner().invoke(cli, ["--verion"]).stderr
 
 
 def test_an_early_ctrl_c_is_no_traceback(tmp_path):
