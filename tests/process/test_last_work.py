@@ -57,10 +57,12 @@ def test_what_it_has_begun_is_done_before_the_worker_ends(running):
 
 
 def test_what_never_ends_is_cut_short(running):
-    """And named; the exit functions are called all the same."""
+    """And named; the exit functions are called all the same. Who stops the server is told meanwhile
+    that it is a worker that it waits for, and no request."""
     ask(running, "begin_endless")
     assert running.server.command("stop").returncode == 0
     assert running.server.wait_exit() == 0
     running.expected_exit = None
     assert "exit_cut_short threads=endless" in log_of(running)
+    assert 'manager_waiting what="workers that end"' in running.server.log_text()
     assert (running.folder() / "data" / "done").read_text() == "exit function\n"

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from was.log import log, log_exception
@@ -136,11 +135,6 @@ class LoopThread:
                 done.set_exception(error)
 
         self.start(report())
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the caller is the loop's own thread."""
-        return get_ident() == self.ident
 
     @property
     def is_blocked(self) -> bool:
