@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from was.cli.client import NoManagerError, ask_rows
-from was.cli.duration import parse_duration
+from was.cli.duration import for_option
 from was.cli.home import find_home, home_option
 from was.cli.processes import LiveProcess, live_processes
 from was.errors import AdminError, HomeError
@@ -48,14 +48,7 @@ SIGNALS = {
     metavar="NUMBER",
     help="Workers a second (1).",
 )
-@click.option(
-    "--for",
-    "duration_s",
-    type=parse_duration,
-    default="10s",
-    metavar="TIME",
-    help="How long (10s).",
-)
+@for_option
 @click.option("--json", "as_json", is_flag=True, help="One object instead of text.")
 @home_option
 def command(action: str, pool: str | None, rate: float, duration_s: float, as_json: bool) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
-__all__ = ["parse_duration"]
+__all__ = ["for_option", "parse_duration"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TEXT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)?")
@@ -19,3 +23,15 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise click.BadParameter(f"{text!r} is no time: write 10, 10s, 500ms, 2m or 1h")
     return seconds
+
+
+def for_option(function: Decorated) -> Decorated:
+    """`--for TIME`, as the argument `duration_s`."""
+    return click.option(
+        "--for",
+        "duration_s",
+        type=parse_duration,
+        default="10s",
+        metavar="TIME",
+        help="How long (10s).",
+    )(function)

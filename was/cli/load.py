@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from was.cli.duration import parse_duration
+from was.cli.duration import for_option, parse_duration
 
 if TYPE_CHECKING:
     from was.load.tally import Tally
@@ -30,14 +30,7 @@ __all__ = ["command"]
 @click.option(
     "--conns", type=click.IntRange(1, 10000), default=1, metavar="NUMBER", help="Connections (1)."
 )
-@click.option(
-    "--for",
-    "duration_s",
-    type=parse_duration,
-    default="10s",
-    metavar="TIME",
-    help="How long (10s).",
-)
+@for_option
 @click.option("--method", default="GET", metavar="NAME", help="GET, or another.")
 @click.option(
     "--timeout",
