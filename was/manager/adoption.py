@@ -59,6 +59,27 @@ class _Found:
         return self.held is not None and self.held.is_draining
 
 
+def _roles(
+    current: _Found | None, before: _Found | None
+) -> tuple[_Found | None, _Found | None, list[_Found]]:
+    """Which is the listener, which one finishes, and who is of no use.
+
+    `current` and `before` are what they were to the last manager.
+    """
+    useless: list[_Found] = []
+    if current is not None and current.is_finishing and before is None:
+        current, before = None, current  # its successor need not wait for it
+    elif current is not None and not current.is_serving:
+        useless.append(current)
+        current = None
+    if current is None and before is not None and before.is_serving:
+        current, before = before, None  # its successor was not there yet, or is no more
+    if before is not None and before.held is None and current is None:
+        useless.append(before)
+        before = None
+    return current, before, useless
+
+
 class Adoption:
     """The first thing a manager does: see what is there already."""
 
@@ -103,42 +124,44 @@ class Adoption:
         current = await self._find(files.read("listener"), LISTENER_LIMIT_S)
         limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
         before = await self._find(files.read("retiring"), limit_s)
-        if current is not None and current.is_finishing and before is None:
+        self._listener, self._retiring, useless = _roles(current, before)
+        for found in useless:
+            await self._give_up(found)
+        if before is not None and self._listener is before:
+            files.write("listener", before.record)
+            files.remove("retiring")
+        if current is not None and self._retiring is current:
             files.write("retiring", current.record)
             files.remove("listener")
-            current, before = None, current  # its successor need not wait for it
-        elif current is not None and not current.is_serving:
-            await self._give_up(current)
-            current = None
-        if current is None and before is not None and before.is_serving:
-            current, before = before, None  # its successor was not there yet, or is no more
-            files.write("listener", current.record)
-            files.remove("retiring")
-        if before is not None and before.held is None and current is None:
-            await self._give_up(before)
-            before = None
-        if before is None:
+        if self._retiring is None:
             self._end("retiring")
-        self._listener, self._retiring = current, before
+        sockets = self._take_sockets()
+        self._adopt_listeners()
+        if self.has_taken_over:
+            manager.sites.adopt(sockets.items())
+        held = None if self._listener is None else self._listener.held
+        if held is not None and held.wanted is not None:
+            manager.sites.adopt_wanted(held.wanted)
+
+    def _take_sockets(self) -> dict[lc.ListeningSocket, int]:
+        """Those that the listeners hold, one descriptor of each."""
         sockets: dict[lc.ListeningSocket, int] = {}
-        for found in (before, current):
+        for found in (self._retiring, self._listener):
             if found is not None and found.held is not None:
                 for item, fd in found.held.take_sockets():
                     if item in sockets:
                         os.close(sockets[item])
                     sockets[item] = fd
+        return sockets
+
+    def _adopt_listeners(self) -> None:
+        side, current, before = self._manager.listener, self._listener, self._retiring
         if current is not None:
             record = current.record
-            manager.listener.adopt(record["pid"], current.pidfd, record["epoch"], record["half"])
+            side.adopt(record["pid"], current.pidfd, record["epoch"], record["half"])
         if before is not None:
             record, peer = before.record, before.held.peer if before.held else None
-            manager.listener.adopt_retiring(
-                record["pid"], before.pidfd, record["epoch"], record["half"], peer
-            )
-        if self.has_taken_over:
-            manager.sites.adopt(sockets.items())
-        if current is not None and current.held is not None and current.held.wanted is not None:
-            manager.sites.adopt_wanted(current.held.wanted)
+            side.adopt_retiring(record["pid"], before.pidfd, record["epoch"], record["half"], peer)
 
     async def _find(self, record: dict[str, Any], limit_s: float) -> _Found | None:
         pidfd = open_recorded(record)
