@@ -1,6 +1,7 @@
 """IWebSocketContext: a native module as a WebSocket handler, through WebSocketModule."""
 
 import pytest
+from support.frames import frame
 from support.running import place, run_server, simple_config
 from support.web_socket import connect
 from support.wire import LIMIT_S, Wire
@@ -11,6 +12,13 @@ EXTRA = (
     '<add name="Echo" image="{home}/sites/app/echo_module.py" /></globalModules>'
     '<modules><add name="WebSocketModule" /><add name="Echo" /></modules></system.webServer>'
 )
+
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+}
+LIMIT_BYTES = 4 << 20  # of a message, by default
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +52,21 @@ def test_completions_come_on_another_thread(running):
         assert client.recv(LIMIT_S) == "later: hi"
 
 
+def test_a_message_too_long_ends_it_whatever_the_client_does(running):
+    """1009, and the module goes on with the end: it does not wait for the client's own close."""
+    with Wire(running.port()) as wire:
+        wire.send_request(
+            "/", fields={**HANDSHAKE, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        )
+        assert wire.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        wire.send(frame(bytes(LIMIT_BYTES + 1), 2, mask=bytes(4)))
+        said = wire.read_until(b"too long")
+        assert said[2:4] == (1009).to_bytes(2, "big")
+        assert wire.is_closed()
+
+
 def test_a_bad_handshake_is_400(running):
     """A key that is none."""
-    fields = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "short",
-    }
     with Wire(running.port()) as wire:
+        fields = {**HANDSHAKE, "Sec-WebSocket-Key": "short"}
         assert wire.request("/", fields=fields).status == 400

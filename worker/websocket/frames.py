@@ -72,6 +72,7 @@ class Frames:
         self.waiting_bytes = 0  # of messages, and what each costs
         self.close_code = ABNORMAL
         self.close_reason = ""
+        self.has_refused = False  # a message that was too long: nothing further is received
         self.pongs = 0
         self.work = 0  # done so far: frames, and what they unfold to
 
@@ -175,6 +176,7 @@ class Frames:
         self._part_bytes += len(part)
         if self._part_bytes > self._limit_bytes:
             self.close(TOO_BIG, "the message is too long")
+            self.has_refused = True
             return
         if part:  # of empty fragments there may be any number
             self._parts.append(part)

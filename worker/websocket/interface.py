@@ -93,7 +93,8 @@ class WebSocketContext:
             with self._writing:
                 if frames.messages:
                     return frames.take()
-                is_closed = frames.state == _CLOSED
+                # Nobody need answer the close of a message that was too long.
+                is_closed = frames.state == _CLOSED or frames.has_refused
             if is_closed:
                 return None
             if self._is_cancelled:
