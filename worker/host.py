@@ -171,7 +171,7 @@ class WorkerHost:
         self._server.limits.invite(self._threads.welcome)
         self._server.http.watch = self._threads.watch
         self._threads.start()
-        self._server.ask_for_recycle = self._ask_for_recycle
+        self._server.http.ask_for_recycle = self._ask_for_recycle
         if self._server.reload_on_change:
             self._files = ModuleFiles(self._server.application_folders)
         self._link.hold_life_line()

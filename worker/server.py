@@ -43,7 +43,6 @@ from was.worker.notifications import (
     GlobalNotification,
 )
 from was.worker.pipeline import end_request, make_completer, run_request
-from was.worker.threads.loop_limits import LoopLimits
 from was.worker.threads.spare_threads import run_on_spare_thread
 from was.worker.tracing.trace import traced_urls
 from was.worker.tracing.traced_calls import TracedCalls, trace_request
@@ -80,21 +79,17 @@ class WorkerServer:
         self.worker_id = worker_id
         self.threads = threads
         self._time_scale = time_scale
-        self.limits = LoopLimits()
-        self.limits.concurrency = concurrency
-        self.limits.run_on_loop = self._run_on_loop
         self.module_names: list[str] = []
-        # Asks the manager for a successor of this worker: a RecycleReason, and words for people.
-        self.ask_for_recycle: Callable[[str, str], None] = lambda _reason, _detail: None
         self.reload_on_change = False
         self._requests = PoolRequests()
         self.managerless_limit_s = 0.0
         self._config_file = config_file
         self.http = HttpServer(pool, config_file, run_on_spare_thread)
-        self.http.limits = self.limits
+        self.limits = self.http.limits
+        self.limits.concurrency = concurrency
+        self.limits.run_on_loop = self._run_on_loop
         self.http.loaded = lambda: self._applications.loaded
         self.http.application_at = lambda site, path: self._applications.named(site, path)
-        self.http.ask_for_recycle = lambda reason, detail: self.ask_for_recycle(reason, detail)
         self._events = self.http.events
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
@@ -227,7 +222,7 @@ class WorkerServer:
         return any(application.config_path.lower() == wanted for application in self._applications)
 
     def _program_changed(self, detail: str) -> None:
-        self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
+        self.http.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
 
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
         traces = None
@@ -369,7 +364,9 @@ class WorkerServer:
             log("config_error", errors=str(errors))
             return
         if loaded.config.global_modules != self._global_modules:
-            self.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, "globalModules is another list")
+            self.http.ask_for_recycle(
+                RecycleReason.CONFIG_CHANGE.value, "globalModules is another list"
+            )
             pool = loaded.config.app_pools.get(self.pool)
             if pool is not None and not pool.recycling.disallow_rotation_on_config_change:
                 # Modules are loaded when a process starts. Until the next one has, all stays as it

@@ -177,7 +177,7 @@ def test_unhealthy(serve):
     asked = []
     module = Listening(health_check=lambda _: http.report_unhealthy("within"))
     server, http = serve(module)
-    server.ask_for_recycle = lambda reason, detail: asked.append((reason, detail))
+    server.http.ask_for_recycle = lambda reason, detail: asked.append((reason, detail))
     http.report_unhealthy("broken", 0x80004005)
     assert module.heard.count("health_check") == 1
     assert [detail for _, detail in asked] == ["within", "broken (0x80004005)"]
@@ -189,7 +189,7 @@ def test_recycling(serve):
     """The process, or an application by its configuration path; one that is not here is refused."""
     asked = []
     server, http = serve(Listening())
-    server.ask_for_recycle = lambda reason, detail: asked.append(detail)
+    server.http.ask_for_recycle = lambda reason, detail: asked.append(detail)
     http.recycle_process("enough")
     http.recycle_application("MACHINE/WEBROOT/APPHOST/Main/")
     assert asked == ["enough", "application MACHINE/WEBROOT/APPHOST/Main/"]
