@@ -13,8 +13,8 @@ from typing import Final
 __all__ = ["MANY_PIECES", "SHORT_SLICE_BYTES", "Slices"]
 
 SLICE_BYTES: Final = 64 * 1024
-SHORT_SLICE_BYTES: Final = 4 * 1024
-MANY_PIECES: Final = 256  # in a slice
+SHORT_SLICE_BYTES: Final = 1024
+MANY_PIECES: Final = 128  # in a slice
 
 
 class Slices:
