@@ -27,6 +27,9 @@ KEEP, GIVE = b"keep", b"give"
 SOCKETS_A_MESSAGE = 200
 # How long one side waits for the other within an order: it may have been stopped.
 PATIENCE_S = 1.0
+# For the sockets, where nobody else has them, the next manager waits longer: on a machine at its
+# limits a supervisor that has just become new code is slow to answer.
+GIVE_LIMIT_S = 5.0
 # By which the supervisor's next code finds what the one before has left to it.
 INHERITED = "WAS_KEPT_SOCKETS"
 
@@ -97,6 +100,7 @@ def take(path: str) -> list[GivenSocket] | None:
         return None
     with contextlib.closing(end):
         try:
+            end.sock.settimeout(GIVE_LIMIT_S)
             end.send(GIVE)
             given = _receive(end)
         except (OSError, ValueError):

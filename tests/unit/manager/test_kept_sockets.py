@@ -127,6 +127,7 @@ def test_a_socket_that_was_ended_is_not_given(path, listening):
 def test_who_is_not_there_keeps_nothing(path, monkeypatch):
     """Without a door, or behind one at which nobody listens any more; silence is something else."""
     monkeypatch.setattr(kept_sockets, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(kept_sockets, "GIVE_LIMIT_S", 0.05)
     assert take(path) == []
     assert not keep(path, [])
     store = SocketStore.open(path)
