@@ -200,6 +200,26 @@ def _answers(home):
     return True
 
 
+def test_a_listener_that_dies_while_the_manager_becomes_new_code(start_server):
+    """The ports outlive it: the manager's sockets go on over the exec."""
+    pool = Pool("Pool", STEADY["attributes"], STEADY["elements"])
+    running = start_server(simple_config("gates:application", pool=pool), place("gates.py"))
+    running.allow("listener_died")
+    port, before = running.port(), running.server.status()
+    ask(Home(running.home), "upgrade")
+    os.kill(before["listener_pid"], signal.SIGKILL)
+    wait_for("the new code", lambda: _is_ready_anew(running, before["template_pid"]))
+    assert running.server.port("Site") == port
+    assert get(port, "/free").status == 200
+
+
+def _is_ready_anew(running, template):
+    with contextlib.suppress(ServerError):
+        status = running.server.status()
+        return status["is_ready"] and status["template_pid"] not in (None, template)
+    return False
+
+
 def test_a_detached_server_stays_one(tmp_path):
     """After the upgrade it still runs in the background, and `was stop` ends it."""
     home = make_home(tmp_path / "home", application_host_config([Pool("Pool")], []))

@@ -21,7 +21,7 @@ from typing import Any, cast
 from was.ipc.descriptors import ControlSocket, listen_control
 from was.manager.notify import GivenSocket, is_listening_tcp
 
-__all__ = ["SocketStore", "keep", "take"]
+__all__ = ["SocketStore", "for_exec", "keep", "take", "take_inherited"]
 
 KEEP, GIVE = b"keep", b"give"
 SOCKETS_A_MESSAGE = 200
@@ -32,6 +32,8 @@ PATIENCE_S = 1.0
 GIVE_LIMIT_S = 5.0
 # By which the supervisor's next code finds what the one before has left to it.
 INHERITED = "WAS_KEPT_SOCKETS"
+# The same for the manager's.
+OF_MANAGER = "WAS_OWN_SOCKETS"
 
 
 class SocketStore:
@@ -90,6 +92,17 @@ def keep(path: str, sockets: Iterable[tuple[str, int]]) -> bool:
     return True
 
 
+def for_exec(sockets: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """The variables by which the manager's next code finds its sockets, which outlive the exec."""
+    return {OF_MANAGER: json.dumps(dict(sockets))}
+
+
+def take_inherited() -> list[GivenSocket]:
+    """What the code before an exec has left to this one."""
+    left = cast("dict[str, int]", json.loads(os.environ.pop(OF_MANAGER, "{}")))
+    return _given(left)
+
+
 def take(path: str) -> list[GivenSocket] | None:
     """What the supervisor keeps; None when there is one that does not say it."""
     try:
@@ -105,9 +118,14 @@ def take(path: str) -> list[GivenSocket] | None:
             given = _receive(end)
         except (OSError, ValueError):
             return None
+    return _given(given)
+
+
+def _given(named: Mapping[str, int]) -> list[GivenSocket]:
     found: list[GivenSocket] = []
-    for name, fd in given.items():
+    for name, fd in named.items():
         sock = socket.socket(fileno=fd)
+        sock.set_inheritable(False)
         if is_listening_tcp(sock):
             found.append(GivenSocket(name, sock))
         else:  # it was ended for all who had it

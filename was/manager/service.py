@@ -31,6 +31,7 @@ from was.manager.inbox import (
     PeerGone,
     SignalArrived,
 )
+from was.manager.kept_sockets import take_inherited
 from was.manager.manager import Manager
 from was.manager.notify import Notifier, take_sockets
 from was.manager.server import Configuration, Options, Server
@@ -58,7 +59,7 @@ def run_manager(
         os.umask(0o022)
     read = load or ConfigurationReader().read
     notifier = Notifier.from_environment(os.environ)
-    given = take_sockets(os.environ)
+    given = [*take_sockets(os.environ), *take_inherited()]
     tell = _Teller(is_foreground=not options.is_detached, notify_fd=detach_notify_fd)
     try:
         lock = _lock(home)

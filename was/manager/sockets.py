@@ -98,6 +98,8 @@ class ListeningSockets:
         """
         for name, sock in sockets:
             if KEPT_NAME.fullmatch(name):
+                if name in self._kept:  # two have kept it
+                    self._kept[name].close()
                 self._kept[name] = sock
             else:
                 self._given.append(sock)
@@ -200,8 +202,8 @@ class ListeningSockets:
         self._kept.clear()
 
     def for_exec(self, *, keep: bool) -> None:
-        """Whether the service manager's own sockets outlive an exec, where they are."""
-        for sock in self._given:
+        """Whether all sockets outlive an exec, where they are."""
+        for sock in (*self._given, *(sock for sock, _ in self._bound.values())):
             sock.set_inheritable(keep)
 
     def adopt(self, held: Iterable[tuple[SocketKey, str, int]]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from was.config.model import RecycleReason
 from was.errors import AdminError
 from was.log import log
-from was.manager import process
+from was.manager import kept_sockets, process
 from was.manager.inbox import SIGNALS
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Upgrade:
         # What comes before the new code listens to signals waits until it does.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            os.execv(sys.executable, [sys.executable, *arguments])
+            inherited = kept_sockets.for_exec(self._manager.sites.sockets())
+            os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **inherited})
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._manager.server.files.remove(RECORD)
