@@ -78,6 +78,7 @@ def test_a_listener_that_has_no_room_for_a_file_does_not_blame_the_worker(runnin
         assert bad.read().status == 400
     with Wire(port) as wire:
         assert wire.request("/small.txt").status == 200
+        _wait_for_logs(running, "HTTPERR", "W3SVC1")
         with no_room(running.server.status()["listener_pid"]):
             assert wire.request("/large.bin").status == 503
         assert wire.request("/large.bin").body == LARGE
@@ -99,6 +100,8 @@ def test_a_listener_that_has_no_room_for_a_port_closes_none(running):
     assert first in text
     listener = running.server.status()["listener_pid"]
     with Wire(port) as wire:
+        assert wire.request("/small.txt").status == 200
+        _wait_for_logs(running, "W3SVC1")
         with no_room(listener):
             replace_text(file, text.replace(first, first + BINDING.format(new)))
             assert running.server.command("reload").returncode == 0
@@ -108,6 +111,13 @@ def test_a_listener_that_has_no_room_for_a_port_closes_none(running):
         assert wire.request("/small.txt").status == 200
     assert get(port, "/small.txt").status == 200
     assert running.server.status()["listener_pid"] == listener
+
+
+def _wait_for_logs(running, *folders):
+    """The listener has them open: from then on a line needs no descriptor."""
+    for folder in folders:
+        logs = running.home / "logs" / folder
+        wait_for("a line", lambda logs=logs: any(f.stat().st_size for f in logs.glob("*.log")))
 
 
 def _answers(port):

@@ -352,6 +352,8 @@ def test_a_flood_at_the_side_door_is_left(queue):
     read = knocked = 0
 
     class Flood:
+        is_short = False
+
         def recv(self, limit_bytes):
             nonlocal read
             read += 1
