@@ -1,25 +1,14 @@
 """The home that `was init` makes, as a person sees it."""
 
-import re
-
 import pytest
 from support.running import run_server
-
-from was.cli.init import write_home
-
-
-def sample(home):
-    """The sample, on ports that are free."""
-    write_home(home)
-    file = home / "config" / "applicationHost.config"
-    text = file.read_text()
-    file.write_text(re.sub(r'(?<="127\.0\.0\.1:)\d+(?=:")', "0", text))
+from support.sample import write_sample
 
 
 @pytest.fixture(scope="module")
 def running():
     """One server for the whole file."""
-    with run_server(None, sample) as server:
+    with run_server(None, write_sample) as server:
         server.allow("worker_died", "request_lost", "application_error")
         yield server
 

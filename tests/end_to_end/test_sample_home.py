@@ -1,33 +1,22 @@
 """The home that `was init` makes, served: each of its sites does what it is there to show."""
 
-import re
-
 import pytest
 from support.running import run_server
+from support.sample import SITES, write_sample
 from support.web_socket import connect
 from support.wire import LIMIT_S, get
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-
-from was.cli.init import write_home
-
-
-def sample(home):
-    """The sample, on ports that are free."""
-    write_home(home)
-    file = home / "config" / "applicationHost.config"
-    text = file.read_text()
-    file.write_text(re.sub(r'(?<="127\.0\.0\.1:)\d+(?=:")', "0", text))
 
 
 @pytest.fixture(scope="module")
 def running():
     """One server for the whole file."""
-    with run_server(None, sample) as server:
+    with run_server(None, write_sample) as server:
         server.allow("worker_died")
         yield server
 
 
-@pytest.mark.parametrize("site", ["Shop", "Static", "Crash", "Chat"])
+@pytest.mark.parametrize("site", SITES)
 def test_each_site_has_a_first_page(running, site):
     """WSGI, a file, WSGI, ASGI."""
     answer = get(running.port(site))

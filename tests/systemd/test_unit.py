@@ -1,7 +1,6 @@
 """The unit that `was install systemd` writes, under a real systemd, while clients ask."""
 
 import os
-import re
 import signal
 import threading
 import time
@@ -10,28 +9,18 @@ import pytest
 from harness.server import wait_for
 from support.ports import unused_port
 from support.running import run_server
+from support.sample import SITES, write_sample
 from support.systemd import run_systemd
 from support.wire import CutShortError, get
 
-from was.cli.init import write_home
-
 SERVICE = "was-tried.service"
 SOCKET = "was-tried.socket"
-SITES = ("Shop", "Static", "Crash", "Chat")
 
 
 @pytest.fixture(scope="module")
 def systemd():
     with run_systemd() as systemd:
         yield systemd
-
-
-def _sample(home, ports=(0, 0, 0, 0)):
-    write_home(home)
-    file = home / "config" / "applicationHost.config"
-    left = iter(ports)
-    text = re.sub(r'(?<="127\.0\.0\.1:)\d+(?=:")', lambda _: str(next(left)), file.read_text())
-    file.write_text(text)
 
 
 def _install(systemd, server, *options, watchdog_s=30):
@@ -53,7 +42,7 @@ def running(systemd):
         done = systemd.ctl("start", SERVICE)
         assert done.returncode == 0, done.stderr + server.log_text()
 
-    with run_server(None, _sample, launch=launch) as running:
+    with run_server(None, write_sample, launch=launch) as running:
         running.allow("worker_died")
         running.expected_exit = None
         yield running
@@ -161,7 +150,7 @@ def test_the_first_client_starts_a_server_with_socket_activation(systemd):
         assert systemd.ctl("start", SOCKET).returncode == 0
         assert get(ports[0]).status == 200
 
-    with run_server(None, lambda home: _sample(home, ports), launch=launch) as running:
+    with run_server(None, lambda home: write_sample(home, ports), launch=launch) as running:
         running.expected_exit = None
         first = systemd.pid(SERVICE)
         systemd.ctl("stop", SERVICE)
