@@ -146,13 +146,14 @@ def test_a_worker_that_goes_before_the_new_listener_has_come(start_server):
     config = asgi_config("ends_slowly:application", pool=pool)
     running = start_server(config, place("ends_slowly.py"))
     running.workers(count=1)
-    old = running.server.status()["listener_pid"]
     data = running.folder() / "data"
     (data / "hold").touch()
     with Wire(running.port()) as wire:
         assert wire.request().status == 200
+        before = running.server.processes()
         ask(Home(running.home), "upgrade")
-        new = wait_for("a new listener", lambda: _another_listener(running, old))
+        # Before it is ready: from then on the old one takes no more connections.
+        new = wait_for("a new listener", lambda: _new_listener(running, before))
         os.kill(new, signal.SIGSTOP)
         assert running.server.command("recycle", "apppool", "Pool").returncode == 0
         wait_for("the application's end", (data / "ending").exists)
@@ -166,9 +167,9 @@ def test_a_worker_that_goes_before_the_new_listener_has_come(start_server):
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
 
 
-def _another_listener(running, old):
-    pid = running.server.status()["listener_pid"]
-    return pid if pid not in (None, old) else 0
+def _new_listener(running, before):
+    found = running.server.processes().items()
+    return next((pid for pid, line in found if pid not in before and "was.listener" in line), 0)
 
 
 def test_a_stop_while_the_manager_becomes_new_code(start_server):
