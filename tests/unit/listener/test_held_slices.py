@@ -3,6 +3,7 @@
 import struct
 
 from support.frames import frame
+from support.turning_loop import Loop
 
 from was.ipc import messages as m
 from was.listener.slices import SHORT_SLICE_BYTES
@@ -14,21 +15,6 @@ UPGRADE = (
 )
 PING, BINARY, CLOSE = 9, 2, 8
 MANY = 20_000
-
-
-class Loop:
-    """Runs what is to be called soon, a turn at a time."""
-
-    def __init__(self):
-        self.soon = []
-
-    def call_soon(self, function):
-        self.soon.append(function)
-
-    def turn(self):
-        due, self.soon = self.soon, []
-        for function in due:
-            function()
 
 
 def _held(make_rig):

@@ -1,6 +1,7 @@
 """Who sends much at once is read one after the other, one step a turn of the loop."""
 
 import pytest
+from support.turning_loop import Loop
 
 from was.ipc.messages import BodyPull
 from was.turns import Turns
@@ -8,21 +9,6 @@ from was.turns import Turns
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 FULL_READ = 256 * 1024
-
-
-class Loop:
-    """Runs what is to be called soon, a turn at a time."""
-
-    def __init__(self):
-        self.soon = []
-
-    def call_soon(self, function):
-        self.soon.append(function)
-
-    def turn(self):
-        due, self.soon = self.soon, []
-        for function in due:
-            function()
 
 
 def test_one_step_is_taken_a_turn_in_the_order_in_which_they_came():
