@@ -9,10 +9,10 @@ whose clients hold the most of them, by those that no request runs on, the oldes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Protocol, TypeVar
 
-__all__ = ["Guest", "budget", "who_leaves"]
+__all__ = ["Guest", "budget", "crowded_port", "who_leaves"]
 
 # Three quarters of the descriptors are for clients; workers, spools and logs need some too.
 _SHARE = 0.75
@@ -48,14 +48,18 @@ def budget(descriptors: int) -> int:
     return max(1, int(descriptors * _SHARE))
 
 
+def crowded_port(guests: Iterable[Guest]) -> int:
+    """The port whose clients hold the most descriptors; 0 where there is nobody."""
+    held = _held(guests)
+    return held.most_common(1)[0][0] if held else 0
+
+
 def who_leaves(guests: Collection[G], most: int) -> list[G]:
     """Those to close, [] when there is room; where all are busy the ones that came last.
 
     Of those that are busy one that holds very many descriptors goes before all others.
     """
-    held: Counter[int] = Counter()
-    for guest in guests:
-        held[guest.peer[3]] += guest.descriptors
+    held = _held(guests)
     too_many = held.total() - most
     if too_many <= 0:
         return []
@@ -66,6 +70,14 @@ def who_leaves(guests: Collection[G], most: int) -> list[G]:
         return _as_many_as(waiting, too_many + int(most * _ROOM))
     there.sort(key=lambda guest: (guest.descriptors // _MANY, guest.id), reverse=True)
     return _as_many_as(there, too_many)
+
+
+def _held(guests: Iterable[Guest]) -> Counter[int]:
+    """Descriptors by port."""
+    held: Counter[int] = Counter()
+    for guest in guests:
+        held[guest.peer[3]] += guest.descriptors
+    return held
 
 
 def _as_many_as(guests: list[G], descriptors: int) -> list[G]:

@@ -7,7 +7,7 @@ import resource
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from was.listener.crowd import budget, who_leaves
+from was.listener.crowd import budget, crowded_port, who_leaves
 from was.listener.endings import abort
 from was.log import log
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Room"]
 
-# For so long after a look that found no idle connection on a crowded port none is looked for there.
+# For so long after a look at all connections its finding stands: which port is the crowded one, and
+# that no connection is idle there.
 FULL_S = 0.25
 
 
@@ -28,10 +29,15 @@ class Room:
         self.connections: set[ClientConnection] = set()
         self._loop = loop
         self._spools = spools
-        self._most_descriptors = budget(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most_descriptors = budget(limit)
+        # Where room cannot wait to be made: a third of what is kept for everything else is used.
+        self._far_too_many = self._most_descriptors + (limit - self._most_descriptors) // 3
         self._crowded: Counter[int] = Counter()  # closed since that was last said, by port
         self._full_port = 0
         self._full_until = 0.0
+        self._crowded_port = 0
+        self._crowded_until = 0.0
         self._is_looking = False
 
     def join(self, connection: ClientConnection) -> None:
@@ -51,6 +57,19 @@ class Room:
         if not self._is_enough() and not self._is_looking:
             self._is_looking = True
             self._loop.call_soon(self._make)
+
+    def may_hold_more(self, connection: ClientConnection) -> bool:
+        """Whether a client may be sent a file now.
+
+        One turn of the loop can bring more of them than are left until room is made at its end:
+        then those of the crowded port get none, so that everybody else does.
+        """
+        if len(self.connections) + self._spools.held_descriptors < self._far_too_many:
+            return True
+        if self._loop.time() >= self._crowded_until:
+            self._crowded_port = crowded_port(self.connections)
+            self._crowded_until = self._loop.time() + FULL_S
+        return connection.peer[3] != self._crowded_port
 
     def tell(self) -> None:
         """Log who had to leave since the last time."""

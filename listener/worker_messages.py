@@ -299,17 +299,22 @@ class WorkerMessages:
         """
         if not item.file_token:
             return -1
+        connection = request.connection
         try:
-            return self._take_file(worker, item)
+            fd = self._take_file(worker, item)
         except NoRoomError:
-            connection = request.connection
             if connection is not None:
                 log("listener_error", detail="no descriptor is left for a file of a response")
-                if request.progress is RESPONDING:
-                    abort(connection, "no descriptor is left for its file")
-                else:
-                    fail(connection, request, 503, "Connections_Refused")
-            return -1
+        else:
+            if connection is None or self._pool.service.room.may_hold_more(connection):
+                return fd
+            os.close(fd)
+        if connection is not None:
+            if request.progress is RESPONDING:
+                abort(connection, "no descriptor is left for its file")
+            else:
+                fail(connection, request, 503, "Connections_Refused")
+        return -1
 
     def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
         """The descriptor that goes with a message.

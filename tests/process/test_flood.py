@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 from harness.home import Application, Pool, Site, application_host_config, wsgi_handler
+from harness.meter import descriptors
 from harness.server import WasServer, wait_for
 from support.load import under_load
 from support.running import STEADY, Running, place, run_server
@@ -87,32 +91,61 @@ FILE_READERS = 400
 FEW_DESCRIPTORS = 600
 
 
-def test_who_takes_files_slowly_leaves_descriptors_for_the_others():
-    """Each download holds three of them: beyond their share some are cut, and nothing else is."""
-    config = application_host_config(
-        [ATTACKER, VICTIM],
-        [
-            Site(name, (Application("/", Path("{home}") / "sites" / name, name),))
-            for name in ("attacker", "victim")
-        ],
-    )
+SLOW_READERS = application_host_config(
+    [ATTACKER, VICTIM],
+    [
+        Site(name, (Application("/", Path("{home}") / "sites" / name, name),))
+        for name in ("attacker", "victim")
+    ],
+)
 
-    def prepare(home: Path) -> None:
-        for name in ("attacker", "victim"):
-            (home / "sites" / name).mkdir(parents=True)
-            (home / "sites" / name / "file.txt").write_bytes(b"x" * 200_000)
-        os.truncate(home / "sites" / "attacker" / "file.txt", 1 << 30)
+
+def _prepare_files(home: Path) -> None:
+    for name in ("attacker", "victim"):
+        (home / "sites" / name).mkdir(parents=True)
+        (home / "sites" / name / "file.txt").write_bytes(b"x" * 200_000)
+    os.truncate(home / "sites" / "attacker" / "file.txt", 1 << 30)
+
+
+@contextmanager
+def _slow_readers() -> Iterator[Running]:
+    """A server with few descriptors and two sites of one file, one of which is long."""
 
     def start(server: WasServer) -> None:
         server.start(max_files=FEW_DESCRIPTORS)
 
-    with run_server(config, prepare, launch=start) as running:
+    with run_server(SLOW_READERS, _prepare_files, launch=start) as running:
+        yield running
+        assert "Traceback" not in running.server.log_text()
+
+
+def _assert_victim_answers(running: Running) -> None:
+    for _ in range(20):
+        assert len(get(running.port("victim"), "/file.txt").body) == 200_000
+
+
+def test_who_takes_files_slowly_leaves_descriptors_for_the_others():
+    """Each download holds three of them: beyond their share some are cut, and nothing else is."""
+    with _slow_readers() as running:
         workers = running.workers("attacker")
         with many(running.port("attacker"), FILE_READERS) as clients:
             for client in clients:
                 client.send_request("/file.txt")
             wait_for("some to be cut", lambda: "connections_crowded" in running.server.log_text())
-            for _ in range(20):
-                assert len(get(running.port("victim"), "/file.txt").body) == 200_000
+            _assert_victim_answers(running)
             assert running.workers("attacker") == workers
-        assert "Traceback" not in running.server.log_text()
+
+
+def test_files_that_come_all_at_once_leave_descriptors_for_the_others():
+    """As above within one turn of the listener's loop, before anybody can be made to leave."""
+    with _slow_readers() as running:
+        (worker,) = running.workers("attacker", count=1)
+        listener = running.server.status()["listener_pid"]
+        os.kill(worker, signal.SIGSTOP)
+        with many(running.port("attacker"), FILE_READERS) as clients:
+            for client in clients:
+                client.send_request("/file.txt")
+            wait_for("all of them", lambda: len(descriptors(listener)) >= FILE_READERS)
+            os.kill(worker, signal.SIGCONT)
+            _assert_victim_answers(running)
+            assert running.workers("attacker") == [worker]

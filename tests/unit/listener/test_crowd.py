@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from was.listener.crowd import budget, who_leaves
+from was.listener.crowd import budget, crowded_port, who_leaves
 
 
 @dataclass
@@ -34,6 +34,12 @@ def test_room_is_made_where_the_crowd_is():
     crowd, few = _guests(60, 80, first=100), _guests(5, 81)
     leaving = who_leaves([*few, *crowd], 64)
     assert leaving == crowd[: 1 + 64 // 32]
+
+
+def test_the_crowded_port_is_the_one_whose_clients_hold_most():
+    """Descriptors count, not connections; where nobody is there is no crowd."""
+    assert crowded_port([*_guests(5, 80), *_guests(2, 81, descriptors=3)]) == 81
+    assert crowded_port([]) == 0
 
 
 def test_who_waits_for_an_answer_stays():
