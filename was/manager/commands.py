@@ -87,7 +87,7 @@ def answer(manager: Manager, asked: AdminAsked) -> None:
 
 
 def _status(manager: Manager, command: _Command) -> None:
-    manager.queries.ask(lambda report: command.answer(lambda: status(manager, report)))
+    manager.queries.ask_listener(lambda report: command.answer(lambda: status(manager, report)))
 
 
 def _list(manager: Manager, command: _Command) -> None:
@@ -96,7 +96,7 @@ def _list(manager: Manager, command: _Command) -> None:
     if kind in OF_MANAGER:
         command.answer(lambda: OF_MANAGER[kind](manager))
     elif kind in OF_LISTENER:
-        manager.queries.ask(
+        manager.queries.ask_listener(
             lambda report: command.answer(lambda: OF_LISTENER[kind](manager, report)),
             with_requests=kind == "request",
         )
@@ -123,7 +123,7 @@ def _query(manager: Manager, command: _Command) -> None:
             command.done({"hresult": answer.hresult, "data": text})
 
     function, parameters = command.text("function"), command.text("parameters")
-    manager.worker_queries.ask(handle, function, parameters, answered)
+    manager.queries.ask_worker(handle, function, parameters, answered)
 
 
 # ── orders ──────────────────────────────────────────────────────────────────────────────────────

@@ -119,7 +119,7 @@ class Hearing:
             case lc.WorkerDeathSettled(worker_id, requests, _):
                 self._settled(worker_id, requests, now)
             case lc.ListenerReport():
-                self._manager.queries.answered(message)
+                self._manager.queries.listener_answered(message)
             case lc.LogTrouble(detail):
                 if detail:
                     self._manager.server.events.report(15002, detail=detail)
@@ -181,7 +181,7 @@ class Hearing:
             case wc.SuspendPrepared(_, nonce):
                 self._manager.workers.suspend(worker_id, nonce)
             case wc.WorkerAnswer():
-                self._manager.worker_queries.answered(worker_id, message)
+                self._manager.queries.worker_answered(worker_id, message)
             case _:
                 self.peer_faulty(peer, f"{type(message).__name__} from a worker")
 
@@ -295,7 +295,7 @@ class Hearing:
         if handle is not None:
             # A death closes the connection a moment before the pidfd fires; give it that moment.
             handle.link_lost_at = self._manager.now()
-            self._manager.worker_queries.worker_gone(handle.id)
+            self._manager.queries.worker_gone(handle.id)
         elif peer.kind == "listener" and peer.pid == self._manager.listener.process.pid:
             self._manager.listener.process.kill()
         elif peer.kind == "retiring":

@@ -15,17 +15,21 @@ class HistoryKeeper:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._next_at = 0.0
+        self._next_at: float | None = None
         self._kept: Stamp = None
         self._problem = ""
 
-    def next_deadline(self) -> float:
+    def begin(self, now: float) -> None:
+        """The server is ready."""
+        self._next_at = now
+
+    def next_deadline(self) -> float | None:
         """When the file is to be looked at next."""
         return self._next_at
 
     def tick(self, now: float) -> None:
         """Keep what has changed, if it is time to look. Never raises; says each problem once."""
-        if now < self._next_at:
+        if self._next_at is None or now < self._next_at:
             return
         server = self._server
         history = server.config.history

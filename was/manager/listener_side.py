@@ -39,8 +39,8 @@ from was.ipc.messages import PROTOCOL_VERSION
 from was.log import log
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle
-from was.manager.health import Backoff
 from was.manager.inbox import MessageArrived
+from was.manager.respawn import Respawn
 from was.manager.routes import listener_settings
 from was.manager.server import Server
 from was.manager.spare_listener import SpareListener
@@ -71,7 +71,6 @@ class ListenerSide:
     def __init__(self, server: Server) -> None:
         self._server = server
         self.spare = SpareListener(server)
-        self._backoff = Backoff()
         self._peer: Peer | None = None
         # The sites that this listener knows, by id; None: not told yet.
         self._told: dict[int, SiteRoute] | None = None
@@ -82,8 +81,7 @@ class ListenerSide:
         self.is_ready = False
         self.log_trouble = ""  # what it cannot log
         self.listening = 0
-        self.failed_starts = 0
-        self.respawn_at: float | None = None
+        self.respawn = Respawn()
         self.half = 0  # of every scoreboard's rows
         self.retiring: Retiring | None = None
 
@@ -105,7 +103,7 @@ class ListenerSide:
     def spawn(self) -> None:
         """Start a listener of the next epoch."""
         server = self._server
-        self.respawn_at = None
+        self.respawn.started()
         self.epoch = server.counters.next_epoch()
         spare = self.spare.take()
         if spare is not None:
@@ -320,15 +318,11 @@ class ListenerSide:
             self._unanswered -= 1
             self.is_ready = True
             self.listening = listening
-            self.failed_starts = 0
-            self._backoff.reset()
+            self.respawn.worked()
 
     def ended(self, now: float) -> None:
-        """The process has gone; `respawn_at` says when the next one may start."""
-        delay_s = 0.0
-        if not self.is_ready:
-            self.failed_starts += 1
-            delay_s = self._backoff.take()
+        """The process has gone; `respawn` says when the next one may start."""
+        self.respawn.died(now)
         if self._peer is not None:
             self._peer.close()
             self._peer = None
@@ -336,7 +330,6 @@ class ListenerSide:
         self.is_ready = False
         self.log_trouble = ""
         self.listening = 0
-        self.respawn_at = now + delay_s
         self._server.files.remove("listener")
         self._remove_endpoints(self.epoch)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from was.config.model import RecycleReason
 from was.log import log, log_exception
@@ -45,6 +45,7 @@ from was.manager.pool_deadlines import PoolDeadlines
 from was.manager.processors import Processors
 from was.manager.queries import Queries
 from was.manager.reloading import Reloading
+from was.manager.replacing import Replacing
 from was.manager.sampling import Sampling
 from was.manager.server import Configuration, Server
 from was.manager.shutdown import Shutdown
@@ -53,12 +54,17 @@ from was.manager.states import DISPATCHING, PoolState
 from was.manager.supervisor_side import SupervisorSide
 from was.manager.template_side import TemplateSide
 from was.manager.upgrade import Upgrade
-from was.manager.worker_queries import WorkerQueries
 from was.manager.workers import WorkerSet
 
 __all__ = ["Manager"]
 
-MOST_FAILED_STARTS = 5
+
+class _Timed(Protocol):
+    """A part that has something to do when a time has come."""
+
+    def next_deadline(self) -> float | None: ...
+
+    def tick(self, now: float) -> None: ...
 
 
 class Manager:
@@ -90,7 +96,6 @@ class Manager:
         self.performer.on_performed = self._deadlines.note
         self.processors = Processors(server, self.performer, self.workers, self.pools)
         self.queries = Queries(server, self.listener)
-        self.worker_queries = WorkerQueries(server)
         self.shutdown = Shutdown(self)
         self.hearing = Hearing(self)
         self.workers.on_arrival = self.hearing.worker_arrived
@@ -101,6 +106,19 @@ class Manager:
         self.beginnings = Beginnings(self)
         self.reloading = Reloading(self, load)
         self.sampling = Sampling(self)
+        self._timed: tuple[_Timed, ...] = (
+            Replacing(self),
+            self.endings,
+            self.processors,
+            self.queries,
+            self.deaths,
+            self.upgrade,
+            self.history,
+            self.reloading,
+            server.notifier,
+            self.supervisor,
+            self.sampling,
+        )
         self.started_wall = server.clock.wall()
         self.is_ready = False
         self.failed_start = ""
@@ -181,6 +199,11 @@ class Manager:
         handle = self.workers.handles.get(worker_id)
         return None if handle is None else self.pools.get(handle.pool)
 
+    def shutdown_limit_s(self) -> float:
+        """The longest that any pool gives its workers to finish."""
+        limits = [p.settings.process_model.shutdown_time_limit_s for p in self.pools.values()]
+        return self.server.clock.scaled(max(limits, default=1.0))
+
     # ── time ────────────────────────────────────────────────────────────────────────────────────
 
     def now(self) -> float:
@@ -190,24 +213,10 @@ class Manager:
     def _arm(self) -> None:
         """One timer, for the earliest of all deadlines."""
         times = [
-            self.shutdown.deadline,
+            self.shutdown.next_deadline(),
             self._deadlines.earliest(),
-            self.processors.next_deadline(),
-            self.queries.next_deadline(),
-            self.worker_queries.next_deadline(),
-            self.deaths.next_deadline(),
-            self.upgrade.next_deadline(),
-            self.reloading.next_deadline(),
-            self.server.notifier.next_deadline(),
-            self.supervisor.next_deadline(),
-            self.sampling.next_deadline(),
-            self.endings.next_deadline(),
+            *(part.next_deadline() for part in self._timed),
         ]
-        if self.is_ready:
-            times.append(self.history.next_deadline())
-        times += [side.respawn_at for side in self._replaceable()]
-        if not self.shutdown.has_begun:
-            times.append(self.listener.spare.make_at)
         earliest = min(t for t in times if t is not None)
         if self._timer is not None:
             self._timer.cancel()
@@ -218,27 +227,13 @@ class Manager:
     def tick(self) -> None:
         """Whatever is due."""
         now = self.now()
-        self._respawn(now)
-        if not self.shutdown.has_begun and self.is_ready and self.listener.process.is_there:
-            self.listener.spare.plan(now)
-            self.listener.spare.tick(now)
         for pool in self.pools.values():
             if self._deadlines.note(pool) <= now or self.sampling.is_due(now):
                 self.performer.perform(pool, pool.tick(now))
         # A pool may just have been given up, of which no process tells.
         self.check_ready()
-        self.endings.tick(now)
-        self.processors.tick(now, is_ending=self.shutdown.has_begun)
-        self.queries.tick(now)
-        self.worker_queries.tick(now)
-        self.deaths.tick(now)
-        self.upgrade.tick(now)
-        if self.is_ready:
-            self.history.tick(now)
-        self.reloading.tick(now)
-        self.server.notifier.tick(now)
-        self.supervisor.tick(now)
-        self.sampling.tick(now)
+        for part in self._timed:
+            part.tick(now)
         configured = self.server.config.app_pools
         for name in [n for n, p in self.pools.items() if n not in configured and not p.workers]:
             self._drop_pool(name)
@@ -250,23 +245,6 @@ class Manager:
         self._deadlines.drop(name)
         self.server.files.remove_pool(name)
         self.performer.publish_pools()
-
-    def _replaceable(self) -> list[ListenerSide | TemplateSide]:
-        """Who is started anew when it has died: the template while workers may be needed."""
-        if not self.shutdown.has_begun:
-            return [self.listener, self.template]
-        return [] if self.shutdown.is_stopping_workers else [self.template]
-
-    def _respawn(self, now: float) -> None:
-        for side in self._replaceable():
-            if side.respawn_at is None or now < side.respawn_at:
-                continue
-            if side.failed_starts >= MOST_FAILED_STARTS and not self.is_ready:
-                name = "listener" if side is self.listener else "template"
-                self.failed_start = f"the {name} process does not start; see the log"
-                self.shutdown.at_once(now)
-                return
-            side.spawn()
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────
 
@@ -317,6 +295,7 @@ class Manager:
         if not self.awaited:
             self.is_ready = True
             log("ready")
+            self.history.begin(self.now())
             self._on_ready(self.sites.urls())
             self.server.notifier.ready()
             self.supervisor.begin(self.now(), anew=self.upgrade.is_under_way)

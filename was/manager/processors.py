@@ -79,6 +79,7 @@ class Processors:
         self._limited: dict[str, _Limited] = {}
         self._groups: ControlGroups | None = None
         self._has_looked = False
+        self._has_let_go = False
         self._count = os.cpu_count() or 1
 
     def limited_by(self, pool: str) -> str:
@@ -121,15 +122,20 @@ class Processors:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to look at."""
+        if self._has_let_go:
+            return None
         times = [limited.next_at for limited in self._limited.values()]
         return min((t for t in times if t is not None), default=None)
 
-    def tick(self, now: float, *, is_ending: bool) -> None:
-        """Look at the pools whose time it is; nobody is held while the server ends."""
-        if is_ending:
-            for name, known in self._limited.items():
-                self._continue_all(name)
-                known.next_at = None
+    def let_go(self) -> None:
+        """The server ends: nobody is held any more."""
+        self._has_let_go = True
+        for name in self._limited:
+            self._continue_all(name)
+
+    def tick(self, now: float) -> None:
+        """Look at the pools whose time it is."""
+        if self._has_let_go:
             return
         for name in [n for n in self._limited if n not in self._pools]:
             self._forget(name)

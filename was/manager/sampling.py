@@ -52,7 +52,7 @@ class Sampling:
             pool.look_at_clock(manager.server.clock.wall())
         self._look_at_memory()
         manager.server.files.write_again()
-        manager.queries.ask(self._sampled)
+        manager.queries.ask_listener(self._sampled)
 
     def _look_at_memory(self) -> None:
         server = self._manager.server

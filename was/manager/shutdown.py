@@ -50,9 +50,8 @@ class Shutdown:
         self._limit_at: float | None = None  # of the present step
         self._say_at: float | None = None  # what is waited for
 
-    @property
-    def deadline(self) -> float | None:
-        """When it is to be looked at again."""
+    def next_deadline(self) -> float | None:
+        """When `advance` has something to see."""
         return min((t for t in (self._limit_at, self._say_at) if t is not None), default=None)
 
     @property
@@ -84,7 +83,7 @@ class Shutdown:
             self._stop_workers(now)
             return
         self._step = _Step.LISTENER
-        self._limit_at = now + self._limit_s()
+        self._limit_at = now + self._manager.shutdown_limit_s()
         if listener.retiring is not None:
             listener.retire_now(self._limit_at)
         if listener.is_connected:
@@ -109,6 +108,7 @@ class Shutdown:
         self._manager.server.notifier.stopping()
         self._manager.listener.spare.dismiss()
         self._manager.upgrade.give_up()
+        self._manager.processors.let_go()
         if not self._manager.failed_start:  # else nobody asked for it, and it is tried again
             self._manager.supervisor.dismiss()
 
@@ -135,7 +135,7 @@ class Shutdown:
                 log(
                     "manager_waiting",
                     what=WAITING[self._step],
-                    at_most_s=round(self._limit_s()),
+                    at_most_s=round(self._manager.shutdown_limit_s()),
                     hint="Ctrl-C again, or `was stop --now`, ends it",
                 )
         is_late = self._limit_at is not None and now >= self._limit_at
@@ -149,18 +149,11 @@ class Shutdown:
             process.kill_descendants(os.getpid())
             self._step = _Step.OVER
 
-    def _limit_s(self) -> float:
-        limits = [
-            pool.settings.process_model.shutdown_time_limit_s
-            for pool in self._manager.pools.values()
-        ]
-        return self._manager.server.clock.scaled(max(limits, default=1.0))
-
     def _stop_workers(self, now: float) -> None:
         manager = self._manager
         self._step = _Step.WORKERS
         # The pools keep each worker's own limit; this one is for a pool that miscounts.
-        self._limit_at = now + self._limit_s() + KILL_LIMIT_S
+        self._limit_at = now + self._manager.shutdown_limit_s() + KILL_LIMIT_S
         for pool in manager.pools.values():
             manager.performer.perform(pool, pool.shut_down(now, self._left_alone, drain=False))
         if self._has_no_worker():

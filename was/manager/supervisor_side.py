@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 
 from was.log import log
 from was.manager import kept_sockets
-from was.manager.health import Backoff
 from was.manager.notify import GivenSocket
+from was.manager.respawn import Respawn
 from was.manager.server import Server
 from was.manager.upgrade import same_command
 from was.manager.watched_process import WatchedProcess
@@ -40,11 +40,10 @@ class SupervisorSide:
         self._server = server
         self._sockets = sockets
         self._tell_at: float | None = None
-        self._backoff = Backoff()
         self._since = 0.0
         self._is_dismissed = False
         self.process = WatchedProcess(server, "supervisor")
-        self._respawn_at: float | None = None
+        self._respawn = Respawn()
 
     @property
     def is_leaving(self) -> bool:
@@ -98,7 +97,7 @@ class SupervisorSide:
 
     def _spawn(self, now: float) -> None:
         server = self._server
-        self._respawn_at = None
+        self._respawn.started()
         self._since = now
         arguments = [*server.options.programs.supervisor, "--home", str(server.home.path)]
         arguments += ["--manager", str(os.getpid()), "--"]
@@ -117,16 +116,17 @@ class SupervisorSide:
         self._tell_at = None
         self._server.files.remove(RECORD)
         if self._server.options.is_detached and not self._is_dismissed:
-            delay_s = self._backoff.take() if now - self._since < STEADY_S else 0.0
-            self._respawn_at = now + delay_s
+            if now - self._since >= STEADY_S:
+                self._respawn.worked()
+            self._respawn.died(now)
 
     def next_deadline(self) -> float | None:
         """When one is to be started, or told."""
-        return self._tell_at if self.process.is_there else self._respawn_at
+        return self._tell_at if self.process.is_there else self._respawn.at
 
     def tick(self, now: float) -> None:
         """Start the one that is due, tell the one that could not be told."""
-        if self._respawn_at is not None and now >= self._respawn_at:
+        if self._respawn.at is not None and now >= self._respawn.at:
             self._spawn(now)
         if self._tell_at is not None and now >= self._tell_at:
             self.sockets_changed()
@@ -134,7 +134,7 @@ class SupervisorSide:
     def dismiss(self) -> None:
         """The server is told to stop: nobody is to bring it back."""
         self._is_dismissed = True
-        self._respawn_at = self._tell_at = None
+        self._respawn.at = self._tell_at = None
         self.process.kill(signal.SIGTERM)
 
     def end(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from was.ipc.worker_control import Fork
 from was.log import log
 from was.manager.control import Peer
-from was.manager.health import Backoff
+from was.manager.respawn import Respawn
 from was.manager.server import Server
 from was.manager.watched_process import WatchedProcess
 
@@ -28,14 +28,12 @@ class TemplateSide:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._backoff = Backoff()
         self._peer: Peer | None = None
         self._asked: dict[int, int] = {}  # worker -> the pid of the template that was asked
         self._pending: dict[int, _Pending] = {}
         self._has_old_log = False  # it began with a log that has been reopened since
         self.process = WatchedProcess(server, "template")
-        self.respawn_at: float | None = None
-        self.failed_starts = 0
+        self.respawn = Respawn()
 
     @property
     def is_connected(self) -> bool:
@@ -53,7 +51,7 @@ class TemplateSide:
     def spawn(self) -> None:
         """Start a template."""
         server = self._server
-        self.respawn_at = None
+        self.respawn.started()
         self._has_old_log = False
         limit_s = server.clock.scaled(server.config.web_limits.managerless_limit_s)
         arguments = [*server.options.programs.template]
@@ -70,8 +68,7 @@ class TemplateSide:
         self._peer = peer
         if self._has_old_log:
             self.reopen_log()
-        self.failed_starts = 0
-        self._backoff.reset()
+        self.respawn.worked()
         for worker_id in list(self._pending):
             self._send(worker_id)
         return True
@@ -110,13 +107,10 @@ class TemplateSide:
         return known
 
     def ended(self, now: float) -> None:
-        """The process has gone; `respawn_at` says when the next one may start."""
-        if self._peer is None:
-            self.failed_starts += 1
-            self.respawn_at = now + self._backoff.take()
-        else:
+        """The process has gone; `respawn` says when the next one may start."""
+        self.respawn.died(now)
+        if self._peer is not None:
             self._peer.close()
             self._peer = None
-            self.respawn_at = now
         self.process.close()
         self._server.files.remove("template")

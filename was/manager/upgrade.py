@@ -93,7 +93,7 @@ class Upgrade:
 
     def successor_accepts(self, now: float) -> None:
         """The new listener is ready: the old one may finish."""
-        self._manager.listener.retire(now + self._limit_s())
+        self._manager.listener.retire(now + self._manager.shutdown_limit_s())
 
     def next_deadline(self) -> float | None:
         """When the old listener's time is up."""
@@ -132,10 +132,3 @@ class Upgrade:
         self.is_under_way = False
         self._manager.server.files.remove(RECORD)
         log("upgrade_completed")
-
-    def _limit_s(self) -> float:
-        limits = [
-            pool.settings.process_model.shutdown_time_limit_s
-            for pool in self._manager.pools.values()
-        ]
-        return self._manager.server.clock.scaled(max(limits, default=1.0))

@@ -55,7 +55,7 @@ def rig(monkeypatch):
 def test_a_pool_without_a_limit_is_not_looked_at(rig):
     """No deadline, nobody who limits it."""
     found, _, _ = rig(Cpu())
-    found.tick(0.0, is_ending=False)
+    found.tick(0.0)
     assert found.next_deadline() is None
     assert found.limited_by("P") == ""
 
@@ -63,10 +63,10 @@ def test_a_pool_without_a_limit_is_not_looked_at(rig):
 def test_no_action_is_an_event_an_interval(rig):
     """And nothing else."""
     found, pool, performer = rig(Cpu(limit=10_000, reset_interval_s=60.0))
-    found.tick(0.0, is_ending=False)
+    found.tick(0.0)
     assert found.limited_by("P") == "manager"
     Meter.used_s = 13.0
-    found.tick(59.0, is_ending=False)
+    found.tick(59.0)
     assert performer.events == [(5025, "NoAction")]
     assert found.next_deadline() == 60.0
     assert pool.is_accepting
@@ -77,9 +77,9 @@ def test_kill_w3wp_shuts_the_pool_out_until_the_interval_is_over(rig):
     found, pool, performer = rig(
         Cpu(limit=10_000, reset_interval_s=60.0, action=CpuAction.KILL_W3WP)
     )
-    found.tick(0.0, is_ending=False)
+    found.tick(0.0)
     Meter.used_s = 13.0
-    found.tick(30.0, is_ending=False)
+    found.tick(30.0)
     assert (pool.refusal, pool.availability.resume_at) == ("AppShutdown", 60.0)
     assert performer.events == [(5025, "KillW3wp")]
 
@@ -87,10 +87,10 @@ def test_kill_w3wp_shuts_the_pool_out_until_the_interval_is_over(rig):
 def test_a_limit_that_goes_away_is_forgotten(rig):
     """A reload changes the pool's settings; the next look sees it."""
     found, pool, _ = rig(Cpu(limit=10_000, action=CpuAction.THROTTLE))
-    found.tick(0.0, is_ending=False)
+    found.tick(0.0)
     assert found.next_deadline() is not None
     pool.apply(AppPool(name="P"), 1.0)
-    found.tick(1.0, is_ending=False)
+    found.tick(1.0)
     assert found.next_deadline() is None
     assert found.limited_by("P") == ""
 
@@ -98,8 +98,9 @@ def test_a_limit_that_goes_away_is_forgotten(rig):
 def test_nothing_is_looked_at_while_the_server_ends(rig):
     """No deadline is left that nobody would meet."""
     found, _, performer = rig(Cpu(limit=10_000, reset_interval_s=60.0))
-    found.tick(0.0, is_ending=False)
+    found.tick(0.0)
     Meter.used_s = 13.0
-    found.tick(59.0, is_ending=True)
+    found.let_go()
+    found.tick(59.0)
     assert found.next_deadline() is None
     assert performer.events == []
