@@ -3,7 +3,8 @@
 Looked up at RESOLVE_REQUEST_CACHE, filled at UPDATE_REQUEST_CACHE. Only answers to GET that anybody
 may see are kept: no user, no Authorization, no Set-Cookie, nothing that says it is private. The
 query counts only as far as varyByQueryString says, as in IIS. `CacheUntilChange` lasts while the
-file that the URL stands for stays as it is; without a file nothing is kept.
+file that the URL stands for stays as it is; without a file nothing is kept. A POST or
+another unsafe method that succeeds ends what this worker has kept of its URL.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from was.worker.output_cache.rules import (
     variant_of,
     vary_of,
 )
-from was.worker.static.representation import evaluate_conditions
+from was.worker.static.representation import conditions_of, evaluate_conditions, fields_of_304
 
 if TYPE_CHECKING:
     from was.config.model import CacheProfile
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 # A file that has changed just now may change again within the same tick of its clock.
 _SETTLED_NS = 2_000_000_000
+# After another method that succeeds, what its URL was before is not what it is (RFC 9111, 4.4).
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _generations = itertools.count()
 
@@ -103,8 +106,10 @@ class HttpCache(HttpModule):
     def on_update_request_cache(
         self, context: HttpContext, provider: HttpContext
     ) -> RequestNotificationStatus:
-        """Keep the response if it may be kept."""
+        """Keep the response if it may be kept; forget what its URL's was before a change of it."""
         response = context.response
+        if context.method not in _SAFE and response.status < 400:
+            self._store.drop_all(self._key(context))
         if response.status != 200 or context.exchange.started or context.method != "GET":
             return CONTINUE
         profile = self.profile_of(context.path)
@@ -209,7 +214,7 @@ def _answer(context: HttpContext, cached: CachedResponse) -> RequestNotification
     fields = dict.fromkeys(("etag", "last-modified"), "")
     fields |= {name.lower(): value for name, value in cached.fields}
     modified = parse_date(fields["last-modified"]) if fields["last-modified"] else None
-    asked = {name.lower(): value for name, value in context.fields}
+    asked = conditions_of(context.fields)
     if modified is None:
         asked.pop("if-modified-since", None)
         asked.pop("if-unmodified-since", None)
@@ -219,11 +224,8 @@ def _answer(context: HttpContext, cached: CachedResponse) -> RequestNotification
     response.cache_policy.set_is_cached()
     if outcome == 304:
         response.set_status(304)
-        # Nothing that describes a body (RFC 9110 15.4.5): what the client has may be in another
-        # coding.
-        for name, value in cached.fields:
-            if name.lower() not in ("content-type", "content-encoding"):
-                response.set_header(name, value, replace=False)
+        for name, value in fields_of_304(cached.fields, asked):
+            response.set_header(name, value, replace=False)
         return FINISH_REQUEST
     response.set_status(cached.status, cached.reason)
     response.set_encoded_fields(list(cached.fields), cached.block)

@@ -31,29 +31,26 @@ from was.worker.notifications import (
 )
 from was.worker.refusing import refuse, refuse_method
 from was.worker.static.document_footer import footer_of, tag_of
-from was.worker.static.representation import evaluate_conditions, parse_ranges, wants_range
+from was.worker.static.representation import (
+    conditions_of,
+    evaluate_conditions,
+    fields_of_304,
+    parse_ranges,
+    wants_range,
+)
 from was.worker.url_text import quote_path
 
 if TYPE_CHECKING:
     from was.config.model import StaticContent
     from was.worker.applications.application import HttpApplication
     from was.worker.interfaces.context import HttpContext
+    from was.worker.interfaces.response import HttpResponse
 
 _SMALL_FILE_BYTES = 65536
 # At a file that becomes shorter each time it is read.
 _LOOKS = 4
 _MISSING = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
-)
-_CONDITIONAL = frozenset(
-    {
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-        "if-range",
-        "range",
-    }
 )
 
 
@@ -162,12 +159,11 @@ class StaticFile(HttpModule):
         if etag:
             fields.append(("ETag", etag))
         fields += self._cache_fields
-        conditions = _conditions(context.fields)
+        conditions = conditions_of(context.fields)
         if conditions:
             outcome = evaluate_conditions(conditions, etag, modified)
             if outcome == 304:
-                response.set_status(304)
-                response.set_encoded_fields(fields, encode_fields(fields))
+                _answer_304(response, fields, conditions)
                 return False
             if outcome:
                 response.set_status(outcome)
@@ -197,14 +193,14 @@ class StaticFile(HttpModule):
         fields = [("Content-Type", media_type), ("Accept-Ranges", "none"), *self._cache_fields]
         if self._sets_etag:
             fields.append(("ETag", etag))
-        conditions = _conditions(context.fields)
+        conditions = conditions_of(context.fields)
         matches = {n: v for n, v in conditions.items() if n in ("if-match", "if-none-match")}
         outcome = evaluate_conditions(matches, etag if self._sets_etag else "", 0)
+        if outcome == 304:
+            _answer_304(response, fields, matches)
+            return False
         if outcome:
             response.set_status(outcome)
-            if outcome == 304:
-                fields = fields[1:]
-                response.set_encoded_fields(fields, encode_fields(fields))
             return False
         response.set_encoded_fields(fields, encode_fields(fields))
         if context.method == "HEAD":
@@ -213,6 +209,14 @@ class StaticFile(HttpModule):
         is_kept = _add_region(context, fd, 0, status.st_size)
         response.chunks.append(footer)
         return is_kept
+
+
+def _answer_304(
+    response: HttpResponse, fields: list[tuple[str, str]], conditions: dict[str, str]
+) -> None:
+    fields = fields_of_304(fields, conditions)
+    response.set_status(304)
+    response.set_encoded_fields(fields, encode_fields(fields))
 
 
 def _answer_ranges(
@@ -275,15 +279,6 @@ def _read(fd: int, offset: int, length: int) -> bytes:
         # Length, range and validators that are said are those of more than there is now.
         raise _ShorterError("the file has become shorter while it was read")
     return data
-
-
-def _conditions(fields: list[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in fields:
-        # All of them, and few others, begin so: one comparison instead of a lower() for each.
-        if name[0] in "iIrR" and (lower := name.lower()) in _CONDITIONAL:
-            found[lower] = f"{found[lower]}, {value}" if lower in found else value
-    return found
 
 
 def _is_hidden(path: str, start: int) -> bool:

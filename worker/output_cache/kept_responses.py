@@ -89,8 +89,7 @@ class OutputCache:
         with self._lock:
             before = self._rules.get(key)
             if before is not None and before[0] != rule:
-                for old in tuple(before[1]):
-                    self._drop((key, old))
+                self._drop_all(key)
             self._drop((key, variant))
             if response.cost > limit_bytes:
                 return
@@ -105,12 +104,22 @@ class OutputCache:
         with self._lock:
             self._drop((key, variant))
 
+    def drop_all(self, key: Hashable) -> None:
+        """No response of a URL is valid any more."""
+        with self._lock:
+            self._drop_all(key)
+
     def clear(self) -> None:
         """Keep nothing."""
         with self._lock:
             self._entries.clear()
             self._rules.clear()
             self._bytes = 0
+
+    def _drop_all(self, key: Hashable) -> None:
+        if key in self._rules:
+            for variant in tuple(self._rules[key][1]):
+                self._drop((key, variant))
 
     def _drop(self, whole: tuple[Hashable, Hashable]) -> None:
         entry = self._entries.pop(whole, None)

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from was.worker.http_dates import parse_date
 
-__all__ = ["MAX_RANGES", "evaluate_conditions", "parse_ranges", "wants_range"]
+__all__ = [
+    "MAX_RANGES",
+    "conditions_of",
+    "evaluate_conditions",
+    "fields_of_304",
+    "parse_ranges",
+    "wants_range",
+]
 
 # More than this is an attack or a mistake: the whole file is sent instead.
 MAX_RANGES = 16
 
 _RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
+_CONDITIONAL = frozenset(
+    {
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "range",
+    }
+)
+_OF_A_BODY = frozenset({"content-type", "content-encoding", "content-length"})
+
+
+def conditions_of(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """Those of a request's fields that the functions below are about, by lower-case name."""
+    found: dict[str, str] = {}
+    for name, value in fields:
+        # All of them, and few others, begin so: one comparison instead of a lower() for each.
+        if name[0] in "iIrR" and (lower := name.lower()) in _CONDITIONAL:
+            found[lower] = f"{found[lower]}, {value}" if lower in found else value
+    return found
 
 
 def evaluate_conditions(fields: dict[str, str], etag: str, modified: int) -> int:
-    """0 to go on, 304 or 412; `fields` have lower-case names, `modified` is in seconds."""
+    """0 to go on, 304 or 412; `fields` are `conditions_of`, `modified` is in seconds."""
     if_match = fields.get("if-match")
     if if_match is not None:
         if not _is_listed(etag, if_match, weak=False):
@@ -47,6 +76,22 @@ def _is_listed(etag: str, listed: str, *, weak: bool) -> bool:
         if (text.removeprefix("W/") if weak else text) == wanted:
             return True
     return False
+
+
+def fields_of_304(
+    fields: Iterable[tuple[str, str]], conditions: dict[str, str]
+) -> list[tuple[str, str]]:
+    """What a 304 says of the 200 it stands for: nothing that describes a body (RFC 9110, 15.4.5).
+
+    Its validator is as weak as the client's, whose copy was compressed or rewritten on its way: by
+    a strong one a cache would not find it (RFC 9111, 4.3.4).
+    """
+    asked = conditions.get("if-none-match", "")
+    return [
+        (name, f"W/{value}" if name.lower() == "etag" and f"W/{value}" in asked else value)
+        for name, value in fields
+        if name.lower() not in _OF_A_BODY
+    ]
 
 
 def wants_range(fields: dict[str, str], etag: str, modified: int) -> bool:

@@ -23,6 +23,7 @@ def application(environ, start_response):
         "/vary.x": [("Vary", "Accept-Language")],
         "/star.x": [("Vary", "*")],
         "/tag.x": [("ETag", '"x"'), ("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT")],
+        "/long_tag.x": [("ETag", '"x"'), ("Content-Length", "1")],
         "/said.x": [("Cache-Control", "max-age=1")],
         "/coded.x": [("ETag", 'W/"x"'), ("Content-Encoding", "gzip")],
     }.get(path, [])
@@ -158,6 +159,39 @@ def test_conditions_are_answered_from_the_cache(app):
         assert (exchange.status, exchange.body) == (304, b"")
         assert exchange.headers()["etag"] == '"x"'
     assert ask(server, path="/tag.x", fields=[("If-None-Match", '"y"')]).body == b"1"
+    two_lines = [("If-None-Match", '"x"'), ("If-None-Match", '"y"')]
+    assert ask(server, path="/tag.x", fields=two_lines).status == 304
+
+
+def test_a_304_from_the_cache_speaks_of_no_other_body(app):
+    """Its length would be that of the body as the application made it, not as the client has it.
+
+    A copy that was compressed on its way has a weak validator, by which caches find it.
+    """
+    server = app()
+    ask(server, path="/long_tag.x", fields=[])
+    fresh = ask(server, path="/long_tag.x", fields=[("If-None-Match", 'W/"x"')])
+    assert (fresh.status, fresh.length, fresh.headers()) == (304, -1, {"etag": 'W/"x"'})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_kept"),
+    [
+        ("POST", "/a.x", False),
+        ("DELETE", "/a.x", False),
+        ("OPTIONS", "/a.x", True),
+        ("POST", "/b.x", True),
+        ("POST", "/missing.x", True),
+    ],
+)
+def test_a_change_ends_what_was_kept(app, method, path, is_kept):
+    """RFC 9111 4.4: all variants of its own URL, when an unsafe method has not failed."""
+    server = app(f'{TIMED} varyByQueryString="*"')
+    queries = ("", "a=1")
+    before = [ask(server, path="/a.x", query=query).body for query in queries]
+    ask(server, path=path, method=method)
+    after = [ask(server, path="/a.x", query=query).body for query in queries]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [is_kept] * 2
 
 
 @pytest.mark.parametrize(

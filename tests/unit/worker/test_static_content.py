@@ -201,12 +201,13 @@ def test_other_methods_are_405_with_allow(site, tmp_path):
     ],
 )
 def test_conditional_requests(site, tmp_path, name, value, expected):
-    """RFC 9110, 13."""
+    """RFC 9110, 13; 304 has the validator by which the client's cache knows what it has."""
     etag = get(tmp_path, "/a.txt").headers()["etag"]
     exchange = get(tmp_path, "/a.txt", fields=[(name, value.format(etag=etag))])
     assert exchange.status == expected
     if expected == 304:
-        assert (exchange.body, exchange.headers()["etag"]) == (b"", etag)
+        weakness = "W/" if value.startswith("W/") else ""
+        assert (exchange.body, exchange.headers()["etag"]) == (b"", weakness + etag)
 
 
 @pytest.mark.parametrize(
