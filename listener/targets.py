@@ -31,6 +31,8 @@ def canonical_path(raw_path: str) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
+        if "%u" in raw_path:
+            raise UrlError("a %u escape beside bytes that are no UTF-8") from None
         text = data.decode("latin-1")
     if _RESTRICTED.search(text):
         raise UrlError("an escape stands for a character that no URL may hold")

@@ -74,6 +74,7 @@ REFUSED = [
     ("escaped CR LF", with_host(line=b"GET /%0d%0a HTTP/1.1"), 400, "URL"),
     ("escaped control U+0085", with_host(line=b"GET /%C2%85 HTTP/1.1"), 400, "URL"),
     ("wide escaped NUL", with_host(line=b"GET /%u0000 HTTP/1.1"), 400, "URL"),
+    ("wide escape beside Latin-1", with_host(line=b"GET /%u00e4%e4 HTTP/1.1"), 400, "URL"),
     ("half a surrogate pair", with_host(line=b"GET /%uD83D HTTP/1.1"), 400, "URL"),
     ("pair the wrong way", with_host(line=b"GET /%uDE00%uD83D HTTP/1.1"), 400, "URL"),
     ("URL too long", with_host(line=b"GET /" + b"a/" * 9000 + b" HTTP/1.1"), 414, "URL_Length"),
