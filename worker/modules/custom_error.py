@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from was.worker.interfaces.response import HttpResponse
 
 _PAGE_LIMIT = 1 << 20
+# What fields say of the body that a page takes the place of: browsers would not show the page.
+_OF_THE_BODY = frozenset(
+    {
+        *("content-disposition", "content-encoding", "content-language", "content-location"),
+        *("content-md5", "content-digest", "repr-digest", "etag", "last-modified"),
+    }
+)
 # Of a 503, in seconds: what the listener says as well.
 _RETRY_AFTER_S = "5"
 
@@ -64,6 +71,7 @@ class CustomErrors(HttpModule):
             return CONTINUE
         if not self._is_ours(response):
             return CONTINUE
+        response.replace_fields([f for f in response.fields if f[0].lower() not in _OF_THE_BODY])
         is_detailed = self._mode is ErrorMode.DETAILED or (
             self._mode is ErrorMode.DETAILED_LOCAL_ONLY and context.is_local
         )
@@ -120,8 +128,6 @@ class CustomErrors(HttpModule):
         response = context.response
         response.set_body(page)
         response.set_header("Content-Type", "text/html; charset=utf-8")
-        response.delete_header("Last-Modified")
-        response.delete_header("ETag")
         if response.status >= 500:
             response.set_header("X-Request-ID", context.request_id)
         if response.status == 503 and response.get_header("Retry-After") is None:

@@ -229,6 +229,26 @@ def test_an_error_page_in_place_of_what_a_module_has_written(record, existing, s
     assert (exchange.status, exchange.body == b"tea") == (418, is_left)
 
 
+@pytest.mark.parametrize("page", ["FILE", "/page"])
+def test_an_error_page_is_not_described_by_what_it_replaces(tmp_path, page):
+    """No coding of another body, no validator or file name of it; what is said otherwise stays."""
+    application = """
+def application(environ, start_response):
+    fields = [("Content-Encoding", "gzip"), ("ETag", "x"), ("Cache-Control", "no-cache")]
+    fields += [("Content-Disposition", "attachment"), ("Content-Language", "de")]
+    start_response("404 Not Found", fields)
+    return [b"coded"]
+"""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "coding_app.py").write_text(application)
+    mode = "Redirect" if page == "/page" else "File"
+    errors = f"""<httpErrors existingResponse="Replace" errorMode="Custom"><clear />
+      <error statusCode="404" path="{page}" responseMode="{mode}" /></httpErrors>"""
+    server = make_server(tmp_path, WSGI.format("coding_app:application") + errors)
+    names = set(ask(server).headers())
+    assert names - {"location"} == {"content-type", "cache-control"}
+
+
 @pytest.mark.parametrize(
     ("url", "is_taken"), [("/Shop/b?x=1", True), ("/shop", True), ("/shops", False), ("/a", False)]
 )
