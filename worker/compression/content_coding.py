@@ -23,6 +23,8 @@ T = TypeVar("T")
 # So many different field values are remembered; beyond it the memory starts anew.
 _LIMIT = 512
 _LONGEST = 256
+# Sums over the bytes as they were (RFC 9530): whoever checks them would throw the coded ones away.
+_SUMS = frozenset({"content-md5", "content-digest", "repr-digest"})
 
 
 def parse_accept_encoding(text: str) -> dict[str, float]:
@@ -159,7 +161,7 @@ def coded_fields(
     fields: Iterable[tuple[str, str]], coding: str, replacing: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """The fields of a response once its body is coded; those of `replacing` in place of others."""
-    gone = {name.lower() for name, _ in replacing}
+    gone = _SUMS.union(name.lower() for name, _ in replacing)
     found: list[tuple[str, str]] = []
     for field in fields:
         lower = field[0].lower()

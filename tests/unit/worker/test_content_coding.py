@@ -88,8 +88,9 @@ def test_validators_and_vary():
 
 
 def test_the_fields_of_a_coded_body():
-    """Its coding, the weakened validator, and the fields that take the place of others."""
-    fields = [("ETag", '"x"'), ("cache-control", "no-cache"), ("A", "b")]
+    """Its coding, the weakened validator, no sum of other bytes, and what others' place is for."""
+    fields = [("ETag", '"x"'), ("Repr-Digest", "sha-256=:AA==:"), ("content-md5", "AA==")]
+    fields += [("cache-control", "no-cache"), ("A", "b")]
     assert coded_fields(fields, "br", [("Cache-Control", "max-age=1")]) == [
         ("ETag", 'W/"x"'),
         ("A", "b"),
