@@ -221,9 +221,7 @@ class ArrivingBody:
     def _refuse(self, error: RemoteProtocolError) -> None:
         """It is not HTTP."""
         connection, request = self._connection, self._request
-        connection.service.records.error(
-            connection.peer, request.head, error.status, request.site_id, error.reason, request
-        )
+        connection.service.records.failed(connection, request, error.status, error.reason)
         if request.progress is RESPONDING:
             abort(connection, "the body is not HTTP")
             return

@@ -107,15 +107,15 @@ def _ask_again(service: ListenerService, *, is_of_sockets: bool) -> None:
 def _set_routes(service: ListenerService, sites: list[SiteRoute]) -> None:
     service.routes.configure(sites, service.pools, service.scaled)
     _routes_changed(service)
-    if service.records.access is not None:
-        service.records.access.configure(sites)
+    if service.records.logs is not None:
+        service.records.logs.configure({site.id: site.log for site in sites})
 
 
 def _change_routes(service: ListenerService, sites: list[SiteRoute], gone: list[int]) -> None:
     service.routes.change(sites, gone, service.pools, service.scaled)
     _routes_changed(service)
-    if service.records.access is not None:
-        service.records.access.change(sites, gone)
+    if service.records.logs is not None:
+        service.records.logs.change({site.id: site.log for site in sites}, gone)
 
 
 def _routes_changed(service: ListenerService) -> None:
@@ -152,6 +152,6 @@ def _reopen_logs(service: ListenerService, descriptors: list[int]) -> None:
     for fd in descriptors:
         take_output(fd)
         os.close(fd)
-    if service.records.access is not None:
-        service.records.access.reopen()
+    if service.records.logs is not None:
+        service.records.logs.reopen()
     log("logs_reopened")

@@ -153,9 +153,7 @@ class ClientConnection(ClientSocket):
             self.loop.call_soon(self._read_pipelined)
             return True
         if phase == BODY and self.request is not None and self.request.progress > Progress.QUEUED:
-            self.service.records.error(
-                self.peer, self.request.head, 0, self.request.site_id, "Client_Reset", self.request
-            )
+            self.service.records.failed(self, self.request, 0, "Client_Reset")
         return False
 
     def resume_writing(self) -> None:

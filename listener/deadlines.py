@@ -29,7 +29,7 @@ def expire(connection: ClientConnection) -> None:
     elif reason == "Timer_EntityBody" and connection.request is not None:
         _end_body(connection)
     else:
-        connection.service.records.refusal(connection.peer, connection.buffer, 0, reason)
+        connection.service.records.refused(connection, connection.buffer, 0, reason)
         if reason == "Timer_HeaderWait":
             answer(
                 connection,
@@ -53,7 +53,7 @@ def _look_at_pace(connection: ClientConnection) -> None:
         return
     reason = connection.deadline_reason
     if request is not None and stream.log:
-        service.records.error(connection.peer, request.head, 0, request.site_id, reason, request)
+        service.records.failed(connection, request, 0, reason)
     abort(connection, reason, reason)
 
 
@@ -64,9 +64,7 @@ def _end_body(connection: ClientConnection) -> None:
     if request.progress is Progress.RESPONDING:
         abort(connection, reason, reason)
         return
-    connection.service.records.error(
-        connection.peer, request.head, 408, request.site_id, reason, request
-    )
+    connection.service.records.failed(connection, request, 408, reason)
     request.pool.abandon(request)
     connection.request = None
     answer(connection, 408, reason, close=True, request=request)

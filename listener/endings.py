@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from was.listener.phases import BUSY, CLOSED
 from was.listener.request import Progress
+from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.connection import ClientConnection
@@ -21,7 +22,7 @@ def client_gone(connection: ClientConnection, request: ClientRequest) -> None:
         # The worker has ended it already; only the last bytes did not reach the client.
         records.request(request, stream.log, stream.status, stream.substatus, 64, stream.sent_bytes)
     elif request.progress <= Progress.QUEUED:
-        records.error(connection.peer, request.head, 0, request.site_id, "Client_Reset", request)
+        records.failed(connection, request, 0, "Client_Reset")
     elif stream is not None:
         request.gone_status, request.gone_bytes = stream.status, stream.sent_bytes
     request.pool.client_gone(request)
@@ -40,9 +41,7 @@ def cut(
         abort(connection, why, reason)
         return
     if not stream.log:
-        connection.service.records.error(
-            connection.peer, request.head, stream.status, request.site_id, reason, request
-        )
+        connection.service.records.failed(connection, request, stream.status, reason)
     request.pool.abandon(request)
     stream.finish()
     stream.advance()
@@ -67,7 +66,11 @@ def abort(
     if request is not None:
         connection.request = None
         if line or request.progress is Progress.RESPONDING:
-            records.cut(request, line, status, sent_bytes, why, reason)
+            log("request_failed", id=f"{request.id:x}", url=request.head.target[:256], why=why)
+        if line:
+            records.request(request, line, status, 0, 64, sent_bytes)
+        elif request.progress is Progress.RESPONDING and request.connection is not None:
+            records.failed(connection, request, 0, reason)
         request.pool.abandon(request)
     connection.drop_stream()
     connection.phase = CLOSED

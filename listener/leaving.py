@@ -45,8 +45,8 @@ class Leaving:
         for pool in list(service.pools.values()):
             pool.close()
         service.programs.close()
-        if service.records.access is not None:
-            service.records.access.close()
+        if service.records.logs is not None:
+            service.records.logs.close()
         service.manager.tell(ListenerDrained(left_alone))
         service.end()
 

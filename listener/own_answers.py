@@ -24,7 +24,7 @@ __all__ = ["answer", "fail", "refuse", "turn_away", "will_drain"]
 
 def refuse(connection: ClientConnection, error: RemoteProtocolError, raw: bytes) -> None:
     """The client broke HTTP: say so, and close (where it stops speaking HTTP is unknown)."""
-    connection.service.records.refusal(connection.peer, raw, error.status, error.reason)
+    connection.service.records.refused(connection, raw, error.status, error.reason)
     answer(
         connection,
         error.status,
@@ -38,7 +38,7 @@ def turn_away(
     connection: ClientConnection, head: Head, status: int, reason: str, *, site_id: int = 0
 ) -> None:
     """A good head that nobody here is asked for: no such site, or no room there."""
-    connection.service.records.error(connection.peer, head, status, site_id, reason, None)
+    connection.service.records.turned_away(connection, head, status, site_id, reason)
     answer(connection, status, reason, close=True, is_head=head.method == "HEAD")
 
 
@@ -48,7 +48,7 @@ def fail(connection: ClientConnection, request: ClientRequest, status: int, reas
     The worker, if it still has the request, owes an END.
     """
     service = connection.service
-    service.records.error(connection.peer, request.head, status, request.site_id, reason, request)
+    service.records.failed(connection, request, status, reason)
     request.pool.abandon(request)
     connection.request = None
     if connection.phase == UPGRADED:

@@ -1,4 +1,8 @@
-"""Records: what the listener writes down of each request, and what it counts."""
+"""Records: what the listener writes down of each request, and what it counts.
+
+As in IIS, a request that a worker answered is in its site's log and one that the listener ended is
+in HTTPERR; the worker composes the fields it knows and the listener adds times and counts.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import TYPE_CHECKING
 from was.log import log
 
 if TYPE_CHECKING:
-    from was.listener.access_log import AccessLog
+    from was.listener.connection import ClientConnection
     from was.listener.head import Head
     from was.listener.request import ClientRequest
+    from was.listener.request_logs import RequestLogs
 
 __all__ = ["Records"]
 
@@ -23,14 +28,14 @@ class Records:
         """`time` is the loop's clock, in seconds."""
         self._time = time
         self.counters: Counter[str] = Counter()
-        self.access: AccessLog | None = None
+        self.logs: RequestLogs | None = None
         # One line in a site's log; called for every request.
         self.line: Callable[..., None] = lambda *_: None
 
-    def open(self, access: AccessLog) -> None:
+    def open(self, logs: RequestLogs) -> None:
         """Write to these logs from now on."""
-        self.access = access
-        self.line = access.request
+        self.logs = logs
+        self.line = logs.request
 
     def count(self, name: str) -> None:
         """One more of something, for the report."""
@@ -57,45 +62,42 @@ class Records:
             int((self._time() - request.received_at) * 1000),
         )
 
-    def cut(
-        self,
-        request: ClientRequest,
-        line: str,
-        status: int,
-        sent_bytes: int,
-        why: str,
-        reason: str,
+    def failed(
+        self, connection: ClientConnection, request: ClientRequest, status: int, reason: str
     ) -> None:
-        """A response that was cut: in the site's log if the worker composed its line."""
-        log("request_failed", id=f"{request.id:x}", url=request.head.target[:256], why=why)
-        if line:
-            self.request(request, line, status, 0, 64, sent_bytes)
-        elif self.access is not None and request.connection is not None:
-            peer = request.connection.peer
-            self.error(peer, request.head, 0, request.site_id, reason, request)
+        """A routed request that the listener ended itself, in HTTPERR; status 0: unanswered."""
+        queue = request.pool.name
+        self._error(connection, request.head, status, request.site_id, reason, queue)
 
-    def error(
+    def turned_away(
+        self, connection: ClientConnection, head: Head, status: int, site_id: int, reason: str
+    ) -> None:
+        """A request that no pool was asked for, in HTTPERR."""
+        self._error(connection, head, status, site_id, reason, "")
+
+    def _error(
         self,
-        peer: tuple[str, int, str, int],
+        connection: ClientConnection,
         head: Head,
         status: int,
         site_id: int,
         reason: str,
-        request: ClientRequest | None,
+        queue: str,
     ) -> None:
-        """A request that the listener ended itself, in HTTPERR."""
         self.count(f"httperr_{reason}")
-        if self.access is not None:
-            queue = request.pool.name if request is not None else ""
-            self.access.error(peer, head, status, site_id, reason, queue)
+        if self.logs is not None:
+            version = "HTTP/1.1" if head.version == 11 else "HTTP/1.0"
+            request = version, head.method, head.target
+            self.logs.http_error(connection.peer, request, status, site_id, reason, queue)
 
-    def refusal(
-        self, peer: tuple[str, int, str, int], raw: bytes, status: int, reason: str
-    ) -> None:
-        """What was no request, in HTTPERR."""
+    def refused(self, connection: ClientConnection, raw: bytes, status: int, reason: str) -> None:
+        """What was no request, in HTTPERR: as much of it as looks like one."""
         self.count(f"httperr_{reason}")
-        if self.access is not None:
-            self.access.refusal(peer, raw, status, reason)
+        if self.logs is not None:
+            words = raw[:4096].split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+            method, uri = words[:2] if len(words) > 1 else ("", "")
+            version = words[2] if len(words) == 3 else ""
+            self.logs.http_error(connection.peer, (version, method, uri), status, 0, reason, "")
 
     def spool_failed(self, error: OSError) -> None:
         """A body could not be kept: the disk is full, most likely."""

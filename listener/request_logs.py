@@ -1,4 +1,4 @@
-"""Request logs: one W3C log a site, and HTTPERR for what no worker ever had.
+"""Request logs: one W3C log a site for what a worker answered, HTTPERR for what the listener ended.
 
 The listener's loop only formats lines and appends them to lists; `flush`, once a turn, moves the
 lists to a deque; one writer thread does the rest. It is woken only when it sleeps and then lets a
@@ -16,25 +16,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from was.clock import Clock
-from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, escape
+from was.ipc.listener_control import LogSettings
+from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, escape, flags_of
 from was.listener.log_files import LogTarget
 from was.log import log
 
-__all__ = ["DEFAULT_FLAGS", "LogFileSettings", "RequestLogs"]
+__all__ = ["RequestLogs"]
 
-DEFAULT_FLAGS = frozenset(
-    (
-        "Date", "Time", "ServerIP", "Method", "UriStem", "UriQuery", "ServerPort", "UserName",
-        "ClientIP", "UserAgent", "Referer", "HttpStatus", "HttpSubStatus", "Win32Status",
-        "TimeTaken",
-    )
-)  # fmt: skip
 _LISTENER_FLAGS = frozenset(c.flag for c in W3C_FIELDS if c.filled_by == "listener")
-_USUAL_FLAGS = _LISTENER_FLAGS & DEFAULT_FLAGS
+# IIS's default has all of these but the counts of bytes.
+_USUAL_FLAGS = _LISTENER_FLAGS - {"BytesSent", "BytesRecv"}
 
 _SOFTWARE = "Microsoft Internet Information Services 10.0"
 _ERROR_SOFTWARE = "Microsoft HTTP API 2.0"
@@ -49,24 +43,11 @@ _GATHER_S = 0.2
 _REPORT_EVERY_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFileSettings:
-    """`site/logFile` as far as the writer needs it; `folder` None: <log_dir>/W3SVC<id>."""
-
-    enabled: bool = True
-    folder: Path | None = None
-    period: str = "Daily"  # Hourly, Daily, Weekly, Monthly, MaxSize
-    truncate_size: int = 20971520
-    local_time_rollover: bool = False
-    flags: frozenset[str] = DEFAULT_FLAGS
-    custom_columns: tuple[str, ...] = ()
-    max_line_length: int = 65536
-
-
 class _Site:
     """A site's log as the loop sees it."""
 
     __slots__ = (
+        "flags",
         "has_prefix",
         "has_tail",
         "is_usual",
@@ -77,22 +58,23 @@ class _Site:
     )
 
     def __init__(
-        self, site_id: int, settings: LogFileSettings, log_dir: Path, target: type[LogTarget]
+        self, site_id: int, settings: LogSettings, log_dir: Path, target: type[LogTarget]
     ) -> None:
         self.settings = settings
+        self.flags = flags_of(settings.fields)
         self.has_tail = bool(settings.custom_columns)
         # Without a column of the worker's its text is "-", and no part of the line.
-        self.has_prefix = bool(settings.flags - _LISTENER_FLAGS)
+        self.has_prefix = bool(self.flags - _LISTENER_FLAGS)
         self.is_usual = (
-            self.has_prefix
-            and not self.has_tail
-            and settings.flags & _LISTENER_FLAGS == _USUAL_FLAGS
+            self.has_prefix and not self.has_tail and self.flags & _LISTENER_FLAGS == _USUAL_FLAGS
         )
         self.room = settings.max_line_length
         self.lines: list[str] = []
-        columns = [c.name for c in W3C_FIELDS if c.flag in settings.flags]
+        columns = [c.name for c in W3C_FIELDS if c.flag in self.flags]
+        # A folder that is not absolute is nobody's: the logs of the home are.
+        folder = Path(settings.directory)
         self.target = target(
-            settings.folder or log_dir / f"W3SVC{site_id}",
+            (folder if folder.is_absolute() else log_dir) / f"W3SVC{site_id}",
             software=_SOFTWARE,
             columns=" ".join([*columns, *map(escape, settings.custom_columns)]),
             stem="u_extend" if settings.period == "MaxSize" else "u_ex",
@@ -105,7 +87,7 @@ class _Site:
     def line(self, stamp: str, prefix: str, outcome: tuple[int, int, int, int, int, int]) -> str:
         """A line of a site whose columns are not the usual ones."""
         prefix, _, tail = prefix.partition(TAIL_MARK)
-        flags = self.settings.flags
+        flags = self.flags
         date, _, clock_time = stamp.partition(" ")
         parts = [text for text, flag in ((date, "Date"), (clock_time, "Time")) if flag in flags]
         if self.has_prefix:
@@ -133,7 +115,6 @@ class RequestLogs:
     def __init__(
         self,
         log_dir: Path,
-        sites: Mapping[int, LogFileSettings],
         clock: Clock,
         target: type[LogTarget] = LogTarget,
     ) -> None:
@@ -158,13 +139,12 @@ class RequestLogs:
         self._reported = 0
         self._report_at = 0.0
         self._writer = _Writer()
-        self.configure(sites)
 
-    def configure(self, sites: Mapping[int, LogFileSettings]) -> None:
+    def configure(self, sites: Mapping[int, LogSettings]) -> None:
         """Take over the settings of all sites; a file whose columns changed gets a new head."""
         self.change(sites, [site_id for site_id in self._sites if site_id not in sites])
 
-    def change(self, sites: Mapping[int, LogFileSettings], gone: Iterable[int]) -> None:
+    def change(self, sites: Mapping[int, LogSettings], gone: Iterable[int]) -> None:
         """Take over the settings of some sites; the logs of those that are gone are closed."""
         self.flush()
         closed = [self._sites.pop(site_id) for site_id in gone if site_id in self._sites]
@@ -212,11 +192,8 @@ class RequestLogs:
 
     def http_error(
         self,
-        client: tuple[str, int],
-        server: tuple[str, int],
-        version: str,
-        method: str,
-        uri: str,
+        peer: tuple[str, int, str, int],
+        request: tuple[str, str, str],
         status: int,
         site_id: int,
         reason: str,
@@ -224,13 +201,15 @@ class RequestLogs:
     ) -> None:
         """Log a request that never reached a worker, or a connection that ended before its time.
 
-        `version` is "HTTP/1.1" or ""; `uri` path and query as sent; status and site_id 0 = none.
+        `request`: version, verb, path and query as sent, each "" where there was none; status and
+        site_id 0 = none.
         """
+        version, method, uri = request
         if not self._now:
             self._read_clock()
         self._error_lines.append(
-            f"{self._stamp} {escape(client[0])} {client[1] or '-'} {escape(server[0])} "
-            f"{server[1] or '-'} {escape(version)} {escape(method[:255])} {escape(uri[:4096])} - "
+            f"{self._stamp} {escape(peer[0])} {peer[1] or '-'} {escape(peer[2])} "
+            f"{peer[3] or '-'} {escape(version)} {escape(method[:255])} {escape(uri[:4096])} - "
             f"{status or '-'} {site_id or '-'} {escape(reason)} {escape(queue)}\n"
         )
 

@@ -20,7 +20,6 @@ from was.ipc.endpoints import SocketFolder
 from was.ipc.listener_control import ListenerReady, ListenerSettings, ListenerWelcome
 from was.ipc.worker_control import QueueEndpoint
 from was.isolation.enter import enter
-from was.listener.access_log import AccessLog
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
 from was.listener.deadlines import expire
@@ -33,9 +32,11 @@ from was.listener.health import HEALTH, HealthConnection
 from was.listener.known_heads import KnownHeads
 from was.listener.leaving import Leaving
 from was.listener.listening import Listening
+from was.listener.log_files import LogTarget, OutputTarget
 from was.listener.manager_link import ManagerLink
 from was.listener.programs import Programs
 from was.listener.records import Records
+from was.listener.request_logs import RequestLogs
 from was.listener.room import Room
 from was.listener.routes import Routes
 from was.listener.spool import SpoolMemory
@@ -146,8 +147,8 @@ class ListenerService:
         factory, limits = select(settings.engine), self.limits
         self.new_engine: Callable[[], Engine] = lambda: factory(limits)
         self.change_settings(settings)
-        to_output = settings.log_to_output
-        self.records.open(AccessLog(Path(settings.logs), self._clock, to_output=to_output))
+        target = OutputTarget if settings.log_to_output else LogTarget
+        self.records.open(RequestLogs(Path(settings.logs), self._clock, target))
         set_process("listener")
         self.programs.open_door(self._sockets_folder)
 
@@ -283,9 +284,9 @@ class ListenerService:
             self.room.tell()
             self.room.look()
             self.leaving.sweep()
-        if self.records.access is not None:
-            self.records.access.flush()
-            self.manager.log_trouble(self.records.access.trouble())
+        if self.records.logs is not None:
+            self.records.logs.flush()
+            self.manager.log_trouble(self.records.logs.trouble())
         self.leaving.look()
 
     def _renew_date(self) -> None:

@@ -99,7 +99,7 @@ class Queue:
         self.context.term()
         self.pool.close()
         self.service.programs.close()
-        self.service.records.access.close()
+        self.service.records.logs.close()
         self.service.context.close()
         self.loop.close()
 

@@ -283,6 +283,6 @@ class Rig:
         self.service.programs.close()
         for worker in self.workers:
             worker.board.close()
-        self.service.records.access.close()
+        self.service.records.logs.close()
         self.service.context.close()
         self.loop.close()

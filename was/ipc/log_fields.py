@@ -17,7 +17,16 @@ from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-__all__ = ["TAIL_MARK", "W3C_FIELDS", "WORKER_FIELDS", "Column", "composer", "escape"]
+__all__ = [
+    "TAIL_MARK",
+    "W3C_FIELDS",
+    "WORKER_FIELDS",
+    "Column",
+    "bits_of",
+    "composer",
+    "escape",
+    "flags_of",
+]
 
 TAIL_MARK = "  "
 
@@ -27,36 +36,47 @@ class Column(NamedTuple):
 
     name: str
     flag: str
+    bit: int  # of the flag, as IIS's schema numbers them
     filled_by: str  # "worker" or "listener"
 
 
 W3C_FIELDS: tuple[Column, ...] = (
-    Column("date", "Date", "listener"),
-    Column("time", "Time", "listener"),
-    Column("s-sitename", "SiteName", "worker"),
-    Column("s-computername", "ComputerName", "worker"),
-    Column("s-ip", "ServerIP", "worker"),
-    Column("cs-method", "Method", "worker"),
-    Column("cs-uri-stem", "UriStem", "worker"),
-    Column("cs-uri-query", "UriQuery", "worker"),
-    Column("s-port", "ServerPort", "worker"),
-    Column("cs-username", "UserName", "worker"),
-    Column("c-ip", "ClientIP", "worker"),
-    Column("cs-version", "ProtocolVersion", "worker"),
-    Column("cs(User-Agent)", "UserAgent", "worker"),
-    Column("cs(Cookie)", "Cookie", "worker"),
-    Column("cs(Referer)", "Referer", "worker"),
-    Column("cs-host", "Host", "worker"),
-    Column("sc-status", "HttpStatus", "listener"),
-    Column("sc-substatus", "HttpSubStatus", "listener"),
-    Column("sc-win32-status", "Win32Status", "listener"),
-    Column("sc-bytes", "BytesSent", "listener"),
-    Column("cs-bytes", "BytesRecv", "listener"),
-    Column("time-taken", "TimeTaken", "listener"),
+    Column("date", "Date", 1, "listener"),
+    Column("time", "Time", 2, "listener"),
+    Column("s-sitename", "SiteName", 16, "worker"),
+    Column("s-computername", "ComputerName", 32, "worker"),
+    Column("s-ip", "ServerIP", 64, "worker"),
+    Column("cs-method", "Method", 128, "worker"),
+    Column("cs-uri-stem", "UriStem", 256, "worker"),
+    Column("cs-uri-query", "UriQuery", 512, "worker"),
+    Column("s-port", "ServerPort", 32768, "worker"),
+    Column("cs-username", "UserName", 8, "worker"),
+    Column("c-ip", "ClientIP", 4, "worker"),
+    Column("cs-version", "ProtocolVersion", 524288, "worker"),
+    Column("cs(User-Agent)", "UserAgent", 65536, "worker"),
+    Column("cs(Cookie)", "Cookie", 131072, "worker"),
+    Column("cs(Referer)", "Referer", 262144, "worker"),
+    Column("cs-host", "Host", 1048576, "worker"),
+    Column("sc-status", "HttpStatus", 1024, "listener"),
+    Column("sc-substatus", "HttpSubStatus", 2097152, "listener"),
+    Column("sc-win32-status", "Win32Status", 2048, "listener"),
+    Column("sc-bytes", "BytesSent", 4096, "listener"),
+    Column("cs-bytes", "BytesRecv", 8192, "listener"),
+    Column("time-taken", "TimeTaken", 16384, "listener"),
 )
 
 # What a caller of `compose` hands over, in this order, "" for what it does not know.
 WORKER_FIELDS: tuple[Column, ...] = tuple(c for c in W3C_FIELDS if c.filled_by == "worker")
+
+
+def bits_of(flags: Collection[str]) -> int:
+    """Columns as one number, for a message."""
+    return sum(column.bit for column in W3C_FIELDS if column.flag in flags)
+
+
+def flags_of(bits: int) -> frozenset[str]:
+    """And back."""
+    return frozenset(column.flag for column in W3C_FIELDS if column.bit & bits)
 
 
 def escape(value: str) -> str:

@@ -16,7 +16,6 @@ from was.config.model import (
     AppPool,
     Binding,
     LoadBalancerCapabilities,
-    LogField,
     LogFile,
     ServerConfig,
     Site,
@@ -32,6 +31,7 @@ from was.ipc.listener_control import (
     SiteRoute,
     UrlReservation,
 )
+from was.ipc.log_fields import bits_of
 from was.manager.pool import ApplicationPool
 from was.manager.server import Engine
 
@@ -50,32 +50,6 @@ __all__ = [
 
 _SITE_PROTOCOLS = ("http",)  # https would need TLS; was.config warns
 _PROTOCOLS = (*_SITE_PROTOCOLS, "was.health")  # what is listened on
-
-# The bits of logExtFileFlags as IIS's schema numbers them.
-_LOG_BITS: dict[LogField, int] = {
-    LogField.DATE: 1,
-    LogField.TIME: 2,
-    LogField.CLIENT_IP: 4,
-    LogField.USER_NAME: 8,
-    LogField.SITE_NAME: 16,
-    LogField.COMPUTER_NAME: 32,
-    LogField.SERVER_IP: 64,
-    LogField.METHOD: 128,
-    LogField.URI_STEM: 256,
-    LogField.URI_QUERY: 512,
-    LogField.HTTP_STATUS: 1024,
-    LogField.WIN32_STATUS: 2048,
-    LogField.BYTES_SENT: 4096,
-    LogField.BYTES_RECV: 8192,
-    LogField.TIME_TAKEN: 16384,
-    LogField.SERVER_PORT: 32768,
-    LogField.USER_AGENT: 65536,
-    LogField.COOKIE: 131072,
-    LogField.REFERER: 262144,
-    LogField.PROTOCOL_VERSION: 524288,
-    LogField.HOST: 1048576,
-    LogField.HTTP_SUB_STATUS: 2097152,
-}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -162,7 +136,7 @@ def _log_settings(log: LogFile) -> LogSettings:
         period=log.period.value,
         truncate_size=log.truncate_size,
         local_time_rollover=log.local_time_rollover,
-        fields=sum(_LOG_BITS[flag] for flag in log.log_ext_file_flags),
+        fields=bits_of(log.log_ext_file_flags),
         custom_columns=[field.log_field_name for field in log.custom_fields],
     )
 

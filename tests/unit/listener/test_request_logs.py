@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from was.ipc.log_fields import W3C_FIELDS, WORKER_FIELDS, composer, escape
+from was.config.log_settings import LogFile
+from was.ipc.listener_control import LogSettings
+from was.ipc.log_fields import W3C_FIELDS, WORKER_FIELDS, bits_of, composer, escape
 from was.listener import request_logs
-from was.listener.log_files import OutputTarget, period_name
-from was.listener.request_logs import DEFAULT_FLAGS, LogFileSettings, RequestLogs
+from was.listener.log_files import LogTarget, OutputTarget, period_name
+from was.listener.request_logs import RequestLogs
 
 ALL_FLAGS = frozenset(column.flag for column in W3C_FIELDS)
+DEFAULT_FLAGS = frozenset(str(flag) for flag in LogFile().log_ext_file_flags)
+USUAL = LogSettings(True, "", "Daily", 20971520, False, bits_of(DEFAULT_FLAGS))
 NOON = calendar.timegm((2024, 5, 1, 12, 0, 12))
 VALUES = ("W3SVC1", "host", "10.0.0.1", "GET", "/a b", "", "80", "", "10.0.0.2", "HTTP/1.1",
           "curl/8 (x)", "a=b", "", "www.x.com")  # fmt: skip
@@ -38,6 +43,17 @@ class SetClock:
         return seconds
 
 
+def logs_of(
+    folder: Path,
+    sites: dict[int, LogSettings],
+    clock: SetClock | None = None,
+    target: type[LogTarget] = LogTarget,
+) -> RequestLogs:
+    logs = RequestLogs(folder, clock or SetClock(), target)
+    logs.configure(sites)
+    return logs
+
+
 def lines_of(path: Path) -> list[str]:
     return path.read_text("utf-8").splitlines()
 
@@ -55,7 +71,7 @@ def log_one(
 
 def test_the_usual_log_looks_as_in_iis(tmp_path):
     """Head, default columns in their fixed order, UTC, `+` for blanks, `-` for nothing."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL})
     assert not (tmp_path / "W3SVC1").exists()
     log_one(logs)
     logs.close()
@@ -78,8 +94,8 @@ def test_the_usual_log_looks_as_in_iis(tmp_path):
 )  # fmt: skip
 def test_every_line_has_the_columns_of_its_head(tmp_path, flags, columns):
     """Whatever is switched on, head and lines agree, column by column."""
-    settings = LogFileSettings(flags=flags, custom_columns=columns)
-    logs = RequestLogs(tmp_path, {1: settings}, SetClock())
+    settings = replace(USUAL, fields=bits_of(flags), custom_columns=list(columns))
+    logs = logs_of(tmp_path, {1: settings})
     prefix = composer(flags)(VALUES, [f"c {c}" for c in columns])
     logs.request(1, prefix, 404, 2, 64, 300, 100, 7)
     log_one(logs, flags=flags)
@@ -121,7 +137,7 @@ def test_composing_all_columns_at_once_equals_composing_each(values, flags, cust
 
 def test_a_worker_cannot_forge_a_line(tmp_path):
     """No worker is trusted: line ends in its text do not end a line, and it cannot be too long."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings(max_line_length=50)}, SetClock())
+    logs = logs_of(tmp_path, {1: replace(USUAL, max_line_length=50)})
     logs.request(1, "a\nforged\r\x85\u2028b", 200, 0, 0, 0, 0, 0)
     logs.request(1, "x" * 100, 200, 0, 0, 0, 0, 0)
     logs.flush()
@@ -133,8 +149,7 @@ def test_a_worker_cannot_forge_a_line(tmp_path):
 
 def test_what_is_switched_off_is_not_logged(tmp_path):
     """A disabled site, an unknown one and an empty text leave nothing."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings(enabled=False), 2: LogFileSettings()},
-                       SetClock())  # fmt: skip
+    logs = logs_of(tmp_path, {1: replace(USUAL, enabled=False), 2: USUAL})
     log_one(logs, 1)
     log_one(logs, 3)
     logs.request(2, "", 200, 0, 0, 0, 0, 0)
@@ -145,10 +160,10 @@ def test_what_is_switched_off_is_not_logged(tmp_path):
 
 def test_httperr_has_its_own_columns(tmp_path):
     """Requests that no worker had: thirteen columns and streamid, cut and escaped."""
-    logs = RequestLogs(tmp_path, {}, SetClock())
-    logs.http_error(("10.0.0.2", 5), ("10.0.0.1", 80), "HTTP/1.1", "GET", "/a b?c", 503, 7,
+    logs = logs_of(tmp_path, {})
+    logs.http_error(("10.0.0.2", 5, "10.0.0.1", 80), ("HTTP/1.1", "GET", "/a b?c"), 503, 7,
                     "QueueFull", "my pool")  # fmt: skip
-    logs.http_error(("::1", 5), ("::1", 80), "", "M" * 300, "/" * 5000, 0, 0, "Client_Reset", "")
+    logs.http_error(("::1", 5, "::1", 80), ("", "M" * 300, "/" * 5000), 0, 0, "Client_Reset", "")
     logs.flush()
     logs.close()
     path = tmp_path / "HTTPERR" / "httperr1.log"
@@ -207,7 +222,7 @@ def test_local_time_rolls_over_at_local_midnight(monkeypatch):
 def test_a_new_day_begins_a_new_file(tmp_path):
     """Lines go to the file of their own time, even when they are written together."""
     clock = SetClock()
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, clock)
+    logs = logs_of(tmp_path, {1: USUAL}, clock)
     log_one(logs)
     clock.now += 86400
     log_one(logs)
@@ -219,9 +234,9 @@ def test_a_new_day_begins_a_new_file(tmp_path):
 
 def test_a_numbered_log_goes_on_where_it_was(tmp_path):
     """MaxSize: a new number when truncateSize would be passed; a restart takes the highest."""
-    settings = LogFileSettings(period="MaxSize", truncate_size=600)
+    settings = replace(USUAL, period="MaxSize", truncate_size=600)
     for _ in range(2):
-        logs = RequestLogs(tmp_path, {1: settings}, SetClock())
+        logs = logs_of(tmp_path, {1: settings})
         for _ in range(5):
             log_one(logs)
         logs.close()
@@ -234,11 +249,11 @@ def test_a_numbered_log_goes_on_where_it_was(tmp_path):
 
 def test_logs_may_go_to_standard_output(tmp_path, capfd):
     """Bare lines, a site's and HTTPERR's, and nothing in files."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock(), OutputTarget)
+    logs = logs_of(tmp_path, {1: USUAL}, target=OutputTarget)
     log_one(logs)
     logs.reopen()
     log_one(logs, status=404)
-    logs.http_error(("10.0.0.9", 5), ("", 0), "", "", "", 400, 0, "BadRequest", "")
+    logs.http_error(("10.0.0.9", 5, "", 0), ("", "", ""), 400, 0, "BadRequest", "")
     logs.close()
     written = capfd.readouterr().out.splitlines()
     assert [line.split()[-4] for line in written[:2]] == ["200", "404"]
@@ -248,13 +263,13 @@ def test_logs_may_go_to_standard_output(tmp_path, capfd):
 
 def test_reopening_writes_to_a_new_file_of_the_old_name(tmp_path):
     """After SIGUSR1 a file that was moved away is made anew, with a head."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL})
     path = tmp_path / "W3SVC1" / "u_ex240501.log"
     log_one(logs)
     logs.reopen()
     logs.close()
     path.rename(path.with_suffix(".old"))
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL})
     log_one(logs)
     logs.reopen()
     log_one(logs)
@@ -265,10 +280,10 @@ def test_reopening_writes_to_a_new_file_of_the_old_name(tmp_path):
 
 def test_changed_columns_write_a_new_head(tmp_path):
     """configure() keeps what did not change and begins anew what did."""
-    logs = RequestLogs(tmp_path, {1: LogFileSettings(), 2: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL, 2: USUAL})
     log_one(logs, 1)
     log_one(logs, 2)
-    logs.configure({1: LogFileSettings(flags=ALL_FLAGS), 2: LogFileSettings()})
+    logs.configure({1: replace(USUAL, fields=bits_of(ALL_FLAGS)), 2: USUAL})
     log_one(logs, 1)
     log_one(logs, 2)
     logs.close()
@@ -282,7 +297,7 @@ def test_changed_columns_write_a_new_head(tmp_path):
 def test_a_full_disk_drops_whole_lines_and_counts_them(tmp_path, monkeypatch, capfd):
     """What cannot be written is counted and reported; no half line stays in the file."""
     clock = SetClock()
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, clock)
+    logs = logs_of(tmp_path, {1: USUAL}, clock)
     log_one(logs)
     logs._writer.stop(2)
     real_write = os.write
@@ -309,7 +324,7 @@ def test_a_writer_that_is_behind_costs_lines_not_memory(tmp_path, monkeypatch):
     """Beyond the bound lines are dropped and counted, and the loop goes on."""
     monkeypatch.setattr(request_logs, "_WAITING_LIMIT", 1000)
     monkeypatch.setattr(request_logs, "_GATHER_S", 60.0)
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL})
     for _ in range(100):
         log_one(logs)
     assert 80 < logs.dropped < 100
@@ -323,7 +338,7 @@ def test_a_log_that_is_a_link_is_not_followed(tmp_path):
     target = tmp_path / "elsewhere"
     (tmp_path / "W3SVC1").mkdir()
     (tmp_path / "W3SVC1" / "u_ex240501.log").symlink_to(target)
-    logs = RequestLogs(tmp_path, {1: LogFileSettings()}, SetClock())
+    logs = logs_of(tmp_path, {1: USUAL})
     log_one(logs)
     logs.close()
     assert not target.exists()
