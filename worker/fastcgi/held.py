@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,14 @@ __all__ = ["Held", "start"]
 class Held:
     """One process, or one connection to somebody else's."""
 
-    __slots__ = ("address", "connection", "file", "instance", "program")
+    __slots__ = ("address", "connecting", "connection", "file", "instance", "program")
 
     def __init__(self, instance: Instance, address: Address) -> None:
         self.instance = instance
         self.address = address
         self.program: Program | None = None
         self.connection: Connection | None = None
+        self.connecting = threading.Lock()  # held by who opens it, for all that will share it
         self.file = b""  # its socket
 
     @property

@@ -274,8 +274,11 @@ class Processes:
                 self._pool.capacity = capacity
 
     def _connect(self, held: Held) -> bool:
-        """Have an open connection; False: the process is not there any more."""
-        with self._lock:
+        """Have an open connection; False: the process is not there any more.
+
+        It may take CONNECT_S, for which nobody waits but those on the same connection.
+        """
+        with held.connecting:
             connection = held.connection
             if connection is not None:
                 if held.instance.busy > 1 or not connection.is_stale():

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from harness.server import wait_for
@@ -110,6 +112,26 @@ def test_who_waits_is_let_go_when_the_client_has_gone(tmp_path):
         assert raised.value.verdict is Verdict.WAIT
     processes.release(held, is_good=True)
     processes.close()
+
+
+def test_who_connects_slowly_keeps_nobody_waiting(monkeypatch):
+    """An address that does not answer: all wait for it at once, and not one after the other."""
+    all_at_once = Barrier(3, timeout=60)
+
+    def connect(_address):
+        all_at_once.wait()
+        raise TimeoutError
+
+    monkeypatch.setattr("was.worker.fastcgi.processes.connect", connect)
+    processes = Processes(FastCgiApplication(full_path="127.0.0.1:1"))
+    processes._has_asked = True  # what it can do: that is asked on a connection of its own
+
+    def ask(_number: int) -> None:
+        with pytest.raises(NoProcessError, match="cannot be connected to"):
+            processes.acquire(60, lambda: False)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(ask, range(3)))
 
 
 def test_processes_that_nobody_names_any_more_are_ended(tmp_path):
