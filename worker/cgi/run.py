@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from was.worker.exchange import ClientGoneError
 from was.worker.gateway.bell import GATHER_S, own_bell
+from was.worker.gateway.patience import Patience
 from was.worker.programs.launch import Program, start_program
 
 if TYPE_CHECKING:
@@ -45,16 +46,14 @@ class CgiRun:
         """`limit_s` for the whole run, `first_byte_limit_s` while nothing has been sent."""
         self._context = context
         self._answer = answer
-        now = time.monotonic()
-        self._deadline = now + limit_s
-        self._first_deadline = min(self._deadline, now + first_byte_limit_s)
+        self._patience = Patience(time.monotonic(), limit_s, first_byte_limit_s)
         self._program: Program | None = None
         self._input = self._output = -1
         self._bell = own_bell()
         self._poll = select.poll()
         self._pending = memoryview(b"")
         self._is_open = True  # the program's output
-        self._end_deadline = self._deadline  # of the program itself
+        self._end_deadline = self._patience.whole_until  # of the program itself
 
     def start(self, argv: list[bytes], folder: bytes, environment: list[bytes]) -> None:
         """Start the program. Raises ProgramError."""
@@ -99,11 +98,16 @@ class CgiRun:
         while self._is_open or self._awaits_end(program):
             if exchange.gone:
                 raise ClientGoneError("the client has gone")
-            for fd, events in self._poll.poll(self._patience_s(gathered_at) * 1000):
+            now = time.monotonic()
+            patience_s = self._patience_s(now, gathered_at)
+            is_client_awaited = self._input >= 0 and not self._pending
+            for fd, events in self._poll.poll(patience_s * 1000):
                 if fd == lease:
                     self._hear(program)
                 else:
                     self._go_on(fd, events)
+            if is_client_awaited:
+                self._patience.excuse(time.monotonic() - now)
             if program.is_lost:
                 break  # what it has left may hold the pipe for ever
             if not gathered_at and self._answer.can_flush:
@@ -113,7 +117,7 @@ class CgiRun:
                 if self._is_open or program.status is None:
                     self._answer.flush()  # a client that knows the length has it all
         if program.status is None:
-            program.leave(self._deadline - time.monotonic())
+            program.leave(self._patience.whole_until - time.monotonic())
         return program
 
     def _awaits_end(self, program: Program) -> bool:
@@ -125,7 +129,7 @@ class CgiRun:
         if fd == self._output:
             self._is_open = self._take()
             if not self._is_open:
-                self._end_deadline = min(self._deadline, time.monotonic() + END_S)
+                self._end_deadline = min(self._patience.whole_until, time.monotonic() + END_S)
         elif fd == self._bell:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._bell)
@@ -141,11 +145,9 @@ class CgiRun:
             self._poll.unregister(program)
             self._close_input()
 
-    def _patience_s(self, gathered_at: float) -> float:
-        now = time.monotonic()
+    def _patience_s(self, now: float, gathered_at: float) -> float:
         if self._is_open:
-            has_begun = self._context.exchange.started
-            until = self._deadline if has_begun else self._first_deadline
+            until = self._patience.ends_at(has_answered=self._context.exchange.started)
             if now >= until:
                 raise CgiTimeoutError
         else:

@@ -74,6 +74,11 @@ class Connection:
         return bool(self._out)
 
     @property
+    def moved(self) -> int:
+        """Bytes in both directions: it grows as long as the process takes or says something."""
+        return self.sent + self.received
+
+    @property
     def is_full(self) -> bool:
         """Whether more body should wait."""
         return len(self._out) >= OUT_BYTES

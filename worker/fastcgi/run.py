@@ -21,6 +21,7 @@ from was.worker.fastcgi.records import EndRequest, RecordType, Role
 from was.worker.fastcgi.settings import StdErrMode
 from was.worker.gateway.bell import GATHER_S, own_bell
 from was.worker.gateway.head import HeadError
+from was.worker.gateway.patience import Patience
 
 if TYPE_CHECKING:
     from was.worker.fastcgi.settings import FastCgiApplication
@@ -76,8 +77,7 @@ class FastCgiRun:
         self.answer = answer
         self.settings = settings
         self._first_byte_limit_s = first_byte_limit_s
-        self._deadline = self._first_deadline = 0.0  # from when it is first begun
-        self._quiet_since = 0.0
+        self._patience: Patience | None = None  # from when it is first begun
         self._gathered_at = 0.0  # since when output is held back
         self._body_sent: bytearray | None = bytearray()
         self._is_body_over = False
@@ -104,10 +104,12 @@ class FastCgiRun:
 
     def _begin(self, now: float) -> None:
         """The limits are a process's, not the queue's: they count from here."""
-        self._quiet_since = now
-        if not self._deadline:
-            self._deadline = now + self.settings.request_timeout
-            self._first_deadline = min(self._deadline, now + self._first_byte_limit_s)
+        if self._patience is None:
+            settings = self.settings
+            self._patience = Patience(
+                now, settings.request_timeout, self._first_byte_limit_s, settings.activity_timeout
+            )
+        self._patience.moved(now)
 
     def was_refused(self, connection: Connection) -> bool:
         """Whether a process that is gone was not sent a byte of it."""
@@ -171,7 +173,9 @@ class FastCgiRun:
     def _converse(self, connection: Connection, number: int, bell: int) -> EndRequest:
         poll = select.poll()
         poll.register(bell, select.POLLIN)
-        received = connection.received
+        patience = self._patience
+        assert patience is not None
+        moved = connection.moved
         gathered_at = self._gathered_at
         while True:
             self._feed(connection, number)
@@ -186,7 +190,12 @@ class FastCgiRun:
                 self._drain(connection, number)
             if not gathered_at and self.answer.can_flush and not self._is_silent:
                 gathered_at = time.monotonic()
-            patience_s = self._patience_s(gathered_at)
+            now = time.monotonic()
+            if connection.moved != moved:
+                moved = connection.moved
+                patience.moved(now)
+            patience_s = self._patience_s(patience, now, gathered_at)
+            is_client_awaited = not (self._is_body_over or connection.has_unsent)
             events = select.POLLIN | (select.POLLOUT if connection.has_unsent else 0)
             poll.register(connection, events)
             for fd, _ in poll.poll(patience_s * 1000):
@@ -194,19 +203,15 @@ class FastCgiRun:
                     with suppress(BlockingIOError):
                         os.eventfd_read(bell)
             connection.pump()
-            if connection.received != received:
-                received = connection.received
-                self._quiet_since = time.monotonic()
+            if is_client_awaited:
+                patience.excuse(time.monotonic() - now)
             if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
                 if not (self._conversation.inbox or self._is_silent):
                     self._flush()
 
-    def _patience_s(self, gathered_at: float) -> float:
-        now = time.monotonic()
-        has_begun = self._context.exchange.started
-        until = self._deadline if has_begun else self._first_deadline
-        until = min(until, self._quiet_since + self.settings.activity_timeout)
+    def _patience_s(self, patience: Patience, now: float, gathered_at: float) -> float:
+        until = patience.ends_at(has_answered=self._context.exchange.started)
         if now >= until:
             raise FastCgiTimeoutError
         if gathered_at:
