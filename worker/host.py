@@ -46,7 +46,11 @@ from was.ipc.worker_control import (
 )
 from was.log import log, log_exception
 from was.worker.applications.module_files import ModuleFiles
-from was.worker.applications.running_programs import ProgramMissingError
+from was.worker.applications.running_programs import (
+    ProgramMissingError,
+    insist_on,
+    marks_of_running,
+)
 from was.worker.applications.web_configs import WebConfigs
 from was.worker.channel import Channel
 from was.worker.exchange import Exchange
@@ -112,7 +116,7 @@ class WorkerHost:
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._files: ModuleFiles | None = None
         self._web_configs = WebConfigs()
-        self._server.watch(self._web_configs)
+        self._server.applications.web_configs = self._web_configs
         self._client = QueueClient(
             context=Context(),
             scoreboard=self._scoreboard,
@@ -152,7 +156,7 @@ class WorkerHost:
             with few_collections():
                 self._server.load()
                 insist_on_real_threads()
-                self._server.insist_on(self._welcome.programs)
+                insist_on(self._welcome.programs, self._server.applications)
                 self._server.warm_up()
         except ProgramMissingError as error:
             self._link.send(WorkerStartFailed(self._welcome.worker_id, str(error), False))
@@ -173,13 +177,17 @@ class WorkerHost:
         self._threads.start()
         self._server.http.ask_for_recycle = self._ask_for_recycle
         if self._server.reload_on_change:
-            self._files = ModuleFiles(self._server.application_folders)
+            self._files = ModuleFiles([a.physical_path for a in self._server.applications])
         self._link.hold_life_line()
         self._state = State.RUNNING
         faults.reach("worker.loaded")
-        self._link.send(WorkerReady(self._welcome.worker_id, self._server.programs))
+        self._say_ready()
         self._serve()
         return 0
+
+    def _say_ready(self) -> None:
+        running = marks_of_running(self._server.applications)
+        self._link.send(WorkerReady(self._welcome.worker_id, running))
 
     def _connect(self, endpoint: QueueEndpoint) -> None:
         welcome = self._welcome
@@ -274,7 +282,7 @@ class WorkerHost:
                 self._is_bye_wanted = False  # there is nobody to hear it
                 self._stop_listening(True)
         elif self._state is State.RUNNING:
-            self._link.send(WorkerReady(self._welcome.worker_id, self._server.programs))
+            self._say_ready()
             if self._to_ask is not None:
                 self._link.send(self._to_ask)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,7 @@ from was.ipc.scoreboard import RequestState
 from was.log import log, log_exception
 from was.worker.applications.pool_applications import Applications
 from was.worker.applications.preload import Preload
-from was.worker.applications.running_programs import insist_on, marks_of_running
 from was.worker.applications.warm_up import interim_page, warm_up
-from was.worker.applications.web_configs import WebConfigs
 from was.worker.calls.call_lists import CallLists
 from was.worker.calls.preconditions import is_satisfied
 from was.worker.calls.registration import (
@@ -39,9 +37,7 @@ from was.worker.interfaces.context import HttpContext
 from was.worker.interfaces.hresult import E_ACCESSDENIED
 from was.worker.interfaces.providers import EventProvider
 from was.worker.moving import NotOurPoolError, move
-from was.worker.notifications import (
-    GlobalNotification,
-)
+from was.worker.notifications import GlobalNotification
 from was.worker.pipeline import end_request, make_completer, run_request
 from was.worker.threads.spare_threads import run_on_spare_thread
 from was.worker.tracing.trace import traced_urls
@@ -77,7 +73,6 @@ class WorkerServer:
     ) -> None:
         self.pool = pool
         self.worker_id = worker_id
-        self.threads = threads
         self._time_scale = time_scale
         self.module_names: list[str] = []
         self.reload_on_change = False
@@ -88,8 +83,10 @@ class WorkerServer:
         self.limits = self.http.limits
         self.limits.concurrency = concurrency
         self.limits.run_on_loop = self._run_on_loop
-        self.http.loaded = lambda: self._applications.loaded
-        self.http.application_at = lambda site, path: self._applications.named(site, path)
+        self.http.is_multithread = threads > 2
+        self.http.applications = self.applications = Applications(
+            self.http, self._call_lists, self._resolve
+        )
         self._events = self.http.events
         self._read = read_configuration or (lambda: load_server(config_file, home=home))
         self._read_of = 0  # the time of the file's last change, as it was when it was read
@@ -98,13 +95,8 @@ class WorkerServer:
         self._global_modules: tuple[ModuleEntry, ...] = ()  # those that this process has loaded
         self._registrations: dict[str, ModuleRegistration] = {}
         self._has_pre_begin = self._has_thread_cleanup = False
-        self._applications = Applications(
-            pool, self._call_lists, self._events.raise_event, self._prepare, self._resolve
-        )
-        self.http.has_application = self._has_application
         self._added_factories: list[HttpModuleFactory] = []
         self.is_replacement = False
-        self._applications.program_changed = self._program_changed
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
@@ -123,7 +115,7 @@ class WorkerServer:
                 self._registrations[entry.name] = registration
         pool = loaded.config.app_pools.get(self.pool)
         self.reload_on_change = pool is not None and pool.python.reload_on_change
-        self._has_foreign_modules = self.limits.has_foreign_modules = not all(
+        self.limits.has_foreign_modules = not all(
             entry.image.startswith(OUR_MODULES) for entry in self._global_modules
         )
         self._events.subscribe(self._registrations.values())
@@ -136,7 +128,7 @@ class WorkerServer:
         Those that have a page to show meanwhile do it beside other requests, unless this worker
         takes another one's place.
         """
-        applications = list(self._applications)
+        applications = list(self.applications)
         aside = [a for a in applications if interim_page(a.settings) and not self.is_replacement]
         for application in applications:
             application.begin_application_warmup()
@@ -185,20 +177,13 @@ class WorkerServer:
             limit_s = pool.process_model.shutdown_time_limit_s
             self.limits.shutdown_time_limit_s = limit_s / self._time_scale
         self.managerless_limit_s = loaded.config.web_limits.managerless_limit_s
-        self._applications.build(loaded)
-        self.limits.may_lead = not self._has_foreign_modules and not any(
+        self.applications.build(loaded)
+        self.limits.may_lead = not self.limits.has_foreign_modules and not any(
             "WsgiModule" in handler.modules
-            for application in self._applications
+            for application in self.applications
             for handler in application.settings.handlers.entries
         )
         self._has_pre_begin = self._events.is_awaited(GL.PRE_BEGIN_REQUEST)
-
-    def _prepare(self, application: HttpApplication) -> None:
-        application.report_unhealthy = self.http.report_unhealthy
-        application.is_multithread = self.threads > 2
-        application.server = self.http
-        application.has_foreign_modules = self._has_foreign_modules
-        application.requests = self._requests
 
     def _resolve(self, application: HttpApplication) -> None:
         """GL_APPLICATION_RESOLVE_MODULES: modules add others to the application's list."""
@@ -217,13 +202,6 @@ class WorkerServer:
         self.module_names.append(name)
         return len(self.module_names)
 
-    def _has_application(self, config_path: str) -> bool:
-        wanted = config_path.rstrip("/").lower()
-        return any(application.config_path.lower() == wanted for application in self._applications)
-
-    def _program_changed(self, detail: str) -> None:
-        self.http.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, detail)
-
     def _call_lists(self, application: HttpApplication, errors: ConfigErrors | None) -> CallLists:
         traces = None
         if self._events.is_awaited(GL.TRACE_EVENT) or traced_urls(application.settings):
@@ -239,16 +217,16 @@ class WorkerServer:
         proof = request.id << 11 | request.attempt << 3
         if request.ask_first and self._gives_back(exchange):
             return
-        application = self._applications.find(request.site_id, request.application)
+        application = self.applications.find(request.site_id, request.application)
         if application is None:
             # The listener knows of a change before we do; the file was written before either.
             self._read_if_new()
-            application = self._applications.find(request.site_id, request.application)
+            application = self.applications.find(request.site_id, request.application)
         if application is None:
             # Another pool's by now: it was sent to us before the listener knew.
             exchange.give_back()
             return
-        if self._has_foreign_modules:
+        if self.limits.has_foreign_modules:
             # Before the first notification that may run code not ours. With our own modules alone
             # that is the handler's call of the application: WsgiModule stores it there.
             words[row + 1] = 0
@@ -261,7 +239,7 @@ class WorkerServer:
     def _run_on_loop(self, exchange: RequestExchange) -> bool:
         """The same on the event loop's thread, if the request will go there. Modules are ours."""
         request = exchange.request
-        application = self._applications.find(request.site_id, request.application)
+        application = self.applications.find(request.site_id, request.application)
         if application is None or request.ask_first:
             return False
         calls = application.paths.at(request.path)
@@ -274,7 +252,7 @@ class WorkerServer:
     def _gives_back(self, exchange: WholeRequest) -> bool:
         """Whether a request comes again with its body; one that is too long is refused now."""
         request = exchange.request
-        application = self._applications.find(request.site_id, request.application)
+        application = self.applications.find(request.site_id, request.application)
         if (
             application is not None
             and request.body_length > application.paths.at(request.path).most_content
@@ -331,7 +309,7 @@ class WorkerServer:
 
     def stop(self) -> None:
         """All requests have ended: application stop, cache clean-up, terminate. Once."""
-        self._applications.stop()
+        self.applications.stop()
         self._events.raise_event(GL.CACHE_CLEANUP, EventProvider())
         self.http.close()
         for factory in self._added_factories:
@@ -340,7 +318,7 @@ class WorkerServer:
             for part in (registration.factory, registration.global_module):
                 if part is not None:
                     _terminate(part)
-        self._applications.clean_up_sites()
+        self.applications.clean_up_sites()
 
     def _read_if_new(self) -> None:
         """Any thread: have what the file says in force, unless it is so already."""
@@ -378,34 +356,16 @@ class WorkerServer:
 
     def look_at_web_configs(self, now: float) -> None:
         """The host's thread: what has changed in the folders of the applications comes in force."""
-        web_configs = self._applications.web_configs
+        web_configs = self.applications.web_configs
         folders = [] if web_configs is None else web_configs.changes(now)
         if folders:
             with self._changing:
-                self._applications.read_folders(folders)
+                self.applications.read_folders(folders)
 
     def look(self, now: float) -> None:
         """The host's thread, once a second or so: what modules want to be looked at."""
         for look in self.limits.look_regularly:
             look(now)
-
-    def watch(self, web_configs: WebConfigs) -> None:
-        """Before `load`: have web.config files watched."""
-        self._applications.web_configs = web_configs
-
-    @property
-    def programs(self) -> list[int]:
-        """Marks of what runs here, for the worker that is to take this one's place."""
-        return marks_of_running(self._applications)
-
-    def insist_on(self, programs: Collection[int]) -> None:
-        """Raise ProgramMissingError where one that is marked so does not run here."""
-        insist_on(programs, self._applications)
-
-    @property
-    def application_folders(self) -> list[str]:
-        """The folders of this worker's applications."""
-        return [application.physical_path for application in self._applications]
 
 
 def _terminate(part: HttpModuleFactory | GlobalModule) -> None:

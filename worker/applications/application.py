@@ -44,10 +44,11 @@ class HttpApplication:
     those it began with.
     """
 
-    def __init__(self, site: HttpSite, application: Application, pool: str) -> None:
+    def __init__(self, site: HttpSite, application: Application, server: HttpServer) -> None:
         self.site = site
         self.config = application
-        self.pool: str = pool
+        self.server: HttpServer = server  # the worker that it runs in
+        self.pool: str = server.app_pool_name
         self.path = application.path
         self.prefix = "" if application.path == "/" else application.path.rstrip("/")
         self.prefix_length = len(self.prefix)
@@ -55,7 +56,6 @@ class HttpApplication:
         self.id: str = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
         self.config_path = f"MACHINE/WEBROOT/APPHOST/{site.site_name}{self.prefix}"
         self.module_context_container = ModuleContextContainer()
-        self.server: HttpServer  # of the worker that it runs in
         self.settings: PathSettings
         self.calls: CallLists
         self.paths: PathCalls
@@ -67,14 +67,10 @@ class HttpApplication:
         self.resolved_modules: dict[str, ModuleRegistration] = {}
         self.warming = Warming()
         self.errors: ConfigErrors | None = None  # why its configuration is not in force
-        # IHttpServer::ReportUnhealthy of the worker that it runs in.
-        self.report_unhealthy: Callable[[str], None] = lambda _reason: None
         # The one that a site's URL path belongs to; None: another pool's.
         self.locate: Callable[[int, str], HttpApplication | None] = lambda _site, _path: self
         self.requests = PoolRequests()  # the pool's
-        self.has_foreign_modules = False  # whether the worker has modules that are not ours
         self.is_multiprocess = False
-        self.is_multithread = True
         self._directories = _by_length(application.virtual_directories)
 
     @property

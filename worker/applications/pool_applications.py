@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from was.config.files import LoadedServer
-from was.config.model import Application, PathSettings, Site
+from was.config.model import Application, PathSettings, PoolRequests, RecycleReason, Site
 from was.errors import ConfigErrors
 from was.log import log
 from was.worker.applications.application import HttpApplication, HttpSite
@@ -22,6 +22,7 @@ from was.worker.notifications import GlobalNotification
 if TYPE_CHECKING:
     from was.worker.applications.web_configs import WebConfigs
     from was.worker.calls.call_lists import CallLists
+    from was.worker.global_modules.http_server import HttpServer
     from was.worker.interfaces.providers import EventProvider
 
 __all__ = ["Applications"]
@@ -34,24 +35,16 @@ class Applications:
 
     def __init__(
         self,
-        pool: str,
+        server: HttpServer,
         make_calls: Callable[[HttpApplication, ConfigErrors | None], CallLists],
-        raise_global: Callable[[GlobalNotification, EventProvider], object],
-        prepare: Callable[[HttpApplication], None],
         resolve: Callable[[HttpApplication], None],
     ) -> None:
-        """`prepare` gives a new application what it needs of the worker.
-
-        `resolve` lets modules add others to one, each time before its call lists are made.
-        """
+        """`resolve` lets modules add others to one, each time before its call lists are made."""
         # Tells of changed web.config files; None: nobody will ask.
         self.web_configs: WebConfigs | None = None
-        # Told why, when an application's handlers name another program than they did.
-        self.program_changed: Callable[[str], None] = lambda _detail: None
-        self._pool = pool
+        self._server = server
+        self._pool = server.app_pool_name
         self._make_calls = make_calls
-        self._raise_global = raise_global
-        self._prepare = prepare
         self._resolve = resolve
         self._loaded: LoadedServer | None = None
         self._sites: dict[int, HttpSite] = {}
@@ -85,6 +78,11 @@ class Applications:
         wanted = site_name.lower()
         site = next((s for s in self._sites.values() if s.site_name.lower() == wanted), None)
         return None if site is None else self.owner(site.site_id, path)
+
+    def has(self, config_path: str) -> bool:
+        """Whether one of ours has this configuration path."""
+        wanted = config_path.rstrip("/").lower()
+        return any(application.config_path.lower() == wanted for application in self)
 
     def __iter__(self) -> Iterator[HttpApplication]:
         return iter(self._all.values())
@@ -128,28 +126,33 @@ class Applications:
     def _build_one(
         self, loaded: LoadedServer, site: HttpSite, site_config: Site, config: Application
     ) -> HttpApplication:
-        pool = loaded.config.app_pools.get(self._pool)
-        is_multiprocess = pool is not None and pool.process_model.max_processes != 1
-        application = self._all.get((site.site_id, config.path))
-        if application is not None and application.config == config:
-            application.is_multiprocess = is_multiprocess
-            self._renew(loaded, application, site_config)
-            return application
-        if application is not None and _needs_another_process(application, config):
-            # Until it is there, this one goes on with the folders that it has.
-            self._ask_for_another(site, config, "are others now")
-            self._renew(loaded, application, site_config)
-            return application
-        application = HttpApplication(site, config, self._pool)
-        application.is_multiprocess = is_multiprocess
+        known = self._all.get((site.site_id, config.path))
+        if known is not None and known.config != config:
+            if _needs_another_process(known, config):
+                # Until it is there, this one goes on with the folders that it has.
+                self._ask_for_another(site, config, "are others now")
+            else:
+                known = None
+        application = known or HttpApplication(site, config, self._server)
         application.locate = self.owner
-        self._prepare(application)
-        self._set(loaded, application, site_config)
-        self._raise_global(GL.APPLICATION_START, providers.ApplicationProvider(application))
+        pool = loaded.config.app_pools.get(self._pool)
+        application.requests = PoolRequests() if pool is None else pool.requests
+        application.is_multiprocess = pool is not None and pool.process_model.max_processes != 1
+        if known is not None:
+            self._renew(loaded, application, site_config)
+        else:
+            self._set(loaded, application, site_config)
+            self._raise(GL.APPLICATION_START, providers.ApplicationProvider(application))
         return application
 
+    def _raise(self, notification: GlobalNotification, provider: EventProvider) -> None:
+        self._server.events.raise_event(notification, provider)
+
+    def _ask_for_successor(self, why: str) -> None:
+        self._server.ask_for_recycle(RecycleReason.CONFIG_CHANGE.value, why)
+
     def _ask_for_another(self, site: HttpSite, config: Application, why: str) -> None:
-        self.program_changed(f"the folders of {site.site_name}{config.path} {why}")
+        self._ask_for_successor(f"the folders of {site.site_name}{config.path} {why}")
 
     def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
         """Put in force what the files now say, and notice when it is another program."""
@@ -159,7 +162,7 @@ class Applications:
         # Another program to run is run by another process.
         if was_right and is_right and _programs(before) != _programs(now):
             name = f"{application.site.site_name}{application.path}"
-            self.program_changed(f"the handlers of {name} name another application")
+            self._ask_for_successor(f"the handlers of {name} name another application")
 
     def _set(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
         def find(path: str) -> tuple[PathSettings, bool]:
@@ -204,7 +207,7 @@ class Applications:
                 self._renew(loaded, application, site)
         for folder in folders:
             path = _config_path(folder, self)
-            self._raise_global(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
+            self._raise(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
@@ -215,7 +218,7 @@ class Applications:
             self._stop(application)
 
     def _stop(self, application: HttpApplication) -> None:
-        self._raise_global(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
+        self._raise(GL.APPLICATION_STOP, providers.ApplicationProvider(application))
         application.paths.metadata.close()
         application.module_context_container.cleanup()
 

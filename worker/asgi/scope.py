@@ -63,7 +63,7 @@ def request_scope(
         "attempt": message.attempt,
         "app_pool": application.pool,
         "remote_user": user.remote_user_name if user is not None else "",
-        "report_unhealthy": application.report_unhealthy,
+        "report_unhealthy": application.server.report_unhealthy,
         "context": context,
     }
     scope: dict[str, Any] = {

@@ -51,8 +51,8 @@ from was.worker.threads.loop_limits import LoopLimits
 from was.worker.tracing.trace import TraceContext, Tracing
 
 if TYPE_CHECKING:
-    from was.config.files import LoadedServer
     from was.worker.applications.application import HttpApplication
+    from was.worker.applications.pool_applications import Applications
     from was.worker.caches.data import CacheSpecificData
     from was.worker.caches.keys import CacheKey
     from was.worker.caches.metadata import MetadataInfo
@@ -81,15 +81,12 @@ class HttpServer:
         self.watch: DescriptorWatch | None = None
         # Has the host's thread look at what it waits for again.
         self.wake: Callable[[], None] = lambda: None
-        # Whether an application has this configuration path.
-        self.has_application: Callable[[str], bool] = lambda _path: False
-        # The application that a site's canonical path belongs to.
-        self.application_at: Callable[[str, str], HttpApplication | None] = lambda _s, _p: None
-        self.loaded: Callable[[], LoadedServer | None] = lambda: None
+        self.applications: Applications  # set once, before any module is loaded
         # What runs in the worker now, for RequestMonitorModule.
         self.running_requests: Callable[[], list[dict[str, object]]] = list
         self.limits = LoopLimits()
         self.is_command_line_launch = False  # `was run`
+        self.is_multithread = True  # whether more than one request may run at a time
         self.perf_counter_info = PerfCounterInfo()
         self.monitors = FileMonitors(lambda: self.wake())
         self.health = Health(self.events, self._told_unhealthy)
@@ -98,7 +95,7 @@ class HttpServer:
         self._config_file = config_file
         self.tracing = Tracing(self.events)
         self.trace_context = TraceContext(self.tracing)
-        self.admin_manager = AdminManager(lambda: self.loaded())
+        self.admin_manager = AdminManager(lambda: self.applications.loaded)
         self._fragments = FragmentCache()
         self.connections = ConnectionContexts(run)
         self._descriptors = DescriptorCallbacks(run)
@@ -125,7 +122,7 @@ class HttpServer:
     @property
     def worker_process_settings(self) -> WorkerProcessSettings:
         """Limits of the pool. HResultError, ERROR_NOT_FOUND: before the configuration is read."""
-        loaded = self.loaded()
+        loaded = self.applications.loaded
         pool = None if loaded is None else loaded.config.app_pools.get(self._pool)
         if pool is None:
             raise HResultError(ERROR_NOT_FOUND, f"no pool '{self._pool}'")
@@ -164,7 +161,7 @@ class HttpServer:
         Python code that was imported cannot be unloaded, so the worker is replaced, with all its
         applications. HResultError: ERROR_FILE_NOT_FOUND where there is no such application.
         """
-        if not self.has_application(app_config_path):
+        if not self.applications.has(app_config_path):
             raise HResultError(ERROR_FILE_NOT_FOUND, f"no application '{app_config_path}'")
         self.ask_for_recycle(RecycleReason.ON_DEMAND.value, f"application {app_config_path}")
 
@@ -278,7 +275,7 @@ class HttpServer:
 
         HResultError: ERROR_FILE_NOT_FOUND where no application of this worker has it.
         """
-        application = self.application_at(site_name, url)
+        application = self.applications.named(site_name, url)
         if application is None:
             raise HResultError(ERROR_FILE_NOT_FOUND, f"no application here has {site_name}{url}")
         return application.paths.metadata.at(url)
@@ -293,7 +290,7 @@ class HttpServer:
         return self._logon.get_token(user_name, password, logon_method)
 
     def _users(self) -> tuple[User, ...]:
-        loaded = self.loaded()
+        loaded = self.applications.loaded
         if loaded is None:
             return ()
         return Typer().make(Users, loaded.section(USERS)).entries

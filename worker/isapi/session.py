@@ -323,7 +323,7 @@ class Session:
     def report_unhealthy(self, reason: str) -> None:
         """The worker is to be replaced; it goes on until its requests have ended."""
         self._insist_on_session()
-        self.context.application.report_unhealthy(reason)
+        self.context.application.server.report_unhealthy(reason)
 
     def _insist_on_session(self) -> None:
         if self._is_done or self._is_over:

@@ -61,4 +61,4 @@ def map_site_path(context: HttpContext, url: str) -> str:
     config = application_of(context, path)
     if config is context.application.config or config.path == context.application.path:
         return context.map_path(path)
-    return HttpApplication(context.site, config, context.application.pool).map_path(path)
+    return HttpApplication(context.site, config, context.application.server).map_path(path)

@@ -293,7 +293,7 @@ def register_module(
         caching = application.settings.caching
         used = [p for p in caching.profiles if p.policy in CACHING]
         # Without a profile only a module can ask for a response to be kept.
-        if not caching.enabled or not (used or application.has_foreign_modules):
+        if not caching.enabled or not (used or application.server.limits.has_foreign_modules):
             return HttpModule()
         if any(profile.location is not CacheLocation.SERVER for profile in used):
             return HttpCacheWithLocation(application, store)

@@ -69,7 +69,7 @@ class GlobalRewrite(GlobalModule):
 
     def is_idle(self) -> bool:
         """Whether there is nothing to do under the configuration in force."""
-        loaded = self._server.loaded()
+        loaded = self._server.applications.loaded
         if loaded is not self._compiled_of:
             self._compiled_of = loaded
             self._rules = None if loaded is None else _global_rules(loaded)

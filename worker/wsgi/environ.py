@@ -61,14 +61,14 @@ class EnvironBuilder:
             "DOCUMENT_ROOT": application.physical_path,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
-            "wsgi.multithread": application.is_multithread,
+            "wsgi.multithread": application.server.is_multithread,
             "wsgi.multiprocess": application.is_multiprocess,
             "wsgi.run_once": False,
             # Our input ends where the body ends, however that was framed.
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
             "was.app_pool": application.pool,
-            "was.report_unhealthy": application.report_unhealthy,
+            "was.report_unhealthy": application.server.report_unhealthy,
             # A place for what each request fills in: a copy that already has its keys, and the
             # room for those of the fields, is never resized (measured: 1.5 µs a request).
             **dict.fromkeys(_FILLED, ""),

@@ -506,6 +506,6 @@ def test_admin_manager(tmp_path):
     assert error_of(get, section, f"{SERVER}/none") == PATH_NOT_FOUND
     assert error_of(get, section, "elsewhere") == PATH_NOT_FOUND
     (folder / "web.config").write_text("<broken")
-    server.http.loaded().forget()
+    server.applications.loaded.forget()
     assert error_of(get, section, f"{SERVER}/main/sub") == INVALID_DATA
     server.stop()

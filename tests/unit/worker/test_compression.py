@@ -346,7 +346,7 @@ def test_dynamic_compression_is_off_unless_switched_on(app):
     server = app("")
     exchange = ask(server, path="/", fields=GZIP)
     assert (exchange.body, "vary" in exchange.headers()) == (TEXT, False)
-    (application,) = server._applications
+    (application,) = server.applications
     assert len(application.calls.send_response) == 1  # CustomErrorModule
 
 

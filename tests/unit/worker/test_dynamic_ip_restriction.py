@@ -155,7 +155,7 @@ def test_without_proxy_mode_everybody_behind_a_proxy_is_one(make):
 
 def test_nothing_enabled_costs_nothing(make):
     """Without a limit there is no step."""
-    calls = next(iter(make("")._applications)).calls
+    calls = next(iter(make("").applications)).calls
     names = {
         step.registration.name for run in calls.head for step in run.steps if step.registration
     }

@@ -146,6 +146,6 @@ def test_a_module_may_have_the_connection_closed(server):
 def test_a_response_with_a_cookie_of_a_module_is_not_kept(server):
     """A cookie is for one client, whoever has set it."""
     for text in ("one", "other"):
-        with open(f"{server.application_folders[0]}/kept.txt", "w") as file:
+        with open(f"{next(iter(server.applications)).physical_path}/kept.txt", "w") as file:
             file.write(text)
         assert ask(server, path="/kept.txt").body == text.encode()

@@ -79,7 +79,7 @@ def test_the_folder_it_was_written_for(tmp_path):
 def test_where_it_is_off_there_is_no_step(tmp_path):
     """A disabled section takes no place in a call list."""
     site = Site(tmp_path, f'<httpRedirect enabled="false" {NEW} />' + ECHO_HANDLER)
-    [application] = list(site.server._applications)
+    [application] = list(site.server.applications)
     steps = [step for run in application.calls.head for step in run.steps]
     names = {step.registration.name for step in steps if step.registration}
     assert "HttpRedirectionModule" not in names

@@ -201,7 +201,7 @@ def test_a_worker_waits_for_applications_that_warm_up(serve):
     belongs to it; query_is_warming_up tells."""
     seen = []
     server, _ = serve(Listening())
-    (application,) = server._applications
+    (application,) = server.applications
     assert not application.query_is_warming_up()
     application.begin_application_warmup()
 
@@ -245,7 +245,7 @@ def test_preload_requests(serve, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "a.txt").write_text("file")
     server, _ = serve(Listening(application_preload=preload))
-    (application,) = server._applications
+    (application,) = server.applications
     server.warm_up()
     assert found == []
     application.config = dataclasses.replace(application.config, preload_enabled=True)
@@ -284,7 +284,7 @@ def test_what_it_is(serve, tmp_path):
 def test_perf_counters(serve):
     """Of the server and of each site; a counter does not go below 0."""
     server, http = serve(Listening())
-    (application,) = server._applications
+    (application,) = server.applications
     counters = http.perf_counter_info
     assert application.site.perf_counter_info is not counters
     assert counters.increment_counter(7) == 1

@@ -381,7 +381,7 @@ def test_a_broken_web_config_of_the_new_path(site):
 def test_no_rules_no_step(tmp_path):
     """Where no rule is in force the module takes no place in a call list."""
     served = Site(tmp_path, ECHO_HANDLER)
-    [application] = list(served.server._applications)
+    [application] = list(served.server.applications)
     steps = [step for run in application.calls.head for step in run.steps]
     names = {step.registration.name for step in steps if step.registration}
     assert "RewriteModule" not in names

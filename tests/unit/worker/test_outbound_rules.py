@@ -218,7 +218,7 @@ def test_a_pre_condition_that_is_not_there(site):
 def test_static_files(site):
     """A file, small or large, is rewritten, and not offered in ranges."""
     served = site(outbound(rule('pattern="AA"', "B")))
-    root = served.server.application_folders[0]
+    root = next(iter(served.server.applications)).physical_path
     for name, size in (("small.htm", 10), ("large.htm", 200_000)):
         with open(f"{root}/{name}", "w") as file:
             file.write("A" * size)
@@ -244,7 +244,7 @@ def test_compressed_files(site):
     """A file that rules look into is compressed after them; others as files are."""
     text = b"<p>" + b"AA" * 5000
     served = site(outbound(rule('pattern="AA"', "B", preCondition="Htm"), PRE_CONDITION))
-    root = served.server.application_folders[0]
+    root = next(iter(served.server.applications)).physical_path
     for name in ("a.htm", "a.txt"):
         with open(f"{root}/{name}", "wb") as file:
             file.write(text)
@@ -261,7 +261,7 @@ def test_a_compressed_default_document(site):
     """Nor is the default document that they look into compressed before them: no 500.52."""
     text = b"<p>" + b"AA" * 5000
     served = site(outbound(rule('pattern="AA"', "B")))
-    with open(f"{served.server.application_folders[0]}/index.htm", "wb") as file:
+    with open(f"{next(iter(served.server.applications)).physical_path}/index.htm", "wb") as file:
         file.write(text)
     fields = [("Host", "h"), ("Accept-Encoding", "gzip")]
     for method in ("GET", "GET", "GET", "HEAD"):  # frequentHitThreshold
@@ -280,7 +280,7 @@ def test_a_kept_response_is_rewritten_once(site):
         '<caching><profiles><add extension="*" policy="CacheForTimePeriod" /></profiles></caching>'
     )
     served = site(outbound(rules, attributes='rewriteBeforeCache="true"') + caching)
-    with open(f"{served.server.application_folders[0]}/a.htm", "w") as file:
+    with open(f"{next(iter(served.server.applications)).physical_path}/a.htm", "w") as file:
         file.write("a")
     answers = [served.ask("/a.htm") for _ in range(2)]
     assert [(a.body, a.headers()["x"]) for a in answers] == [(b"aa", "y")] * 2
@@ -313,7 +313,7 @@ def test_bytes_that_are_no_utf8_stay(site):
     """What cannot be decoded comes out as it went in."""
     served = site(outbound(rule('pattern="zz"', "y")))
     body = bytes(range(256)) + b"zz" + "é".encode()
-    with open(f"{served.server.application_folders[0]}/a.htm", "wb") as file:
+    with open(f"{next(iter(served.server.applications)).physical_path}/a.htm", "wb") as file:
         file.write(body)
     assert served.ask("/a.htm").body == body.replace(b"zz", b"y")
 

@@ -114,7 +114,7 @@ def test_settings_that_keep_nothing(app, profile, attributes):
 def test_a_worker_without_profiles_has_no_step_for_it(app):
     """The default costs nothing."""
     server = app(profile="")
-    (application,) = server._applications
+    (application,) = server.applications
     runs = [*application.calls.head, *application.calls.handlers.always.runs]
     steps = [step for run in runs for step in run.steps]
     assert not [s for s in steps if s.registration and s.registration.name == "HttpCacheModule"]

@@ -494,6 +494,18 @@ def make_server_from(folder):
     WorkerServer(config_file=file, home=folder, pool="pool", worker_id=1, threads=2).load()
 
 
+def test_a_new_time_limit_is_that_of_the_applications_that_run(tmp_path):
+    """requests/@timeLimit is applied live: no application is made anew for it."""
+    server = make_server(tmp_path)
+    (application,) = server.applications
+    file = tmp_path / "config" / "applicationHost.config"
+    limited = '<add name="pool"><requests timeLimit="00:00:07" /></add>'
+    file.write_text(file.read_text().replace('<add name="pool" />', limited))
+    server.configuration_changed()
+    assert list(server.applications) == [application]
+    assert application.time_limit_s == 7.0
+
+
 def test_global_notifications_in_order(tmp_path):
     """Application start, pre-begin of a request, stop listening, stop, clean-up, terminate."""
     calls = []

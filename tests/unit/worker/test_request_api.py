@@ -359,7 +359,7 @@ def test_a_factory_that_fails_is_500_once(serve, made):
             "Good": passing(calls, "on_log_request"),
         }
     )
-    application = server._applications.find(1, "/")
+    application = server.applications.find(1, "/")
 
     def make(allocator):
         if isinstance(made, Exception):
@@ -419,7 +419,7 @@ def test_many_threads_complete_one_event(serve):
 def test_without_subscribers_the_lists_are_empty(tmp_path):
     """An event that nobody has subscribed to has no call."""
     server = make_server(tmp_path, "<modules><clear /></modules><handlers><clear /></handlers>")
-    calls = server._applications.find(1, "/").calls
+    calls = server.applications.find(1, "/").calls
     steps = [step for run in (*calls.head, *calls.closing) for step in run.steps]
     assert [step for step in steps if step.registration is not None] == []
     assert calls.closing == ()

@@ -96,7 +96,7 @@ def outcome(tmp_path):
         (root / "web.config").write_text(text_of(name))
         server = make_server(tmp_path, OPENED)
         request = make_request(path=path, query=query, **{"fields": HOST, **changes})
-        [application] = list(server._applications)
+        [application] = list(server.applications)
         assert application.errors is None
         calls = application.paths.at(path)
         context = HttpContext.of(FakeExchange(request), application, calls, 0)

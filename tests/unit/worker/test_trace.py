@@ -101,10 +101,10 @@ def test_nobody_pays_who_does_not_listen(tmp_path):
     """Without a subscriber of GL_TRACE_EVENT the call lists are plain; with one that has asked for
     nothing no event is raised."""
     world = World(tmp_path, listens=False)
-    (application,) = world.server._applications
+    (application,) = world.server.applications
     assert not is_traced(application.calls)
     world = World(tmp_path)
-    (application,) = world.server._applications
+    (application,) = world.server.applications
     assert is_traced(application.calls)
     ask(world.server)
     assert world.heard == []

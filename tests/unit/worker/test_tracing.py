@@ -65,7 +65,7 @@ def test_what_modules_raise_is_among_them(tmp_path, capfd):
 
 def test_without_urls_there_is_no_step(tmp_path):
     """The default costs nothing: plain call lists, and no call of the module."""
-    (application,) = make_server(tmp_path)._applications
+    (application,) = make_server(tmp_path).applications
     runs = [*application.calls.head, *application.calls.closing]
     steps = [step for run in runs for step in run.steps]
     assert not [s for s in steps if s.registration and s.registration.name == "TracingModule"]

@@ -78,7 +78,7 @@ def test_verbs(site):
 def test_the_default_costs_nothing(site):
     """Where everybody may, no step is in the call lists."""
     server = make_server(site)
-    calls = next(iter(server._applications)).calls
+    calls = next(iter(server.applications)).calls
     steps = [step for run in calls.head for step in run.steps]
     names = {step.registration.name for step in steps if step.registration}
     assert "UrlAuthorizationModule" not in names
