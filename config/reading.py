@@ -100,7 +100,9 @@ class Sources:
             return f"The root element of '{file}' has attributes, which belong here"
         if _names_files(root):
             return f"'{file}' names a further file"
-        node.attributes.update(root.attributes)
+        if is_whole:
+            node.attributes.update(root.attributes)
+            node.file, node.line, node.column = root.file, root.line, root.column
         node.children = root.children
         return ""
 

@@ -243,6 +243,7 @@ def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
             continue
         if known.no_effect or (known.idle_choices and str(value) in known.idle_choices):
             found.append(_warning(element, f"{element.name}/@{name}"))
+    found.extend(_idle_locks(element))
     for child in element.elements.values():
         if child.schema.no_effect:
             found.append(_warning(child, child.name))
@@ -255,3 +256,16 @@ def _collect(element: Element, schema: ElementSchema, found: list[str]) -> None:
             _collect(item, item.schema, remarks)
             item.remarks = tuple(remarks)
         found.extend(item.remarks)
+
+
+def _idle_locks(element: Element) -> Iterable[str]:
+    """Names in its locks that nothing here has: who believes in such a fence is to hear of it."""
+    schema, items = element.schema, element.schema.collection
+    directives = () if items is None else (*items.add, items.remove, items.clear)
+    for lock, text in element.locks.items():
+        if lock == "lockItem" or schema.allow_unrecognized:
+            continue
+        known = {*schema.elements, *directives} if "Elements" in lock else schema.attributes.keys()
+        for name in _names(text):
+            if name != "*" and name not in known:
+                yield _warning(element, f"{element.name}/@{lock}: '{name}'")

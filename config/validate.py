@@ -32,6 +32,7 @@ _MAX_PATH = 1024
 _SERIAL = count()
 _OF_LOCATION = ("path", "overrideMode", "allowOverride", "inheritInChildApplications")
 _OVERRIDE_MODES = ("Allow", "Deny")
+_TRUTHS = ("true", "false")
 _DEFINITIONS = (
     "MachineOnly",
     "MachineToRootWeb",
@@ -159,7 +160,7 @@ class _Reader:
                     prefix + name,
                     self.choice(child, "overrideModeDefault", "Allow", _OVERRIDE_MODES),
                     self.choice(child, "allowDefinition", "Everywhere", _DEFINITIONS),
-                    child.attributes.get("allowLocation", "true").lower() != "false",
+                    self.choice(child, "allowLocation", "true", _TRUTHS) == "true",
                 )
                 self.level.declarations[prefix + name] = declaration
                 self.level.declared[prefix + name] = declaration
@@ -198,8 +199,9 @@ class _Reader:
         path = path.rstrip("/")
         mode = self.choice(node, "overrideMode", "Inherit", ("Inherit", *_OVERRIDE_MODES))
         if "allowOverride" in text:
-            mode = "Deny" if text["allowOverride"].lower() == "false" else "Allow"
-        inherit = text.get("inheritInChildApplications", "true").lower() != "false"
+            may = self.choice(node, "allowOverride", "true", _TRUTHS)
+            mode = "Allow" if may == "true" else "Deny"
+        inherit = self.choice(node, "inheritInChildApplications", "true", _TRUTHS) == "true"
         scope = Scope(path, {}, mode, inherit, True, node.line, node.column)
         self.refuse_text(node)
         self.level.scopes.setdefault(path.lower(), []).append(scope)
@@ -298,7 +300,7 @@ class _Reader:
             elif collection is not None and name in collection.add:
                 self.read_item(child, collection, element)
             elif collection is not None and name == collection.clear:
-                empty = Element(collection.item, name, {}, {}, [], {}, child.file, child.line)
+                empty = self.read_directive(child, collection, {})
                 element.directives.append(Directive(Operation.CLEAR, (), empty))
             elif collection is not None and name == collection.remove:
                 self.read_remove(child, collection, element)
@@ -369,17 +371,26 @@ class _Reader:
 
     def read_remove(self, node: Node, collection: CollectionSchema, parent: Element) -> None:
         keys = {a.name: a for a in collection.item.attributes.values() if a.is_key}
-        item = Element(
-            collection.item, node.name, {}, {}, [], {}, node.file, node.line, node.column
-        )
-        limited = ElementSchema(node.name, attributes=keys)
-        self.read_attributes(node, limited, item)
+        item = self.read_directive(node, collection, keys)
         missing = [a.name for a in keys.values() if a.required and a.name not in node.attributes]
         for name in missing[:1]:
             self.fail(node, f"Required attribute '{name}' not found")
         if not missing:
             key = self.key_of(item, collection)
             parent.directives.append(Directive(Operation.REMOVE, key, item))
+
+    def read_directive(
+        self, node: Node, collection: CollectionSchema, keys: dict[str, AttributeSchema]
+    ) -> Element:
+        """A tag that takes items away says which, and nothing else."""
+        item = Element(
+            collection.item, node.name, {}, {}, [], {}, node.file, node.line, node.column
+        )
+        self.read_attributes(node, ElementSchema(node.name, attributes=keys), item)
+        self.refuse_text(node)
+        for child in node.children:
+            self.fail_unknown(child, "element", child.name, ())
+        return item
 
     def key_of(self, item: Element, collection: CollectionSchema) -> Key:
         keys = collection.unique_keys[:1] or collection.combined_keys

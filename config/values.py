@@ -220,6 +220,10 @@ def _time_span_range(parameter: str, value: float) -> None:
 def _text_problem(kind: str, value: str) -> str:
     if kind == "nonEmptyString":
         return "" if value else "String must not be empty"
+    if kind == "environmentVariableName":
+        if value and "=" not in value:
+            return ""
+        return "The name of an environment variable must not be empty or contain '='"
     if kind == "requireTrimmedString":
         return "" if value == value.strip() else "String must not begin or end with white space"
     if kind == "applicationPoolName":

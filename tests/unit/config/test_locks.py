@@ -241,6 +241,11 @@ def test_a_section_that_lies_in_another_file(home, nested, at):
         at(nested())
     (error,) = caught.value.errors
     assert (error.file, error.line) == (str(parts / "browse.config"), 3)
+    (parts / "browse.config").write_text('\n<directoryBrowse enabled="maybe" />')
+    with pytest.raises(ConfigErrors) as caught:
+        at(nested())
+    (error,) = caught.value.errors
+    assert (error.file, error.line) == (str(parts / "browse.config"), 2)
 
 
 def test_children_that_lie_in_another_file(home, nested, at):

@@ -176,6 +176,49 @@ def test_all_faults_are_reported_at_once_each_with_its_place(home):
     assert "Integer value must be between 10 and 65535 inclusive" in messages(errors)[0]
 
 
+@pytest.mark.parametrize("tag", ["clear", 'remove value="a"'])
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (" x='1' />", "Unrecognized attribute 'x'"),
+        ("><x /></{name}>", "Unrecognized element 'x'"),
+        (">text</{name}>", "Unrecognized text in element '{name}'"),
+    ],
+)
+def test_tags_that_take_items_away_say_nothing_else(home, tag, wrong, what):
+    """What is more in them is a fault with its place, as it is in a tag that adds."""
+    name = tag.partition(" ")[0]
+    files = f"<files>\n<{tag}{wrong.format(name=name)}</files>"
+    (error,) = home.errors(web=f"<defaultDocument>{files}</defaultDocument>")
+    assert messages([error]) == [what.format(name=name)]
+    assert (error.file, error.line) == (str(home.file), 16)
+
+
+@pytest.mark.parametrize(
+    "attribute", ["inheritInChildApplications", "allowOverride", "allowLocation"]
+)
+def test_true_and_false_are_spelled_out(home, attribute):
+    """Of what no schema describes too: a slip of the pen is not taken for the default."""
+    text = f'<location {attribute}="flase" />'
+    if attribute == "allowLocation":
+        text = f'<configSections><section name="x" {attribute}="flase" /></configSections>'
+    (error,) = home.errors_of(f"<configuration>{text}</configuration>")
+    assert error.message.endswith("Enum must be one of true, false")
+    assert f"'{attribute}'" in error.message
+
+
+def test_a_lock_that_locks_nothing_is_reported(home):
+    """A name that the element does not have is a fence that is not there."""
+    known = '<directoryBrowse lockAttributes="enabled,*" lockAllAttributesExcept="showFlags" />'
+    assert home.server(web=known).config.warnings == ()
+    files = '<files lockElements="remove,clear,delete" lockItem="true" />'
+    wrong = f'<defaultDocument lockAttributes="enabled,enable">{files}</defaultDocument>'
+    assert [w.partition(": ")[2] for w in home.server(web=wrong).config.warnings] == [
+        "defaultDocument/@lockAttributes: 'enable': no effect here",
+        "files/@lockElements: 'delete': no effect here",
+    ]
+
+
 def test_faults_are_listed_in_the_order_of_the_lines(home):
     """Whichever of them is found first: those of one item, of all of them, or of the whole."""
     text = """<configuration><system.applicationHost>

@@ -86,6 +86,11 @@ def test_values_are_typed(schema, text, value):
         ),
         (attribute("string", "nonEmptyString"), "", "String must not be empty"),
         (
+            attribute("string", "environmentVariableName"),
+            "A=B",
+            "The name of an environment variable must not be empty or contain '='",
+        ),
+        (
             attribute("string", "siteName"),
             "a/b",
             "The site name must not be empty or contain '/' or '?'",
