@@ -75,6 +75,7 @@ class LoadedServer:
         items = () if handlers is None else handlers.items.values()
         self._server_handlers = frozenset((item.file, item.line) for item in items)
         self._trees: dict[tuple[str, bool], PathTree] = {}
+        self._named: dict[Path, list[Path]] = {}
         self._lock = threading.RLock()
         self._inherit_only = _inherit_only(state.sections)
         self.config = self._served(config)
@@ -154,6 +155,10 @@ class LoadedServer:
         """
         with self._lock:
             return self._tree(site, application).files(path or application.path)
+
+    def named_by(self, file: Path) -> list[Path]:
+        """The files that a web.config names (configSource, childSource), as it was read last."""
+        return self._named.get(file, [])
 
     def forget(self, folder: str = "/") -> None:
         """Read again, when it is asked for next, what lies at and below a folder."""
@@ -268,13 +273,15 @@ class LoadedServer:
         except ConfigErrors as error:
             errors += error.errors
             return None
+        sources = Sources(file, MAX_WEB_CONFIG_BYTES)
+        self._named[file] = sources.taken
         level = read_level(
             root,
             self._foundation.schema,
             outer.declarations,
             errors,
             is_server=False,
-            take_in=Sources(file, MAX_WEB_CONFIG_BYTES).take_in,
+            take_in=sources.take_in,
         )
         check_modules(level, self._known, errors)
         check_security(level, errors)

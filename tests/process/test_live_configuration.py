@@ -346,6 +346,45 @@ def test_a_web_config_that_comes_changes_and_goes_is_followed(static):
     assert _reloads(static) == 0
 
 
+def test_what_a_web_config_names_is_followed_as_it_is_itself(static):
+    """The file of a configSource: it is missing, comes, changes and goes."""
+    static.allow("config_error")
+    folder = static.home / "sites" / "files"
+    _replace(folder / "web.config", WEB.format('<httpProtocol configSource="deep/own.config" />'))
+    wait_for("the missing part", lambda: get(static.port(), "/x.txt").status == 500)
+    for version in ("1", "2"):
+        _replace(folder / "deep" / "own.config", HEADER.format(version=version))
+        wait_for(version, lambda v=version: get(static.port(), "/x.txt").field("x-version") == v)
+    (folder / "deep" / "own.config").unlink()
+    wait_for("its end", lambda: get(static.port(), "/x.txt").status == 500)
+
+
+def test_a_web_config_that_another_pool_inherits_is_followed(start_server):
+    """The sandbox of its workers knows the file of before: others come, and no request fails."""
+    site = Site(
+        "Site",
+        (
+            Application("/", Path("{home}/sites/files"), "Pool"),
+            Application(
+                "/app", Path("{home}/sites/app"), "Other", (wsgi_handler("hello:application"),)
+            ),
+        ),
+    )
+
+    def prepare(home: Path) -> None:
+        place("hello.py")(home)
+        place(folder="files")(home)
+
+    pools = [Pool("Pool", **STEADY), Pool("Other", **STEADY)]
+    running = start_server(application_host_config(pools, [site]), prepare)
+    for version in ("1", "2"):
+        _web_config(running, "files", version)
+        _wait_for(running, "/app/", version)
+    (running.home / "sites" / "files" / "web.config").unlink()
+    _wait_for(running, "/app/", "")
+    assert all(event["app_pool"] == "Other" for event in events(running, 5080))
+
+
 def test_a_folder_that_comes_with_a_web_config_is_followed(static):
     """Made in place, or moved there; asked for before it was there."""
     sites = static.home / "sites"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from was.config.files import LoadedServer
@@ -168,7 +169,8 @@ class Applications:
         def find(path: str) -> tuple[PathSettings, bool]:
             config = application.config
             if self.web_configs is not None:
-                for folder in self.web_configs.add(loaded.files(site, config, path)):
+                files = loaded.files(site, config, path)
+                for folder in self.web_configs.add(files, loaded.named_by):
                     loaded.forget(folder)  # it may have changed before it was watched
             settings = loaded.settings(site, config, path)
             return settings, loaded.holds_below(site, config, path)
@@ -196,9 +198,10 @@ class Applications:
         loaded = self._loaded
         if loaded is None:
             return
-        for folder in folders:
-            loaded.forget(folder)
         sites = {site.id: site for site in loaded.config.sites}
+        for folder in folders:
+            if not self._is_shut_out(loaded, sites, folder):
+                loaded.forget(folder)
         for application in self:
             site = sites[application.site.site_id]
             if application.errors is None and _is_current(loaded, application, site):
@@ -208,6 +211,25 @@ class Applications:
         for folder in folders:
             path = _config_path(folder, self)
             self._raise(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
+
+    def _is_shut_out(self, loaded: LoadedServer, sites: dict[int, Site], folder: str) -> bool:
+        """Whether a web.config that ours inherit is one that this process may not read.
+
+        It lies in another pool's content, and the sandbox knows the file that was there when the
+        process began. What that said holds until another process is there, which may read this one.
+        """
+        file = Path(folder, "web.config")
+        is_inherited = any(
+            folder not in _folders(application.config).values()
+            and file in loaded.files(sites[application.site.site_id], application.config)
+            for application in self
+        )
+        if not is_inherited or _may_read(file):
+            return False
+        if self.web_configs is not None:
+            self.web_configs.add([file])
+        self._ask_for_successor(f"{file} is another file than this process may read")
+        return True
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
@@ -249,6 +271,17 @@ def _can_enter(config: Application) -> bool:
             os.scandir(directory.physical_path).close()
     except OSError:
         return False
+    return True
+
+
+def _may_read(file: Path) -> bool:
+    """Whether this process may; one that is not there is as one that says nothing."""
+    try:
+        file.open("rb").close()
+    except PermissionError:
+        return False
+    except OSError:
+        pass
     return True
 
 
