@@ -60,6 +60,8 @@ def flush(context: HttpContext) -> None:
     response = context.response
     response.headers_being_sent = not exchange.started
     raise_send_response(context)
+    if context.is_cut:
+        raise ClientGoneError("a module has given the response up")
     fault = fault_of(response, may_upgrade=_asks_for_upgrade(context))
     if fault:
         raise LocalProtocolError(fault)
@@ -164,7 +166,7 @@ def _finish_unusual(
         if fault:
             _replace_failed(context, LocalProtocolError(fault))
         if context.is_cut:
-            exchange.abort(log, context.win32_status())
+            exchange.abort(log, context.win32_status(), context.is_reset)
         elif exchange.started:
             _end_started(context, response, log)
         elif _has_trailers(context, response):

@@ -197,6 +197,19 @@ def test_an_exception_at_send_response_is_500(record):
     assert ask(server).status == 500
 
 
+@pytest.mark.parametrize("body", ['[b"hello"]', 'iter([b"hello", b"again"])'])
+def test_a_module_may_cut_the_connection_as_the_response_leaves(record, tmp_path, body):
+    """ResetConnection in SEND_RESPONSE: nothing is sent, of a whole response or a first block."""
+
+    def cut(context):
+        context.response.reset_connection()
+        return CONTINUE
+
+    server, _ = record({"on_send_response": cut})
+    (tmp_path / "site" / "hello_app.py").write_text(HELLO.replace('[b"hello"]', body))
+    assert ask(server).calls == ["reset"]
+
+
 def test_a_module_may_answer_in_place_of_the_handler(record):
     """Status, fields and body set before FINISH are what is sent."""
 
