@@ -373,7 +373,8 @@ class Exchange(msgspec.Struct, eq=False):
     # An application may be the caller (wsgi.input): its interruption must not hit what these do.
 
     def _post(self, item: ToListenerItem) -> None:
-        if not self._is_left:
+        # After the END, whatever still runs for it: the listener would take the worker for faulty.
+        if not self._is_ended:
             outside(self.proof, self._client.post, self.channel, item)
 
     def wait_for(self, event: threading.Event) -> None:

@@ -246,8 +246,11 @@ class AsgiHandler(HttpModule):
         provider: object,
         completion_info: object,
     ) -> RequestNotificationStatus:
-        """The loop has posted the end: the pipeline goes on on this thread."""
-        return CONTINUE
+        """The loop has posted the end: the pipeline goes on on this thread.
+
+        Not where another module has completed twice: the application still runs.
+        """
+        return CONTINUE if context.is_handled else PENDING
 
 
 def _refuse_handshake(context: HttpContext, error: BadHandshakeError) -> None:

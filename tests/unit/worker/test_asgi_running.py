@@ -158,23 +158,60 @@ def test_an_application_that_lingers_does_so_for_a_while(loop, monkeypatch):
     assert [is_answered_at_once(loop, hosted) for _ in range(4)] == [False, False, True, True]
 
 
+PAUSES = """
+import asyncio
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError
+    for _ in range(int(scope["query_string"])):
+        await asyncio.sleep(0)
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"x"})
+"""
+HASTY = """
+from was.api import CONTINUE, HttpModule, HttpModuleFactory, RequestNotification
+
+class Hasty(HttpModule):
+    def on_begin_request(self, context, provider):
+        context.post_completion(0)
+        return CONTINUE
+
+class Factory(HttpModuleFactory):
+    def get_http_module(self, allocator):
+        return Hasty()
+
+def register_module(server_version, registration_info, http_server):
+    registration_info.set_request_notifications(Factory(), RequestNotification.BEGIN_REQUEST, 0)
+"""
+
+
+def make_site(folder, web_server="", **parts):
+    (folder / "site").mkdir()
+    (folder / "site" / "pauses.py").write_text(PAUSES)
+    return make_server(folder, ASGI.format("pauses:application") + web_server, **parts)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("asgi")
-    (folder / "site").mkdir()
-    (folder / "site" / "pauses.py").write_text(
-        "import asyncio\n"
-        "async def application(scope, receive, send):\n"
-        "    if scope['type'] != 'http':\n"
-        "        raise NotImplementedError\n"
-        "    for _ in range(int(scope['query_string'])):\n"
-        "        await asyncio.sleep(0)\n"
-        "    await send({'type': 'http.response.start', 'status': 200})\n"
-        "    await send({'type': 'http.response.body', 'body': b'x'})\n"
-    )
-    server = make_server(folder, ASGI.format("pauses:application"))
+    server = make_site(tmp_path_factory.mktemp("asgi"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hasty")
+    (folder / "hasty.py").write_text(HASTY)
+    image = f'<add name="Hasty" image="{folder}/hasty.py" />'
+    listed = '<modules><add name="Hasty" /></modules>'
+    server = make_site(folder, listed, global_modules=f"<globalModules>{image}</globalModules>")
+    yield server
+    server.stop()
+
+
+def test_a_completion_too_many_takes_no_answer_away(hasty):
+    """A module has completed what it does not wait for: the application is waited for."""
+    assert [ask_later(hasty, query=str(n)).body for n in range(4)] == [b"x"] * 4
 
 
 def test_what_is_over_is_forgotten(server):

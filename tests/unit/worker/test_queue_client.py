@@ -5,10 +5,12 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
+from fake_exchange import make_request
 
 from was.ipc import codec
-from was.ipc.messages import GivenBack, StopListening, ToWorker
+from was.ipc.messages import GivenBack, Response, StopListening, ToWorker
 from was.ipc.scoreboard import ScoreboardWriter, make_scoreboard
+from was.worker.exchange import Exchange
 from was.worker.queue_client import QueueClient
 
 
@@ -118,3 +120,18 @@ def test_requests_of_other_listeners_stay_in_order(client):
     assert [e.request.id for e in client.inbox] == [1, 2, 4, 5]
     client.disconnect(other)
     assert not client.inbox
+
+
+def test_nothing_of_a_request_follows_its_end(client):
+    """An application that still runs may go on sending: the listener would shoot the worker."""
+    road = Road()
+    client.threads = SimpleNamespace(posted=lambda: None, posted_partial=lambda: None)
+    request, cell = make_request(body_length=-1), memoryview(bytearray(8)).cast("c")
+    exchange = Exchange(client, road, request, client.words, cell, 0, b"", False)
+    exchange.start(Response(request.id, 1, 200, "OK", b"", -1, b"", True))
+    exchange.end(b"the end", "", 0, 0)
+    said = len(road.outbox)
+    exchange.write(b"more")
+    exchange.send_hints(b"")
+    exchange.poll_body()
+    assert len(road.outbox) == said == 2
