@@ -8,7 +8,9 @@ import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import ask_and_wait, basic
 
+from was.config.password_hash import hash_password
 from was.errors import ConfigErrors
 from was.ipc.scoreboard import RequestState, Row
 from was.worker.calls.registration import GlobalModule, HttpModule
@@ -351,6 +353,20 @@ def test_a_completion_before_pending_is_returned(record):
     server, calls = record({"on_authorize_request": begin})
     assert ask(server).status == 200
     assert events(calls) == without_execute(deterministic())
+
+
+BASIC = f"""<security><authentication>
+  <anonymousAuthentication enabled="false" /><basicAuthentication enabled="true" />
+  <users><add name="Ana" passwordHash="{hash_password("right")}" /></users>
+</authentication></security>{HELLO_HANDLER}"""
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_completion_too_many_lets_nobody_in(record, count):
+    """A module that completes what it does not wait for has not said that a password is right."""
+    plan = {"on_begin_request": lambda c: c.post_completion(count) or CONTINUE}
+    server, _ = record(plan, web_server=BASIC)
+    assert ask_and_wait(server, fields=[basic("Ana", "wrong")]).status == 401
 
 
 @settings(max_examples=150, deadline=None)
