@@ -129,7 +129,7 @@ class ListenerService:
             self.change_settings(settings)
             return  # a new manager greets a listener that it took over: its epoch stays
         self.on_welcome()
-        self.loop.call_later(TICK_S, self._tick)
+        self.loop.call_later(TICK_S, self.tick)
         enter(command.isolation)
         self.epoch = command.epoch
         self.last_request = command.epoch << 33
@@ -255,14 +255,15 @@ class ListenerService:
 
     # ── the tick ────────────────────────────────────────────────────────────────────────────────
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Look at all limits, and do so again soon."""
         if self.has_ended:
             return
         try:
             self._look()
         finally:  # whatever is wrong with one part: all times of the others hang on this
             if not self.has_ended:
-                self.loop.call_later(TICK_S, self._tick)
+                self.loop.call_later(TICK_S, self.tick)
 
     def _look(self) -> None:
         self._ticks += 1
