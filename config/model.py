@@ -195,7 +195,6 @@ class VirtualDirectory:
     path: str
     physical_path: str
     user_name: str = ""
-    password: str = field(default="", repr=False)
     allow_sub_dir_config: bool = True
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)

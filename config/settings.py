@@ -207,7 +207,6 @@ class HttpProtocol:
 class ServerRuntime:
     """`serverRuntime`: limits of an application's requests."""
 
-    enabled: bool = True
     app_concurrent_request_limit: int = 5000
     max_request_entity_allowed: int = 4294967295
     upload_read_ahead_size: int = 49152
@@ -220,8 +219,6 @@ class AnonymousAuthentication:
     """`security/authentication/anonymousAuthentication`."""
 
     enabled: bool = True
-    user_name: str = "IUSR"
-    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,9 @@ class CollectionSchema:
 class ElementSchema:
     """A section, an element of one, or an item of a collection.
 
-    `allow_unrecognized` is True where attributes that are not declared are kept as text; `empty` is
-    the view of one that nobody has written, where it is the same in all surroundings.
+    `no_effect` holds for all that is in it; `allow_unrecognized` is True where attributes that are
+    not declared are kept as text; `empty` is the view of one that nobody has written, where it is
+    the same in all surroundings.
     """
 
     name: str
@@ -108,8 +109,8 @@ def _is_true(node: Node, name: str, default: str = "false") -> bool:
     return node.attributes.get(name, default) == "true"
 
 
-def _extend(element: ElementSchema, node: Node) -> None:
-    element.no_effect |= _is_true(node, "noEffect")
+def _extend(element: ElementSchema, node: Node, *, is_idle: bool = False) -> None:
+    element.no_effect |= is_idle or _is_true(node, "noEffect")
     element.opaque |= _is_true(node, "opaque")
     element.is_collection_default |= _is_true(node, "isCollectionDefault")
     for child in node.children:
@@ -117,11 +118,12 @@ def _extend(element: ElementSchema, node: Node) -> None:
         if child.name == "attribute":
             element.attributes[name] = _attribute(child)
         elif child.name == "element":
-            _extend(element.elements.setdefault(name, ElementSchema(name)), child)
+            below = element.elements.setdefault(name, ElementSchema(name))
+            _extend(below, child, is_idle=element.no_effect)
         elif child.name == "collection":
             if element.collection is None:
                 element.collection = _collection(child)
-            _extend(element.collection.item, child)
+            _extend(element.collection.item, child, is_idle=element.no_effect)
 
 
 def _attribute(node: Node) -> AttributeSchema:

@@ -1,6 +1,7 @@
 """The pool's own file: only what is the pool's, and the same settings as from the whole one."""
 
 from dataclasses import replace
+from hashlib import md5
 
 import pytest
 
@@ -88,18 +89,20 @@ def test_nothing_of_another_pool_is_in_the_file(whole):
         assert other not in text
 
 
-ANONYMOUS = """<location path="{path}"><system.webServer><security><authentication>
-  <anonymousAuthentication userName="u" password="{secret}" /></authentication></security>
+USER = """<location path="{path}"><system.webServer><security><authentication><users>
+  <clear /><add name="u" digestRealm="r" digestMD5="{secret}" /></users></authentication></security>
   </system.webServer></location>"""
+
+
+def secret_of(path):
+    return md5(path.encode()).hexdigest()
 
 
 def test_secrets_are_decrypted_for_the_pool_that_needs_them_and_no_other(home, xml):
     """Those of its own applications and of what these inherit from, whatever else is there."""
     keeper = Secrets(home.file.with_name("secrets.key"))
     paths = ["S", "S/b", "S/b/images", "S/c", "S/c/d", "S/c/d/e", "T"]
-    more = "".join(
-        ANONYMOUS.format(path=path, secret=keeper.encrypt(f"secret of {path}")) for path in paths
-    )
+    more = "".join(USER.format(path=path, secret=keeper.encrypt(secret_of(path))) for path in paths)
     inner = (
         xml.application("/b", "b", "q")
         + xml.application("/c", "c", "p")
@@ -109,11 +112,24 @@ def test_secrets_are_decrypted_for_the_pool_that_needs_them_and_no_other(home, x
     sites = xml.site(inner, name="S") + xml.site(name="T", number=2, binding="*:81:")
     loaded = home.server(pools='<add name="p" /><add name="q" />', sites=sites, more=more)
     text = loaded.reduced("q").decode()
-    found = [path for path in paths if f'"secret of {path}"' in text]
+    found = [path for path in paths if secret_of(path) in text]
     # S and S/c are another pool's; what is said there holds for ours below.
     assert found == ["S", "S/b", "S/b/images", "S/c", "S/c/d"]
     assert "[enc:" not in text
-    assert "secret of S/c/d/e" not in text
+    assert secret_of("S/c/d/e") not in text
+
+
+def test_secrets_of_what_has_no_effect_stay_out(home):
+    """Nobody in a worker could use them, however deep they lie in what has none."""
+    web = """<security><authentication><anonymousAuthentication password="secret of IUSR" />
+      <iisClientCertificateMappingAuthentication><oneToOneMappings>
+        <add certificate="c" password="secret of a certificate" />
+      </oneToOneMappings></iisClientCertificateMappingAuthentication></authentication></security>
+      <rewrite><providers><provider name="p" type="t"><settings>
+        <add key="k" encryptedValue="secret of a provider" /></settings></provider></providers>
+      </rewrite>"""
+    farms = '<webFarms><webFarm name="f" adminPassword="secret of a farm" /></webFarms>'
+    assert "secret of" not in home.server(web=web, more=farms).reduced("p").decode()
 
 
 def test_secrets_of_what_is_only_inherited_from_stay_out(home, xml):
