@@ -38,7 +38,7 @@ from was.listener.programs import Programs
 from was.listener.records import Records
 from was.listener.request_logs import RequestLogs
 from was.listener.room import Room
-from was.listener.routes import Routes
+from was.listener.routes import FOREVER_S, Routes
 from was.listener.spool import SpoolMemory
 from was.log import log, set_process
 from was.turns import Turns
@@ -155,9 +155,10 @@ class ListenerService:
     def change_settings(self, settings: ListenerSettings) -> None:
         """Times and rates; a limit that runs already ends when it was to."""
         self._settings = settings
-        self.connection_timeout_s = self.scaled(settings.connection_timeout_s)
-        self.header_wait_s = self.scaled(settings.header_wait_s or settings.connection_timeout_s)
-        self.entity_body_s = self.scaled(settings.entity_body_s)
+        timeout_s = settings.connection_timeout_s or FOREVER_S
+        self.connection_timeout_s = self.scaled(timeout_s)
+        self.header_wait_s = self.scaled(settings.header_wait_s or timeout_s)
+        self.entity_body_s = self.scaled(settings.entity_body_s or FOREVER_S)
         self.programs.configure(settings.reservations, self.connection_timeout_s)
 
     @property

@@ -224,6 +224,21 @@ def test_a_pull_that_crosses_the_clients_leaving_is_no_fault(make_rig):
     assert sorted(worker.incarnation.free_slots) == [0, 1, 2, 3]
 
 
+def test_a_connection_timeout_of_zero_is_none(make_rig):
+    """webLimits/@connectionTimeout 0, as that of a site: who is silent, or slow, may stay."""
+    rig = make_rig()
+    stopped(rig)
+    rig.service.change_settings(
+        lc.ListenerSettings("", "", "", connection_timeout_s=0, header_wait_s=0, entity_body_s=0)
+    )
+    client = rig.client()
+    rig.pass_time(300)
+    client.send(GET[:20])
+    rig.pass_time(300)
+    client.send(GET[20:])
+    assert client.statuses() == [503]
+
+
 def test_a_slow_upload_costs_the_worker_no_time(make_rig):
     """While the worker waits for the client's body, timeLimit does not run; afterwards it does."""
     rig = make_rig(streaming=True, time_limit_s=20)
