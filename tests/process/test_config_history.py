@@ -40,6 +40,20 @@ def test_what_a_person_changes_is_kept_every_period(start_server):
     wait_for("the end of the oldest", lambda: len(_kept(folder)) == 2)
 
 
+def test_a_shorter_period_is_in_force_as_it_is_saved(start_server):
+    """Nobody waits for the end of the longer one."""
+    extra = SETTINGS.format('period="40.00:00:00" ')
+    text = simple_config("hello:application", pool=calm_pool(), extra=extra)
+    running = start_server(text, place("hello.py"), time_scale=600)
+    folder = running.home / "config" / "history"
+    wait_for("the first history", lambda: list(_kept(folder)) == ["CFGHISTORY_0000000001"])
+    file = running.home / "config" / "applicationHost.config"
+    new = file.with_name("new")
+    new.write_text(file.read_text().replace("40.00:00:00", "00:02:00"))
+    new.rename(file)
+    wait_for("the second", lambda: "CFGHISTORY_0000000002" in _kept(folder))
+
+
 def test_a_history_that_cannot_be_kept_is_a_warning(start_server):
     """The server starts and answers; the reason is in the log, once."""
     extra = SETTINGS.format('path="/dev/null/history" period="00:00:10" ')
