@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from was.cli.client import NoManagerError, ask_rows
-from was.cli.duration import for_option
+from was.cli.duration import for_option, parse_rate
 from was.cli.home import find_home, home_option
 from was.cli.processes import LiveProcess, live_processes
 from was.errors import AdminError, HomeError
@@ -43,8 +43,8 @@ SIGNALS = {
 @click.option("--pool", metavar="NAME", help="Whose workers (default: every pool's).")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
+    type=parse_rate,
+    default="1",
     metavar="NUMBER",
     help="Workers a second (1).",
 )

@@ -1,4 +1,4 @@
-"""Durations as people type them on the command line: 10, 10s, 500ms, 2m, 1h."""
+"""Durations as people type them, 10, 10s, 500ms, 2m, 1h, and how many a second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["for_option", "parse_duration"]
+__all__ = ["for_option", "parse_duration", "parse_rate"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -23,6 +23,14 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise click.BadParameter(f"{text!r} is no time: write 10, 10s, 500ms, 2m or 1h")
     return seconds
+
+
+def parse_rate(text: str) -> float:
+    """So many a second; a usage error for what is no number, or below zero."""
+    found = _TEXT.fullmatch(text.strip())
+    if found is None or found[2]:
+        raise click.BadParameter(f"{text!r} is no number of times a second")
+    return float(found[1])
 
 
 def for_option(function: Decorated) -> Decorated:

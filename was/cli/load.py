@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from was.cli.duration import for_option, parse_duration
+from was.cli.duration import for_option, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from was.load.tally import Tally
@@ -21,8 +21,8 @@ __all__ = ["command"]
 @click.argument("url")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
-    default=0.0,
+    type=parse_rate,
+    default="0",
     metavar="NUMBER",
     help="Requests a second, due whether or not earlier ones have ended; 0 = each connection"
     " sends its next one at once.",

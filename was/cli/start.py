@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from was.cli.client import ask
 from was.cli.home import find_home, home_option, open_home
@@ -54,6 +55,10 @@ def command(
     if kind is not None:
         if name is None:
             raise click.UsageError(f"which {kind}? give its name")
+        if detach or ctx.get_parameter_source("engine") is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--detach and --engine are of the server, and not of one {kind}"
+            )
         ask(find_home(), "start", object=kind, name=name)
         click.echo(f"started {kind} {name}")
         return

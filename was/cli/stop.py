@@ -50,6 +50,8 @@ def command(kind: str | None, name: str | None, now: bool) -> None:
         return
     if name is None:
         raise click.UsageError(f"which {kind}? give its name")
+    if now:
+        raise click.UsageError(f"--now is of the server, and not of one {kind}")
     ask(home, "stop", object=kind, name=name)
     click.echo(f"stopped {kind} {name}")
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import click
 
 from was.cli.client import ask
+from was.cli.duration import parse_duration
 from was.cli.home import find_home, home_option
 from was.cli.processes import manager_pid
 from was.errors import AdminError, WasError
@@ -20,9 +21,16 @@ GONE_S = 5.0
 
 
 @click.command("upgrade")
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=parse_duration,
+    default="120s",
+    metavar="TIME",
+    help="How long to wait (120s).",
+)
 @home_option
-def command(timeout: float) -> None:
+def command(timeout_s: float) -> None:
     """Replace manager, template, listener and workers by the code that is installed now.
 
     Requests go on: the old listener finishes what it has, and so does each worker.
@@ -30,7 +38,7 @@ def command(timeout: float) -> None:
     home = find_home()
     ask(home, "upgrade")
     seen_at = time.monotonic()
-    deadline = seen_at + timeout
+    deadline = seen_at + timeout_s
     while time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
         try:
@@ -44,4 +52,4 @@ def command(timeout: float) -> None:
         if status["is_ready"] and not status["is_upgrading"]:
             click.echo(f"upgraded to {status['version']}")
             return
-    raise AdminError(f"not within {timeout:g} s: the upgrade goes on; see `was status`")
+    raise AdminError(f"not within {timeout_s:g} s: the upgrade goes on; see `was status`")

@@ -121,6 +121,26 @@ def test_a_mistyped_word_is_put_right(run, arguments, says):
     assert says in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stop", "apppool", "shop", "--now"], "--now is of the server"),
+        (["start", "site", "shop", "--detach"], "--detach and --engine are of the server"),
+        (["start", "site", "shop", "--engine", "auto"], "--detach and --engine are of the server"),
+        (["load", "http://127.0.0.1:1/", "--rate", "nan"], "'nan' is no number of times a second"),
+        (["chaos", "kill", "--rate", "inf"], "'inf' is no number of times a second"),
+        (["chaos", "kill", "--rate", "-1"], "'-1' is no number of times a second"),
+        (["upgrade", "--timeout", "-1"], "'-1' is no time"),
+    ],
+)
+def test_an_option_that_could_not_be_kept_is_refused(run, manager, arguments, says):
+    """Nobody is asked for anything: what was meant would not be what is done."""
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+    assert manager.asked == []
+
+
 def test_options_of_other_servers_lead_to_run():
     """uWSGI has no commands: all that it knows stands behind its name."""
     refused = CliRunner().invoke(cli, ["--http", ":9090", "--wsgi-file", "app.py"])
