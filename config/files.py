@@ -9,7 +9,7 @@ lies below it and for nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from was.config.level import Level, Scope
 from was.config.loaded import LoadedServer
 from was.config.merge import Merged, merge
 from was.config.missing import missing
+from was.config.model import Application, ServerConfig, Site
 from was.config.parse import Node, parse
 from was.config.past import Past
 from was.config.paths import State, apply_scope
@@ -235,18 +236,26 @@ def validate(path: Path) -> Report:
         return Report(errors.in_order(), [])
     seen: set[tuple[str, int, int, str]] = set()
     warned: dict[Path, list[str]] = {}
-    for site in loaded.config.sites:
-        for application in site.applications:
-            for file in loaded.files(site, application):
-                if file not in warned:
-                    warned[file] = loaded.web_warnings(file)
-            try:
-                loaded.settings(site, application)
-            except ConfigErrors as error:
-                for one in error.errors:
-                    key = (one.file, one.line, one.column, one.message)
-                    if key not in seen:
-                        seen.add(key)
-                        errors.append(one)
+    for site, application, url in _roots(loaded.config):
+        for file in loaded.files(site, application, url):
+            if file not in warned:
+                warned[file] = loaded.web_warnings(file)
+        try:
+            loaded.settings(site, application, url)
+        except ConfigErrors as error:
+            for one in error.errors:
+                key = (one.file, one.line, one.column, one.message)
+                if key not in seen:
+                    seen.add(key)
+                    errors.append(one)
     below = [warning for warnings in warned.values() for warning in warnings]
     return Report(errors.in_order(), [*loaded.config.warnings, *missing(loaded), *below])
+
+
+def _roots(config: ServerConfig) -> Iterator[tuple[Site, Application, str]]:
+    """The URL path of each folder that the configuration names, with whose it is."""
+    for site in config.sites:
+        for application in site.applications:
+            for directory in application.virtual_directories:
+                url = f"{application.path.rstrip('/')}/{directory.path.strip('/')}"
+                yield site, application, url

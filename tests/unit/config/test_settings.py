@@ -294,6 +294,17 @@ def test_validate_reports_the_web_config_files_too(nested, home):
     assert "not well-formed" in validate(home.file).errors[0].message
 
 
+def test_validate_reports_those_of_virtual_directories(home, xml):
+    """Their folders lie anywhere; what is wrong or idle there is said as that of a root."""
+    directory = '<virtualDirectory path="/pictures/old" physicalPath="pictures" />'
+    inner = xml.application("/app", "app").replace("</application>", f"{directory}</application>")
+    path = home.web_config("pictures", "<nonsense /><tracing><traceFailedRequests /></tracing>")
+    home.server(sites=xml.site(inner))
+    report = validate(home.file)
+    assert [error.file for error in report.errors] == [str(path)]
+    assert [w for w in report.warnings if "no effect here" in w and str(path) in w]
+
+
 def test_handlers_of_modules_that_are_not_here(nested, home, at):
     """IIS's own, at the server's level, are left out; one that somebody adds for a path stays.
 
