@@ -27,14 +27,18 @@ OWN_SHARE = 0.95
 
 
 class HttpSite:
-    """One site in this worker."""
+    """One site in this worker; `config` is what the configuration says of it now."""
 
     def __init__(self, site: Site) -> None:
         self.config = site
         self.site_id = site.id
-        self.site_name: str = site.name
         self.module_context_container = ModuleContextContainer()
         self.perf_counter_info = PerfCounterInfo()
+
+    @property
+    def site_name(self) -> str:
+        """The name, which another one may take the place of."""
+        return self.config.name
 
 
 class HttpApplication:
@@ -54,7 +58,6 @@ class HttpApplication:
         self.prefix_length = len(self.prefix)
         self.physical_path: str = application.physical_path
         self.id: str = f"/LM/W3SVC/{site.site_id}/ROOT{self.prefix}"
-        self.config_path = f"MACHINE/WEBROOT/APPHOST/{site.site_name}{self.prefix}"
         self.module_context_container = ModuleContextContainer()
         self.settings: PathSettings
         self.calls: CallLists
@@ -72,6 +75,11 @@ class HttpApplication:
         self.requests = PoolRequests()  # the pool's
         self.is_multiprocess = False
         self._directories = _by_length(application.virtual_directories)
+
+    @property
+    def config_path(self) -> str:
+        """Where its configuration begins."""
+        return f"MACHINE/WEBROOT/APPHOST/{self.site.site_name}{self.prefix}"
 
     @property
     def time_limit_s(self) -> float:

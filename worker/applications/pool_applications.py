@@ -98,6 +98,7 @@ class Applications:
             site = self._sites.get(site_config.id)
             if site is None:
                 site = self._sites[site_config.id] = HttpSite(site_config)
+            site.config = site_config
             for config in site_config.applications:
                 if config.application_pool == self._pool:
                     key = (site_config.id, config.path)

@@ -516,6 +516,23 @@ def test_a_broken_application_host_config_keeps_the_last_good_one(tmp_path):
         make_server_from(tmp_path)
 
 
+def test_what_a_changed_site_says_is_in_force(tmp_path):
+    """Its limits, log and name, though nothing of its applications has changed."""
+    server = make_server(tmp_path)
+    (tmp_path / "site" / "a").mkdir()
+    (tmp_path / "site" / "a" / "b.txt").write_text("deep")
+    assert ask(server, path="/a/b.txt").body == b"deep"
+    file = tmp_path / "config" / "applicationHost.config"
+    said = '<limits maxUrlSegments="1" /><logFile logExtFileFlags="Method" />'
+    text = file.read_text().replace("<bindings>", f"{said}<bindings>", 1)
+    file.write_text(text.replace('name="main"', 'name="renamed"', 1))
+    server.configuration_changed()
+    exchange = ask(server, path="/a/b.txt")
+    assert (exchange.status, exchange.sub_status) == (404, 20)
+    assert exchange.log == "GET"
+    assert server.http.application_at("renamed", "/").config_path.endswith("/renamed")
+
+
 def make_server_from(folder):
     from was.worker.server import WorkerServer
 
