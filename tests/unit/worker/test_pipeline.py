@@ -530,7 +530,7 @@ def test_what_a_changed_site_says_is_in_force(tmp_path):
     exchange = ask(server, path="/a/b.txt")
     assert (exchange.status, exchange.sub_status) == (404, 20)
     assert exchange.log == "GET"
-    assert server.http.application_at("renamed", "/").config_path.endswith("/renamed")
+    assert server.applications.named("renamed", "/").config_path.endswith("/renamed")
 
 
 def make_server_from(folder):
