@@ -50,6 +50,10 @@ def runs_after(context: HttpContext, step: Step) -> tuple[Run, ...]:
     head = context.calls.head
     for number, run in enumerate(head):
         for at, other in enumerate(run.steps):
-            if other.registration is step.registration and other.notification is step.notification:
+            if (
+                other.registration is step.registration
+                and other.notification is step.notification
+                and other.is_post is step.is_post
+            ):
                 return (*map(single, run.steps[at + 1 :]), *head[number + 1 :])
     return head

@@ -7,7 +7,7 @@ from harness.server import wait_for
 from support.event_log import dossier_of, wait_event
 from support.isapi import SOURCES, isapi_config, place_files
 from support.running import APPS, Running, asgi_config, run_server, simple_config
-from support.wire import Wire, get
+from support.wire import CutShortError, Wire, get
 
 
 def filters(*files: str) -> str:
@@ -91,6 +91,7 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
         ("utf8", 200, "umlaut"),  # as bytes
         ("utf8+text", 200, "euro"),
         ("verb", 405, None),  # another method, which files have not
+        ("settled", 200, "other"),  # the same once the user is known: that comes once
         ("map", 200, "other"),  # the file is another one
         ("own", 299, "a page of the filter's"),
         ("whole", 200, "nothing but text"),
@@ -98,6 +99,7 @@ def test_a_filter_that_wants_raw_data_of_the_request_is_refused(running):
         ("fail", 500, None),
         ("no+file", 500, None),
         ("raise", 500, None),
+        ("withhold", 500, None),  # what was to leave does not
         ("upper", 200, "PLAIN!"),  # the body is changed, and its length
         ("tail", 200, "plaintail"),
         ("raw", 203, "plain"),  # the head is changed as bytes
@@ -136,13 +138,24 @@ def test_a_filter_hears_of_the_file_whatever_the_handler(start_server):
     assert get(running.port(), "/?no+file").status == 500
 
 
-@pytest.mark.parametrize(("query", "status"), [("&replace", 298), ("&spoil", 500)])
+@pytest.mark.parametrize(
+    ("query", "status"), [("&replace", 298), ("&spoil", 500), ("&withhold", 500)]
+)
 def test_what_takes_the_place_of_a_stream_is_all_of_the_answer(streaming, query, status):
     """A handler that goes on adds nothing to what a filter has sent at SEND_RESPONSE."""
     with Wire(streaming.port()) as wire:
         answer = wire.request(f"/large?{query}")
         assert (answer.status, b"xxx" in answer.body) == (status, False)
         assert wire.request("/").text == "Hello, world!"
+
+
+def test_a_filter_that_fails_within_a_stream_ends_it(streaming):
+    """What it was shown does not leave, nor what comes after it: the client sees a cut."""
+    with Wire(streaming.port()) as wire:
+        wire.send_request("/large?&withhold+some")
+        with pytest.raises(CutShortError) as raised:
+            wire.read()
+        assert raised.value.response.received == 65536
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,10 @@ _DENIED = {
 _BLOCK = 65536
 
 
+class _FilterFailedError(Exception):
+    """A filter of SEND_RAW_DATA has failed: the block that it was shown must not leave as it is."""
+
+
 def send_added_fields(_: HttpModule, context: HttpContext, response: HttpResponse) -> object:
     """No filter takes part in sending: what AddResponseHeaders was told goes with the head."""
     if response.headers_being_sent:
@@ -49,14 +53,20 @@ def send_response(parts: Parts) -> Any:
 
     def on_send_response(_: HttpModule, context: HttpContext, __: HttpResponse) -> object:
         session = session_of(context)
-        if session.is_sent or context.is_cut:
+        if session.is_sent:
             return CONTINUE
-        if not session.has_raised_head:
-            session.has_raised_head = True
-            _raise_head(parts, session)
-        elif session.is_replaced:
+        if session.is_replaced:
             context.response.discard_body()  # the handler goes on with what nobody wants
-        _raise_blocks(parts, session)
+        if context.is_cut:
+            return CONTINUE
+        try:
+            if not session.has_raised_head:
+                session.has_raised_head = True
+                _raise_head(parts, session)
+            _raise_blocks(parts, session)
+        except _FilterFailedError:
+            parts.conclude(session, FilterStatus.ERROR)
+            session.is_replaced = True
         if session.is_final:
             session.is_sent = True
             response = context.response
@@ -95,11 +105,10 @@ def _raise_raw_head(session: FilterSession, filters: tuple[Any, ...]) -> None:
     response = session.context.response
     lines = [f"HTTP/1.1 {response.status} {response.reason}".encode("latin-1", "replace"), b"\r\n"]
     block = b"".join(lines) + response.block() + b"\r\n"
-    shown = data.RawData(block)
-    session.raise_event(filters, Notify.SEND_RAW_DATA, shown)
-    if shown.data == block:
+    made = _raise_raw(session, filters, block)
+    if made == block:
         return
-    line, _, rest = shown.data.decode("latin-1").partition("\r\n")
+    line, _, rest = made.decode("latin-1").partition("\r\n")
     fields, body = parse_header_block(rest)
     data.change_status(response, line)
     length = response.content_length
@@ -110,6 +119,14 @@ def _raise_raw_head(session: FilterSession, filters: tuple[Any, ...]) -> None:
     response.content_length = length
     if body:
         response.chunks.insert(0, body.encode("latin-1"))
+
+
+def _raise_raw(session: FilterSession, filters: tuple[Any, ...], block: bytes) -> bytes:
+    """What the filters make of a block. Raises _FilterFailedError."""
+    shown = data.RawData(block)
+    if session.raise_event(filters, Notify.SEND_RAW_DATA, shown) == FilterStatus.ERROR:
+        raise _FilterFailedError
+    return shown.data
 
 
 def _raise_blocks(parts: Parts, session: FilterSession) -> None:
@@ -128,10 +145,9 @@ def _filtered(session: FilterSession, filters: tuple[Any, ...], chunks: list[Chu
     try:
         for chunk in chunks:
             for block in [chunk] if isinstance(chunk, bytes) else read_region(chunk, _BLOCK):
-                shown = data.RawData(block)
-                session.raise_event(filters, Notify.SEND_RAW_DATA, shown)
-                if shown.data:
-                    made.append(shown.data)
+                left = _raise_raw(session, filters, block)
+                if left:
+                    made.append(left)
                 # What a filter has written goes behind the block that it was shown.
                 made += response.chunks
                 response.chunks = []

@@ -75,6 +75,8 @@ class Filter(SimpleFilter):
     def auth_complete(self, fc, headers, query):
         if "after" in query:
             headers.SetHeader("X-User:", "someone")
+        if "settled" in query:
+            headers.SetHeader("url", "/other.txt?settled")
 
     def access_denied(self, fc, data, query):
         if "page" in query:
@@ -102,6 +104,11 @@ class Filter(SimpleFilter):
             data.InData = data.InData.replace(b"200 OK", b"203 Changed")
         if "lost" in query and data.InData.startswith(b"HTTP/"):
             data.InData = data.InData.replace(b"200 OK", b"404 Lost")
+        if "withhold" in query and not data.InData.startswith(b"HTTP/"):
+            fc.FilterContext = (fc.FilterContext or 0) + 1
+            if fc.FilterContext > int("some" in query):
+                return c.SF_STATUS_REQ_ERROR
+        return None
 
     def end_of_request(self, fc, data, query):
         if "tail" in query:
