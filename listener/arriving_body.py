@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from was.errors import RemoteProtocolError
 from was.ipc.messages import CHUNK_BYTES
+from was.listener import pulled_bodies
 from was.listener.client_socket import READ_AHEAD
 from was.listener.endings import abort
 from was.listener.own_answers import answer, fail
@@ -159,7 +160,7 @@ class ArrivingBody:
         request, connection = self._request, self._connection
         self.await_more()
         if request.progress is not READING:
-            request.pool.bodies.arrived(request)
+            pulled_bodies.arrived(request)
             self._bound_stream()
         elif request.spool is not None and request.spool.size >= request.pool.settings.max_spool:
             # Too long to wait for its end: the worker gets it while it arrives.
@@ -199,7 +200,7 @@ class ArrivingBody:
         if request.progress is READING:
             request.pool.submit(request)
         else:
-            request.pool.bodies.arrived(request)
+            pulled_bodies.arrived(request)
 
     def _ended(self, rest: bytes) -> None:
         """It is whole; `rest` belongs to the next request."""
@@ -251,7 +252,7 @@ class ArrivingBody:
         if spool is None:
             return
         settings = request.pool.settings
-        if request.pool.bodies.unread(request) > max(settings.body_spool, READ_AHEAD) and (
+        if pulled_bodies.unread(request) > max(settings.body_spool, READ_AHEAD) and (
             settings.streaming or spool.size >= settings.max_spool
         ):
             self._hold_up()

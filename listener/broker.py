@@ -19,21 +19,18 @@ from msgspec import structs
 from was.ipc.channel import BATCH_BYTES, RouterChannel
 from was.ipc.listener_control import PoolQueue
 from was.ipc.messages import CHUNK_BYTES, CancelRequest, ResponseWindow, StopListening
+from was.listener import elsewhere, worker_deaths
 from was.listener.demand import Demand
 from was.listener.descriptors import DescriptorDoor
-from was.listener.elsewhere import Elsewhere
 from was.listener.endings import cut
 from was.listener.incarnation import Incarnation
 from was.listener.ledger import Standing
 from was.listener.outbox import WorkerOutbox
 from was.listener.own_answers import fail
-from was.listener.pulled_bodies import PulledBodies
 from was.listener.quarantine import Quarantine
 from was.listener.queue import RequestQueue
 from was.listener.request import ClientRequest, Progress
 from was.listener.spool import SpoolAccount
-from was.listener.time_limits import TimeLimits
-from was.listener.worker_deaths import WorkerDeaths
 from was.listener.worker_messages import WorkerMessages
 
 if TYPE_CHECKING:
@@ -68,13 +65,9 @@ class PoolBroker:
         self.refuses_by_length = True
         self.is_marked = False
         self.demand = Demand(self)
-        self.elsewhere = Elsewhere(self)
         self.quarantine = Quarantine(self)
         self.outbox = WorkerOutbox(self)
         self.hearing = WorkerMessages(self)
-        self.bodies = PulledBodies(self)
-        self.limits = TimeLimits(self)
-        self.deaths = WorkerDeaths(self)
 
     @property
     def name(self) -> str:
@@ -91,7 +84,7 @@ class PoolBroker:
         self.quarantine.configure()
         if not settings.accepting:
             for request in self.queue.drain():
-                self.elsewhere.turn_away(request)
+                elsewhere.turn_away(self, request)
             self.demand.forget()
 
     def refusal(self) -> str:
@@ -123,7 +116,7 @@ class PoolBroker:
         """The pool is gone, or the listener leaves: nobody is left waiting."""
         self.settings = structs.replace(self.settings, accepting=False, refusal="Disabled")
         for request in self.queue.drain():
-            self.elsewhere.turn_away(request)
+            elsewhere.turn_away(self, request)
         for worker in self.workers.values():
             for request in list(worker.outstanding.values()):
                 if request.connection is not None and request.progress is RESPONDING:
@@ -148,12 +141,12 @@ class PoolBroker:
     def submit(self, request: ClientRequest) -> None:
         """A request is ready for a worker: queue it; it is dispatched at the end of this turn."""
         if not self.settings.accepting:
-            self.elsewhere.turn_away(request)
+            elsewhere.turn_away(self, request)
             return
         if request.spool is not None or request.body_length:
             request.queued_at = self.service.time()  # else it came in this very turn
-            if self.elsewhere.find(request) is not None:
-                self.elsewhere.turn_away(request)
+            if elsewhere.find(self, request) is not None:
+                elsewhere.turn_away(self, request)
                 return
         if self.quarantine.keys and self.quarantine.judge(request) is Standing.QUARANTINED:
             self.quarantine.refuse(request)
@@ -257,7 +250,7 @@ class PoolBroker:
         self.bind()
         self.workers[worker.worker_id] = worker
         self.by_identity[worker.identity] = worker
-        self.service.loop.add_reader(worker.pidfd, self.deaths.on_death, worker)
+        self.service.loop.add_reader(worker.pidfd, worker_deaths.on_death, self, worker)
         self.hearing.announced(worker)
 
     def activate(self, worker_id: int, replaces: list[int]) -> None:
@@ -375,7 +368,7 @@ class PoolBroker:
         request.is_parked = False
         request.progress = QUEUED
         if not self.settings.accepting:
-            self.elsewhere.turn_away(request)
+            elsewhere.turn_away(self, request)
             return
         self.service.records.count("requests_taken_back")
         request.queued_at = self.service.time()  # the time it ran is not time it waited

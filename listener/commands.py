@@ -27,6 +27,7 @@ from was.ipc.listener_control import (
     SuspendWorker,
     WorkerSuspended,
 )
+from was.listener import elsewhere, worker_deaths
 from was.listener.incarnation import Incarnation
 from was.listener.report import make_report
 from was.log import log
@@ -73,7 +74,7 @@ def obey(service: ListenerService, command: ManagerToListener, descriptors: list
             service.manager.tell(WorkerSuspended(worker_id, is_quiet=any(quiet)))
         case AbandonWorker(worker_id):
             for pool in _pools_of(service, worker_id):
-                pool.deaths.on_death(pool.workers[worker_id])
+                worker_deaths.on_death(pool, pool.workers[worker_id])
         case ExpectUrls():
             service.programs.urls.expect(command.urls)
         case SocketsRefused():
@@ -120,7 +121,7 @@ def _change_routes(service: ListenerService, sites: list[SiteRoute], gone: list[
 
 def _routes_changed(service: ListenerService) -> None:
     for pool in list(service.pools.values()):
-        pool.elsewhere.routes_changed()
+        elsewhere.routes_changed(pool)
 
 
 def _pools_of(service: ListenerService, worker_id: int) -> list[PoolBroker]:

@@ -8,6 +8,7 @@ from was import faults
 from was.ipc import codec
 from was.ipc.channel import BATCH_BYTES, Sent
 from was.ipc.messages import CHUNK_BYTES, ToWorker, ToWorkerItem
+from was.listener import pulled_bodies
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -74,7 +75,7 @@ class WorkerOutbox:
             return
         if worker.is_blocked:
             worker.is_blocked = False
-            self._pool.bodies.send_owed(worker)
+            pulled_bodies.send_owed(worker)
             self._pool.turn()
 
     def _unblock(self, worker: Incarnation) -> None:

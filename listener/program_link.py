@@ -32,6 +32,7 @@ from was.ipc.program_messages import (
     ShutDownQueue,
 )
 from was.ipc.scoreboard import make_scoreboard
+from was.listener import worker_deaths
 from was.listener.incarnation import Incarnation
 from was.listener.program_queue import RefusedCallError
 from was.log import log
@@ -198,7 +199,7 @@ class ProgramLink:
             os.close(self._pidfd)
             self._pidfd = -1
         if self.queue is not None and self.worker is not None:
-            self.queue.broker.deaths.on_death(self.worker)
+            worker_deaths.on_death(self.queue.broker, self.worker)
         self._programs.link_ended(self)
 
 

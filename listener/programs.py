@@ -21,6 +21,7 @@ from was.ipc.program_messages import (
     Moved,
     OpenQueue,
 )
+from was.listener import time_limits
 from was.listener.program_link import ProgramLink
 from was.listener.program_queue import ProgramQueue, RefusedCallError
 from was.listener.program_urls import RETURN_S, ProgramUrls
@@ -71,7 +72,7 @@ class Programs:
     def expire(self, now: float) -> None:
         """Ten times a second: what has passed its limit ends, what nobody reads is taken back."""
         for broker in self.brokers:
-            broker.limits.expire(now)
+            time_limits.expire(broker, now)
         for queue in self._queues.values():
             queue.take_back_unread(now)
 

@@ -7,66 +7,62 @@ from typing import TYPE_CHECKING
 from was.ipc.messages import CHUNK_BYTES, BodyChunk
 
 if TYPE_CHECKING:
-    from was.listener.broker import PoolBroker
     from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
 
-__all__ = ["PulledBodies"]
+__all__ = ["arrived", "send", "send_owed", "unread"]
 
 READ_AHEAD_BYTES = 64 * 1024
 
 
-class PulledBodies:
-    """The bodies of one pool's requests that did not travel with their heads."""
+def arrived(request: ClientRequest) -> None:
+    """More of a streamed body came."""
+    if request.pull_granted > 0:
+        # The worker has waited for it: the time that it may take begins again.
+        request.quiet_since = request.pool.service.time()
+    send(request)
 
-    def __init__(self, pool: PoolBroker) -> None:
-        self._pool = pool
 
-    def arrived(self, request: ClientRequest) -> None:
-        """More of a streamed body came."""
-        if request.pull_granted > 0:
-            # The worker has waited for it: the time that it may take begins again.
-            request.quiet_since = self._pool.service.time()
-        self.send(request)
-
-    def send(self, request: ClientRequest) -> None:
-        """Send as much of the body as the worker has asked for and has come."""
-        worker, spool = request.worker, request.spool
-        if worker is None or spool is None or worker.is_dead:
-            return
-        if worker.is_blocked:
-            return  # it asks and does not read; what it is owed waits in the spool, not in memory
-        while request.pull_granted > 0:
-            left = spool.size - request.pull_offset
-            if left <= 0 and not request.is_body_complete:
-                break
-            piece = spool.read(request.pull_offset, min(CHUNK_BYTES, request.pull_granted))
-            request.pull_offset += len(piece)
-            request.pull_granted -= len(piece)
-            is_last = request.is_body_complete and request.pull_offset >= spool.size
-            self._pool.outbox.post(
-                worker, BodyChunk(request.id, request.attempt, piece, is_last), len(piece) + 64
-            )
-            if is_last:
-                request.pull_granted = 0
-        if request.is_body_complete or request.connection is None:
-            return
+def send(request: ClientRequest) -> None:
+    """Send as much of the body as the worker has asked for and has come."""
+    worker, spool = request.worker, request.spool
+    if worker is None or spool is None or worker.is_dead:
+        return
+    if worker.is_blocked:
+        return  # it asks and does not read; what it is owed waits in the spool, not in memory
+    while request.pull_granted > 0:
         left = spool.size - request.pull_offset
-        if left == 0 and spool.size >= self._pool.settings.max_spool:
-            # More than may be kept: what the worker has read is let go, and with it the right to
-            # run the request a second time.
-            spool.restart()
-            request.pull_offset = 0
-            request.is_body_lost = True
-        if left <= READ_AHEAD_BYTES and request.connection.body is not None:
-            request.connection.body.let_on()
+        if left <= 0 and not request.is_body_complete:
+            break
+        piece = spool.read(request.pull_offset, min(CHUNK_BYTES, request.pull_granted))
+        request.pull_offset += len(piece)
+        request.pull_granted -= len(piece)
+        is_last = request.is_body_complete and request.pull_offset >= spool.size
+        request.pool.outbox.post(
+            worker, BodyChunk(request.id, request.attempt, piece, is_last), len(piece) + 64
+        )
+        if is_last:
+            request.pull_granted = 0
+    if request.is_body_complete or request.connection is None:
+        return
+    left = spool.size - request.pull_offset
+    if left == 0 and spool.size >= request.pool.settings.max_spool:
+        # More than may be kept: what the worker has read is let go, and with it the right to
+        # run the request a second time.
+        spool.restart()
+        request.pull_offset = 0
+        request.is_body_lost = True
+    if left <= READ_AHEAD_BYTES and request.connection.body is not None:
+        request.connection.body.let_on()
 
-    def send_owed(self, worker: Incarnation) -> None:
-        """The worker reads again."""
-        for request in list(worker.outstanding.values()):
-            if request.pull_granted > 0:
-                self.send(request)
 
-    def unread(self, request: ClientRequest) -> int:
-        """Bytes that have come and that the worker has not asked for."""
-        return request.spool.size - request.pull_offset if request.spool is not None else 0
+def send_owed(worker: Incarnation) -> None:
+    """The worker reads again."""
+    for request in list(worker.outstanding.values()):
+        if request.pull_granted > 0:
+            send(request)
+
+
+def unread(request: ClientRequest) -> int:
+    """Bytes that have come and that the worker has not asked for."""
+    return request.spool.size - request.pull_offset if request.spool is not None else 0

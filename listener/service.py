@@ -20,6 +20,7 @@ from was.ipc.endpoints import SocketFolder
 from was.ipc.listener_control import ListenerReady, ListenerSettings, ListenerWelcome
 from was.ipc.worker_control import QueueEndpoint
 from was.isolation.enter import enter
+from was.listener import time_limits
 from was.listener.broker import PoolBroker
 from was.listener.connection import ClientConnection
 from was.listener.deadlines import expire
@@ -277,7 +278,7 @@ class ListenerService:
         self._renew_date()
         if self._ticks % EXPIRE_TICKS == 0:
             for pool in list(self.pools.values()):
-                pool.limits.expire(now)
+                time_limits.expire(pool, now)
             self.programs.expire(now)
         if self._ticks % SWEEP_TICKS == 0:
             for connection in [c for c in self.connections if 0.0 < c.deadline < now]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
 
-__all__ = ["TimeLimits"]
+__all__ = ["expire"]
 
 # What is over sooner is not looked at.
 SLOW_S = 0.2
@@ -47,96 +47,93 @@ CONNECTION_LOST_S = 1.0
 MOST_STRANGERS = 64
 
 
-class TimeLimits:
-    """The clock of one pool's requests."""
+def expire(pool: PoolBroker, now: float) -> None:
+    """What has passed its limit is ended; called ten times a second."""
+    settings = pool.settings
+    scaled = pool.service.scaled
+    if settings.queue_time_limit_s > 0:
+        limit = scaled(settings.queue_time_limit_s)
+        for request in pool.queue.waiting_since(now - limit):
+            pool.queue.withdraw(request)
+            pool.fail(request, 503, "Timer_AppPool")
+    _look_for_lost(pool, now)
+    pool.quarantine.look_again(now)
+    for worker in list(pool.workers.values()):
+        slow = [r for r in worker.outstanding.values() if now - r.quiet_since > SLOW_S]
+        if slow and not worker.is_dead:
+            _look_at(pool, worker, slow, now)
+            if worker.is_stop_sent:
+                _look_whether_alone(pool, worker, now)
 
-    def __init__(self, pool: PoolBroker) -> None:
-        self._pool = pool
 
-    def expire(self, now: float) -> None:
-        """What has passed its limit is ended; called ten times a second."""
-        settings = self._pool.settings
-        scaled = self._pool.service.scaled
-        if settings.queue_time_limit_s > 0:
-            limit = scaled(settings.queue_time_limit_s)
-            for request in self._pool.queue.waiting_since(now - limit):
-                self._pool.queue.withdraw(request)
-                self._pool.fail(request, 503, "Timer_AppPool")
-        self._look_for_lost(now)
-        self._pool.quarantine.look_again(now)
-        for worker in list(self._pool.workers.values()):
-            slow = [r for r in worker.outstanding.values() if now - r.quiet_since > SLOW_S]
-            if slow and not worker.is_dead:
-                self._look_at(worker, slow, now)
-                if worker.is_stop_sent:
-                    self._look_whether_alone(worker, now)
+def _look_at(pool: PoolBroker, worker: Incarnation, slow: list[ClientRequest], now: float) -> None:
+    settings = pool.settings
+    scaled = pool.service.scaled
+    first_byte_s = scaled(settings.time_limit_s)
+    silence_s = scaled(settings.idle_time_limit_s)
+    rows = worker.scoreboard.read_rows()
+    for request in slow:
+        quiet_s = now - request.quiet_since
+        if request.is_overdue:
+            if quiet_s > OVERDUE_S:
+                _remind(pool, worker, request, now)
+            continue
+        if _waits_for_client(request, rows):
+            request.quiet_since = now
+            continue
+        limit_s = silence_s if request.has_answer_begun else first_byte_s
+        if 0 < limit_s < quiet_s:
+            _end(pool, request, now)
 
-    def _look_at(self, worker: Incarnation, slow: list[ClientRequest], now: float) -> None:
-        settings = self._pool.settings
-        scaled = self._pool.service.scaled
-        first_byte_s = scaled(settings.time_limit_s)
-        silence_s = scaled(settings.idle_time_limit_s)
-        rows = worker.scoreboard.read_rows()
-        for request in slow:
-            quiet_s = now - request.quiet_since
-            if request.is_overdue:
-                if quiet_s > OVERDUE_S:
-                    self._remind(worker, request, now)
-                continue
-            if _waits_for_client(request, rows):
-                request.quiet_since = now
-                continue
-            limit_s = silence_s if request.has_answer_begun else first_byte_s
-            if 0 < limit_s < quiet_s:
-                self._end(request, now)
 
-    def _look_whether_alone(self, worker: Incarnation, now: float) -> None:
-        if not worker.is_left_alone:
-            worker.left_alone_at = 0.0
-        elif not worker.left_alone_at:
-            worker.left_alone_at = now
-        elif now - worker.left_alone_at > LEFT_ALONE_S:
-            worker.left_alone_at = now
-            self._pool.service.manager.left_alone(worker.worker_id)
+def _look_whether_alone(pool: PoolBroker, worker: Incarnation, now: float) -> None:
+    if not worker.is_left_alone:
+        worker.left_alone_at = 0.0
+    elif not worker.left_alone_at:
+        worker.left_alone_at = now
+    elif now - worker.left_alone_at > LEFT_ALONE_S:
+        worker.left_alone_at = now
+        pool.service.manager.left_alone(worker.worker_id)
 
-    def _end(self, request: ClientRequest, now: float) -> None:
-        request.is_overdue = True
-        request.quiet_since = now
-        connection = request.connection
-        if connection is None:
-            self._pool.cancel(request)
-            return
-        self._pool.service.records.count("requests_timed_out")
-        if request.has_answer_begun:
-            cut(connection, "its worker is silent", "Timer_Response")
-        else:
-            fail(connection, request, 504, "Timer_Response")
 
-    def _remind(self, worker: Incarnation, request: ClientRequest, now: float) -> None:
-        if worker.is_faulty or now < worker.remind_at:
-            return
-        worker.remind_at = now + self._pool.service.scaled(REMIND_S)
-        self._pool.service.manager.overdue(
-            worker.worker_id, request, is_responding=request.has_answer_begun
-        )
+def _end(pool: PoolBroker, request: ClientRequest, now: float) -> None:
+    request.is_overdue = True
+    request.quiet_since = now
+    connection = request.connection
+    if connection is None:
+        pool.cancel(request)
+        return
+    pool.service.records.count("requests_timed_out")
+    if request.has_answer_begun:
+        cut(connection, "its worker is silent", "Timer_Response")
+    else:
+        fail(connection, request, 504, "Timer_Response")
 
-    def _look_for_lost(self, now: float) -> None:
-        """Workers whose connection has ended though they live: what they sent last is lost."""
-        router = self._pool.router
-        if router is None:
-            return
-        router.read_disconnects()
-        known = [worker.source for worker in self._pool.workers.values() if worker.source >= 0]
-        if router.cut_strangers(known, MOST_STRANGERS):
-            self._pool.service.records.count("queue_crowded")
-        for worker in list(self._pool.workers.values()):
-            if worker.is_dead or worker.is_faulty or worker.has_left or worker.source < 0:
-                continue
-            if worker.lost_at:
-                if now - worker.lost_at > CONNECTION_LOST_S:
-                    self._pool.faulty(worker, "its connection ended")
-            elif router.has_disconnected(worker.source):
-                worker.lost_at = now
+
+def _remind(pool: PoolBroker, worker: Incarnation, request: ClientRequest, now: float) -> None:
+    if worker.is_faulty or now < worker.remind_at:
+        return
+    worker.remind_at = now + pool.service.scaled(REMIND_S)
+    pool.service.manager.overdue(worker.worker_id, request, is_responding=request.has_answer_begun)
+
+
+def _look_for_lost(pool: PoolBroker, now: float) -> None:
+    """Workers whose connection has ended though they live: what they sent last is lost."""
+    router = pool.router
+    if router is None:
+        return
+    router.read_disconnects()
+    known = [worker.source for worker in pool.workers.values() if worker.source >= 0]
+    if router.cut_strangers(known, MOST_STRANGERS):
+        pool.service.records.count("queue_crowded")
+    for worker in list(pool.workers.values()):
+        if worker.is_dead or worker.is_faulty or worker.has_left or worker.source < 0:
+            continue
+        if worker.lost_at:
+            if now - worker.lost_at > CONNECTION_LOST_S:
+                pool.faulty(worker, "its connection ended")
+        elif router.has_disconnected(worker.source):
+            worker.lost_at = now
 
 
 def _waits_for_client(request: ClientRequest, rows: list[Row]) -> bool:

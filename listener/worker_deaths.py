@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from was.listener.incarnation import Incarnation
     from was.listener.request import ClientRequest
 
-__all__ = ["WorkerDeaths"]
+__all__ = ["on_death"]
 
 RESPONDING = Progress.RESPONDING
 
@@ -29,130 +29,133 @@ SETTLE_STEP_S = 0.002
 READ_S = 0.5
 
 
-class WorkerDeaths:
-    """What one pool's broker does when a worker has died."""
+def on_death(pool: PoolBroker, worker: Incarnation) -> None:
+    """(1) The pidfd has fired. (2) No more sends. (3) Read on until its connection ended."""
+    if worker.is_dead:
+        return
+    pool.service.loop.remove_reader(worker.pidfd)
+    worker.is_dead = True
+    worker.out = []
+    worker.out_bytes = 0
+    worker.unsent.clear()
+    pool.take_from_dispatch(worker)
+    _settle_later(pool, worker, pool.service.loop.time() + SETTLE_S)
 
-    def __init__(self, pool: PoolBroker) -> None:
-        self._pool = pool
 
-    def on_death(self, worker: Incarnation) -> None:
-        """(1) The pidfd has fired. (2) No more sends. (3) Read on until its connection ended."""
-        if worker.is_dead:
-            return
-        self._pool.service.loop.remove_reader(worker.pidfd)
-        worker.is_dead = True
-        worker.out = []
-        worker.out_bytes = 0
-        worker.unsent.clear()
-        self._pool.take_from_dispatch(worker)
-        self._settle_later(worker, self._pool.service.loop.time() + SETTLE_S)
+def _settle_later(pool: PoolBroker, worker: Incarnation, deadline: float) -> None:
+    router = pool.router
+    if router is None:
+        return
+    ended = not worker.outstanding or worker.is_faulty
+    if not ended and worker.source >= 0:
+        router.read_disconnects()
+        ended = router.has_disconnected(worker.source)
+    router.pump()
+    if not ended and pool.service.loop.time() < deadline:
+        pool.service.loop.call_later(SETTLE_STEP_S, _settle_later, pool, worker, deadline)
+        return
+    _settle_when_read(pool, worker, pool.service.loop.time() + READ_S)
 
-    def _settle_later(self, worker: Incarnation, deadline: float) -> None:
-        router = self._pool.router
-        if router is None:
-            return
-        ended = not worker.outstanding or worker.is_faulty
-        if not ended and worker.source >= 0:
-            router.read_disconnects()
-            ended = router.has_disconnected(worker.source)
+
+def _settle_when_read(pool: PoolBroker, worker: Incarnation, deadline: float) -> None:
+    """What the connection left behind is all read first: one pump takes at most 64 messages.
+
+    In turns of the loop, and not for ever: other workers may send faster than can be read.
+    """
+    router = pool.router
+    if router is None:
+        return
+    loop = pool.service.loop
+    if router.has_message() and loop.time() < deadline:
         router.pump()
-        if not ended and self._pool.service.loop.time() < deadline:
-            self._pool.service.loop.call_later(SETTLE_STEP_S, self._settle_later, worker, deadline)
-            return
-        self._settle_when_read(worker, self._pool.service.loop.time() + READ_S)
+        loop.call_soon(_settle_when_read, pool, worker, deadline)
+        return
+    _settle(pool, worker)
 
-    def _settle_when_read(self, worker: Incarnation, deadline: float) -> None:
-        """What the connection left behind is all read first: one pump takes at most 64 messages.
 
-        In turns of the loop, and not for ever: other workers may send faster than can be read.
-        """
-        router = self._pool.router
-        if router is None:
-            return
-        loop = self._pool.service.loop
-        if router.has_message() and loop.time() < deadline:
-            router.pump()
-            loop.call_soon(self._settle_when_read, worker, deadline)
-            return
-        self._settle(worker)
+def _settle(pool: PoolBroker, worker: Incarnation) -> None:
+    """(4) Read the scoreboard. (5) Decide each request's fate, then act."""
+    rows = worker.scoreboard.read_rows()
+    names = worker.scoreboard.read_names()
+    held = list(worker.outstanding.values())
+    worker.outstanding.clear()
+    started = [request for request in held if has_started(request, rows)]
+    # WebSockets that go on are no suspects: what their applications were doing is not repeated.
+    blamable = [request for request in started if not _goes_on(request)]
+    take_blame(worker.suspect, blamable)
+    if not worker.is_draining:
+        # One that was told to finish and is killed for taking too long has not crashed.
+        pool.quarantine.died(blamable, worker.suspect)
+    facts: list[InFlight] = []
+    for request in held:
+        fate = decide_fate(request, has_started=request in started)
+        where = _where(request, rows, names)
+        facts.append(_carry_out(pool, request, fate, request in started, where))
+        if fate is Fate.RESUMED:
+            _resume(pool, request, rows)
+    finished = worker.finished
+    pool.forget(worker)
+    pool.service.manager.settled(worker.worker_id, facts, finished)
+    if not pool.has_ready:
+        pool.demand.forget()
+    pool.turn()
 
-    def _settle(self, worker: Incarnation) -> None:
-        """(4) Read the scoreboard. (5) Decide each request's fate, then act."""
-        rows = worker.scoreboard.read_rows()
-        names = worker.scoreboard.read_names()
-        held = list(worker.outstanding.values())
-        worker.outstanding.clear()
-        started = [request for request in held if has_started(request, rows)]
-        # WebSockets that go on are no suspects: what their applications were doing is not repeated.
-        blamable = [request for request in started if not _goes_on(request)]
-        take_blame(worker.suspect, blamable)
-        if not worker.is_draining:
-            # One that was told to finish and is killed for taking too long has not crashed.
-            self._pool.quarantine.died(blamable, worker.suspect)
-        facts: list[InFlight] = []
-        for request in held:
-            fate = decide_fate(request, has_started=request in started)
-            where = _where(request, rows, names)
-            facts.append(self._carry_out(request, fate, request in started, where))
-            if fate is Fate.RESUMED:
-                self._resume(request, rows)
-        finished = worker.finished
-        self._pool.forget(worker)
-        self._pool.service.manager.settled(worker.worker_id, facts, finished)
-        if not self._pool.has_ready:
-            self._pool.demand.forget()
-        self._pool.turn()
 
-    def _carry_out(
-        self, request: ClientRequest, fate: Fate, has_started: bool, where: tuple[str, str, str]
-    ) -> InFlight:
-        connection = request.connection
-        state = "responding" if request.progress is RESPONDING else "sent"
-        if state == "sent" and has_started:
-            state = "started"
-        fact = InFlight(
-            request.id,
-            request.head.method,
-            request.head.target[:2048],
-            request.client,
-            state,
-            fate.value,
-            request.attempt,
-            *where,
-        )
-        match fate:
-            case Fate.NOBODY_WAITS | Fate.RESUMED:
-                pass
-            case Fate.AGAIN:
-                self._pool.queue_again(request)
-            case Fate.CUT:
-                assert connection is not None
-                cut(connection, "its worker died")
-            case Fate.BAD_GATEWAY:
-                self._pool.service.records.count("requests_failed")
-                request.worker = None
-                self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
-            case Fate.POISONED:
-                request.worker = None
-                self._pool.quarantine.poisoned(request)
-        return fact
-
-    def _resume(self, request: ClientRequest, rows: list[Row]) -> None:
-        """A WebSocket that outlives its worker waits for the next one, but not for ever."""
-        connection = request.connection
-        assert connection is not None
-        beyond = connection.beyond
-        assert beyond is not None
-        assert beyond.held is not None
-        service = self._pool.service
-        row = rows[request.slot] if 0 <= request.slot < len(rows) else None
-        taken = row.taken if row is not None and row.id == request.id else -1
-        if beyond.held.survives(taken, service.time(), service.scaled(LASTING_S)):
-            beyond.detach(is_interrupted=True)
-        else:
-            service.records.count("requests_failed")
+def _carry_out(
+    pool: PoolBroker,
+    request: ClientRequest,
+    fate: Fate,
+    has_started: bool,
+    where: tuple[str, str, str],
+) -> InFlight:
+    connection = request.connection
+    state = "responding" if request.progress is RESPONDING else "sent"
+    if state == "sent" and has_started:
+        state = "started"
+    fact = InFlight(
+        request.id,
+        request.head.method,
+        request.head.target[:2048],
+        request.client,
+        state,
+        fate.value,
+        request.attempt,
+        *where,
+    )
+    match fate:
+        case Fate.NOBODY_WAITS | Fate.RESUMED:
+            pass
+        case Fate.AGAIN:
+            pool.queue_again(request)
+        case Fate.CUT:
+            assert connection is not None
+            cut(connection, "its worker died")
+        case Fate.BAD_GATEWAY:
+            pool.service.records.count("requests_failed")
             request.worker = None
-            self._pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
+            pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
+        case Fate.POISONED:
+            request.worker = None
+            pool.quarantine.poisoned(request)
+    return fact
+
+
+def _resume(pool: PoolBroker, request: ClientRequest, rows: list[Row]) -> None:
+    """A WebSocket that outlives its worker waits for the next one, but not for ever."""
+    connection = request.connection
+    assert connection is not None
+    beyond = connection.beyond
+    assert beyond is not None
+    assert beyond.held is not None
+    service = pool.service
+    row = rows[request.slot] if 0 <= request.slot < len(rows) else None
+    taken = row.taken if row is not None and row.id == request.id else -1
+    if beyond.held.survives(taken, service.time(), service.scaled(LASTING_S)):
+        beyond.detach(is_interrupted=True)
+    else:
+        service.records.count("requests_failed")
+        request.worker = None
+        pool.fail(request, 502, "Connection_Abandoned_By_AppPool")
 
 
 def _goes_on(request: ClientRequest) -> bool:

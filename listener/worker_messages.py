@@ -35,6 +35,7 @@ from was.ipc.messages import (
     ToListenerItem,
     WatchConnection,
 )
+from was.listener import elsewhere, pulled_bodies
 from was.listener.descriptors import NoRoomError
 from was.listener.endings import abort
 from was.listener.fate import has_started
@@ -413,7 +414,7 @@ class WorkerMessages:
             elif request.ask_first:
                 self._await_body(request)
             else:
-                self._pool.elsewhere.give(request)
+                elsewhere.give(self._pool, request)
         self._pool.turn()
 
     def _await_body(self, request: ClientRequest) -> None:
@@ -443,7 +444,7 @@ class WorkerMessages:
         if request.connection.body is not None:
             request.connection.body.ask_for()
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
-        self._pool.bodies.send(request)
+        pulled_bodies.send(request)
 
 
 def _free_row(worker: Incarnation, request: ClientRequest) -> None:

@@ -18,6 +18,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.descriptors import ControlSocket
 from was.ipc.scoreboard import make_scoreboard
+from was.listener import time_limits
 from was.listener.broker import Incarnation
 from was.listener.descriptors import MAX_ACCEPTED, MAX_KEPT, MAX_READ, NOTE
 from was.listener.service import ListenerService
@@ -85,7 +86,7 @@ class Queue:
             deadline = self.loop.time() + LIMIT_S
             while not is_so():
                 assert self.loop.time() < deadline
-                self.pool.limits.expire(self.loop.time())
+                time_limits.expire(self.pool, self.loop.time())
                 await asyncio.sleep(0.005)
 
         self.loop.run_until_complete(look())

@@ -11,6 +11,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
+from was.listener import time_limits, worker_deaths
 from was.listener.connection import ClientConnection
 from was.listener.deadlines import expire
 from was.listener.incarnation import Incarnation
@@ -214,7 +215,7 @@ class FakeWorker:
 
     def die(self):
         self.rig.router.ended.add(self.incarnation.source)
-        self.rig.pool.deaths.on_death(self.incarnation)
+        worker_deaths.on_death(self.rig.pool, self.incarnation)
         self.rig.turn()
 
     @property
@@ -269,7 +270,7 @@ class Rig:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 1.0)
-            self.pool.limits.expire(self.now)
+            time_limits.expire(self.pool, self.now)
             for connection in list(self.service.connections):
                 if 0.0 < connection.deadline < self.now:
                     expire(connection)

@@ -8,6 +8,7 @@ from support.listener_rig import FakeDoor, FakeRouter, FakeWorker
 
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
+from was.listener import elsewhere
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def route(rig, applications):
         [structs.replace(rig.site, applications=routes)], rig.service.pools, rig.service.scaled
     )
     for pool in rig.service.pools.values():
-        pool.elsewhere.routes_changed()
+        elsewhere.routes_changed(pool)
     rig.turn()
 
 
