@@ -296,7 +296,7 @@ def test_content_below_a_closed_folder_is_served(start_server):
 
 
 def test_a_user_that_does_not_exist_is_reported(start_server):
-    """Event 5021 with the name; the queue answers 503; other pools go on."""
+    """Event 5021 with the name, 5057 when that disables the pool; 503; other pools go on."""
     bad = Pool("Pool", {}, {"processModel": {"identityType": "SpecificUser", "userName": "nope"}})
     running = start_server(simple_config("prober:application", pool=bad), place("prober.py"))
     if "isolation_reduced" in running.server.log_text():
@@ -304,6 +304,8 @@ def test_a_user_that_does_not_exist_is_reported(start_server):
     running.allow("pool_disabled", "worker_spawn_failed")
     assert get(running.port(), "/").status == 503
     assert "there is no user 'nope'. " in wait_event(running, 5021)["text"]
+    assert wait_event(running, 5057)["app_pool"] == "Pool"
+    wait_event(running, 5002)
     assert events(running, 5009) == []  # no worker ended: there was none
 
 

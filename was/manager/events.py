@@ -32,14 +32,14 @@ EVENTS: dict[int, tuple[str, str]] = {
     5021: (
         "warning",
         "The identity of application pool '{app_pool}' is invalid: {detail}. "
-        "Unless that is put right, the pool is disabled at its first request.",
+        "Until that is put right, it can start no worker.",
     ),
     5022: ("error", "A worker of application pool '{app_pool}' could not start: {detail}"),
     5025: (
         "warning",
         "Application pool '{app_pool}' has used up the processor time it may use: {action}.",
     ),
-    5057: ("warning", "Application pool '{app_pool}' has an identity that cannot be used."),
+    5057: ("warning", "Application pool '{app_pool}' is disabled: its identity is invalid."),
     5058: ("warning", "Worker {pid} of '{app_pool}' was not bound to processors: {detail}"),
     5059: ("error", "A worker of application pool '{app_pool}' failed to start: {detail}"),
     5074: ("information", "Worker {pid} of '{app_pool}' is recycled: its time is up."),

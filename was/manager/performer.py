@@ -41,6 +41,7 @@ from was.manager.pool import ApplicationPool
 from was.manager.pool_record import to_record
 from was.manager.routes import pool_queue
 from was.manager.server import Server
+from was.manager.states import PoolState
 from was.manager.workers import ConfigNotWrittenError, WorkerSet
 
 __all__ = ["Performer"]
@@ -192,7 +193,10 @@ class Performer:
         except IdentityError as error:
             log("worker_spawn_failed", error=error, app_pool=pool.settings.name)
             self.report(pool, 5021, worker_id, {"detail": str(error)})
-            return self._exited(pool, worker_id)
+            follows = self._exited(pool, worker_id)
+            if pool.state is PoolState.DISABLED:
+                self.report(pool, 5057, worker_id, {})
+            return follows
         except InterpreterError as error:
             log("worker_spawn_failed", error=error, app_pool=pool.settings.name)
             self.report(pool, 5022, worker_id, {"detail": str(error)})
