@@ -36,6 +36,7 @@ def start(
     attributes: dict[str, str] | None = None,
     scale: float = SCALE,
     elements: dict[str, dict[str, str]] | None = None,
+    extra: str = "",
 ) -> Running:
     """A server with one pool, AlwaysRunning unless the row says otherwise."""
     pool = Pool(
@@ -47,7 +48,7 @@ def start(
             **(elements or {}),
         },
     )
-    config = simple_config("ailing:application", pool=pool)
+    config = simple_config("ailing:application", pool=pool, extra=extra)
     return start_server(config, place("ailing.py"), time_scale=scale)
 
 
@@ -138,6 +139,26 @@ def test_an_orphan_ends_with_the_server(start_server):
     sick = running.workers(count=1)[0]
     os.kill(sick, signal.SIGSTOP)
     wait_for("an orphan", lambda: running.server.workers("Pool", "orphaned") == [sick])
+
+
+@pytest.mark.parametrize("is_throttled", [False, True])
+def test_an_orphan_stays_stopped_when_the_manager_is_killed(start_server, is_throttled):
+    """Its requests are others' by now. It ends with the next manager's server."""
+    failure = {**UNPROTECTED, "orphanWorkerProcess": "true"}
+    cpu = {"cpu": {"limit": "50000", "action": "Throttle"}} if is_throttled else {}
+    limits = '<webLimits controlGroups="false" />'
+    extra = f"<system.applicationHost>{limits}</system.applicationHost>"
+    running = start(start_server, failure, QUICK_PINGS, elements=cpu, extra=extra)
+    sick = running.workers(count=1)[0]
+    os.kill(sick, signal.SIGSTOP)
+    wait_for("an orphan", lambda: running.server.workers("Pool", "orphaned") == [sick])
+    running.workers(count=1)
+    running.server.send(signal.SIGKILL)
+    running.server.wait_exit()
+    # Where a manager throttles, its end continues whom it held: the next one stops this one again.
+    assert is_throttled or process_state(sick) == "T"
+    running.server.start()
+    wait_for("an orphan that is stopped", lambda: process_state(sick) == "T")
 
 
 def test_orphan_action(start_server):

@@ -106,6 +106,7 @@ class Adoption:
     async def take_over(self) -> None:
         """Take over what lives, end the rest, and keep only the records that are still true."""
         files = self._manager.server.files
+        self._manager.performer.orphans.stop_again()
         self._end("template")
         await self._take_listeners()
         for worker in files.workers():

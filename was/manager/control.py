@@ -42,6 +42,8 @@ class Peer:
     worker_id: int = 0
     link: ControlLink | None = field(default=None, repr=False)
     on_close: Callable[[], object] = field(default=lambda: None, repr=False)
+    # Closes those connections of the process on which it never says anything.
+    end_life_lines: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:  # noqa: ANN401 any of ours
         """Send a message; to one that has gone it is lost."""
@@ -94,6 +96,7 @@ class ControlServer:
                 continue
             peer = Peer(pid, uid)
             peer.on_close = partial(self._peers.discard, peer)
+            peer.end_life_lines = partial(self._end_life_lines, pid)
 
             def arrived(content: bytes, descriptors: list[int], peer: Peer = peer) -> None:
                 self._arrived(peer, content, descriptors)
@@ -107,6 +110,10 @@ class ControlServer:
 
     def _strangers(self, uid: int) -> int:
         return sum(1 for peer in self._peers if peer.uid == uid and not peer.kind)
+
+    def _end_life_lines(self, pid: int) -> None:
+        for peer in [peer for peer in self._peers if peer.pid == pid and not peer.kind]:
+            peer.close()
 
     def _arrived(self, peer: Peer, content: bytes, descriptors: list[int]) -> None:
         try:

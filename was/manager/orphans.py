@@ -72,6 +72,8 @@ class Orphans:
     def _stop(self, failure: Failure, handle: WorkerHandle) -> None:
         if not handle.is_alive:
             return
+        if handle.peer is not None:
+            handle.peer.end_life_lines()  # else our own end would have it go on
         process.kill(handle.pidfd, signal.SIGSTOP)
         self._give_up(failure, handle, self._server.loop.time() + STOP_LIMIT_S)
 
@@ -104,14 +106,22 @@ class Orphans:
         self._workers.remove(handle)
         self._server.files.remove(f"orphan-{handle.id}")
 
+    def stop_again(self) -> None:
+        """Those of an earlier manager: where it throttled them, its end had them go on."""
+        self._signal_recorded(signal.SIGSTOP)
+
     def end_all(self) -> None:
         """The server ends: kill the orphans, an earlier manager's too."""
+        self._signal_recorded(signal.SIGKILL)
+        for record in self._server.files.orphans():
+            self._server.files.remove(f"orphan-{record['worker_id']}")
+
+    def _signal_recorded(self, number: int) -> None:
         for record in self._server.files.orphans():
             pidfd = open_recorded(record)
             if pidfd is not None:
-                process.kill(pidfd)
+                process.kill(pidfd, number)
                 os.close(pidfd)
-            self._server.files.remove(f"orphan-{record['worker_id']}")
 
     def pool_disabled(self, pool: AppPool) -> None:
         """Run autoShutdownExe."""
