@@ -31,6 +31,7 @@ class Listening:
         self._incoming: list[tuple[ListeningSocket, int]] = []
         self.is_short = False  # some of those have come without their descriptors
         self._changing = asyncio.Lock()
+        self._is_over = False
 
     def __len__(self) -> int:
         """How many there are."""
@@ -62,7 +63,7 @@ class Listening:
             for item, fd in incoming:
                 key = (item.ip, item.port, item.scheme)
                 wanted.add(key)
-                if key in self._servers:
+                if key in self._servers or self._is_over:
                     os.close(fd)
                     continue
                 sock = socket.socket(fileno=fd)
@@ -73,14 +74,20 @@ class Listening:
             leaving = [key for key in self._servers if key not in wanted]
             if leaving:
                 await asyncio.sleep(LAST_ACCEPT_S)
-            for key in leaving:
-                self._servers.pop(key).close()
+            self._close(leaving)
+            if self._is_over:
+                self._close(list(self._servers))
 
     def stop(self) -> None:
-        """Accept no more."""
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()
+        """Accept no more, whatever was to be accepted on next."""
+        self._is_over = True
+        self._close(list(self._servers))
+
+    def _close(self, keys: list[tuple[str, int, str]]) -> None:
+        for key in keys:
+            server = self._servers.pop(key, None)
+            if server is not None:  # else `stop` was quicker
+                server.close()
 
     def is_on(self, port: int) -> bool:
         """Whether sites' clients are accepted on a port, at whatever address."""

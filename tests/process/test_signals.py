@@ -149,6 +149,21 @@ def test_a_worker_that_is_told_to_go_during_a_stop_gets_no_successor(gates):
     assert "recycle_started" not in text
 
 
+def test_a_stopping_server_takes_no_orders(gates):
+    """Else ports that are just being closed would be bound, and clients told of no such site."""
+    orders = [(verb, kind) for verb in ("stop", "start") for kind in ("site Site", "apppool Pool")]
+    with Wire(gates.port()) as wire:
+        _reach(gates, wire, "a")
+        gates.server.send(signal.SIGTERM)
+        wait_for("the stop", lambda: "manager_stopping" in gates.server.log_text())
+        for verb, name in [*orders, ("recycle", "apppool Pool")]:
+            done = gates.server.command(verb, *name.split())
+            assert (done.returncode, done.stderr) == (1, "was: the server is stopping\n")
+        _open(gates, "a")
+        assert wire.read("POST").status == 200
+    assert gates.server.wait_exit() == 0
+
+
 def test_a_second_signal_stops_at_once(gates):
     """The second SIGTERM does not wait for requests."""
     with Wire(gates.port()) as wire:

@@ -130,6 +130,7 @@ def _query(manager: Manager, command: _Command) -> None:
 
 
 def _recycle(manager: Manager, command: _Command) -> None:
+    _refuse_if_stopping(manager)
     pool = _pool(manager, command.text("apppool"))
     if not pool.is_accepting:
         raise _RefusedError(_STATE, f"application pool '{pool.settings.name}' is stopped")
@@ -153,6 +154,7 @@ def _stop(manager: Manager, command: _Command) -> None:
 
 
 def _set_started(manager: Manager, command: _Command, *, is_wanted: bool) -> None:
+    _refuse_if_stopping(manager)
     match command.text("object"):
         case "apppool":
             _set_pool_started(manager, command, is_wanted=is_wanted)
@@ -185,6 +187,11 @@ def _set_site_started(manager: Manager, command: _Command, *, is_wanted: bool) -
     error = manager.sites.set_started(site, started=is_wanted)
     if error:
         raise _RefusedError(_FAILED, error)
+
+
+def _refuse_if_stopping(manager: Manager) -> None:
+    if manager.shutdown.has_begun:
+        raise _RefusedError(_STATE, "the server is stopping")
 
 
 def _pool(manager: Manager, name: str) -> ApplicationPool:

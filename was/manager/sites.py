@@ -49,6 +49,7 @@ class SiteSet:
         self.on_bound: Callable[[], object] = lambda: None
         self._programs: dict[tuple[str, int], ListeningSocket] = {}
         self._program_urls: list[str] = []
+        self._is_closed = False
 
     def give(self, sockets: Iterable[GivenSocket]) -> None:
         """Sockets that a service manager listens on for us, before the first `bind`."""
@@ -119,7 +120,9 @@ class SiteSet:
         self._listener.send(ExpectUrls(list(dict.fromkeys(self._program_urls))))
 
     def rebind(self) -> None:
-        """Sites were started, stopped or changed: sockets and routes follow."""
+        """Sites were started, stopped or changed: sockets and routes follow, till all is closed."""
+        if self._is_closed:
+            return
         for line in self.bind():
             log("site_refused", error=line)
         self.publish_routes()
@@ -149,7 +152,9 @@ class SiteSet:
         return self._wanted.get(site.id, False) and site.name not in self.refused
 
     def publish_routes(self) -> None:
-        """Tell the listener all sites."""
+        """Tell the listener all sites. Once all is closed, it goes on with those that it knows."""
+        if self._is_closed:
+            return
         pools = frozenset(self._pools)
         real_port = cache(self._listening.real_port)
         self._routes = {
@@ -193,5 +198,6 @@ class SiteSet:
         return found
 
     def close(self) -> None:
-        """Close every socket."""
+        """Close every socket, for good."""
+        self._is_closed = True
         self._listening.close()

@@ -5,14 +5,30 @@ import os
 import select
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from support.ports import unused_port
 
-from was.config.model import Application, AppPool, Binding, LogFile, Site, VirtualDirectory
+from was.config.model import (
+    Application,
+    AppPool,
+    Binding,
+    LogFile,
+    ServerConfig,
+    Site,
+    VirtualDirectory,
+)
+from was.ipc.endpoints import Home
+from was.ipc.listener_control import ListeningSocket, WantSockets
+from was.manager.newcomers import Newcomers
 from was.manager.notify import GivenSocket, Notifier
 from was.manager.pool import ApplicationPool
 from was.manager.routes import SocketKey, needed_sockets, pool_queue, site_route, site_urls
+from was.manager.sites import SiteSet
 from was.manager.sockets import ListeningSockets
+from was.manager.state_files import StateFiles
 
 
 def binding(ip="", port=80, host="", protocol="http"):
@@ -161,6 +177,25 @@ def test_a_socket_that_is_needed_again_is_the_same():
         assert sockets.awaiting == frozenset()
     finally:
         sockets.close()
+
+
+def test_nothing_is_bound_once_all_is_closed(tmp_path):
+    """A stop has closed the ports: what was on its way by then opens none again."""
+    port = unused_port()
+    config = ServerConfig(home="/", app_pools={}, sites=(site(1, binding("127.0.0.1", port)),))
+    files = StateFiles(Home(tmp_path))
+    server = SimpleNamespace(config=config, files=files, notifier=Notifier())
+    listener = SimpleNamespace(set_routes=Mock(), set_sockets=Mock())
+    sites = SiteSet(server, listener, {}, Newcomers(files, {}))
+    assert sites.bind() == []
+    sites.close()
+    program = ListeningSocket("127.0.0.1", unused_port(), "http")
+    sites.want(WantSockets([program], is_whole=True))
+    sites.set_started(config.sites[0], started=True)
+    sites.publish_routes()
+    assert not listener.set_routes.called
+    assert not listener.set_sockets.called
+    assert sites.sockets() == []
 
 
 def test_a_taken_port_is_named_with_its_site_and_the_reason():
