@@ -72,6 +72,23 @@ def test_a_request_that_runs_is_answered_by_the_old_listener(start_server):
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
 
 
+@pytest.mark.parametrize("is_signal", [True, False], ids=["signal", "order"])
+def test_a_stop_that_follows_at_once_is_a_stop(start_server, is_signal):
+    """Before the new code or after: this server ends, and is not there again."""
+    running = start_server(simple_config("hello:application"), place("hello.py"))
+    ask(Home(running.home), "upgrade")
+    if is_signal:
+        running.server.send(signal.SIGTERM)
+    else:
+        with contextlib.suppress(NoManagerError):  # it is just becoming the new code
+            ask(Home(running.home), "shutdown")
+        assert running.server.command("stop").returncode == 0
+    assert running.server.wait_exit() == 0
+    after = running.server.log_text().partition(" manager_stopping")[2]
+    assert after
+    assert " manager_started" not in after
+
+
 def test_a_manager_that_is_killed_within_an_upgrade(start_server):
     """The next one goes on with it: the old listener answers what it has, then workers change.
 

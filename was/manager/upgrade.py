@@ -46,6 +46,7 @@ class Upgrade:
         self._manager = manager
         # Ours, or that of a manager that was killed within one: it stays until all is done.
         self.is_under_way = bool(manager.server.files.read(RECORD))
+        self._exec_at: float | None = None
 
     def begin(self) -> None:
         """Exec the new code, once the answer to whoever asked has left. Raises AdminError."""
@@ -58,16 +59,17 @@ class Upgrade:
             raise AdminError(manager.server.files.trouble)
         self.is_under_way = True
         log("upgrade_started")
-        manager.server.loop.call_later(ANSWER_DELAY_S, self._exec)
+        self._exec_at = manager.now() + ANSWER_DELAY_S
+        # What has come is heard till then. What comes now waits until the new code listens to it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     def _exec(self) -> None:
+        self._exec_at = None
         self._manager.server.files.write_process(RECORD, os.getpid(), {})
         arguments = same_command(sys.orig_argv[1:])
         self._manager.sites.for_exec(keep=True)
         # Nobody is to take us for dead meanwhile.
         process.keep_lock(self._manager.server.home.lock_file, keep=True)
-        # What comes before the new code listens to signals waits until it does.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             inherited = kept_sockets.for_exec(self._manager.sites.sockets())
             os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **inherited})
@@ -96,14 +98,19 @@ class Upgrade:
         self._manager.listener.retire(now + self._manager.shutdown_limit_s())
 
     def next_deadline(self) -> float | None:
-        """When the old listener's time is up."""
+        """When the new code is due, or the old listener's time is up."""
         retiring = self._manager.listener.retiring
-        return None if retiring is None else retiring.deadline
+        return self._exec_at or (None if retiring is None else retiring.deadline)
 
     def tick(self, now: float) -> None:
-        """End an old listener that does not finish."""
+        """Become the new code, once the answer to whoever asked has left; later, end an old
+        listener that does not finish."""
         deadline = self.next_deadline()
-        if deadline is not None and now >= deadline:
+        if deadline is None or now < deadline:
+            return
+        if self._exec_at is not None:
+            self._exec()
+        else:
             self._manager.listener.kill_retiring()
 
     def old_listener_ended(self, now: float) -> None:
@@ -126,6 +133,9 @@ class Upgrade:
 
     def give_up(self) -> None:
         """The server ends: whoever starts next begins anew."""
+        if self._exec_at is not None:
+            self._exec_at = None
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._manager.server.files.remove(RECORD)
 
     def _is_over(self) -> None:
