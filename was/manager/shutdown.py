@@ -101,7 +101,9 @@ class Shutdown:
         self._say_that_it_ends()
         manager.listener.process.kill()
         manager.listener.kill_retiring()
+        manager.sites.close()  # nobody is let in to be reset in a moment
         manager.template.process.kill()
+        self._end_pools(now)  # else each worker that is killed would have a successor
         self._rest(now)
 
     def _say_that_it_ends(self) -> None:
@@ -150,14 +152,17 @@ class Shutdown:
             self._step = _Step.OVER
 
     def _stop_workers(self, now: float) -> None:
-        manager = self._manager
         self._step = _Step.WORKERS
         # The pools keep each worker's own limit; this one is for a pool that miscounts.
         self._limit_at = now + self._manager.shutdown_limit_s() + KILL_LIMIT_S
-        for pool in manager.pools.values():
-            manager.performer.perform(pool, pool.shut_down(now, self._left_alone, drain=False))
+        self._end_pools(now)
         if self._has_no_worker():
             self._rest(now)
+
+    def _end_pools(self, now: float) -> None:
+        for pool in self._manager.pools.values():
+            actions = pool.shut_down(now, self._left_alone, drain=False)
+            self._manager.performer.perform(pool, actions)
 
     def _has_no_worker(self) -> bool:
         return all(handle.is_orphan for handle in self._manager.workers.handles.values())
