@@ -339,8 +339,6 @@ class ClientConnection(ClientSocket):
             self.loop.call_soon(self._read_pipelined)
         elif self.is_eof:
             self.transport.close()
-        elif service.is_draining:
-            self.close_gently()
 
     def _read_pipelined(self) -> None:
         if self.phase != HEAD or (self.is_paused and self.buffer):

@@ -522,3 +522,29 @@ def test_an_answer_that_comes_too_late_is_logged_with_its_sub_status(make_rig):
     client.leave()
     worker.answer(worker.requests()[0], status=404, substatus=8, log="line")
     assert lines == [("line", 404, 8, 64, 0)]
+
+
+# ── the listener leaves ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_who_has_not_been_told_that_the_connection_ends_is_waited_for(make_rig, is_in_time):
+    """The answer was on its way when a listener was told to leave with patience: the next one says
+    it, or the patience is over.
+    """
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    (first,) = worker.requests()
+    worker.answer(first, b"he", length=5, more=True)
+    rig.service.leaving.begin(5.0)
+    worker.tell(m.ResponseChunk(first.id, first.attempt, b"llo", more=False))
+    rig.pass_time(4.0 if is_in_time else 6.0)
+    rig.service.leaving.sweep()
+    assert client.transport.is_ended is not is_in_time
+    if is_in_time:
+        client.get()
+        worker.answer(worker.requests()[-1])
+        assert client.statuses() == [200, 200]
+        assert client.transport.sent.count(b"Connection: close") == 1
+        assert client.transport.is_ended
