@@ -66,3 +66,13 @@ def test_a_request_log_that_cannot_be_written(start_server):
         return not problems(running)
 
     wait_for("no problem", is_well)
+
+
+def test_a_folder_that_only_windows_has_is_not_made(start_server):
+    """The request log of a site that comes from there is among the home's logs."""
+    log_file = r'<logFile directory="%SystemDrive%\inetpub\logs\LogFiles" />'
+    text = simple_config("hello:application").replace("</site>", f"{log_file}</site>")
+    running = start_server(text, place("hello.py"))
+    assert get(running.port()).status == 200
+    wait_for("the log", lambda: list((running.home / "logs" / "W3SVC1").glob("*.log")))
+    assert [path.name for path in running.home.iterdir() if "inetpub" in path.name] == []

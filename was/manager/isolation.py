@@ -17,6 +17,7 @@ import msgspec
 
 import was
 from was.config.model import AppPool, IdentityType, ServerConfig, Site
+from was.config.semantics import is_windows_path
 from was.ipc.endpoints import Home, SocketFolder
 from was.ipc.worker_control import Isolation
 from was.isolation import landlock, privileges, view
@@ -107,8 +108,10 @@ class Isolations:
     def _log_folders(self, sites: Iterable[Site]) -> list[Path]:
         folders = [self._home.logs / "HTTPERR"]
         for site in sites:
-            above = Path(site.log_file.directory or self._home.logs)
-            folders += [above / f"W3SVC{site.id}", self._home.logs / f"W3SVC{site.id}"]
+            name, above = f"W3SVC{site.id}", site.log_file.directory
+            if above and not is_windows_path(above):
+                folders.append(Path(above) / name)
+            folders.append(self._home.logs / name)
         return list(dict.fromkeys(folders))
 
     def _all_off(self, config: ServerConfig) -> list[str]:
