@@ -23,6 +23,7 @@ _REWRITE = "system.webServer/rewrite/"
 _INBOUND = (_REWRITE + "globalRules", _REWRITE + "rules")
 _OUTBOUND = _REWRITE + "outboundRules"
 _SECTIONS = frozenset({*_INBOUND, _OUTBOUND})
+_STATUSES = range(200, 600)
 _OTHER_SERVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -44,6 +45,10 @@ def rewrite_remarks(level: Level) -> list[str]:
         url = "" if action is None else str(_value(action, "url" if section != _OUTBOUND else ""))
         if action is not None and _value(action, "type") == "Rewrite" and _OTHER_SERVER.match(url):
             found.append(f"{where}: requests are not passed on to other servers, it answers 500.50")
+        if action is not None and _value(action, "type") == "CustomResponse":
+            status = _value(action, "statusCode")
+            if status and status not in _STATUSES:
+                found.append(f"{where}: {status} is the status of no response, it answers 500")
         found.extend(
             f"{where}: the pattern '{pattern}' repeats a repeat: some texts may keep a worker busy "
             "until it is replaced"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from was.config.added_fields import field_remarks
 from was.config.faults import fault_at
 from was.config.level import Level, Scope
 from was.config.merge import Element, added_items
@@ -179,6 +180,7 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
             if str(item.values["image"]).lower().endswith(".dll")
         )
     found.extend(level.remarks)
+    found.extend(field_remarks(level))
     found.extend(security_remarks(level))
     found.extend(rewrite_remarks(level))
     unread = level.unread

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.config.added_fields import why_not_sent
 from was.worker.calls.registration import (
     ApplicationModuleFactory,
     HttpModule,
     ModuleRegistrationInfo,
 )
-from was.worker.fields import LISTENER_FIELDS, encode_fields
+from was.worker.fields import encode_fields
 from was.worker.interfaces.hresult import E_NOT_SUPPORTED
 from was.worker.notifications import (
     CONTINUE,
@@ -86,7 +87,7 @@ class FieldAddingProtocolSupport(ProtocolSupport):
 
 
 def _pairs(headers: tuple[NameValue, ...]) -> list[tuple[str, str]]:
-    return [(h.name, h.value) for h in headers if h.name.lower() not in LISTENER_FIELDS]
+    return [(h.name, h.value) for h in headers if not why_not_sent(h.name, h.value)]
 
 
 def _make(application: HttpApplication) -> HttpModule:

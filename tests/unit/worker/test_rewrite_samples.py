@@ -140,6 +140,20 @@ def test_what_is_not_done_is_said(tmp_path):
     assert "repeats a repeat" in line
 
 
+def test_an_answer_that_no_client_could_be_sent_is_said(tmp_path):
+    """Its status is of no response: each request that the rule is about gets 500."""
+    make_server(tmp_path)
+    rule = """<rule name="r{0}"><match url="a" />
+      <action type="CustomResponse" statusCode="{0}" /></rule>"""
+    rules = "".join(rule.format(status) for status in (0, 100, 200, 599, 600))
+    (tmp_path / "site" / "web.config").write_text(
+        f"<configuration><system.webServer><rewrite><rules>{rules}</rules></rewrite>"
+        "</system.webServer></configuration>"
+    )
+    report = validate(tmp_path / "config" / "applicationHost.config")
+    assert [w.partition(" rule ")[2].split()[0] for w in report.warnings] == ["r100:", "r600:"]
+
+
 FAULTS = [
     ('<match url="(a" />', "is no pattern"),
     ('<match url="a" /><conditions><add input="{x" pattern="a" /></conditions>', "input cannot be"),

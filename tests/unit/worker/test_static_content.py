@@ -544,6 +544,17 @@ def test_options_trace_and_added_fields(site, tmp_path):
     assert get(tmp_path, "/none.txt", added).headers()["x-by"] == "us"
 
 
+def test_a_field_that_cannot_be_sent_costs_no_response(site, tmp_path):
+    """`was config validate` says it; the others are there."""
+    added = """<httpProtocol><customHeaders>
+      <add name="A B" value="1" /><add name="X" value="&#10;" />
+      <add name="Connection" value="close" /><add name="Y" value="2" />
+      </customHeaders></httpProtocol>"""
+    exchange = get(tmp_path, "/a.txt", added)
+    assert (exchange.status, exchange.headers()["y"]) == (200, "2")
+    assert exchange.headers().keys().isdisjoint({"a b", "x", "connection"})
+
+
 def test_virtual_directories(site, tmp_path):
     """The longest path wins; letter case of the virtual directory does not matter."""
     (tmp_path / "media" / "deep").mkdir(parents=True)

@@ -1,0 +1,52 @@
+"""`customHeaders` and `redirectHeaders`: which of them no response can have. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from was.config.level import Level
+from was.config.merge import added_items
+
+__all__ = ["OF_LISTENER", "field_remarks", "why_not_sent"]
+
+_SECTION = "system.webServer/httpProtocol"
+# What the listener says of a message and a connection, or nobody does, in lower case.
+OF_LISTENER = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+
+
+def why_not_sent(name: str, value: str) -> str:
+    """What keeps a field out of responses, "" if nothing does."""
+    if name.lower() in OF_LISTENER:
+        return "the listener alone says this field"
+    if _NAME.fullmatch(name) is None:
+        return "no field of HTTP has such a name"
+    return "" if _VALUE.fullmatch(value) is not None else "no field of HTTP has such a value"
+
+
+def field_remarks(level: Level) -> list[str]:
+    """Fields that are accepted and not sent, a line each."""
+    found: list[str] = []
+    for scope in level.all_scopes():
+        section = scope.sections.get(_SECTION)
+        for collection in () if section is None else section.elements.values():
+            for item in added_items(collection):
+                name = str(item.values["name"])
+                why = why_not_sent(name, str(item.values.get("value", "")))
+                if why:
+                    what = f"{collection.name} {name}: no effect here, {why}"
+                    found.append(f"{item.file}:{item.line}: {what}")
+    return found
