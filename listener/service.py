@@ -53,6 +53,8 @@ __all__ = ["ListenerService"]
 TICK_S = 0.05
 SWEEP_TICKS = 5
 EXPIRE_TICKS = 2
+# Who was not run for so long (its machine or container was paused) first reads what came meanwhile.
+AWAY_S = 1.0
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
 SERVER = b"was"
@@ -99,6 +101,8 @@ class ListenerService:
         self.last_request = 0
         self._next_connection = 0
         self._ticks = 0
+        self._looked_at = 0.0
+        self._was_away = False
         self._stopped = loop.create_future()
         self._pending: set[asyncio.Task[None]] = set()
         self._is_ready_told = False
@@ -268,8 +272,13 @@ class ListenerService:
                 self.loop.call_later(TICK_S, self.tick)
 
     def _look(self) -> None:
-        self._ticks += 1
         now = self.time()
+        # Once: one that is always late has limits too.
+        self._was_away = now - self._looked_at > AWAY_S and not self._was_away
+        self._looked_at = now
+        if self._was_away:
+            return
+        self._ticks += 1
         for channel in self.channels:
             if channel.missed_an_edge():
                 self.records.count("pump_tick_hits")

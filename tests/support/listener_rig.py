@@ -108,6 +108,9 @@ class FakeRouter:
     def has_message(self):
         return False
 
+    def missed_an_edge(self):
+        return False
+
     def read_disconnects(self):
         pass
 

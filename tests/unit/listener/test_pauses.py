@@ -1,0 +1,50 @@
+"""A listener that was not run for a while: a paused machine, a stopped process."""
+
+from was.listener.service import EXPIRE_TICKS, SWEEP_TICKS
+
+ROUND = EXPIRE_TICKS * SWEEP_TICKS
+LONG_S = 1000.0
+
+
+def _look(rig, times=1):
+    for _ in range(times):
+        rig.service._look()
+        rig.turn()
+
+
+def _pause(rig):
+    """For longer than any limit; the next look would be one at all limits."""
+    _look(rig, ROUND - 1 - rig.service._ticks % ROUND)
+    rig.now += LONG_S
+
+
+def test_what_has_come_meanwhile_is_read_before_anybody_is_too_slow(make_rig):
+    """The rest of a head and a worker's answer wait in their sockets at the first look."""
+    rig = make_rig(time_limit_s=110.0)
+    worker, waiting, half = rig.worker(), rig.client(), rig.client()
+    waiting.get()
+    half.send(b"GET / HTTP/1.1\r\n")
+    (request,) = worker.requests()
+    worker.start(request)
+    _look(rig)
+    _pause(rig)
+    _look(rig)
+    half.send(b"Host: a\r\n\r\n")
+    worker.answer(request)
+    worker.answer(worker.requests()[-1])
+    _look(rig, ROUND)
+    assert (waiting.statuses(), half.statuses()) == ([200], [200])
+
+
+def test_who_was_too_slow_is_found_all_the_same(make_rig):
+    """A round later; also where every look comes late."""
+    rig = make_rig()
+    for pause_s in (0.0, LONG_S):
+        client = rig.client()
+        client.send(b"GET / HTTP/1.1\r\n")
+        _look(rig)
+        _pause(rig)
+        for _ in range(ROUND):
+            _look(rig)
+            rig.now += pause_s
+        assert client.statuses() == [408]
