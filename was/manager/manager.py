@@ -119,7 +119,7 @@ class Manager:
             self.supervisor,
             self.sampling,
         )
-        self.started_wall = server.clock.wall()
+        self.started_at = server.clock.monotonic()
         self.is_ready = False
         self.failed_start = ""
         self._on_ready = on_ready

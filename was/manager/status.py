@@ -27,7 +27,7 @@ def status(manager: Manager, report: ListenerReport | None) -> dict[str, Any]:
         "listener_pid": manager.listener.process.pid,
         "template_pid": manager.template.process.pid,
         "supervisor_pid": manager.supervisor.process.pid or None,
-        "uptime_s": round(server.clock.wall() - manager.started_wall, 3),
+        "uptime_s": round(server.clock.monotonic() - manager.started_at, 3),
         "version": was.__version__,
         "is_ready": manager.is_ready,
         "is_stopping": manager.shutdown.has_begun,
