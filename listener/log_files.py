@@ -58,7 +58,6 @@ class LogTarget:
         self._truncate_size = truncate_size
         self._is_local = is_local
         self._fd = -1
-        self._size = 0
         self._number = 0
         self._name = ""
         self._is_fresh = True  # nothing but its head is in the file
@@ -73,17 +72,17 @@ class LogTarget:
         if self._fd < 0:
             self._open(name, unix_time)
         part: list[str] = []
-        size = 0
+        size = self._size
         # Only a numbered file has an end; a line that fits into none has one to itself.
         end = UNLIMITED if name else self._truncate_size
         for line in lines if end != UNLIMITED else ():
             length = len(line.encode("utf-8", "replace"))
-            if self._size + size + length > end and (part or not self._is_fresh):
+            if size + length > end and (part or not self._is_fresh):
                 self._write_lines(part)
                 self.close()
                 self._number += 1
                 self._open(name, unix_time)
-                part, size = [], 0
+                part, size = [], self._size
             part.append(line)
             size += length
         self._write_lines(part if end != UNLIMITED else lines)
@@ -99,7 +98,6 @@ class LogTarget:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        self._size = 0
 
     def _open(self, name: str, unix_time: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +107,6 @@ class LogTarget:
         path = self.folder / f"{self._stem}{name or self._number}{self._suffix}.log"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags, 0o640)
-        self._size = os.fstat(self._fd).st_size
         self._is_fresh = self._size == 0
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(unix_time))
         head = (
@@ -132,17 +129,21 @@ class LogTarget:
         if path.exists() and path.stat().st_size >= self._truncate_size:
             self._number += 1
 
+    @property
+    def _size(self) -> int:
+        """As it is now: during an upgrade two write there, and logrotate's copytruncate cuts it."""
+        return os.fstat(self._fd).st_size
+
     def _append(self, data: bytes) -> None:
         view = memoryview(data)
-        written = 0
+        begin, written = self._size, 0
         try:
             while written < len(data):
                 written += os.write(self._fd, view[written:])
         except OSError:
             if written:
-                os.ftruncate(self._fd, self._size)
+                os.ftruncate(self._fd, begin)
             raise
-        self._size += written
 
 
 class OutputTarget(LogTarget):

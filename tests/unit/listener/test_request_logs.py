@@ -247,6 +247,32 @@ def test_a_numbered_log_goes_on_where_it_was(tmp_path):
     assert sum(len(entries_of(path)) for path in paths) == 10
 
 
+def test_a_log_is_as_long_as_its_file(tmp_path, monkeypatch):
+    """What copytruncate has cut off makes room again; a write that fails cuts off no one else's."""
+    target = LogTarget(tmp_path, software="", columns="", stem="u_extend", truncate_size=600)
+    file = tmp_path / "u_extend1.log"
+    for _ in range(6):
+        target.write(NOON, ["x" * 300 + "\n"])
+        os.truncate(file, 0)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    file.write_text("of another process\n")
+
+    def write_a_little(fd: int, data: bytes) -> int:
+        monkeypatch.setattr("was.listener.log_files.os.write", full)
+        return real_write(fd, data[:10])
+
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    real_write = os.write
+    monkeypatch.setattr("was.listener.log_files.os.write", write_a_little)
+    with pytest.raises(OSError, match="no space"):
+        target.write(NOON, ["half a line\n"])
+    monkeypatch.undo()
+    target.close()
+    assert file.read_text() == "of another process\n"
+
+
 def test_logs_may_go_to_standard_output(tmp_path, capfd):
     """Bare lines, a site's and HTTPERR's, and nothing in files."""
     logs = logs_of(tmp_path, {1: USUAL}, target=OutputTarget)
