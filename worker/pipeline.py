@@ -208,8 +208,10 @@ def _meet(
 def _outcome(context: HttpContext, step: Step) -> RequestNotificationStatus:
     """What the completion that has come means for the event that was pending."""
     completion, context.completion = context.completion, None
+    if completion is None:  # one too many, and taken already: what is waited for is yet to come
+        return PENDING
     if not isinstance(completion, AsyncCompletion):
-        return CONTINUE if completion is None else completion
+        return completion
     try:
         if completion.routine is not None:
             status = completion.routine(context, completion)

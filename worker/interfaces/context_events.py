@@ -71,7 +71,7 @@ class ContextEvents:
     def indicate_completion(self, status: RequestNotificationStatus) -> None:
         """Go on, on this thread, with `status` as the outcome of the pending notification."""
         me = cast("HttpContext", self)
-        me.calls.complete(me, status)
+        me.calls.complete(me, status or CONTINUE)
 
     def post_completion(
         self,

@@ -13,6 +13,7 @@ from waiting import ask_and_wait, basic
 from was.config.password_hash import hash_password
 from was.errors import ConfigErrors
 from was.ipc.scoreboard import RequestState, Row
+from was.worker import server as worker_server
 from was.worker.calls.registration import GlobalModule, HttpModule
 from was.worker.interfaces.hresult import E_INVALIDARG, HResultError
 from was.worker.notifications import (
@@ -353,6 +354,26 @@ def test_a_completion_before_pending_is_returned(record):
     server, calls = record({"on_authorize_request": begin})
     assert ask(server).status == 200
     assert events(calls) == without_execute(deterministic())
+
+
+def test_a_completion_too_many_is_not_that_of_the_next_module(record, monkeypatch):
+    """Posted twice before the first was told: the second waits for its own."""
+    posted, contexts = [], []
+    monkeypatch.setattr(worker_server, "run_on_spare_thread", posted.append)
+    begin = {"on_begin_request": lambda c: contexts.append(c) or PENDING}
+    server, calls = record({**begin, "on_authorize_request": PENDING})
+    exchange = FakeExchange(make_request())
+    server.handle(exchange)
+    [context] = contexts
+    context.post_completion(0)
+    context.post_completion(0)
+    posted.pop()()
+    assert (events(calls)[-1], exchange.ends) == ("on_authorize_request", 0)
+    context.post_completion(0)
+    posted.pop()()
+    completed = [call for call in calls if call.startswith("completed")]
+    assert completed == ["completed BEGIN_REQUEST 0", "completed AUTHORIZE_REQUEST 0"]
+    assert (exchange.ends, exchange.body) == (1, b"hello")
 
 
 BASIC = f"""<security><authentication>
