@@ -184,6 +184,14 @@ class HttpErrors:
     detailed_more_information_link: str = "http://go.microsoft.com/fwlink/?LinkID=62293"
     entries: tuple[CustomError, ...] = field(default=(), metadata={"xml": "."})
 
+    @property
+    def executes_urls(self) -> bool:
+        """Whether another URL may answer for an error."""
+        modes = [entry.response_mode for entry in self.entries]
+        if self.default_path:
+            modes.append(self.default_response_mode)
+        return ResponseMode.EXECUTE_URL in modes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLogging:

@@ -46,6 +46,11 @@ async def hello(scope, receive, send):
     await answer(send, "Hello, world!")
 
 
+async def error_page(scope, receive, send):
+    await asyncio.sleep(0)  # not its first step
+    await answer(send, "an error page")
+
+
 async def pid(scope, receive, send):
     await answer(send, str(os.getpid()))
 

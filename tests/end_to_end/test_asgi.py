@@ -398,3 +398,20 @@ def test_beside_modules_that_are_not_ours():
             for wire in wires:
                 wire.send_request("/together?60")
             assert {wire.read().text for wire in wires} == {"all here"}
+
+
+ERRORS = """<httpErrors errorMode="Custom"><clear />
+  <error statusCode="500" path="/error_page" responseMode="ExecuteURL" />
+  <error statusCode="404" path="/error_page" responseMode="ExecuteURL" /></httpErrors>
+<security><requestFiltering><fileExtensions><add fileExtension=".bak" allowed="false" />
+</fileExtensions></requestFiltering></security>"""
+
+
+@pytest.mark.parametrize("path", ["/fails", "/hello.bak"])
+def test_error_pages_of_the_application_itself(path):
+    """Where it has raised, and where it was not asked: nothing on the loop waits for the loop."""
+    config = asgi_config("asgi_kinds:application", sections=ERRORS)
+    with run_server(config, place("asgi_kinds.py")) as running:
+        running.allow("application_error")
+        pages = [get(running.port(), path) for _ in range(3)]
+        assert [(page.status, page.text) for page in pages] == [(200, "an error page")] * 3

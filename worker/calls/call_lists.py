@@ -80,10 +80,13 @@ class CallLists:
         self.disposes = False
         self.slots = {registration.id: at for at, registration in enumerate(own)}
         # ISAPI filters: not our code, though in a module of ours.
-        self._has_filters = any(
+        has_filters = any(
             r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
         )
-        self._asks_verdict = self._has_filters or any(
+        # Not on the event loop, then: an error page may be the answer of another URL, which may
+        # be the loop's.
+        self.may_block = has_filters or application.settings.http_errors.executes_urls
+        self._asks_verdict = has_filters or any(
             r.mask & _NESTED for r, _ in self._modules if not r.is_ours
         )
         runtime = limits_of(application)
@@ -102,7 +105,7 @@ class CallLists:
         self.handlers = HandlerPlans(application, steps, self._runs)
         always = self.handlers.always
         self.is_always_for_loop = (
-            always is not None and not self._has_filters and _is_for_loop(always.script_map)
+            always is not None and not self.may_block and _is_for_loop(always.script_map)
         )
         if errors is not None:
             self.head = _refusal(refuse_configuration)
@@ -126,7 +129,7 @@ class CallLists:
 
     def is_for_loop(self, verb: str, path: str) -> bool:
         """Whether a request would get a handler on the event loop, and nothing blocks before."""
-        if self._has_filters or self.handlers.always is not None:
+        if self.may_block or self.handlers.always is not None:
             return self.is_always_for_loop
         script_map = self.handlers.find(verb, path, _no_file)
         return script_map is not None and _is_for_loop(script_map)

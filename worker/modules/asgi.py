@@ -205,7 +205,7 @@ class AsgiHandler(HttpModule):
 
     def _run(self, context: HttpContext, hosted: HostedApplication) -> RequestRun | None:
         """What runs the request; None for a WebSocket that cannot be."""
-        can_end_here = not self._limits.has_foreign_modules
+        can_end_here = not (self._limits.has_foreign_modules or context.calls.may_block)
         exchange = context.exchange
         if type(exchange) is not Exchange:
             plain = self._make_plain(exchange)
