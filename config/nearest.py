@@ -21,6 +21,8 @@ def meant(name: str, known: Iterable[str]) -> str:
 
     by_folded = {each.lower(): each for each in islice(known, _MOST)}
     folded = name.lower()
+    if by_folded.get(folded) == name:
+        return ""  # it is known, but not here
     near = [each for each in by_folded if each.startswith(folded)]
     if len(near) != 1:
         near = get_close_matches(folded, by_folded, n=1, cutoff=0.7)

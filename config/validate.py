@@ -15,7 +15,7 @@ from was.config.integrated import SECTION as SYSTEM_WEB
 from was.config.integrated import not_integrated
 from was.config.level import Level, Scope
 from was.config.locks import LOCK_ATTRIBUTES, LOCKED, LOCKED_SECTION, Declaration
-from was.config.merge import Directive, Element, Key, Operation
+from was.config.merge import DUPLICATE, Directive, Element, Key, Operation
 from was.config.nearest import WITH_HINTS, meant
 from was.config.parse import Node
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
@@ -152,6 +152,10 @@ class _Reader:
                 self.fail(child, f"Unrecognized element '{child.name}'")
             elif not name:
                 self.fail(child, "Required attribute 'name' not found")
+            elif not self.is_server and prefix + name in self.schema:
+                # Or a web.config would open to itself what is closed to it.
+                text = f"There is a duplicate '{prefix + name}' section defined"
+                self.fail(child, text, DUPLICATE)
             elif child.name == "sectionGroup":
                 self.groups.add(prefix + name)
                 self.declare(child, f"{prefix}{name}/")

@@ -225,6 +225,22 @@ def test_a_file_from_iis_unlocks_its_sections_itself(home, at, xml):
         at(loaded)
 
 
+@pytest.mark.parametrize("section", ["security/ipSecurity", "fastCgi"])
+def test_a_web_config_declares_no_section_of_the_server_s(home, nested, fault, section):
+    """It could open to itself what is closed to it: 0x800700B7, as on IIS. Others it may."""
+    groups = ["system.webServer", *section.split("/")[:-1]]
+    before = "".join(f'<sectionGroup name="{group}">' for group in groups)
+    declared = (
+        f'{before}<section name="{section.rpartition("/")[2]}" overrideModeDefault="Allow" />'
+    )
+    declared += "</sectionGroup>" * len(groups)
+    file = home.web_config("www", "")
+    file.write_text(f"<configuration><configSections>{declared}</configSections></configuration>")
+    error = fault(nested())
+    assert error.message == f"There is a duplicate 'system.webServer/{section}' section defined"
+    assert error.hresult == 0x800700B7
+
+
 # ── parts in other files ────────────────────────────────────────────────────────────────────────
 
 

@@ -13,6 +13,7 @@ from was.config.nearest import WITH_HINTS, meant
         ("Wsgi", ["WsgiModule", "CgiModule"], "WsgiModule"),
         ("RubyModule", ["WsgiModule", "CgiModule"], ""),
         ("a", ["add"], ""),
+        ("location", ["location"], ""),  # in a place where there is none
         ("x" * 100_000, ["x" * 100_001], ""),
     ],
 )
