@@ -1,6 +1,8 @@
 """Logs that cannot be opened or written cost no request; `was status` says so while it lasts."""
 
 import datetime
+import shutil
+import signal
 
 from harness.server import wait_for
 from support.event_log import wait_event
@@ -66,6 +68,21 @@ def test_a_request_log_that_cannot_be_written(start_server):
         return not problems(running)
 
     wait_for("no problem", is_well)
+
+
+def test_a_folder_that_was_removed_is_there_again(start_server):
+    """SIGUSR1: whoever tidies up takes no site its log; the listener may not make the folder."""
+    running = start_server(simple_config("hello:application"), place("hello.py"))
+    folder = running.home / "logs" / "W3SVC1"
+
+    def is_logged() -> bool:
+        assert get(running.port()).status == 200
+        return bool(list(folder.glob("*.log")))
+
+    wait_for("the log", is_logged)
+    shutil.rmtree(folder)
+    running.server.send(signal.SIGUSR1)
+    wait_for("the log", is_logged)
 
 
 def test_a_folder_that_only_windows_has_is_not_made(start_server):

@@ -85,17 +85,19 @@ class Isolations:
         if off:
             log("isolation_reduced", off="; ".join(off))
 
-    def open_logs(self, config: ServerConfig) -> None:
+    def open_logs(self, config: ServerConfig, *, all_sites: bool = False) -> None:
         """The folders that the listener writes request logs to; those of known sites are there.
 
-        One that cannot be had keeps no site from serving: the listener says what it cannot write.
+        They are looked at again with `all_sites`, as somebody may have removed them. One that
+        cannot be had keeps no site from serving: the listener says what it cannot write.
         """
         owner = self._listener
         if os.geteuid() != 0 or self._facts.cannot_switch:
             return
         let_others_pass(self._home.logs)
         uid, gid = (0, 0) if owner is None else (owner.uid, owner.gid)
-        new = [site for site in config.sites if self._logging.get(site.id) is not site]
+        known = {} if all_sites else self._logging
+        new = [site for site in config.sites if known.get(site.id) is not site]
         self._logging = {site.id: site for site in config.sites}
         for path in self._log_folders(new):
             try:

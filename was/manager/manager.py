@@ -271,12 +271,13 @@ class Manager:
             self.exits.update(process.reap())
 
     def reopen_logs(self) -> None:
-        """Have everybody go on in the files that there are now.
+        """Have everybody go on in the files that there are now, in folders that were removed too.
 
         FastCGI processes are replaced; other programs end with their requests.
         """
         if self._reopen_log():
             self.template.reopen_log()
+        self.reloading.prepare_logs(all_sites=True)
         self.listener.reopen_logs()
         self.workers.reopen_outputs()
         log("logs_reopened")

@@ -109,7 +109,7 @@ class Reloading:
         manager.server.configuration = configuration
         manager.machine.most_workers = configuration.config.web_limits.demand_start_threshold
         has_recovered = bool(self.errors)
-        self._prepare_logs()
+        self.prepare_logs()
         self.errors = []
         self.since = manager.server.clock.wall()
         rewritten = {
@@ -172,8 +172,10 @@ class Reloading:
             self._manager.performer.report(pool, 5189, 0, {"detail": str(error)})
             return False
 
-    def _prepare_logs(self) -> None:
+    def prepare_logs(self, *, all_sites: bool = False) -> None:
+        """Have the folders of request logs that are new, or all of them."""
+        server = self._manager.server
         try:
-            self._manager.server.isolation.open_logs(self._manager.server.config)
+            server.isolation.open_logs(server.config, all_sites=all_sites)
         except OSError as error:
             log_exception("log_dropped", error)
