@@ -17,14 +17,14 @@ from was.ipc.endpoints import Home
 from was.ipc.listener_control import InFlight
 from was.ipc.messages import request_id_text
 from was.ipc.scoreboard import ScoreboardReader, describe_row
-from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.manager import process
+from was.manager.asked_stacks import ask_for_stacks
 from was.manager.dossiers import DossierFolder, dossier_name, file_tail, lines_of_worker
 from was.manager.events import Entry, utc_ms
 from was.manager.handle import WorkerHandle
 from was.manager.server import Server
 
-__all__ = ["DEATHS", "STACKS_S", "Deaths", "Findings", "read_findings"]
+__all__ = ["DEATHS", "Deaths", "Findings", "read_findings"]
 
 # Events that a worker does not survive.
 DEATHS = frozenset({5009, 5010, 5011, 5012, 5013, 5059, 5127})
@@ -32,8 +32,6 @@ DEATHS = frozenset({5009, 5010, 5011, 5012, 5013, 5059, 5127})
 HANGS = frozenset({5010, 5012, 5013})
 
 LIMIT_S = 2.0
-# How long a hung worker has to write its stacks before it is killed.
-STACKS_S = 0.2
 REMEMBERED = 100
 
 Facts = dict[str, object]
@@ -85,9 +83,8 @@ class Deaths:
         )
         if not handle.is_alive:
             self.ended(handle)
-        elif event_id in HANGS and can_dump(handle.pid):
-            process.kill(handle.pidfd, DUMP_SIGNAL)
-            handle.stacks_asked = True
+        elif event_id in HANGS:
+            ask_for_stacks(self._server, handle)
 
     def ended(self, handle: WorkerHandle) -> None:
         """The process has gone and the handle is about to be closed, or it is an orphan now."""

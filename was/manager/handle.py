@@ -48,7 +48,7 @@ class WorkerHandle:
     is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt
     is_killed: bool = False  # by us
-    stacks_asked: bool = False  # it is writing them: not to be killed this very moment
+    stacks_begin: int = -1  # where in its file those stacks begin that it was asked for
     log_trouble: str = ""  # why its output goes nowhere
     # What it may read, as it was when it was started; without a sandbox its applications' folders.
     reach: tuple[str, ...] = ()

@@ -13,11 +13,13 @@ import shlex
 import shutil
 import signal
 from collections.abc import Mapping
+from functools import partial
 
 from was.config.model import AppPool, Failure
 from was.log import log
 from was.manager import process
-from was.manager.deaths import STACKS_S, Deaths
+from was.manager.asked_stacks import when_written
+from was.manager.deaths import Deaths
 from was.manager.handle import WorkerHandle
 from was.manager.listener_side import ListenerSide
 from was.manager.server import Server
@@ -63,8 +65,8 @@ class Orphans:
             f"orphan-{worker_id}", handle.pid, {"worker_id": worker_id, "app_pool": handle.pool}
         )
         self._server.files.remove(f"worker-{worker_id}")
-        if handle.stacks_asked:
-            self._server.loop.call_later(STACKS_S, self._stop, failure, handle)
+        if handle.stacks_begin >= 0:
+            when_written(self._server, handle, partial(self._stop, failure, handle))
         else:
             self._stop(failure, handle)
         return True

@@ -8,16 +8,16 @@ shutdownTimeLimit is over, as at any replacement.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from was import __version__
 from was.config.model import RecycleReason
 from was.ipc.listener_control import WorkerOverdue
 from was.ipc.messages import request_id_text
-from was.ipc.stacks import DUMP_SIGNAL, can_dump
 from was.log import log
-from was.manager import process
-from was.manager.deaths import STACKS_S, read_findings
+from was.manager.asked_stacks import ask_for_stacks, when_written
+from was.manager.deaths import read_findings
 from was.manager.dossiers import dossier_name
 from was.manager.handle import WorkerHandle
 
@@ -70,9 +70,8 @@ class OverdueWorkers:
                 ],
             }
             self._open[worker_id] = manager.server.events.open(OVERDUE, fields), handle
-            if by_listener and can_dump(handle.pid):
-                process.kill(handle.pidfd, DUMP_SIGNAL)
-                manager.server.loop.call_later(STACKS_S, self._close, worker_id)
+            if by_listener and ask_for_stacks(manager.server, handle):
+                when_written(manager.server, handle, partial(self._close, worker_id))
             else:
                 self._close(worker_id)
         manager.performer.perform(

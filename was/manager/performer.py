@@ -6,6 +6,7 @@ import errno
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import assert_never
 
 from was import faults
@@ -31,7 +32,8 @@ from was.manager.actions import (
     Suspend,
     Thaw,
 )
-from was.manager.deaths import DEATHS, STACKS_S, Deaths
+from was.manager.asked_stacks import when_written
+from was.manager.deaths import DEATHS, Deaths
 from was.manager.events import event_text
 from was.manager.interpreters import InterpreterError
 from was.manager.listener_side import ListenerSide
@@ -211,8 +213,8 @@ class Performer:
     def _kill(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
         log("worker_killed", worker=worker_id, app_pool=pool.settings.name)
         handle = self._workers.handles.get(worker_id)
-        if handle is not None and handle.stacks_asked:
-            self._server.loop.call_later(STACKS_S, self._workers.kill, worker_id)
+        if handle is not None and handle.stacks_begin >= 0:
+            when_written(self._server, handle, partial(self._workers.kill, worker_id))
             return ()
         if not self._workers.kill(worker_id):
             return ()
