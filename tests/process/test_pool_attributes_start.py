@@ -29,18 +29,40 @@ def pid_of(running: Running, ms: int = 0) -> int:
     return int(answer.text.split()[1])
 
 
-def test_a_pool_whose_workers_cannot_be_made_holds_up_no_start(start_server):
-    """It is tried until rapid-fail protection stops it; then the server is ready without it."""
+@pytest.mark.parametrize("is_protected", [True, False])
+def test_a_pool_whose_workers_cannot_be_made_holds_up_no_start(start_server, is_protected):
+    """It is tried until rapid-fail protection stops it, once without: the server is ready then."""
 
     def prepare(home):
         place("starts.py")(home)
         (home / "run").mkdir(exist_ok=True)
         (home / "run" / "pools").touch()  # no folder for its configuration
 
-    pool = Pool("Pool", {"startMode": "AlwaysRunning"})
+    failure = {"rapidFailProtection": str(is_protected).lower()}
+    pool = Pool("Pool", {"startMode": "AlwaysRunning"}, {"failure": failure})
     running = start_server(simple_config("starts:application", pool=pool), prepare)
     running.allow("worker_spawn_failed", "pool_disabled")
-    assert get(running.port()).status == 503
+    (row,) = running.server.rows("apppools")
+    assert row["state"] == ("stopped" if is_protected else "started")
+    assert running.server.command("status", "--check").returncode == 1
+
+
+def test_a_machine_that_has_all_its_workers_holds_up_no_start(start_server):
+    """An AlwaysRunning pool beyond demandStartThreshold waits for a place, and status says so."""
+    limit = '<webLimits demandStartThreshold="10" />'
+    extra = f"<system.applicationHost>{limit}</system.applicationHost>"
+    first = calm_pool(maxProcesses="10")
+    config = simple_config("starts:application", pool=first, extra=extra)
+    late = '<add name="Late" startMode="AlwaysRunning" />'
+    running = start_server(
+        config.replace("</applicationPools>", f"{late}</applicationPools>"), place("starts.py")
+    )
+    running.workers(count=10)
+    assert running.server.status()["problems"] == [
+        "application pool 'Late' has no worker that is ready"
+    ]
+    assert running.server.command("stop", "apppool", "Pool").returncode == 0
+    running.workers("Late", count=1)
 
 
 @pytest.mark.parametrize("mode", ["OnDemand", "AlwaysRunning"])

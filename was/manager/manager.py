@@ -291,7 +291,7 @@ class Manager:
         for name in list(self.awaited):
             pool = self.pools[name]
             running = any(w.state in DISPATCHING for w in pool.workers.values())
-            if running or pool.state is not PoolState.STARTED:
+            if running or pool.state is not PoolState.STARTED or pool.may_never_run:
                 self.awaited.discard(name)
         if not self.awaited:
             self.is_ready = True

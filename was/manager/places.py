@@ -56,7 +56,7 @@ class Places:
         self._backoff = Backoff()
         self._not_before = 0.0
         self._has_lost_all = False  # the last worker did not live, and none runs
-        self._is_refused = False  # the machine has as many workers as it may have
+        self.is_refused = False  # the machine has as many workers as it may have
 
     @property
     def max_processes(self) -> int:
@@ -218,9 +218,9 @@ class Places:
 
     def _report_refusal(self) -> list[Action]:
         """Event 5196, once for each time that the machine is full."""
-        was_refused = self._is_refused
-        self._is_refused = self.wanted > self.taken() and not self.machine.has_room
-        return [Report(5196)] if self._is_refused and not was_refused else []
+        was_refused = self.is_refused
+        self.is_refused = self.wanted > self.taken() and not self.machine.has_room
+        return [Report(5196)] if self.is_refused and not was_refused else []
 
     def _spawn(self, now: float, replaces: int) -> Spawn:
         limit_s = self.scaled(self.settings.process_model.startup_time_limit_s)

@@ -76,6 +76,15 @@ class ApplicationPool:
         return self.availability.state
 
     @property
+    def may_never_run(self) -> bool:
+        """Whether it may have no worker for ever, and nothing would disable it for that.
+
+        The machine has as many workers as it may have, or rapid-fail protection is off.
+        """
+        is_protected = self.availability.is_protected(self.settings.failure)
+        return self.places.is_refused or (self.is_held_up and not is_protected)
+
+    @property
     def is_held_up(self) -> bool:
         """Whether a worker is wanted and none runs, because the last did not live."""
         return self.is_accepting and self.places.is_held_up
