@@ -159,6 +159,22 @@ def test_a_server_that_stops_waits_for_no_websocket(sections):
         assert time.monotonic() - began < LIMIT_S
 
 
+@pytest.mark.parametrize("sections", [HOLD, "<webSocket />"])
+def test_an_upgrade_waits_for_no_websocket(sections):
+    """The listener that it replaces cannot give it away: its worker closes it with 1012."""
+    with (
+        run_server(config(sections), place("keeps_sockets.py")) as running,
+        connect(url(running)) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        ask(client, "first")
+        code = threads.submit(closed, client)
+        assert running.server.command("upgrade").returncode == 0
+        assert code.result() == 1012
+        with connect(url(running)) as other:
+            assert ask(other, "well")["heard"] == ["well"]
+
+
 def talks_over(client):
     """How many have ended for the application, in the client's worker."""
     client.send("over")

@@ -150,6 +150,8 @@ class Hearing:
             self._hear_listener(message)
         elif isinstance(message, lc.WorkerAttached):
             self._attached_to_retiring(message.worker_id)
+        elif isinstance(message, lc.ListenerDrained):
+            self._manager.upgrade.recycle(self._manager.now())
 
     def _hear_worker(self, peer: Peer, message: ToManager) -> None:
         now = self._manager.now()

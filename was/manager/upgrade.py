@@ -3,7 +3,7 @@
 First the manager becomes the new code (exec: same pid, same children) and takes over what runs
 (adoption.py), with a new template. Then a new listener starts on the same sockets; once it accepts,
 the old one finishes its connections' requests, with the workers serving both: each listener uses a
-half of every scoreboard. Last, when the old listener has gone, all workers are recycled.
+half of every scoreboard. Last, when the old listener has no request left, all workers are recycled.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Upgrade:
         # Ours, or that of a manager that was killed within one: it stays until all is done.
         self.is_under_way = bool(manager.server.files.read(RECORD))
         self._exec_at: float | None = None
+        self._has_recycled = False
 
     def begin(self) -> None:
         """Exec the new code, once the answer to whoever asked has left. Raises AdminError."""
@@ -126,10 +127,21 @@ class Upgrade:
         if not manager.shutdown.has_begun:
             manager.sites.listener_ended()
         manager.shutdown.old_listener_ended(now)
+        self.recycle(now)
         if self.is_under_way and not manager.shutdown.has_begun:
+            self._is_over()
+
+    def recycle(self, now: float) -> None:
+        """The old listener has gone, or has nothing but WebSockets and the like: once.
+
+        Those end with their workers, which say so to the clients; else they would be cut when its
+        time is up.
+        """
+        manager = self._manager
+        if self.is_under_way and not self._has_recycled and not manager.shutdown.has_begun:
+            self._has_recycled = True
             for pool in manager.pools.values():
                 manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
-            self._is_over()
 
     def give_up(self) -> None:
         """The server ends: whoever starts next begins anew."""
