@@ -341,6 +341,8 @@ class WorkerServer:
         except ConfigErrors as errors:
             log("config_error", errors=str(errors))
             return
+        if self.applications.are_shut_out():
+            return  # the next process reads all of it; until it has, all stays as it is
         if loaded.config.global_modules != self._global_modules:
             self.http.ask_for_recycle(
                 RecycleReason.CONFIG_CHANGE.value, "globalModules is another list"

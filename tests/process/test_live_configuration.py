@@ -385,6 +385,46 @@ def test_a_web_config_that_another_pool_inherits_is_followed(start_server):
     assert all(event["app_pool"] == "Other" for event in events(running, 5080))
 
 
+def test_a_reload_before_the_worker_that_may_read_what_it_inherits(start_server):
+    """Until that one is there, the one that may not goes on as it was. Nobody can fork it yet."""
+    sites = Path("{home}") / "sites"
+    applications = (
+        Application("/", sites / "files", "Pool"),
+        Application("/other", sites / "other", "Other"),
+    )
+
+    def prepare(home: Path) -> None:
+        place(folder="files")(home)
+        place(folder="other")(home)
+        (home / "sites" / "other" / "x.txt").write_text("x")
+
+    pools = [Pool("Pool", **STEADY), Pool("Other", **STEADY)]
+    running = start_server(application_host_config(pools, [Site("Site", applications)]), prepare)
+    (old,) = running.workers("Other", count=1)
+    assert _version(running, "/other/x.txt") == ""
+    forking = {"was: template", "was: spare worker"}
+
+    def find() -> list[int]:
+        found = running.server.processes().items()
+        pids = [pid for pid, title in found if any(title.startswith(name) for name in forking)]
+        return pids if len(pids) == len(forking) else []
+
+    stopped = wait_for("template and spare worker", find)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    _web_config(running, "files", 1)
+    log = running.home / "logs" / "pools" / "Other.log"
+    wait_for("the change", lambda: "web_config_changed" in log.read_text())
+    assert running.server.command("reload").returncode == 0
+    assert _version(running, "/other/x.txt") == ""
+    assert get(running.port(), "/other/none.txt").status == 404
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    _wait_for(running, "/other/x.txt", "1")
+    assert old not in running.workers("Other")
+    assert "config_error" not in log.read_text()
+
+
 def test_a_folder_that_comes_with_a_web_config_is_followed(static):
     """Made in place, or moved there; asked for before it was there."""
     sites = static.home / "sites"

@@ -213,6 +213,20 @@ class Applications:
             path = _config_path(folder, self)
             self._raise(GL.CONFIGURATION_CHANGE, providers.ConfigurationChangeProvider(path))
 
+    def are_shut_out(self) -> bool:
+        """Whether ours inherit a web.config that this process may not read; a successor may."""
+        loaded = self._loaded
+        if loaded is None:
+            return False
+        sites = {site.id: site for site in loaded.config.sites}
+        for application in self:
+            own = _folders(application.config).values()
+            for file in loaded.files(sites[application.site.site_id], application.config):
+                if str(file.parent) not in own and not _may_read(file):
+                    self._ask_for_successor(f"{file} is another file than this process may read")
+                    return True
+        return False
+
     def _is_shut_out(self, loaded: LoadedServer, sites: dict[int, Site], folder: str) -> bool:
         """Whether a web.config that ours inherit is one that this process may not read.
 
