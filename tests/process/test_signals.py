@@ -184,6 +184,20 @@ def test_a_stop_ends_processes_that_somebody_has_stopped(gates):
     assert " worker_killed " not in gates.server.log_text()
 
 
+def test_a_stop_waits_for_no_worker_that_nobody_forks(gates):
+    """SIGSTOP to the template and the spare worker, and then a successor is asked for."""
+
+    def find() -> list[int]:
+        found = gates.server.processes().items()
+        return [p for p, title in found if title.startswith(("was: template", "was: spare worker"))]
+
+    for pid in wait_for("both", lambda: pids if len(pids := find()) == 2 else []):
+        os.kill(pid, signal.SIGSTOP)
+    assert gates.server.command("recycle", "apppool", "Pool").returncode == 0
+    gates.server.send(signal.SIGTERM)
+    assert gates.server.wait_exit(limit_s=SHUTDOWN_S / 2) == 0
+
+
 def test_a_stopping_server_refuses_connections(gates):
     """While the last requests finish nobody new is let in to wait for nothing."""
     port = gates.port()

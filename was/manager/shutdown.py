@@ -165,7 +165,10 @@ class Shutdown:
             self._manager.performer.perform(pool, actions)
 
     def _has_no_worker(self) -> bool:
-        return all(handle.is_orphan for handle in self._manager.workers.handles.values())
+        # One that has not been forked yet has nothing to end, and somebody may have stopped who is
+        # to do it.
+        handles = self._manager.workers.handles.values()
+        return all(handle.is_orphan or handle.pidfd < 0 for handle in handles)
 
     def _rest(self, now: float) -> None:
         manager = self._manager
