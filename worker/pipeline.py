@@ -71,7 +71,13 @@ def _run(context: HttpContext, stage: int, runs: tuple[Run, ...]) -> None:
                     break
         except RequestMovedError:
             if run is not None:
-                runs = runs_after(context, _stopped(context, run))
+                step = _stopped(context, run)
+                runs = runs_after(context, step)
+                if context.is_on_loop and _meet(context, stage, runs, step) is None:
+                    # Whoever is to answer now may block: on a request thread.
+                    context.is_on_loop = False
+                    context.post_completion(0, routine=_go_on)
+                    return
             continue
         except BaseException as error:  # noqa: BLE001 whatever application code raises ends here
             step = _stopped(context, run) if run is not None else None
@@ -101,6 +107,10 @@ def _run(context: HttpContext, stage: int, runs: tuple[Run, ...]) -> None:
         else:
             break
     _end(context)
+
+
+def _go_on(_context: HttpContext, _completion: object) -> RequestNotificationStatus:
+    return CONTINUE
 
 
 def _end(context: HttpContext) -> None:

@@ -240,13 +240,16 @@ class WorkerServer:
         """The same on the event loop's thread, if the request will go there. Modules are ours."""
         request = exchange.request
         application = self.applications.find(request.site_id, request.application)
-        if application is None or request.ask_first:
+        # Global rules may send it to somebody who is not the loop's.
+        if application is None or request.ask_first or self._has_pre_begin:
             return False
         calls = application.paths.at(request.path)
         if not (calls.is_always_for_loop or calls.is_for_loop(request.method, request.path)):
             return False
         proof = request.id << 11 | request.attempt << 3
-        self._run(HttpContext.of(exchange, application, calls, proof))
+        context = HttpContext.of(exchange, application, calls, proof)
+        context.is_on_loop = True
+        self._run(context)
         return True
 
     def _gives_back(self, exchange: WholeRequest) -> bool:

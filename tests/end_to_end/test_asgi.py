@@ -415,3 +415,19 @@ def test_error_pages_of_the_application_itself(path):
         running.allow("application_error")
         pages = [get(running.port(), path) for _ in range(3)]
         assert [(page.status, page.text) for page in pages] == [(200, "an error page")] * 3
+
+
+@pytest.mark.parametrize("kind", ["rules", "globalRules"])
+def test_who_answers_for_a_rewritten_url_does_not_block_the_loop(kind):
+    """A URL of the application that rules send to somebody else: here to an error page of its."""
+    rule = '<rule name="a"><match url="moved$" /><action type="Rewrite" url="/files/a" /></rule>'
+    rules = f"<rewrite><{kind}>{rule}</{kind}></rewrite>"
+    of_server = f"<system.webServer>{rules}</system.webServer>"
+    location = f"""{of_server if kind == "globalRules" else ""}<location path="Site/files">
+      <system.webServer><handlers><remove name="app" /></handlers>{ERRORS}</system.webServer>
+    </location>"""
+    sections = rules if kind == "rules" else ""
+    config = asgi_config("asgi_kinds:application", sections=sections, extra=location)
+    with run_server(config, place("asgi_kinds.py")) as running:
+        pages = [get(running.port(), "/moved") for _ in range(3)]
+        assert [(page.status, page.text) for page in pages] == [(200, "an error page")] * 3

@@ -79,13 +79,16 @@ class CallLists:
         self.kinds: set[type] = set()
         self.disposes = False
         self.slots = {registration.id: at for at, registration in enumerate(own)}
-        # ISAPI filters: not our code, though in a module of ours.
-        has_filters = any(
-            r.name == "IsapiFilterModule" and type(m) is not HttpModule for r, m in self._modules
-        )
+        # ISAPI filters and log plug-ins: not our code, though in modules of ours.
+        active = {r.name for r, m in self._modules if type(m) is not HttpModule}
+        has_filters = "IsapiFilterModule" in active
         # Not on the event loop, then: an error page may be the answer of another URL, which may
         # be the loop's.
-        self.may_block = has_filters or application.settings.http_errors.executes_urls
+        self.may_block = (
+            has_filters
+            or "CustomLoggingModule" in active
+            or application.settings.http_errors.executes_urls
+        )
         self._asks_verdict = has_filters or any(
             r.mask & _NESTED for r, _ in self._modules if not r.is_ours
         )

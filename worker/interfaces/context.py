@@ -90,6 +90,7 @@ class HttpContext(ContextEvents, ContextChildren, msgspec.Struct, eq=False):
     _connection: HttpConnection | None = None
     error_status: int = 0
     is_over: bool = False
+    is_on_loop: bool = False  # it has begun on the event loop's thread, for an application there
     resume_at: tuple[int, tuple[Run, ...], Step] | None = None
     completion: AsyncCompletion | RequestNotificationStatus | None = None
     child: ChildExchange | None = None  # of a child request; None for a root
