@@ -188,6 +188,18 @@ def test_limits_of_all_sites_hold_live(start_server):
     assert running.workers() == [worker]
 
 
+def test_what_needs_a_restart_is_said(running):
+    """`was reload` names what stays as it was when the server started, until it is that again."""
+    good = _file(running).read_text()
+    more = '<identities listener="LocalSystem" /><webLimits controlGroups="false" />'
+    _replace(_file(running), good.replace("</sites>", f"</sites>{more}"))
+    said = running.server.command("reload").stderr
+    for name in ("identities/@listener", "webLimits/@controlGroups"):
+        assert f"warning: {name}: in force after the next `was restart`" in said
+    _replace(_file(running), good)
+    assert "was restart" not in running.server.command("reload").stderr
+
+
 def test_an_application_that_moves_is_run_by_another_worker(running):
     """Modules of the same names in another folder, as deployments do it: no request fails."""
     (old,) = running.workers(count=1)

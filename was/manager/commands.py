@@ -206,7 +206,7 @@ def _reload(manager: Manager, command: _Command) -> None:
     errors = manager.reloading.reload()
     if errors:
         raise _RefusedError(_FAILED, "; ".join(errors))
-    command.done({"warnings": list(manager.server.config.warnings)})
+    command.done({"warnings": manager.reloading.warnings})
 
 
 def _upgrade(manager: Manager, command: _Command) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from was.config.model import AppPool, Failure, ServerConfig
 
-__all__ = ["PoolChanges", "compare_pools", "needs_recycle"]
+__all__ = ["PoolChanges", "compare_pools", "needs_recycle", "needs_restart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,13 @@ def _bound_at_start(pool: AppPool) -> AppPool:
         file="",
         line=0,
     )
+
+
+def needs_restart(started: ServerConfig, now: ServerConfig) -> list[str]:
+    """A line for each setting that stays as it was when the server started."""
+    found: list[str] = []
+    if started.identities.listener != now.identities.listener:
+        found.append("identities/@listener")
+    if started.web_limits.control_groups != now.web_limits.control_groups:
+        found.append("webLimits/@controlGroups")
+    return [f"{name}: in force after the next `was restart`" for name in found]

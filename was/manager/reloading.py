@@ -19,7 +19,7 @@ from was.manager.inbox import FilesTouched
 from was.manager.newcomers import new_since
 from was.manager.outgrown import outgrown
 from was.manager.pool import ApplicationPool
-from was.manager.reload import compare_pools
+from was.manager.reload import compare_pools, needs_restart
 from was.manager.server import Configuration
 from was.manager.watching import ConfigurationWatch, Storm
 
@@ -40,10 +40,17 @@ class Reloading:
             server.loop.add_reader, lambda: server.inbox.put_nowait(FilesTouched())
         )
         self._watch.look_at(server.configuration.files)
+        self._started = server.config
         self._touched = Storm()
         self._untold: set[int] = set()  # workers that do not know of the one in force
         self.errors: list[str] = []  # of the newest configuration; the one in force has none
         self.since = server.clock.wall()  # when the one in force came
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the configuration in force has no effect: here, or not yet."""
+        config = self._manager.server.config
+        return [*config.warnings, *needs_restart(self._started, config)]
 
     def close(self) -> None:
         """Watch no longer."""
