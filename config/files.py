@@ -124,13 +124,13 @@ def load_text(content: bytes, home: Path) -> LoadedServer:
     return loaded
 
 
-def _load(path: Path, errors: list[ConfigError]) -> LoadedServer | None:
+def _load(path: Path, home: Path | None, errors: list[ConfigError]) -> LoadedServer | None:
     try:
         root = read_file(path)
     except ConfigErrors as error:
         errors.extend(error.errors)
         return None
-    return _load_tree(root, path, None, os.environ, errors)
+    return _load_tree(root, path, home, os.environ, errors)
 
 
 def _load_tree(
@@ -228,10 +228,13 @@ def load_content(content: bytes, path: Path, *, home: Path | None) -> LoadedServ
     return loaded
 
 
-def validate(path: Path) -> Report:
-    """Everything wrong with a configuration and all web.config files that it reaches."""
+def validate(path: Path, *, home: Path | None = None) -> Report:
+    """Everything wrong with a configuration and all web.config files that it reaches.
+
+    `home` as for load_server.
+    """
     errors = Faults()
-    loaded = _load(path, errors)
+    loaded = _load(path, home, errors)
     if loaded is None:
         return Report(errors.in_order(), [])
     seen: set[tuple[str, int, int, str]] = set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from was.cli.config_show import show_command
-from was.cli.home import find_home, home_option
+from was.cli.home import find_home, given_home, home_option
 
 __all__ = ["command"]
 
@@ -25,11 +25,12 @@ def command() -> None:
 def validate_command(ctx: click.Context, file: Path | None) -> None:
     """Report all errors, and what has no effect.
 
-    Of FILE (default: the home's), each as file:line:column.
+    Of FILE (default: the home's), each as file:line:column. What FILE says is looked at as that
+    of the home that --home names, else of the folder above its own.
     """
     from was.config.files import validate
 
-    report = validate(file or find_home().config_file)
+    report = validate(file or find_home().config_file, home=given_home())
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     for error in report.errors:

@@ -19,6 +19,7 @@ __all__ = [
     "ROOT_HOME",
     "default_home",
     "find_home",
+    "given_home",
     "home_option",
     "home_path",
     "insist_on_text",
@@ -59,12 +60,18 @@ def default_home() -> Path:
     return Path(state) / "was"
 
 
+def given_home() -> Path | None:
+    """The folder that --home names, None where nobody has given it."""
+    given: Path | None = click.get_current_context().meta.get(_META_KEY)
+    return given
+
+
 def home_path() -> Path:
     """The folder that the command line, the environment or the default names.
 
     Raises HomeError for one whose name no configuration, title or log could say.
     """
-    given: Path | None = click.get_current_context().meta.get(_META_KEY)
+    given = given_home()
     if given is None:
         environment = os.environ.get("WAS_HOME")
         given = Path(environment) if environment else default_home()

@@ -239,6 +239,22 @@ def test_an_error_of_the_system_is_one_line(run, home):
     assert result.stderr.count("\n") == 1
 
 
+def test_a_candidate_is_validated_as_the_home_s(run, home, tmp_path):
+    """--home says where its relative folders lie; without it that is above its own."""
+    (home.path / "www").mkdir(parents=True)
+    file = tmp_path / "candidate.config"
+    file.write_text(
+        """<configuration><system.applicationHost>
+        <applicationPools><add name="p" /></applicationPools>
+        <sites><site name="S" id="1"><application path="/" applicationPool="p">
+          <virtualDirectory path="/" physicalPath="www" /></application></site></sites>
+        </system.applicationHost></configuration>"""
+    )
+    assert run("config", "validate", str(file)).stderr == ""
+    alone = CliRunner().invoke(cli, ["config", "validate", str(file)])
+    assert f"there is no folder '{tmp_path.parent}/www'" in alone.stderr
+
+
 def test_all_errors_of_a_configuration_are_shown(run, home):
     """`config validate` reports each fault with file, line and column, and ends with 1."""
     file = home.config_file
