@@ -109,7 +109,7 @@ _REASON = re.compile(r"[\t -~\x80-\xff]*", re.ASCII)
 _STATUS_LINES: dict[tuple[int, str], bytes] = {}
 _STATUS_LINES_LIMIT = 512
 
-# By (close, HTTP/1.0 keep-alive): what is said about persistence.
+# What is said about persistence.
 _CLOSE = b"Connection: close\r\n\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n\r\n"
 _END = b"\r\n"
@@ -124,19 +124,18 @@ def response_head(
     chunked: bool,
     close: bool,
     standing: bytes,
-    http10_keep_alive: bool,
 ) -> bytes:
     """The bytes of a response head. `block` has been checked; it decides nothing here.
 
     `version` is the client's: HTTP.SYS too answers 1.0 clients with HTTP/1.1, as RFC 9110 2.5
-    wants, so it serves only as a reminder that `chunked` is not for them. `content_length` -1 =
-    none is said. `standing` is whole lines that are the same in every response (Date, Server).
-    Raises LocalProtocolError for a status or reason that cannot be one.
+    wants; but they are told that the connection stays, and `chunked` is not for them.
+    `content_length` -1 = none is said. `standing` is whole lines that are the same in every
+    response (Date, Server). Raises LocalProtocolError for a status or reason that cannot be one.
     """
     line = _STATUS_LINES.get((status, reason))
     if line is None:
         line = _status_line(status, reason)
-    end = _CLOSE if close else _KEEP_ALIVE if http10_keep_alive else _END
+    end = _CLOSE if close else _KEEP_ALIVE if version == 10 else _END
     if chunked:
         if version == 10:
             raise LocalProtocolError("an HTTP/1.0 client cannot read chunks")

@@ -118,7 +118,6 @@ class HealthConnection(asyncio.Protocol):
             False,
             True,
             self._service.standing[False, False],
-            False,
         )
         self._transport.write(head if is_head else head + body)
         # Our half only, and read on: a reset for bytes nobody reads could overtake the answer.

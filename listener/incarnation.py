@@ -104,6 +104,17 @@ class Incarnation:
         requests = self.outstanding.values()
         return bool(requests) and all(r.is_overdue and r.connection is None for r in requests)
 
+    def release(self, request: ClientRequest) -> None:
+        """It has the request no more, and the row may be another's."""
+        del self.outstanding[request.id]
+        if request.is_parked:
+            request.is_parked = False
+            self.reserve.append(request.slot)
+        else:
+            self.ended_slots.append(request.slot)
+        if self.suspect is request:
+            self.suspect = None
+
     def close(self) -> None:
         """Give the descriptors back."""
         if self.pidfd >= 0:

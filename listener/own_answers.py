@@ -117,7 +117,6 @@ def answer(
         False,
         close,
         service.standing[False, True],
-        version == 10 and not close,
     )
     connection.transport.write(data if is_head else data + body)
     service.records.count("answered_by_listener")

@@ -79,7 +79,6 @@ def respond(connection: ClientConnection, request: ClientRequest, item: Response
         is_chunked,
         close,
         service.standing[has_date, has_server],
-        version == 10 and not close,
     )
     connection.close_after = close
     request.progress = RESPONDING

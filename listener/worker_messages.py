@@ -47,14 +47,12 @@ from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
-    from was.listener.connection import ClientConnection
 
 __all__ = ["WorkerMessages"]
 
 # Looking a member up on its class is slow where it is done for every request.
 READING = Progress.READING
 RESPONDING = Progress.RESPONDING
-SENT = Progress.SENT
 
 MAX_FILE_OFFSET = (1 << 63) - 1
 
@@ -175,55 +173,25 @@ class WorkerMessages:
         return request
 
     def _end(self, worker: Incarnation, request: ClientRequest) -> None:
-        self._release(worker, request)
+        worker.release(request)
+        worker.finished += 1
         if self._quarantine.keys:
             self._quarantine.answered(request)
-
-    def _release(self, worker: Incarnation, request: ClientRequest) -> None:
-        del worker.outstanding[request.id]
-        _free_row(worker, request)
-        worker.finished += 1
-        if worker.suspect is request:
-            worker.suspect = None
 
     def _on_response(self, worker: Incarnation, item: Response) -> None:
-        if item.more or item.file_token:
-            self._on_longer_response(worker, item)
-            return
-        # _owned and _end, spelled out: this is the one path every small response takes.
-        request = worker.outstanding.pop(item.id, _NOBODY)
-        connection = request.connection
-        if request.attempt != item.attempt or request.progress is RESPONDING:
-            if request is not _NOBODY:
-                worker.outstanding[item.id] = request
+        # `_owned`, spelled out: this is the one path every response takes.
+        request = worker.outstanding.get(item.id)
+        if request is None or request.attempt != item.attempt or request.progress is RESPONDING:
             raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
-        _free_row(worker, request)
-        worker.finished += 1
-        if worker.suspect is request:
-            worker.suspect = None
-        if self._quarantine.keys:
-            self._quarantine.answered(request)
-        if connection is None:
-            self._drop_late(request, item, -1)
-            return
-        self._respond(connection, request, item, -1)
-
-    def _on_longer_response(self, worker: Incarnation, item: Response) -> None:
-        request = self._owned(worker, item.id, item.attempt)
-        if request.progress is RESPONDING:
-            raise IllFormedMessageError("a second response")
-        fd = self._file_of(worker, request, item)
+        fd = self._file_of(worker, request, item) if item.file_token else -1
         if not item.more:
             self._end(worker, request)
-        if request.connection is None:
+        connection = request.connection
+        if connection is None:
             self._drop_late(request, item, fd)
             return
-        request.quiet_since = self._pool.service.time()
-        self._respond(request.connection, request, item, fd)
-
-    def _respond(
-        self, connection: ClientConnection, request: ClientRequest, item: Response, fd: int
-    ) -> None:
+        if item.more:
+            request.quiet_since = self._pool.service.time()
         try:
             respond(connection, request, item, fd)
         except LocalProtocolError:
@@ -237,9 +205,9 @@ class WorkerMessages:
     def _on_chunk(self, worker: Incarnation, item: ResponseChunk) -> None:
         request = self._owned(worker, item.id, item.attempt)
         connection = request.connection
-        if connection is not None and request.progress is not RESPONDING:
-            raise IllFormedMessageError("a chunk before its response")
         if connection is not None:
+            if request.progress is not RESPONDING:
+                raise IllFormedMessageError("a chunk before its response")
             stream = connection.stream
             if stream is not None and stream.exceeds_window(len(item.data)):
                 raise IllFormedMessageError("more of a response than the window allows")
@@ -405,8 +373,7 @@ class WorkerMessages:
                 raise IllFormedMessageError(f"request {request_id:x} given back after it began")
             if request.connection is not None and not request.is_body_held():
                 raise IllFormedMessageError(f"request {request_id:x} given back without its body")
-            self._release(worker, request)
-            worker.finished -= 1
+            worker.release(request)
             if request.connection is None:
                 continue
             if is_for_another:
@@ -445,23 +412,3 @@ class WorkerMessages:
             request.connection.body.ask_for()
         request.pull_granted = min(request.pull_granted + item.count, 64 * CHUNK_BYTES)
         pulled_bodies.send(request)
-
-
-def _free_row(worker: Incarnation, request: ClientRequest) -> None:
-    """The row of a request that has ended may be another's."""
-    if request.is_parked:
-        request.is_parked = False
-        worker.reserve.append(request.slot)
-    else:
-        worker.ended_slots.append(request.slot)
-
-
-class _Nobody:
-    """Stands in for a request the worker does not have: its attempt is no number of a message's."""
-
-    attempt = None
-    connection = None
-    progress = SENT
-
-
-_NOBODY: Any = _Nobody()

@@ -14,9 +14,9 @@ from was.errors import LocalProtocolError
 from was.ipc.channel import Sent
 from was.listener import fate, time_limits, worker_deaths
 from was.listener.broker import PoolBroker
+from was.listener.incarnation import Incarnation
 from was.listener.ledger import Standing
 from was.listener.quarantine import Quarantine
-from was.listener.worker_messages import WorkerMessages
 
 KINDS = (
     ["ask"] * 10
@@ -204,7 +204,7 @@ def _leaves_last_words_unread(patch):
 
 
 def _keeps_what_was_given_back(patch):
-    patch.setattr(WorkerMessages, "_release", lambda *_: None)
+    patch.setattr(Incarnation, "release", lambda *_: None)
 
 
 def _dispatches_to_who_stops(patch):

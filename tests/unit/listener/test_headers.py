@@ -89,18 +89,16 @@ def test_the_memory_of_blocks_is_bounded():
 
 def test_a_response_head_is_complete():
     """Status line, the worker's block, framing, Date, Server, persistence, empty line."""
-    head = response_head(11, 200, "OK", b"A: b\r\n", 5, False, True, DATE_AND_SERVER, False)
+    head = response_head(11, 200, "OK", b"A: b\r\n", 5, False, True, DATE_AND_SERVER)
     assert head == (
         b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nDate: " + DATE
         + b"\r\nServer: was\r\nConnection: close\r\n\r\n"
     )  # fmt: skip
-    assert response_head(11, 304, "", b"", -1, False, False, b"", False) == (
+    assert response_head(11, 304, "", b"", -1, False, False, b"") == (
         b"HTTP/1.1 304 Not Modified\r\n\r\n"
     )
-    assert b"Connection: keep-alive\r\n" in response_head(
-        10, 200, "", b"", 0, False, False, b"", True
-    )
-    assert response_head(11, 299, "", b"", 0, False, False, b"Server: x\r\n", False).startswith(
+    assert b"Connection: keep-alive\r\n" in response_head(10, 200, "", b"", 0, False, False, b"")
+    assert response_head(11, 299, "", b"", 0, False, False, b"Server: x\r\n").startswith(
         b"HTTP/1.1 299 \r\n"
     )
 
@@ -108,7 +106,7 @@ def test_a_response_head_is_complete():
 @pytest.mark.parametrize(("length", "chunked"), [(0, False), (5, False), (-1, True)])
 def test_a_client_can_read_the_head(length, chunked):
     """An independent reader finds the framing that was meant."""
-    head = response_head(11, 200, "", b"", length, chunked, False, DATE_AND_SERVER, False)
+    head = response_head(11, 200, "", b"", length, chunked, False, DATE_AND_SERVER)
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     client.receive_data(head)
@@ -128,7 +126,7 @@ def test_a_client_can_read_the_head(length, chunked):
 def test_an_impossible_head_is_refused(version, status, reason, chunked):
     """Status, reason and coding are checked too: they come from a worker."""
     with pytest.raises(LocalProtocolError):
-        response_head(version, status, reason, b"", -1, chunked, False, b"", False)
+        response_head(version, status, reason, b"", -1, chunked, False, b"")
 
 
 @given(st.integers(0, 2**35))
