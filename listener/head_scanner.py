@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 
+from was.known import keep
 from was.listener.head import Head, Limits, refusal
 from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line
 
@@ -237,10 +238,8 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
 
 def _memorise(name: str) -> int:
     kind = _SPECIAL.get(name.lower(), 0)
-    if len(_names) >= _NAMES_LIMIT:
-        _names.clear()
     if len(name) <= 64:
-        _names[name] = kind
+        keep(_names, name, kind, _NAMES_LIMIT)
     return kind
 
 
@@ -250,10 +249,7 @@ def _read_host(value: str) -> str:
     if match is None or (match[2] and int(match[2]) > 65535) or len(value) > 262:
         raise refusal("the Host is not a host", "Hostname")
     host = match[1].lower()
-    if len(_hosts) >= _HOSTS_LIMIT:
-        _hosts.clear()
-    _hosts[value] = host
-    return host
+    return keep(_hosts, value, host, _HOSTS_LIMIT)
 
 
 def _read_length(value: str) -> int:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from was.errors import LocalProtocolError
 from was.ipc.fields import OWNED
+from was.known import keep
 
 __all__ = [
     "TOKEN",
@@ -73,9 +74,7 @@ def check_block(block: bytes) -> BlockFlags:
             has_server = True
     flags = _FLAGS[has_date, has_server]
     if len(block) <= _CHECKED_BYTES:
-        if len(_CHECKED) >= _CHECKED_LIMIT:
-            _CHECKED.clear()
-        _CHECKED[block] = flags
+        keep(_CHECKED, block, flags, _CHECKED_LIMIT)
     return flags
 
 
@@ -87,10 +86,8 @@ def without_empty_server(block: bytes) -> bytes:
 def _memorise(name: bytes) -> int:
     text = name.decode("ascii").lower()
     kind = _OWNED if text in OWNED else {"date": _DATE, "server": _SERVER}.get(text, _PLAIN)
-    if len(_KINDS) >= _KINDS_LIMIT:
-        _KINDS.clear()
     if len(name) <= 64:
-        _KINDS[name] = kind
+        keep(_KINDS, name, kind, _KINDS_LIMIT)
     return kind
 
 
@@ -152,10 +149,8 @@ def _status_line(status: int, reason: str) -> bytes:
         raise LocalProtocolError(f"a reason that cannot be sent: {reason!r}")
     text = reason or _REASONS.get(status, "")
     line = f"HTTP/1.1 {status} {text}\r\n".encode("latin-1")
-    if len(_STATUS_LINES) >= _STATUS_LINES_LIMIT:
-        _STATUS_LINES.clear()
     if len(reason) <= 64:
-        _STATUS_LINES[status, sys.intern(reason)] = line
+        keep(_STATUS_LINES, (status, sys.intern(reason)), line, _STATUS_LINES_LIMIT)
     return line
 
 

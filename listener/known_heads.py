@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from was.known import keep
 from was.listener.head import Head
 
 __all__ = ["KnownHeads"]
@@ -43,8 +44,6 @@ class KnownHeads:
                 seen.clear()
             seen.add(key)
         elif len(raw) <= MOST_BYTES and not head.upgrade and head.method != "CONNECT":
-            if len(self._heads) >= MOST:
-                self._heads.clear()
             self._last_number += 1
             head.number = self._last_number
-            self._heads[raw] = head
+            keep(self._heads, raw, head, MOST)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from was.config.urls import Bucket, UrlPrefix, canonical_ip, fold_path
+from was.known import keep
 
 __all__ = ["HOST_UNKNOWN", "PATH_UNKNOWN", "RouteMiss", "RoutingTable"]
 
@@ -93,9 +94,7 @@ class RoutingTable(Generic[C]):
         candidates = self._cache.get(key)
         if candidates is None:
             candidates = self._candidates(scheme, host, port, local_ip)
-            if len(self._cache) >= _CACHE_LIMIT:
-                self._cache.clear()
-            self._cache[key] = candidates
+            keep(self._cache, key, candidates, _CACHE_LIMIT)
         if not candidates:
             return HOST_UNKNOWN
         folded = ""

@@ -11,6 +11,7 @@ import re
 
 from was.errors import LocalProtocolError
 from was.ipc.fields import OWNED
+from was.known import keep
 
 __all__ = [
     "HOP_BY_HOP",
@@ -60,9 +61,7 @@ def encode_field(field: tuple[str, str]) -> bytes:
     except UnicodeEncodeError:
         raise LocalProtocolError(f"the value of {name} is not latin-1: {value!r}") from None
     if len(value) <= _CACHED_VALUE_LIMIT and name.lower() not in _VARYING:
-        if len(_cache) >= _CACHE_LIMIT:
-            _cache.clear()
-        _cache[field] = line
+        keep(_cache, field, line, _CACHE_LIMIT)
     return line
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from was.errors import LocalProtocolError
+from was.known import keep
 from was.worker.fields import encode_field, read_length
 
 __all__ = ["EncodedFields", "encode"]
@@ -85,9 +86,7 @@ def encode(headers: Iterable[Any]) -> EncodedFields:
         ) from None
     found = EncodedFields(pairs, block, content_length, must_close)
     if whole is not None and len(block) <= _WHOLE_BLOCK_LIMIT:
-        if len(_wholes) >= _WHOLE_LIMIT:
-            _wholes.clear()
-        _wholes[whole] = found
+        keep(_wholes, whole, found, _WHOLE_LIMIT)
     return found
 
 
@@ -108,7 +107,5 @@ def _encode_one(name: object, value: object) -> _Field:
 
 def _keep(name: bytes, value: bytes, field: _Field) -> _Field:
     if len(value) <= _CACHED_VALUE_LIMIT:
-        if len(_cache) >= _CACHE_LIMIT:
-            _cache.clear()
-        _cache[name, value] = field
+        keep(_cache, (name, value), field, _CACHE_LIMIT)
     return field

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from was.known import keep
+
 if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
 
@@ -104,9 +106,7 @@ def _read_head(context: HttpContext) -> _Head:
     query_string = query.encode("latin-1", "replace") if query else b""
     head = path, raw_path, query_string, headers, wants_trailers
     if context.message.head_number and (number := context.head_number):
-        if len(_heads) >= _CACHE_LIMIT:
-            _heads.clear()
-        _heads[number] = head
+        keep(_heads, number, head, _CACHE_LIMIT)
     return head
 
 
@@ -130,7 +130,5 @@ def _name_of(name: str) -> bytes:
     if known is None:
         known = name.lower().encode("latin-1", "replace")
         if len(name) <= _NAME_LIMIT:
-            if len(_names) >= _CACHE_LIMIT:
-                _names.clear()
-            _names[name] = known
+            keep(_names, name, known, _CACHE_LIMIT)
     return known

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from was.known import keep
 from was.log import log
 from was.worker.compression.body_encoding import write_all
 
@@ -95,9 +96,7 @@ class CompressedFiles:
         stem = self._names.get(key)
         if stem is None:
             stem = os.path.join(self._folder, _digest(repr(key)))
-            if len(self._names) >= _MOST_NAMES:
-                self._names.clear()
-            self._names[key] = stem
+            keep(self._names, key, stem, _MOST_NAMES)
         return f"{stem}-{status.st_mtime_ns:x}-{status.st_size:x}.{coding.name}"
 
     def _make(self, name: str, status: os.stat_result, coding: Coding, source: int) -> int:

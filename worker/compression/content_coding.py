@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from was.known import keep
+
 if TYPE_CHECKING:
     from was.config.model import CompressionType, HttpCompression
 
@@ -64,10 +66,8 @@ class Chooser(Generic[T]):
             return self._known[text]
         except KeyError:
             found = self._choose(parse_accept_encoding(text))
-            if len(self._known) >= _LIMIT:
-                self._known.clear()
             if len(text) <= _LONGEST:
-                self._known[text] = found
+                keep(self._known, text, found, _LIMIT)
             return found
 
     def _choose(self, weights: Mapping[str, float]) -> T | None:
@@ -133,10 +133,8 @@ class TypeTable:
         known = self._known.get(content_type)
         if known is None:
             known = self._find(content_type)
-            if len(self._known) >= _LIMIT:
-                self._known.clear()
             if len(content_type) <= _LONGEST:
-                self._known[content_type] = known
+                keep(self._known, content_type, known, _LIMIT)
         return known
 
     def _find(self, content_type: str) -> bool:

@@ -6,8 +6,9 @@ What follows from a head that comes again (docs/decisions/0052) is found by its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from was.known import keep
 from was.worker.fastcgi.records import encode_pairs
 from was.worker.gateway.variables import (
     VariableBuilder,
@@ -27,9 +28,6 @@ __all__ = ["Parameters"]
 MOST = 1024
 # Longer ones are not kept.
 MOST_BYTES = 2048
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 class Parameters:
@@ -74,7 +72,7 @@ class Parameters:
         found = self._path(context) + fields + self._line(context, has_length=has_length)
         # Who maps paths may answer otherwise the next time; an address is not the head's.
         if number and has_host and not context.calls.map_path and len(found) <= 2 * MOST_BYTES:
-            _keep(self._of_head, key, found)
+            keep(self._of_head, key, found, MOST)
         return found
 
     def _connection(self, context: HttpContext) -> bytes:
@@ -89,7 +87,7 @@ class Parameters:
         found = self._of_connection.get(key)
         if found is None:
             found = self._constant + encode_pairs(of_connection(message))
-            _keep(self._of_connection, key, found)
+            keep(self._of_connection, key, found, MOST)
         return found
 
     def _path(self, context: HttpContext) -> bytes:
@@ -100,7 +98,7 @@ class Parameters:
         if found is None:
             found = encode_pairs(self._variables.of_path(context))
             if len(found) <= MOST_BYTES:
-                _keep(self._of_path, key, found)
+                keep(self._of_path, key, found, MOST)
         return found
 
     def _fields(self, context: HttpContext) -> tuple[bytes, bool, bool]:
@@ -113,7 +111,7 @@ class Parameters:
                 del pairs[b"SERVER_NAME"]
             found = encode_pairs(pairs), has_host, has_length
             if len(found[0]) <= MOST_BYTES:
-                _keep(self._of_fields, key, found)
+                keep(self._of_fields, key, found, MOST)
         return found
 
     def _line(self, context: HttpContext, *, has_length: bool) -> bytes:
@@ -131,11 +129,5 @@ class Parameters:
         if found is None:
             found = encode_pairs(of_line(context, has_length=has_length))
             if len(found) <= MOST_BYTES:
-                _keep(self._of_line, key, found)
+                keep(self._of_line, key, found, MOST)
         return found
-
-
-def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
-    if len(cache) >= MOST:
-        cache.clear()
-    cache[key] = value

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from was.known import keep
+
 __all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]
 
 HEAD_LIMIT = 65536
@@ -85,9 +87,7 @@ def parse_head(data: bytes | bytearray, *, is_all: bool = False) -> tuple[Head, 
     if head is None:
         head = _parse(raw)
         if end <= _KNOWN_LIMIT:
-            if len(_known) >= _MOST_KNOWN:
-                _known.clear()
-            _known[raw] = head
+            keep(_known, raw, head, _MOST_KNOWN)
     return head, begin
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from was.known import keep
+
 if TYPE_CHECKING:
     from was.ipc.messages import Request
     from was.worker.applications.application import HttpApplication
@@ -180,7 +182,5 @@ def _key_of(name: str) -> bytes:
     else:
         key = b"HTTP_" + lower.upper().replace("-", "_").encode("latin-1", "replace")
     if len(name) <= 64:
-        if len(_names) >= _CACHE_LIMIT:
-            _names.clear()
-        _names[name] = key
+        keep(_names, name, key, _CACHE_LIMIT)
     return key

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from was.config.model import LogFormat, LogSelection
 from was.ipc.log_fields import composer
+from was.known import keep
 from was.worker.calls.registration import (
     ApplicationModuleFactory,
     HttpModule,
@@ -80,10 +81,7 @@ class HttpLogging(HttpModule):
         key = (number, message.remote_addr, message.local_addr, message.local_port)
         text = self._texts.get(key)
         if text is None:
-            text = self._text(context)
-            if len(self._texts) >= _LIMIT:
-                self._texts.clear()
-            self._texts[key] = text
+            text = keep(self._texts, key, self._text(context), _LIMIT)
         context.log_text = text
         return CONTINUE
 
@@ -156,10 +154,7 @@ _ports: dict[int, str] = {}
 
 
 def _port(port: int) -> str:
-    if len(_ports) >= _LIMIT:
-        _ports.clear()
-    text = _ports[port] = str(port)
-    return text
+    return keep(_ports, port, str(port), _LIMIT)
 
 
 def _make(application: HttpApplication) -> HttpModule:

@@ -11,6 +11,7 @@ import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from was.known import keep
 from was.worker.wsgi.files import FileWrapper
 from was.worker.wsgi.input import EntityReader
 
@@ -171,9 +172,7 @@ def _key_of(name: str) -> str:
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
     if len(name) <= _NAME_LIMIT:
-        if len(_keys) >= _CACHE_LIMIT:
-            _keys.clear()
-        _keys[name] = key
+        keep(_keys, name, key, _CACHE_LIMIT)
     return key
 
 
@@ -182,14 +181,9 @@ def _host_of(host: str) -> str:
     name, colon, port = host.rpartition(":")
     found = name if colon and not port.endswith("]") else host
     if len(host) <= _NAME_LIMIT:
-        if len(_hosts) >= _CACHE_LIMIT:
-            _hosts.clear()
-        _hosts[host] = found
+        keep(_hosts, host, found, _CACHE_LIMIT)
     return found
 
 
 def _number_of(number: int) -> str:
-    if len(_numbers) >= _CACHE_LIMIT:
-        _numbers.clear()
-    text = _numbers[number] = str(number)
-    return text
+    return keep(_numbers, number, str(number), _CACHE_LIMIT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from was.errors import LocalProtocolError
+from was.known import keep
 from was.log import log
 from was.worker.chunks import FileRegion
 from was.worker.fields import LISTENER_FIELDS, encode_field, read_length
@@ -110,9 +111,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
                 # PEP 3333 forbids most of them; but what streams events says keep-alive, by habit.
                 line = b""
         if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
-            if len(_lines) >= _CACHE_LIMIT:
-                _lines.clear()
-            _lines[field] = line
+            keep(_lines, field, line, _CACHE_LIMIT)
         return line
 
     def write(self, data: bytes) -> None:
@@ -259,7 +258,5 @@ def _parse_status(status: str) -> tuple[int, str]:
     reason.encode("latin-1")
     parsed = int(code), reason
     if len(status) <= 64:
-        if len(_statuses) >= _CACHE_LIMIT:
-            _statuses.clear()
-        _statuses[status] = parsed
+        keep(_statuses, status, parsed, _CACHE_LIMIT)
     return parsed
