@@ -240,6 +240,35 @@ def test_content_beyond_a_worker_s_sandbox_is_served_by_another_one(running):
     wait_for("the added file", lambda: get(running.port(), "/added/x.txt").text == "added")
 
 
+def test_a_link_that_leads_to_another_folder_is_followed_by_another_worker(start_server):
+    """As deployments do it: after a reload what lies there is served, and no request fails."""
+
+    def prepare(home: Path) -> None:
+        place("hello.py", folder="one")(home)
+        place("hello.py", folder="two")(home)
+        program = home / "sites" / "two" / "hello.py"
+        program.write_text(program.read_text().replace("hello\\n", "moved\\n"))
+        (home / "sites" / "current").symlink_to("one")
+
+    config = simple_config("hello:application", pool=Pool("Pool", **STEADY), folder="current")
+    running = start_server(config, prepare)
+    assert get(running.port()).text == "hello\n"
+    (row,) = running.server.rows("apppools")
+    if not row["isolation"]["landlock"]:
+        return  # the worker may go where it likes, and has nothing to ask for
+    link = running.home / "sites" / "link"
+    link.symlink_to("two")
+    link.rename(running.home / "sites" / "current")
+    assert running.server.command("reload").returncode == 0
+
+    def answer() -> str:
+        found = get(running.port())
+        assert found.status == 200, found.text
+        return found.text
+
+    wait_for("what lies there now", lambda: answer() == "moved\n")
+
+
 def test_a_module_that_is_added_is_loaded_by_another_worker(running):
     """Wherever its file lies: what globalModules names may be read. No request fails meanwhile."""
     module = running.home / "modules" / "hello.py"

@@ -158,6 +158,11 @@ class Applications:
 
     def _renew(self, loaded: LoadedServer, application: HttpApplication, site: Site) -> None:
         """Put in force what the files now say, and notice when it is another program."""
+        is_hidden = isinstance(_hindrance(application.config), PermissionError)
+        if application.errors is None and is_hidden:
+            # A link of its path leads to a folder that the sandbox does not know.
+            self._ask_for_another(application.site, application.config, "lie elsewhere now")
+            return
         was_right, before = application.errors is None, application.settings
         self._set(loaded, application, site)
         is_right, now = application.errors is None, application.settings
@@ -281,12 +286,17 @@ def _folders(config: Application) -> dict[str, str]:
 
 def _can_enter(config: Application) -> bool:
     """Whether this process can look into the folders; one that is not there is as one hidden."""
+    return _hindrance(config) is None
+
+
+def _hindrance(config: Application) -> OSError | None:
+    """What keeps this process from looking into the folders."""
     try:
         for directory in config.virtual_directories:
             os.scandir(directory.physical_path).close()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error
+    return None
 
 
 def _may_read(file: Path) -> bool:
