@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,8 +91,9 @@ def delete_command(name: str, path: str) -> None:
 
 @command.command("list")
 @_AT
+@click.option("--json", "as_json", is_flag=True, help="An array of objects instead of a table.")
 @home_option
-def list_command(path: str) -> None:
+def list_command(path: str, as_json: bool) -> None:
     """List users, their roles and schemes."""
     from was.cli.table import aligned
 
@@ -104,14 +106,14 @@ def list_command(path: str) -> None:
             {
                 "name": values["name"],
                 "enabled": values["enabled"] == "true",
-                "roles": values["roles"],
-                "schemes": " ".join(scheme for scheme in (basic, digest) if scheme),
+                "roles": [part.strip() for part in values["roles"].split(",") if part.strip()],
+                "schemes": [scheme for scheme in (basic, digest) if scheme],
             }
         )
-    if not rows:
-        click.echo("no users")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
         return
-    for line in aligned(rows):
+    for line in aligned(rows) if rows else ["no users"]:
         click.echo(line)
 
 

@@ -1,5 +1,6 @@
 """`was user`: users are written by the edit engine, and never a password."""
 
+import json
 import subprocess
 import sys
 
@@ -44,11 +45,14 @@ def raw(home, name, attribute):
 def test_add_change_list_delete(run, home, users):
     """A user of the server; added again it has another password; deleted it is gone."""
     assert run("user", "list").stdout == "no users\n"
+    assert json.loads(run("user", "list", "--json").stdout) == []
     added = run(
         "user", "add", "ana", "--role", "a", "--role", "b", "--password-stdin", stdin="my word\n"
     )
     assert (added.exit_code, added.stdout, added.stderr) == (0, "added user ana\n", "")
     assert users()["ana"]["roles"] == "a,b"
+    row = {"name": "ana", "enabled": True, "roles": ["a", "b"], "schemes": ["basic"]}
+    assert json.loads(run("user", "list", "--json").stdout) == [row]
     assert verify_password("my word", raw(home, "ana", "passwordHash"))
     assert "my word" not in home.config_file.read_text()
     changed = run("user", "add", "ANA", "--password-stdin", stdin="other\n")
