@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ class CgiRun:
             elif gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
                 if self._is_open or program.status is None:
-                    self._answer.flush()  # a client that knows the length has it all
+                    # A client that knows the length has it all.
+                    self._pass_on(self._answer.flush)
         if program.status is None:
             program.leave(self._patience.whole_until - time.monotonic())
         return program
@@ -163,10 +165,16 @@ class CgiRun:
         except BlockingIOError:
             return True
         if data:
-            self._answer.feed(data)
+            self._pass_on(self._answer.feed, data)
             return True
         self._poll.unregister(self._output)
         return False
+
+    def _pass_on(self, send: Callable[..., None], *data: bytes) -> None:
+        """Send what there is. How long the client takes is not the program's time."""
+        begun = time.monotonic()
+        send(*data)
+        self._patience.excuse(time.monotonic() - begun)
 
     def _feed(self) -> None:
         """Write body bytes as far as the program takes them and they have come."""

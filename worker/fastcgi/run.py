@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -208,7 +209,7 @@ class FastCgiRun:
             if gathered_at and time.monotonic() - gathered_at >= GATHER_S:
                 gathered_at = 0.0
                 if not (self._conversation.inbox or self._is_silent):
-                    self._flush()
+                    self._pass_on(self.answer.flush)
 
     def _patience_s(self, patience: Patience, now: float, gathered_at: float) -> float:
         until = patience.ends_at(has_answered=self._context.exchange.started)
@@ -241,17 +242,20 @@ class FastCgiRun:
         if self._is_silent:
             return
         try:
-            self.answer.feed(content)
-        except ClientGoneError:
-            self._is_draining = True
+            self._pass_on(self.answer.feed, content)
         except HeadError as error:
             self._bad_head = error
 
-    def _flush(self) -> None:
+    def _pass_on(self, send: Callable[..., None], *content: bytes) -> None:
+        """Send what there is. How long the client takes is not the process's time."""
+        patience, begun = self._patience, time.monotonic()
+        assert patience is not None
         try:
-            self.answer.flush()
+            send(*content)
         except ClientGoneError:
             self._is_draining = True
+        finally:
+            patience.excuse(time.monotonic() - begun)
 
     def _complain(self, content: bytes) -> None:
         if not content:

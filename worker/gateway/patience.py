@@ -1,7 +1,7 @@
 """How long a program may take for its request: pure, time is an argument.
 
-What the client's body takes is not the program's time: it is waited for without an end here, and
-bounded by the listener, as it is where an application reads it.
+How long the client takes to send its body, or to read the answer, is not the program's time: it is
+waited for without an end here, and bounded by the listener, as where an application waits for it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from was.worker.fastcgi.records import EndRequest, RecordType
 from was.worker.fastcgi.run import FastCgiRun, FastCgiTimeoutError
 from was.worker.fastcgi.settings import FastCgiApplication
 
-STEP_S, ACTIVITY_TIMEOUT_S = 20.0, 200
+STEP_S, ACTIVITY_TIMEOUT_S, LONG_S = 20.0, 200, 10_000
 BODY = [b"x" * 65528] * 30  # several times what a socket keeps; longer than the limit to take
 END = records.stream(RecordType.STDIN, 1, b"")
 
@@ -74,15 +74,17 @@ def wires():
     connection.close()
 
 
-def _run(monkeypatch, connection: Connection, client: Client, turns: Turns) -> EndRequest:
+def _run(
+    monkeypatch, connection: Connection, client: Client, turns: Turns, feed=None
+) -> EndRequest:
     monkeypatch.setattr(run, "select", turns)
     monkeypatch.setattr(run, "time", turns)
     monkeypatch.setattr(run, "own_bell", lambda: -1)
     settings = FastCgiApplication(
-        full_path="x", activity_timeout=ACTIVITY_TIMEOUT_S, request_timeout=10**6
+        full_path="x", activity_timeout=ACTIVITY_TIMEOUT_S, request_timeout=LONG_S
     )
-    answer = SimpleNamespace(can_flush=False)
-    return FastCgiRun(client, answer, settings, 10**6).run(connection, b"", keep=True)
+    answer = SimpleNamespace(can_flush=False, feed=feed)
+    return FastCgiRun(client, answer, settings, LONG_S).run(connection, b"", keep=True)
 
 
 def _end(theirs: socket.socket) -> None:
@@ -124,3 +126,17 @@ def test_a_slow_client_costs_no_process(monkeypatch, wires):
     client, steps = Client([b"half"]), iter([lambda: client.pieces.append(b"")])
     with pytest.raises(FastCgiTimeoutError):
         _run(monkeypatch, connection, client, Turns(lambda: next(steps, lambda: None)()))
+
+
+def test_a_client_that_reads_slowly_costs_no_process(monkeypatch, wires):
+    """requestTimeout does not pass while an answer is being sent that the client does not take."""
+    connection, theirs = wires
+    steps = iter(
+        [lambda: theirs.sendall(records.stream(RecordType.STDOUT, 1, b"a\r\n\r\n")), lambda: None]
+    )
+    turns = Turns(lambda: next(steps, lambda: _end(theirs))())
+
+    def feed(_data: bytes) -> None:
+        turns.now += LONG_S
+
+    assert _run(monkeypatch, connection, Client([b""]), turns, feed) == EndRequest(0, 0)
