@@ -1,4 +1,4 @@
-"""UrlPrefix: `scheme://host:port/path/`, parsed, normalised, comparable."""
+"""UrlPrefix: `scheme://host:port/path/`, parsed, normalised, comparable; and paths, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Bucket", "UrlPrefix", "canonical_ip", "fold_path", "normal_host", "parse_prefix"]
+__all__ = [
+    "Bucket",
+    "UrlPrefix",
+    "canonical_ip",
+    "fold_path",
+    "normal_host",
+    "parse_prefix",
+    "tidy_path",
+]
 
 
 class Bucket(IntEnum):
@@ -61,6 +69,7 @@ _PREFIX = re.compile(
     r"(?P<path>/[^?#]*)",
     re.ASCII,
 )
+_SLASHES = re.compile(r"[/\\]+")
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?", re.ASCII)
 
 
@@ -116,6 +125,27 @@ def normal_host(text: str) -> str:
     if _HOST_NAME.fullmatch(host) is None or ".." in host:
         raise ValueError(f"'{text}' is not a host name; a wildcard is '*.' and a domain")
     return host
+
+
+def tidy_path(path: str) -> str:
+    """A decoded path, which begins with a slash of either kind, in the form that all of us use.
+
+    One slash for backslashes and for runs of either; dot segments away, without ever leaving the
+    root (RFC 3986 5.2.4).
+    """
+    path = _SLASHES.sub("/", path)
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def fold_path(path: str) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 
+from was.config.urls import tidy_path
+
 __all__ = ["UrlError", "canonical_path"]
 
 # AllowRestrictedChars = 0: no escape may decode to a control character. The lone surrogates would
 # not survive any encoding.
 _RESTRICTED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPES = re.compile(rb"%(?:u([0-9A-Fa-f]{4})|([0-9A-Fa-f]{2}))|%")
-_SLASHES = re.compile(r"[/\\]+")
 
 
 class UrlError(ValueError):
@@ -36,7 +37,7 @@ def canonical_path(raw_path: str) -> str:
         text = data.decode("latin-1")
     if _RESTRICTED.search(text):
         raise UrlError("an escape stands for a character that no URL may hold")
-    return _without_dot_segments(_SLASHES.sub("/", text))
+    return tidy_path(text)
 
 
 def _unescape(data: bytes) -> bytes:
@@ -71,19 +72,3 @@ def _unescape(data: bytes) -> bytes:
 
 
 _BYTES = [bytes([number]) for number in range(256)]
-
-
-def _without_dot_segments(path: str) -> str:
-    if "/." not in path:
-        return path
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
-        if segment == "..":
-            if kept:
-                kept.pop()
-        elif segment != ".":
-            kept.append(segment)
-    if segments[-1] in {".", ".."}:
-        kept.append("")
-    return "/" + "/".join(kept)

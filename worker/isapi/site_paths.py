@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING
 
+from was.config.urls import tidy_path
 from was.worker.applications.application import HttpApplication
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ def normalize(url: str) -> str:
 
     raw = url.partition("?")[0].encode("utf-8", "surrogateescape")
     path = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
-    path = path.replace("\\", "/")
-    clean = posixpath.normpath("/" + path.lstrip("/"))
-    names_folder = clean != "/" and path.endswith(("/", "/.", "/.."))
-    return clean + "/" if names_folder else clean
+    return tidy_path("/" + path)
 
 
 def url_text(raw: bytes) -> str:

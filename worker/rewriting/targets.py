@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
+from was.config.urls import tidy_path
 from was.worker.rewriting.expressions import RewriteError
 
 __all__ = ["add_query", "location_of", "split_target"]
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|//")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SLASHES = re.compile(r"[/\\]+")
 
 
 def split_target(url: str, folder: str) -> tuple[str, str]:
@@ -34,22 +34,7 @@ def split_target(url: str, folder: str) -> tuple[str, str]:
         text = f"{folder}/{text}"
     if _CONTROL.search(text):
         raise RewriteError("The rewritten path holds a control character")
-    return _without_dot_segments(_SLASHES.sub("/", text)), query
-
-
-def _without_dot_segments(path: str) -> str:
-    if "/." not in path:
-        return path
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
-        if segment == "..":
-            del kept[-1:]
-        elif segment != ".":
-            kept.append(segment)
-    if segments[-1] in ("..", "."):
-        kept.append("")
-    return "/" + "/".join(kept)
+    return tidy_path(text), query
 
 
 def add_query(query: str, more: str) -> str:
