@@ -285,6 +285,20 @@ def test_rapid_fail_protection_retry(start_server):
             wait_for("503, then a trial", lambda c=course: statuses == c)
 
 
+def test_a_pool_that_would_come_back_can_be_stopped(start_server):
+    """One that is disabled until its trial is stopped for good; what is stopped is said to be."""
+    failure = {"rapidFailProtectionMaxCrashes": "1", "rapidFailProtectionRetry": "01:00:00"}
+    running = start(start_server, failure, CALM)
+    running.allow("pool_disabled")
+    kill_worker(running)
+    wait_event(running, 5002)
+    assert running.server.command("stop", "apppool", "Pool").returncode == 0
+    again = running.server.command("stop", "apppool", "Pool")
+    assert (again.returncode, "stopped already" in again.stderr) == (1, True)
+    assert running.server.command("start", "apppool", "Pool").returncode == 0
+    running.workers(count=1)
+
+
 @pytest.mark.parametrize("level", ["HttpLevel", "TcpLevel"])
 def test_load_balancer_capabilities(start_server, level):
     """A pool that does not serve answers 503, or closes the connection without a word."""

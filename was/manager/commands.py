@@ -168,9 +168,10 @@ def _set_started(manager: Manager, command: _Command, *, is_wanted: bool) -> Non
 def _set_pool_started(manager: Manager, command: _Command, *, is_wanted: bool) -> None:
     name = command.text("name")
     pool = _pool(manager, name)
-    if pool.is_accepting == is_wanted:
-        word = "started" if is_wanted else "stopped"
-        raise _RefusedError(_STATE, f"application pool '{name}' is {word} already")
+    if is_wanted and pool.is_accepting:
+        raise _RefusedError(_STATE, f"application pool '{name}' is started already")
+    if not is_wanted and not (pool.is_accepting or pool.comes_back):
+        raise _RefusedError(_STATE, f"application pool '{name}' is stopped already")
     now = manager.server.clock.monotonic()
     manager.performer.perform(pool, pool.start(now) if is_wanted else pool.stop(now))
 

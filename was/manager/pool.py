@@ -95,6 +95,11 @@ class ApplicationPool:
         return self.availability.is_accepting
 
     @property
+    def comes_back(self) -> bool:
+        """Whether it is shut out or disabled, and will start by itself."""
+        return self.availability.resume_at is not None
+
+    @property
     def refusal(self) -> Refusal:
         """HTTPERR reason of the 503 while the pool does not take requests."""
         return self.availability.refusal
