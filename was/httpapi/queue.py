@@ -420,9 +420,9 @@ class RequestQueue:
                     self._hand_out(exchange)
                     return
 
-    def _tell(self, number: int, what: partial[None] | object) -> None:
+    def _tell(self, number: int, what: Callable[[Exchange], object]) -> None:
         exchange = self._exchanges.get(number)
-        if exchange is not None and callable(what):
+        if exchange is not None:
             what(exchange)
 
     def _moved(self) -> None:
