@@ -257,8 +257,10 @@ class Processes:
         """Learn whether one connection can carry several requests, before a process has any."""
         try:
             connection = Connection(connect(held.address))
-        except OSError:
-            return  # who connects next will find that as well
+        except OSError as error:
+            if self.remote is None:
+                return  # who connects next will find that as well
+            raise self._cannot_connect(held.instance, error) from error
         try:
             values = connection.ask_values(ASK_VALUES_S)
         finally:
@@ -292,15 +294,17 @@ class Processes:
             except OSError as error:
                 if self.remote is None:
                     return False
-                problem = error
-            else:
-                return True
+                raise self._cannot_connect(held.instance, error) from error
+            return True
+
+    def _cannot_connect(self, instance: Instance, problem: OSError) -> NoProcessError:
+        """Nobody answers at the address: there is no instance of it."""
         with self._deciding() as now:
-            self._pool.give_back(held.instance, now)
-            self._pool.remove(held.instance, now, is_failure=False)
-            self._held.pop(held.instance, None)
+            self._pool.give_back(instance, now)
+            self._pool.remove(instance, now, is_failure=False)
+            self._held.pop(instance, None)
         text = f"{self.settings.full_path} cannot be connected to: {problem}"
-        raise NoProcessError(None, text, problem.errno or 0) from problem
+        return NoProcessError(None, text, problem.errno or 0)
 
     # ── ending ──────────────────────────────────────────────────────────────────────────────────
 

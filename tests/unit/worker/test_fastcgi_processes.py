@@ -115,23 +115,28 @@ def test_who_waits_is_let_go_when_the_client_has_gone(tmp_path):
 
 
 def test_who_connects_slowly_keeps_nobody_waiting(monkeypatch):
-    """An address that does not answer: all wait for it at once, and not one after the other."""
+    """An address that does not answer: all try it once, at the same time."""
     all_at_once = Barrier(3, timeout=60)
+    tries = []
 
-    def connect(_address):
+    def connect(address):
+        tries.append(address)
         all_at_once.wait()
         raise TimeoutError
 
     monkeypatch.setattr("was.worker.fastcgi.processes.connect", connect)
     processes = Processes(FastCgiApplication(full_path="127.0.0.1:1"))
-    processes._has_asked = True  # what it can do: that is asked on a connection of its own
 
     def ask(_number: int) -> None:
         with pytest.raises(NoProcessError, match="cannot be connected to"):
             processes.acquire(60, lambda: False)
 
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(ask, range(3)))
+    for has_asked in (False, True):
+        processes._has_asked = has_asked
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(ask, range(3)))
+    assert tries == [("127.0.0.1", 1)] * 6
+    assert not processes._pool.instances
 
 
 def test_processes_that_nobody_names_any_more_are_ended(tmp_path):
