@@ -175,6 +175,11 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
         found.extend(_error_page_remarks(scope.sections.get(ERRORS)))
         found.extend(_handler_remarks(scope, known, is_server=is_server))
         found.extend(
+            _warning(item, f"module {item.values['name']}")
+            for item in added_items(scope.sections.get(MODULES))
+            if item.values.get("type") or item.values["name"] in known.windows_only
+        )
+        found.extend(
             _warning(item, f"the DLL of module {item.values['name']}")
             for item in added_items(scope.sections.get(GLOBAL_MODULES))
             if str(item.values["image"]).lower().endswith(".dll")

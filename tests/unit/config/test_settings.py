@@ -305,6 +305,22 @@ def test_validate_reports_those_of_virtual_directories(home, xml):
     assert [w for w in report.warnings if "no effect here" in w and str(path) in w]
 
 
+def test_modules_that_are_not_here_are_said(nested, home):
+    """One of ASP.NET's, or a DLL: it may be the one that keeps people out."""
+    known = '<globalModules><add name="Dll" image="x.dll" /></globalModules>'
+    server = '<modules><add name="Dll" /><add name="WebSocketModule" /></modules>'
+    inner = '<modules><add name="Own" type="Own.Guard, Own" /></modules>'
+    opened = '<location overrideMode="Allow"><system.webServer>{}</system.webServer></location>'
+    path = home.web_config("app", inner)
+    nested(opened.format(server), web=known)
+    said = [w for w in validate(home.file).warnings if ": module " in w]
+    assert [w.partition(": ")[2] for w in said] == [
+        "module Dll: no effect here",
+        "module Own: no effect here",
+    ]
+    assert said[1].startswith(str(path))
+
+
 def test_handlers_of_modules_that_are_not_here(nested, home, at):
     """IIS's own, at the server's level, are left out; one that somebody adds for a path stays.
 
