@@ -1,5 +1,6 @@
 """Edits while the server runs: in force, kept, and secrets only where they are needed."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,13 +9,13 @@ from harness.server import wait_for
 from support.running import STEADY, place, simple_config
 from support.wire import get
 
-from was.config.changes import AddItem, Place, SetAttribute
+from was.config.changes import AddItem, Place
 from was.config.writing import change_server
 from was.ipc.endpoints import Home
 
 HEADERS = "system.webServer/httpProtocol"
 FOLDER = Path("{home}") / "sites" / "app"
-ANONYMOUS = "system.webServer/security/authentication/anonymousAuthentication"
+USERS = "system.webServer/security/authentication/users"
 
 
 def _file(running):
@@ -43,6 +44,10 @@ def test_an_edit_is_in_force_and_kept(start_server):
     assert running.workers(count=1) == pids
 
 
+def _secret_of(name):
+    return hashlib.md5(name.encode()).hexdigest()
+
+
 def test_a_worker_is_given_its_own_secrets_alone(start_server):
     """In plain text in its pool's file, which is the pool's; encrypted in the server's."""
     sites = [
@@ -56,19 +61,13 @@ def test_a_worker_is_given_its_own_secrets_alone(start_server):
     running = start_server(application_host_config(pools, sites), place("hello.py"))
     for name in ("one", "two"):
         running.workers(name, count=1)
-        place_of = Place(ANONYMOUS, name)
-        change_server(
-            _file(running),
-            [
-                SetAttribute(place_of, "userName", "somebody"),
-                SetAttribute(place_of, "password", f"secret of {name}"),
-            ],
-        )
-    assert b"secret of" not in _file(running).read_bytes()
+        user = {"name": "ana", "digestRealm": "r", "digestMD5": _secret_of(name)}
+        change_server(_file(running), [AddItem(Place(USERS, name), user)])
     home = Home(running.home)
     for name, other in (("one", "two"), ("two", "one")):
         file = home.pool_config(name)
-        wait_for(f"the secret of {name}", lambda f=file, n=name: f"secret of {n}" in f.read_text())
-        assert f"secret of {other}" not in file.read_text()
+        assert _secret_of(name) not in _file(running).read_text()
+        wait_for(f"the secret of {name}", lambda f=file, n=name: _secret_of(n) in f.read_text())
+        assert _secret_of(other) not in file.read_text()
         assert os.stat(file).st_mode & 0o777 == 0o440
     assert os.stat(running.home / "config" / "secrets.key").st_mode & 0o777 == 0o600
