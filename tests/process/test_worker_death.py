@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import socket
 from collections import Counter
+from functools import partial
 
 import pytest
 from harness.home import Pool
@@ -229,7 +231,9 @@ def test_a_cut_is_an_end_of_stream_within_the_response(gates):
     worker = gates.workers(count=1)[0]
     with Wire(gates.port()) as wire:
         wire.send_request("/parts?gate=b")
-        wait_for("the gate", lambda: _reached(gates, "b"))
+        # Not the gate: a worker can be there before its first block is on its way.
+        peek = partial(wire.socket.recv, 65536, socket.MSG_PEEK)
+        wait_for("the first block", lambda: b"first\n" in peek())
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(CutShortError) as caught:
             wire.read()
