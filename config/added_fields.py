@@ -5,32 +5,19 @@ from __future__ import annotations
 import re
 
 from was.config.level import Level
+from was.config.listener_fields import LISTENER_FIELDS
 from was.config.merge import added_items
 
-__all__ = ["OF_LISTENER", "field_remarks", "why_not_sent"]
+__all__ = ["field_remarks", "why_not_sent"]
 
 _SECTION = "system.webServer/httpProtocol"
-# What the listener says of a message and a connection, or nobody does, in lower case.
-OF_LISTENER = frozenset(
-    {
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 
 def why_not_sent(name: str, value: str) -> str:
     """What keeps a field out of responses, "" if nothing does."""
-    if name.lower() in OF_LISTENER:
+    if name.lower() in LISTENER_FIELDS:
         return "the listener alone says this field"
     if _NAME.fullmatch(name) is None:
         return "no field of HTTP has such a name"

@@ -14,8 +14,8 @@ import sys
 from http import HTTPStatus
 from typing import NamedTuple
 
+from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
-from was.ipc.fields import OWNED
 from was.known import keep
 
 __all__ = [

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
+from was.config.listener_fields import LISTENER_FIELDS, OWNED
 from was.errors import LocalProtocolError
-from was.ipc.fields import OWNED
 from was.known import keep
 
 __all__ = [
@@ -29,8 +29,6 @@ HOP_BY_HOP = (OWNED - {"content-length"}) | {
     "proxy-authorization",
     "trailers",
 }
-# Not in a block: the listener writes them (Proxy-Authenticate may be a module's business).
-LISTENER_FIELDS = OWNED | {"date"}
 
 # What one part of a response says with these adds to what another has said.
 _ADDING = frozenset({"link", "set-cookie", "vary", "www-authenticate"})

@@ -15,6 +15,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from was.config.listener_fields import OWNED
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
 from was.httpapi.errors import (
     ERROR_CONNECTION_INVALID,
@@ -22,7 +23,6 @@ from was.httpapi.errors import (
     ERROR_OPERATION_ABORTED,
     HttpApiError,
 )
-from was.ipc.fields import OWNED
 from was.ipc.messages import (
     CHUNK_BYTES,
     RESPONSE_WINDOW_BYTES,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
-from was.ipc.fields import OWNED
 from was.listener import headers
 from was.listener.headers import check_block, http_date, response_head
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OWNED"]
+__all__ = ["LISTENER_FIELDS", "OWNED"]
 
 # Fields about a connection, not about the message (RFC 9110 7.6.1), and those that frame it.
 OWNED = frozenset(
@@ -17,3 +17,5 @@ OWNED = frozenset(
         "upgrade",
     }
 )
+# Not in a worker's block: the listener writes them (Proxy-Authenticate may be a module's business).
+LISTENER_FIELDS = OWNED | {"date"}
