@@ -1,8 +1,10 @@
 """Who has to leave when connections take too many descriptors."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from was.listener.crowd import budget, crowded_port, who_leaves
+from was.listener.room import Room
 
 
 @dataclass
@@ -69,3 +71,17 @@ def test_who_holds_very_many_goes_first():
 def test_some_descriptors_are_kept_for_everything_else():
     """Workers, spools and logs need some too."""
     assert 1 <= budget(1) < budget(1024) < 1024
+
+
+def test_far_beyond_their_share_only_the_crowd_gets_no_files(monkeypatch):
+    """Within a turn, before room is made: those of all other ports are still sent theirs."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (120, 120))
+    loop, spools = SimpleNamespace(time=lambda: 1.0), SimpleNamespace(held_descriptors=0)
+    room = Room(loop, spools)
+    crowd, other = _guests(60, 80), Guest(100, 81)
+    room.connections = [*crowd, other]
+    spools.held_descriptors = 38
+    assert room.may_hold_more(crowd[0])
+    spools.held_descriptors = 39  # 100: beyond 90 by a third of the rest
+    assert not room.may_hold_more(crowd[0])
+    assert room.may_hold_more(other)
