@@ -8,6 +8,7 @@ import pytest
 from harness.load import Load, run_load_async
 from harness.response_reader import MalformedResponseError, ResponseReader
 from harness.tally import Fate, Outcome, Tally, percentile
+from support.ports import unused_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -144,10 +145,7 @@ def test_silence_ends_in_a_timeout():
 
 def test_a_refused_connection_is_the_fate_of_the_request():
     """When nobody listens each request is counted as refused."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        tally = asyncio.run(run_load_async(Load("127.0.0.1", port, count=3)))
+    tally = asyncio.run(run_load_async(Load("127.0.0.1", unused_port(), count=3)))
     assert tally.failures == {"refused": 3}
 
 

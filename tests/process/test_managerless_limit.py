@@ -5,6 +5,7 @@ import signal
 from harness.home import Pool
 from harness.server import wait_for
 from support.load import under_load
+from support.ports import is_refused
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
@@ -42,14 +43,6 @@ def _start_and_kill(start_server, limit: str, app: str = "slow", **options) -> R
     return running
 
 
-def _accepts(running: Running) -> bool:
-    try:
-        Wire(running.port()).__exit__()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
 def _all_gone(running: Running) -> bool:
     return not running.server.processes()
 
@@ -63,7 +56,7 @@ def test_they_end_at_the_limit_and_nothing_fails_before(start_server):
         wait_for("its begin", (data / "a.reached").exists)
         tally = under_load(running.port(), 0.5)()
         assert (set(tally.statuses), dict(tally.failures)) == ({200}, {}), tally.summary()
-        wait_for("the end of the listener's accepting", lambda: not _accepts(running))
+        wait_for("the end of the listener's accepting", lambda: is_refused(running.port()))
         (data / "a.open").touch()
         assert slow.read().status == 200
     wait_for("the end of all processes", lambda: _all_gone(running))
@@ -81,7 +74,7 @@ def test_a_manager_that_comes_while_they_finish_starts_at_once(start_server):
         wait_for("the request", (data / "one.reached").exists)
         running.server.send(signal.SIGKILL)
         running.server.wait_exit()
-        wait_for("the end of the listener's accepting", lambda: not _accepts(running))
+        wait_for("the end of the listener's accepting", lambda: is_refused(running.port()))
         running.server.start()
         assert get(running.server.port("Site"), "/free").status == 200
         running.server.send(signal.SIGKILL)

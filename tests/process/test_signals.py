@@ -11,6 +11,7 @@ import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
 from harness.server import WasServer, wait_for
 from support.files import replace_text
+from support.ports import is_refused
 from support.running import Running, place, simple_config, wait_for_spare
 from support.wire import Wire, get
 
@@ -205,18 +206,10 @@ def test_a_stopping_server_refuses_connections(gates):
         _reach(gates, wire, "a")
         gates.server.send(signal.SIGTERM)
         try:
-            wait_for("a refused connection", lambda: _is_refused(port))
+            wait_for("a refused connection", lambda: is_refused(port))
         finally:
             _open(gates, "a")
         assert wire.read("POST").status == 200
-
-
-def _is_refused(port: int) -> bool:
-    try:
-        Wire(port).socket.close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_sighup_puts_a_changed_configuration_in_force(gates):

@@ -11,6 +11,7 @@ import threading
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
 from harness.server import WasServer, wait_for
+from support.ports import is_refused
 from support.running import STEADY, place, simple_config
 from support.service_manager import ServiceManager
 from support.wire import get
@@ -124,15 +125,7 @@ def test_what_is_closed_here_is_kept_no_longer(systemd, serve):
     wait_for("the socket in the store", lambda: systemd.notices() and systemd.store)
     assert running.server.command("stop", "site", "Site").returncode == 0
     wait_for("an empty store", lambda: systemd.notices() and not systemd.store)
-    wait_for("the listener's end of it", lambda: _is_refused(port))
-
-
-def _is_refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
-        return True
-    return False
+    wait_for("the listener's end of it", lambda: is_refused(port))
 
 
 def _state(pid: int) -> str:

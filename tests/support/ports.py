@@ -1,5 +1,6 @@
 """Ports that nobody listens at, and who has those that somebody does."""
 
+import errno
 import os
 import random
 import socket
@@ -27,6 +28,15 @@ def unused_port() -> int:
             _given.add(number)
             return number
     raise AssertionError(f"no port from {FIRST} to {LAST} can be bound")
+
+
+def is_refused(port: int) -> bool:
+    """Whether nobody listens at this port of 127.0.0.1."""
+    with socket.socket() as client:
+        # From elsewhere: the kernel may give a client the very port that it looks for, and it would
+        # be connected with itself.
+        client.bind(("127.0.0.2", 0))
+        return client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def has_listening(pid: int, port: int) -> bool:
