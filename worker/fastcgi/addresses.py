@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -35,6 +36,11 @@ def connect(address: Address) -> socket.socket:
     """A stream to who listens there; waits for CONNECT_S at most. Raises OSError."""
     if isinstance(address, tuple):
         stream = socket.create_connection(address, CONNECT_S)
+        if stream.getsockname() == stream.getpeername():
+            # Nobody listens, and the kernel gave us that very port: we would talk to ourselves,
+            # and whoever is to listen there could not.
+            stream.close()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return stream
     stream = socket.socket(socket.AF_UNIX)
