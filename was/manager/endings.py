@@ -49,7 +49,7 @@ class Endings:
                 self._worker_ended(worker_id, process.describe_status(status), now)
         if len(self._manager.exits) > MOST_UNCLAIMED_EXITS:
             self._manager.exits.clear()
-        self._manager.tick()
+        self._manager.drop_empty_pools()
 
     def _worker_ended(
         self, worker_id: int, how: str, now: float, *, is_machine_s: bool = False

@@ -27,9 +27,9 @@ KEEP, GIVE = b"keep", b"give"
 SOCKETS_A_MESSAGE = 200
 # How long one side waits for the other within an order: it may have been stopped.
 PATIENCE_S = 1.0
-# For the sockets, where nobody else has them, the next manager waits longer: on a machine at its
+# Where nobody else has the sockets the next manager waits longer for them: on a machine at its
 # limits a supervisor that has just become new code is slow to answer.
-GIVE_LIMIT_S = 5.0
+NEEDED_LIMIT_S = 5.0
 # By which the supervisor's next code finds what the one before has left to it.
 INHERITED = "WAS_KEPT_SOCKETS"
 # The same for the manager's.
@@ -103,7 +103,7 @@ def take_inherited() -> list[GivenSocket]:
     return _given(left)
 
 
-def take(path: str) -> list[GivenSocket] | None:
+def take(path: str, *, is_needed: bool) -> list[GivenSocket] | None:
     """What the supervisor keeps; None when there is one that does not say it."""
     try:
         end = _connect(path)
@@ -113,7 +113,8 @@ def take(path: str) -> list[GivenSocket] | None:
         return None
     with contextlib.closing(end):
         try:
-            end.sock.settimeout(GIVE_LIMIT_S)
+            if is_needed:
+                end.sock.settimeout(NEEDED_LIMIT_S)
             end.send(GIVE)
             given = _receive(end)
         except (OSError, ValueError):

@@ -7,15 +7,16 @@ to the command line are in commands.py.
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, assert_never
 
 from was.config.model import RecycleReason
 from was.log import log, log_exception
 from was.manager import process
 from was.manager.adoption import Adoption
+from was.manager.alarm import Alarm
 from was.manager.beginnings import Beginnings
 from was.manager.commands import answer
 from was.manager.deaths import Deaths
@@ -127,7 +128,7 @@ class Manager:
         self.awaited: set[str] = set()
         self.exits: dict[int, process.Exit] = {}
         self.machine = Machine(count_nodes(), server.config.web_limits.demand_start_threshold)
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(server.loop, self.now, partial(server.inbox.put_nowait, TimeCame()))
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
 
@@ -151,8 +152,7 @@ class Manager:
                 log_exception("unexpected_error", error, item=type(item).__name__)
         self.overdue.finish()
         self.deaths.finish()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         return 1 if self.failed_start else 0
 
     # ── one thing at a time ─────────────────────────────────────────────────────────────────────
@@ -166,7 +166,6 @@ class Manager:
             case HelloLost(worker_id):
                 self.endings.hello_lost(worker_id)
             case TimeCame():
-                self._timer = None
                 self.tick()
             case SignalArrived(number):
                 self._signalled(number)
@@ -211,18 +210,13 @@ class Manager:
         return self.server.clock.monotonic()
 
     def _arm(self) -> None:
-        """One timer, for the earliest of all deadlines."""
+        """Have the alarm ring at the earliest of all deadlines."""
         times = [
             self.shutdown.next_deadline(),
             self._deadlines.earliest(),
             *(part.next_deadline() for part in self._timed),
         ]
-        earliest = min(t for t in times if t is not None)
-        if self._timer is not None:
-            self._timer.cancel()
-        # Never at once: a deadline that could not be met must not keep the loop from its queue.
-        delay_s = max(0.001, earliest - self.now())
-        self._timer = self.server.loop.call_later(delay_s, self.server.inbox.put_nowait, TimeCame())
+        self._alarm.set(min(t for t in times if t is not None))
 
     def tick(self) -> None:
         """Whatever is due."""
@@ -234,12 +228,15 @@ class Manager:
         self.check_ready()
         for part in self._timed:
             part.tick(now)
+        self.drop_empty_pools()
+
+    def drop_empty_pools(self) -> None:
+        """Forget pools that the configuration has no more, when their last worker has gone."""
         configured = self.server.config.app_pools
         for name in [n for n, p in self.pools.items() if n not in configured and not p.workers]:
             self._drop_pool(name)
 
     def _drop_pool(self, name: str) -> None:
-        """The configuration has it no more, and its last worker has gone."""
         del self.pools[name]
         self.awaited.discard(name)
         self._deadlines.drop(name)

@@ -70,7 +70,7 @@ class SupervisorSide:
         """
         if not self.process.is_there:
             return []
-        given = kept_sockets.take(self._server.folder.supervisor)
+        given = kept_sockets.take(self._server.folder.supervisor, is_needed=is_needed)
         if given is None and is_needed:
             self.process.kill()
             poll = select.poll()

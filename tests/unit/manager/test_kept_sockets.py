@@ -39,7 +39,7 @@ def close(store):
 def taken(path, store):
     """What is given, as inodes by name; the sockets are closed again."""
     found = []
-    asker = threading.Thread(target=lambda: found.append(take(path)))
+    asker = threading.Thread(target=lambda: found.append(take(path, is_needed=True)))
     asker.start()
     while asker.is_alive():
         store.serve()
@@ -127,11 +127,12 @@ def test_a_socket_that_was_ended_is_not_given(path, listening):
 def test_who_is_not_there_keeps_nothing(path, monkeypatch):
     """Without a door, or behind one at which nobody listens any more; silence is something else."""
     monkeypatch.setattr(kept_sockets, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(kept_sockets, "GIVE_LIMIT_S", 0.05)
-    assert take(path) == []
+    monkeypatch.setattr(kept_sockets, "NEEDED_LIMIT_S", 0.05)
+    assert take(path, is_needed=True) == []
     assert not keep(path, [])
     store = SocketStore.open(path)
-    assert take(path) is None
+    assert take(path, is_needed=True) is None
+    assert take(path, is_needed=False) is None
     close(store)
-    assert take(path) == []
+    assert take(path, is_needed=True) == []
     assert not keep(path, [])
