@@ -101,7 +101,9 @@ class ClientSocket(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Have the client go on."""
+        """Have the client go on, but where much of what it has sent is still to be looked at."""
+        if len(self.buffer) > READ_AHEAD:
+            return
         if self.is_reading_paused and not self.transport.is_closing():
             self.is_reading_paused = False
             if not self.is_in_line:

@@ -251,6 +251,7 @@ class ClientConnection(ClientSocket):
         if self.deadline_reason != "Timer_HeaderWait":
             self.deadline = service.time() + service.header_wait_s
             self.deadline_reason = "Timer_HeaderWait"
+        self.resume_reading()
         self.buffer = data
 
     def _join_site(self, site: SiteRuntime, head: Head) -> bool:

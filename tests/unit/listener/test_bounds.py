@@ -6,6 +6,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+from was.listener.client_socket import READ_AHEAD
 from was.listener.slices import MANY_PIECES, SHORT_SLICE_BYTES
 from was.listener.spool import MAX_AHEAD
 
@@ -32,6 +33,48 @@ def test_who_does_not_read_answers_is_asked_for_no_further_requests(make_rig, ki
             worker.answer(worker.requests()[number])
     assert client.statuses() == [503 if kind == "refused" else 200] * 2000
     assert client.transport.is_reading
+
+
+def test_who_reads_all_answers_is_not_read_faster_than_answered(make_rig):
+    """Thousands of pipelined requests lie with their client, and not in the listener's memory."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    transport, connection = client.transport, client.connection
+    most = 0
+
+    def arrive():
+        nonlocal most
+        if transport.is_reading:
+            connection.data_received(GET * 1000)
+        most = max(most, len(connection.buffer))
+
+    def resume():
+        transport.is_reading = True
+        rig.loop.call_soon(arrive)  # there is always more to read
+
+    transport.resume_reading = resume
+    for _ in range(4):
+        arrive()
+    for number in range(200):
+        rig.turn()
+        worker.answer(worker.requests()[number])
+    assert most <= READ_AHEAD + len(GET * 1000)
+    assert client.statuses() == [200] * 200
+
+
+@pytest.mark.parametrize("buffered", [10, 64 * 1024 + 10])
+def test_half_a_head_behind_other_requests_is_read_to_its_end(make_rig, buffered):
+    """However much was kept before: the rest of a head is what is waited for."""
+    rig = make_rig()
+    rig.service.limits.max_request_bytes = rig.service.limits.max_field_length = 1 << 20
+    worker, client = rig.worker(), rig.client()
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * buffered
+    client.send(GET + head)
+    worker.answer(worker.requests()[0])
+    assert client.transport.is_reading
+    client.send(b"\r\n\r\n")
+    worker.answer(worker.requests()[1])
+    assert client.statuses() == [200, 200]
 
 
 def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig):
