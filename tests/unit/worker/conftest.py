@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from was.worker.programs import launch
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 TEMPORARY = tempfile.gettempdir() + os.sep
@@ -23,3 +25,14 @@ def _imports():
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(TEMPORARY) and not file.startswith(PROJECT):
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def _programs(monkeypatch):
+    """The keeper of a test's programs ends with the test."""
+    keeper = launch._Keeper()
+    monkeypatch.setattr(launch, "_keeper", keeper)
+    yield
+    if keeper._control is not None:
+        keeper._control.close()
+        os.waitpid(keeper._pid, 0)

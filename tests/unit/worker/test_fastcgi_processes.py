@@ -1,6 +1,5 @@
 """Processes of a fastCgi/application in this process: their ends, by time and by signal."""
 
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,6 @@ from was.worker.fastcgi.process_pool import Verdict
 from was.worker.fastcgi.processes import Processes
 from was.worker.fastcgi.settings import FastCgiApplication
 from was.worker.fastcgi.waiting import NoProcessError
-from was.worker.programs import launch
 
 # Answers nothing; on SIGTERM it writes a file and goes. Writes another once it would.
 WAITS = """
@@ -32,14 +30,8 @@ while True:
 
 
 @pytest.fixture(autouse=True)
-def _keeper_of_this_test(monkeypatch, tmp_path):
-    own = launch._Keeper()
-    monkeypatch.setattr(launch, "_keeper", own)
+def _folder_of_sockets(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    yield
-    if own._control is not None:
-        own._control.close()
-        os.waitpid(own._pid, 0)
 
 
 def _make(tmp_path: Path, **settings) -> Processes:

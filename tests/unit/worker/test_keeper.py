@@ -11,16 +11,6 @@ from was.worker.programs import keeper, launch
 from was.worker.programs.launch import ProgramError, start_program
 
 
-@pytest.fixture(autouse=True)
-def _keeper_of_this_test(monkeypatch):
-    own = launch._Keeper()
-    monkeypatch.setattr(launch, "_keeper", own)
-    yield
-    if own._control is not None:
-        own._control.close()
-        os.waitpid(own._pid, 0)
-
-
 def _start(script: str) -> tuple[launch.Program, int]:
     """A shell script, and the end of its output to read from."""
     out, theirs = os.pipe()
