@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import Literal
 
-__all__ = ["EVENTS", "log", "log_exception", "set_process", "to_text"]
+__all__ = ["EVENTS", "log", "log_exception", "set_process", "text_of", "to_text"]
 
 # event name -> level
 EVENTS: dict[str, Literal["info", "warning", "error"]] = {
@@ -157,11 +157,20 @@ def log(event: str, **fields: object) -> None:
         os.write(_fd, (" ".join(parts) + "\n").encode("utf-8", "backslashreplace"))
 
 
+def text_of(error: BaseException) -> str:
+    """An exception's class and words: anybody's class, whose words may not be to be had."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception as failure:  # noqa: BLE001 it must not take the place of what was raised
+        return f"{name}: (its text raises {type(failure).__name__})"
+
+
 def log_exception(event: str, error: BaseException, **fields: object) -> None:
     """Write one event, then the traceback of `error`, indented below it."""
     import traceback
 
-    log(event, error=f"{type(error).__name__}: {error}", **fields)
+    log(event, error=text_of(error), **fields)
     lines = "".join(traceback.format_exception(error)).splitlines()
     with suppress(OSError):
         os.write(_fd, "".join(f"    {line}\n" for line in lines).encode("utf-8", "replace"))

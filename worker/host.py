@@ -44,7 +44,7 @@ from was.ipc.worker_control import (
     WorkerStartFailed,
     WorkerWelcome,
 )
-from was.log import log, log_exception
+from was.log import log, log_exception, text_of
 from was.worker.applications.module_files import ModuleFiles
 from was.worker.applications.running_programs import (
     ProgramMissingError,
@@ -163,9 +163,7 @@ class WorkerHost:
             return 71
         except Exception as error:  # noqa: BLE001 whatever it is, the manager is told in one line
             log_exception("worker_start_failed", error, pool=self._welcome.pool)
-            self._link.send(
-                WorkerStartFailed(self._welcome.worker_id, f"{type(error).__name__}: {error}")
-            )
+            self._link.send(WorkerStartFailed(self._welcome.worker_id, text_of(error)))
             return 71
         # What has been loaded stays: the collector need not look at it again.
         gc.collect()

@@ -154,14 +154,16 @@ def _later(runs: tuple[Run, ...], step: Step) -> tuple[Run, ...]:
 
 
 def _is_answer(status: object) -> bool:
-    return status in _USUAL and status is not True
+    # What else a module may return is an object of its own, which may do anything when it is asked.
+    return status is None or (isinstance(status, int) and status is not True and status in _USUAL)
 
 
 def _refuse_answer(
     context: HttpContext, stage: int, step: Step, status: object
 ) -> RequestNotificationStatus:
     """A module answered what is none of the three: as if it had raised."""
-    error = TypeError(f"not a RequestNotificationStatus: {status!r:.80}")
+    shown = f"{status:d}" if isinstance(status, int) else type(status).__name__
+    error = TypeError(f"not a RequestNotificationStatus: {shown}")
     return _fail(context, stage, step, error)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from was.log import to_text
+from was.log import text_of, to_text
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,16 @@ from was.log import to_text
 def test_a_value_is_readable_and_stays_on_its_line(value, text):
     """Letters of any language as they are; nothing that a terminal or a reader acts on."""
     assert to_text(value) == text
+
+
+class WordlessError(Exception):
+    """As that of an object whose `repr` needs a database that has gone."""
+
+    def __str__(self):
+        raise LookupError("no words")
+
+
+def test_an_exception_is_named_whatever_its_words_do():
+    """The class and what it says of itself; what raises instead is no reason to fail."""
+    assert text_of(ValueError("no shop")) == "ValueError: no shop"
+    assert text_of(WordlessError()) == "WordlessError: (its text raises LookupError)"

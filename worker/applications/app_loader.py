@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from typing import Any
 
-from was.log import log, log_exception
+from was.log import log, log_exception, text_of
 
 __all__ = ["RESERVED", "ApplicationLoader", "Failure", "failure_of"]
 
@@ -136,7 +136,7 @@ class ApplicationLoader:
                 signature[path] = seen[path]
             elif path.startswith(self._folder + os.sep):
                 signature[path] = None  # how it was is not known: the next request tries again
-        return Failure(f"{type(error).__name__}: {error}", text, signature)
+        return Failure(text_of(error), text, signature)
 
 
 def _is_installed(file: str) -> bool:

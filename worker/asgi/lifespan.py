@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from was.errors import LocalProtocolError, WasError
-from was.log import log, log_exception
+from was.log import log, log_exception, text_of
 
 if TYPE_CHECKING:
     from was.worker.asgi.loop import LoopThread
@@ -87,7 +87,7 @@ class Lifespan:
             await self._application(scope, self._queue.get, self._send)
         except BaseException as error:  # noqa: BLE001 whatever it raises, it has no lifespan (more)
             if self._phase is Phase.STARTING:
-                log("lifespan_unsupported", application=self._reference, error=repr(error))
+                log("lifespan_unsupported", application=self._reference, error=text_of(error))
             elif not isinstance(error, asyncio.CancelledError):
                 log_exception("application_error", error, application=self._reference)
         finally:

@@ -12,7 +12,7 @@ import msgspec
 from was import faults
 from was.errors import WasError
 from was.ipc.scoreboard import RequestState
-from was.log import log, log_exception
+from was.log import log, log_exception, text_of
 from was.worker.applications.wrong_module import explained
 from was.worker.exchange import ClientGoneError
 from was.worker.handler_errors import answer_failed
@@ -120,7 +120,7 @@ class RequestRun(msgspec.Struct, eq=False):
         elif _is_of_departure(error):
             log(
                 "client_left",
-                error=f"{type(error).__name__}: {error}",
+                error=text_of(error),
                 application=self.hosted.reference,
                 request=context.request_id,
                 url=context.message.target,
@@ -210,11 +210,19 @@ def _is_departure(error: BaseException) -> bool:
 
 def _is_of_departure(error: BaseException) -> bool:
     """Whether it was raised in answer to that: Starlette, for one, has a name of its own for it."""
-    for part in _parts(error):
-        before = part.__cause__ or part.__context__
-        if not _is_departure(part) and (before is None or not _is_of_departure(before)):
-            return False
-    return True
+    return all(map(_comes_of_departure, _parts(error)))
+
+
+def _comes_of_departure(error: BaseException) -> bool:
+    # What was raised `from` itself leads round for ever, and a chain may be of any length.
+    seen: set[int] = set()
+    part: BaseException | None = error
+    while part is not None and id(part) not in seen:
+        if _is_departure(part):
+            return True
+        seen.add(id(part))
+        part = part.__cause__ or part.__context__
+    return False
 
 
 def _parts(error: BaseException) -> list[BaseException]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.config.model import ModuleEntry
+from was.log import text_of
 from was.worker.calls.bad_modules import BadModule
 from was.worker.calls.preconditions import is_satisfied
 from was.worker.calls.registration import ApplicationModuleFactory, HttpModule, ModuleRegistration
@@ -32,7 +33,7 @@ def list_modules(
             try:
                 good.append((registration, factory.get_application_module(application)))
             except Exception as error:  # noqa: BLE001 a module's fault costs its application
-                bad.append(BadModule(entry, f"{type(error).__name__}: {error}", E_FAIL))
+                bad.append(BadModule(entry, text_of(error), E_FAIL))
         elif factory is not None:
             good.append((registration, None))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from was.log import log_exception
+from was.log import log_exception, text_of
 from was.worker.calls.http_module import HttpModule, warn_of_missing
 from was.worker.calls.module_images import import_image
 from was.worker.global_modules.global_module import GlobalModule
@@ -223,7 +223,7 @@ def load_global_module(
         _check_result(result)
     except BaseException as error:  # noqa: BLE001 sys.exit() in a module must not end the worker
         registration = ModuleRegistration(entry.name, module_id)
-        registration.failure = f"{type(error).__name__}: {error}"
+        registration.failure = text_of(error)
         registration.hresult = _hresult_of(error)
         log_exception(
             "module_not_loaded",

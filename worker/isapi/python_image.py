@@ -15,7 +15,7 @@ import traceback
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from was.log import log, log_exception
+from was.log import log, log_exception, text_of
 from was.worker.isapi import import_names
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ImageError
@@ -65,9 +65,8 @@ class PythonImage:
             raise
         except BaseException as error:
             log_exception("application_failed", error, application=path)
-            reason = f"{type(error).__name__}: {error}"
             text = "".join(traceback.format_exception(error))
-            raise ImageError(path, Win32.DLL_INIT_FAILED, reason, text) from error
+            raise ImageError(path, Win32.DLL_INIT_FAILED, text_of(error), text) from error
 
     def _source(self) -> str:
         folder, name = os.path.dirname(self._path), module_name_of(self._path)

@@ -262,3 +262,37 @@ def test_a_client_that_leaves_is_no_error_of_the_application(loop, monkeypatch, 
     monkeypatch.setattr(run_module, "log_exception", lambda event, *_, **fields: said.append(event))
     make_run(loop, None).failed(error)
     assert said == events
+
+
+RAISING = """
+class WordlessError(Exception):
+    def __str__(self):
+        raise LookupError("no words")
+
+def chain(length):
+    error = before = ValueError("on purpose")
+    for _ in range(length):
+        before.__cause__ = before = ValueError("before")
+    return error
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/wordless":
+        raise WordlessError
+    if scope["path"] == "/itself":
+        error = ValueError("on purpose")
+        raise error from error
+    raise chain(3000)
+"""
+
+
+@pytest.mark.parametrize("path", ["/wordless", "/itself", "/long"])
+def test_what_an_application_raises_is_500_whatever_it_is(tmp_path, path):
+    """An exception without words, one raised from itself, one of thousands: never an empty 200."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "raising.py").write_text(RAISING)
+    server = make_server(tmp_path, ASGI.format("raising:app"))
+    try:
+        assert ask_later(server, path=path).status == 500
+    finally:
+        server.stop()

@@ -194,6 +194,24 @@ def test_in_log_and_end_only_the_rest_of_the_event_is_skipped(record, where, ans
     assert "on_end_request" in calls
 
 
+class WordlessError(Exception):
+    """Has no text: to ask for it raises."""
+
+    def __str__(self):
+        raise LookupError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("answer", [WordlessError(), lambda _: WordlessError()])
+@pytest.mark.parametrize("where", ["on_begin_request", "on_log_request", "on_end_request"])
+def test_what_has_no_text_is_refused_as_any_other(record, where, answer):
+    """An exception, or an answer, that raises when it is shown: its request ends all the same."""
+    server, _ = record({where: answer})
+    exchange = ask(server)
+    assert exchange.status == (500 if where == "on_begin_request" else 200)
+
+
 def test_an_exception_at_send_response_is_500(record):
     """A module that guards what leaves must not be passed by."""
     server, _ = record({"on_send_response": RuntimeError("broken")})
