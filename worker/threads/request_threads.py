@@ -71,11 +71,6 @@ class _Thread:
         self.wake.acquire()
         self.thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin, for one that has a thread."""
-        if self.thread is not None:
-            self.thread.start()
-
 
 class RequestThreads:
     """`limit` threads that run `run(exchange)`, one of which leads; more only for what returns."""
@@ -128,10 +123,11 @@ class RequestThreads:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Start the first thread, which leads, and the monitor."""
+        """Start the first thread, which leads, and the monitor. Raises RuntimeError: no thread."""
         self._monitor.start()
         with self._mutex:
-            self._promote()
+            if not self._promote():
+                raise RuntimeError("there is no thread to be had")
 
     def stop(self) -> None:
         """Let every idle thread end after the present turn; running handlers are left alone."""
@@ -208,12 +204,16 @@ class RequestThreads:
         self.posted()
 
     def give_up_lead(self) -> None:
-        """The calling thread will wait for a message: if it leads, somebody else must."""
+        """The calling thread will wait for a message: if it leads, somebody else must.
+
+        Raises RuntimeError where nobody can: the message would never be received.
+        """
         me: _Thread | None = getattr(self._current, "me", None)
         with self._mutex:
             if me is None or self._leader is not me:
                 return
-            self._promote()
+            if not self._promote():
+                raise RuntimeError("there is no thread to be had that would receive meanwhile")
 
     def _ring(self) -> None:
         with suppress(BlockingIOError):  # the counter is full: it rings already
@@ -221,29 +221,32 @@ class RequestThreads:
 
     # ── who leads (the mutex is held) ───────────────────────────────────────────────────────────
 
-    def _promote(self) -> None:
-        """Give the lead to an idle or a new thread; keep it when there is none."""
-        if not self._idle and (self._count >= self._most() or self._is_stopped):
-            return
+    def _promote(self) -> bool:
+        """Give the lead to an idle or a new thread; False where there is none, and it stays."""
+        if not (self._idle or self._add_thread()):
+            return False
         deposed = self._leader
         self._is_running = self._is_sleeping = False
-        if self._idle:
-            self._leader = self._idle.pop()
-            self._leader.wake.release()
-        else:
-            self._leader = self._new_thread()
-            self._leader.start()
+        self._leader = self._idle.pop()
+        self._leader.wake.release()
         if self._guest is not None and deposed is self._guest_thread:
             self._guest.begin()  # when it goes on it will look, and ask
+        return True
 
-    def _new_thread(self) -> _Thread:
-        """Another thread, which looks at once what there is for it to do."""
-        self._count += 1
+    def _add_thread(self) -> bool:
+        """One more idle thread; False where there may be none, or the system gives none now."""
+        if self._count >= self._most() or self._is_stopped:
+            return False
         thread = _Thread()
-        thread.wake.release()
         main = partial(self._main, thread)
-        thread.thread = make_thread(main, f"{self._name}-{self._count}")
-        return thread
+        thread.thread = make_thread(main, f"{self._name}-{self._count + 1}")
+        try:
+            thread.thread.start()
+        except RuntimeError:  # an application may use up what its pool may have of them
+            return False
+        self._count += 1
+        self._idle.append(thread)
+        return True
 
     def _can_promote(self) -> bool:
         return bool(self._idle) or self._count < self._most()
@@ -492,10 +495,9 @@ class RequestThreads:
             for _ in range(count):
                 if len(self._idle) + self._most() - self._count < 2 or self._is_stopped:
                     return  # who comes back from a request takes the next
-                if self._idle:
-                    self._idle.pop().wake.release()
-                else:
-                    self._new_thread().start()
+                if not (self._idle or self._add_thread()):
+                    return
+                self._idle.pop().wake.release()
 
     # ── for the monitor ─────────────────────────────────────────────────────────────────────────
 

@@ -190,6 +190,44 @@ def test_a_waiting_leader_gives_the_lead_up(pool):
     assert client.faults == []
 
 
+def test_without_further_threads_the_one_there_is_goes_on(pool, monkeypatch):
+    """Where the system gives no thread nothing is lost: it serves, and takes what comes later.
+
+    A handler that would wait for what only the leader receives is told so; it would wait for ever.
+    """
+    client, threads, push = pool(4)
+    start, refused = threading.Thread.start, threading.Semaphore(0)
+
+    def refuse(thread):
+        if thread.name.startswith("test-"):
+            refused.release()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    def work():
+        for _ in range(3):  # by the monitor, which looks again and again
+            assert refused.acquire(timeout=WAIT_S)
+        with pytest.raises(RuntimeError):
+            threads.give_up_lead()
+
+    slow, after = Job(work), Job()
+    push(slow, after)
+    assert slow.is_done.wait(WAIT_S)
+    assert after.is_done.wait(WAIT_S)
+    assert slow.ran_in is after.ran_in
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    gate = threading.Event()
+    held, beside = Job(lambda: gate.wait(WAIT_S)), Job()
+    push(held, beside)
+    assert beside.is_done.wait(WAIT_S)
+    gate.set()
+    assert held.is_done.wait(WAIT_S)
+    assert client.faults == []
+
+
 def test_many_mixed_requests_each_run_once(pool):
     """Fast and slow ones in any mixture: each runs exactly once, each answer is sent."""
     client, _, push = pool(8)
