@@ -13,6 +13,7 @@ from was.worker.calls.event_calls import single
 from was.worker.calls.objects import change_calls
 
 if TYPE_CHECKING:
+    from was.worker.calls.call_lists import CallLists
     from was.worker.calls.event_calls import Run, Step
     from was.worker.interfaces.context import HttpContext
 
@@ -43,17 +44,25 @@ def move(context: HttpContext, path: str, query: str) -> None:
 
 
 def runs_after(context: HttpContext, step: Step) -> tuple[Run, ...]:
-    """What of the new call lists' head is left behind the step that has moved the request.
+    """What of the new call lists' head lies behind the step that has moved the request.
 
-    All of it where the module has no step there: a configuration that cannot be read refuses.
+    The module itself may have no step there: it has no rules at the new path.
     """
-    head = context.calls.head
+    calls = context.calls
+    if calls.errors is not None or calls.bad_modules:
+        return calls.head  # which refuses
+    head, here = calls.head, _place(calls, step)
     for number, run in enumerate(head):
         for at, other in enumerate(run.steps):
-            if (
-                other.registration is step.registration
-                and other.notification is step.notification
-                and other.is_post is step.is_post
-            ):
-                return (*map(single, run.steps[at + 1 :]), *head[number + 1 :])
-    return head
+            if _place(calls, other) > here:
+                return (*map(single, run.steps[at:]), *head[number + 1 :]) if at else head[number:]
+    return ()
+
+
+def _place(calls: CallLists, step: Step) -> tuple[int, bool, int, int]:
+    """Where a step comes in the order of these call lists; the core's own before its event."""
+    notification, is_post, registration = step.notification, step.is_post, step.registration
+    if registration is None:
+        return int(notification), is_post, -1, -1
+    priority = registration.priority(notification, is_post)
+    return int(notification), is_post, int(priority), calls.place_of(registration)

@@ -126,6 +126,10 @@ class CallLists:
         objects = context.kept or context.objects or make_objects(context)
         return objects[self.slots[registration.id]]
 
+    def place_of(self, registration: ModuleRegistration) -> int:
+        """The place of a module in this list, -1 if it is not there."""
+        return next((at for at, (r, _) in enumerate(self._modules) if r is registration), -1)
+
     def name_of(self, module_id: int) -> str:
         """The name of a module in this list, "" if it is not."""
         return next((r.name for r, _ in self._modules if r.id == module_id), "")

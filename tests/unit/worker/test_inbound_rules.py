@@ -303,6 +303,25 @@ def test_rules_of_a_location_tag(tmp_path):
     assert served.seen("/deep/a") == "|/deep/a|"
 
 
+COUNTING = [
+    "<security><dynamicIpSecurity>"
+    '<denyByConcurrentRequests enabled="true" maxConcurrentRequests="2" />'
+    "</dynamicIpSecurity></security>",
+    '<serverRuntime appConcurrentRequestLimit="2" />',
+    '<httpTracing><traceUrls><add value="/*" /></traceUrls></httpTracing>',
+]
+
+
+@pytest.mark.parametrize("section", COUNTING)
+def test_a_rewrite_to_where_no_rules_are_does_nothing_twice(site, section):
+    """What was counted before the rewrite is counted once, and no more when the request ends."""
+    rules = rule("^from$", 'type="Rewrite" url="/b/to"')
+    clear = {"b": "<rewrite><rules><clear /></rules></rewrite>"}
+    server = site(rules, more="", handlers=section + ECHO_HANDLER, web_configs=clear)
+    assert [server.ask("/from").status for _ in range(4)] == [200] * 4
+    assert server.seen("/from") == "|/b/to|"
+
+
 def test_clear_and_remove(site):
     """A folder drops rules of the folders above."""
     here = rewrite(
