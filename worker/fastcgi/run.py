@@ -260,7 +260,8 @@ class FastCgiRun:
     def _complain(self, content: bytes) -> None:
         if not content:
             return
-        os.write(2, content if content.endswith(b"\n") else content + b"\n")
+        with suppress(OSError):  # a log that is full is no fault of the request's
+            os.write(2, content if content.endswith(b"\n") else content + b"\n")
         if len(self.complaints) < MOST_COMPLAINTS:
             self.complaints += content
         mode = self.settings.stderr_mode

@@ -1,6 +1,8 @@
 """One request to a FastCGI process, against the clock. The process is this test."""
 
+import os
 import socket
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -140,3 +142,29 @@ def test_a_client_that_reads_slowly_costs_no_process(monkeypatch, wires):
         turns.now += LONG_S
 
     assert _run(monkeypatch, connection, Client([b""]), turns, feed) == EndRequest(0, 0)
+
+
+@contextmanager
+def full_log():
+    """Nothing can be written to what standard error is."""
+    before, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(full)
+
+
+def test_a_log_that_is_full_costs_no_process(monkeypatch, wires):
+    """What a process complains about is lost where the disk is full; its answer is not."""
+    connection, theirs = wires
+
+    def complain() -> None:
+        theirs.sendall(records.stream(RecordType.STDERR, 1, b"Notice: undefined index"))
+        _end(theirs)
+
+    with full_log():
+        end = _run(monkeypatch, connection, Client([b""]), Turns(complain))
+    assert end == EndRequest(0, 0)
