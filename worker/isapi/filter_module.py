@@ -134,7 +134,8 @@ def _authentication(parts: Parts) -> Any:
             return outcome
         context.set_server_variable("UNMAPPED_REMOTE_USER", sent[0])
         if shown.user:
-            token = base64.b64encode(f"{shown.user}:{shown.password}".encode()).decode()
+            told = f"{shown.user}:{shown.password}".encode("utf-8", "surrogateescape")
+            token = base64.b64encode(told).decode()
             context.request.set_header("Authorization", f"Basic {token}")
         else:
             context.request.delete_header("Authorization")

@@ -1,9 +1,11 @@
-"""What ISAPI filters make of a response's blocks, and what becomes of its files."""
+"""What ISAPI filters make of a response's blocks, what becomes of its files, and whom they name."""
 
+import base64
 import os
 from types import SimpleNamespace
 
 import pytest
+from fake_exchange import WSGI, ask, make_server
 
 from was.worker.chunks import FileRegion
 from was.worker.isapi import filter_sending
@@ -42,3 +44,38 @@ def test_a_filter_that_fails_leaves_no_file_open(tmp_path, monkeypatch, fails_at
     with pytest.raises(ZeroDivisionError):
         send_response(parts)(None, context, response)
     assert [region.fd for region in regions] == [-1, -1, -1]
+
+
+FILTER = """
+from isapi import isapicon
+from isapi.simple import SimpleFilter
+
+class Filter(SimpleFilter):
+    "Says who it is."
+    filter_flags = isapicon.SF_NOTIFY_AUTHENTICATION
+    def HttpFilterProc(self, fc):
+        data = fc.GetData()
+        data.User, data.Password = b"J\\xf6rg", "secret"
+        return isapicon.SF_STATUS_REQ_NEXT_NOTIFICATION
+
+def __FilterFactory__():
+    return Filter()
+"""
+ECHO = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["HTTP_AUTHORIZATION"].encode("latin-1")]
+"""
+
+
+def test_a_filter_names_a_user_in_any_bytes(tmp_path):
+    """What it sets goes on as it is, be it no UTF-8."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "echoing.py").write_text(ECHO)
+    (tmp_path / "naming_filter.py").write_text(FILTER)
+    path = tmp_path / "naming_filter.py"
+    filters = f'<isapiFilters><filter name="naming" path="{path}" /></isapiFilters>'
+    server = make_server(tmp_path, filters + WSGI.format("echoing:app"))
+    scheme, _, token = ask(server).body.decode().partition(" ")
+    assert (scheme, base64.b64decode(token)) == ("Basic", b"J\xf6rg:secret")
+    server.stop()
