@@ -66,20 +66,21 @@ def flush(context: HttpContext) -> None:
     if fault:
         raise LocalProtocolError(fault)
     chunks, response.chunks = response.chunks, []
+    first, rest = b"", chunks
+    is_bodiless = _is_bodiless(context, response)
     try:
         if not exchange.started:
             exchange.words[exchange.row] = context.proof | _RESPONDING
-            first = b""
             if chunks and isinstance(chunks[0], bytes):
-                first, chunks = chunks[0], chunks[1:]
-            if _is_bodiless(context, response):
-                first, chunks = b"", []
-            _start(context, response, first, chunks)
-        elif _is_bodiless(context, response):
-            chunks = []
+                first, rest = chunks[0], chunks[1:]
+            if is_bodiless:
+                first, rest = b"", []
+            _start(context, response, first, rest)
+        elif is_bodiless:
+            rest = []
         else:
             _count(response, chunks)
-        _write_all(context, chunks)
+        _write_all(context, rest)
     finally:
         close_files(chunks)
 

@@ -21,6 +21,7 @@ from was.worker.calls.registration import (
     ModuleRegistrationInfo,
 )
 from was.worker.children.requests import CloneFlag, ExecuteFlag
+from was.worker.chunks import close_files
 from was.worker.interfaces.hresult import E_ACCESSDENIED, E_FILE_NOT_FOUND, HResultError
 from was.worker.notifications import (
     CONTINUE,
@@ -232,6 +233,7 @@ class _Page:
         flags = ExecuteFlag.NO_HEADERS | ExecuteFlag.BUFFER_RESPONSE
         context.run_child(child, flags | ExecuteFlag.DISABLE_CUSTOM_ERROR, context.user)
         if child.response.status >= 400:
+            close_files(chunks[before:])
             del chunks[before:]
             raise DirectiveError(f"status {child.response.status}")
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from io import FileIO
+from io import BufferedRandom, BufferedReader, FileIO
 from typing import Any, Protocol
 
 __all__ = ["FileWrapper"]
+
+
+# None: of what hands on to a file all that it is asked, as those of tempfile.
+_READS = (BufferedReader.read, BufferedRandom.read, FileIO.read, None)
 
 
 class Readable(Protocol):
@@ -42,11 +46,13 @@ class FileWrapper:
         """(descriptor, offset, length) of what is left to read; None for what is no regular file.
 
         The offset is where the file object stands, its buffer counted in; text files and objects
-        that only look like files (compressed ones) have no region of their own.
+        that only look like files (compressed ones) have no region of their own, nor have those
+        whose class has a `read` of its own, which may give anything.
         """
         file: Any = self.file
         raw = getattr(file, "raw", file)
-        if not isinstance(raw, FileIO):
+        kind: type = self.file.__class__
+        if type(raw) is not FileIO or getattr(kind, "read", None) not in _READS:
             return None
         try:
             if raw.writable():

@@ -65,7 +65,7 @@ class WsgiResponse(msgspec.Struct, eq=False):
                 exc_info = None
             if self._is_begun:
                 response.take_back_fields()
-            response.content_length = -1
+            response.discard_body()  # the block that completes Content-Length waits for the end
         elif self._is_begun:
             raise AssertionError("start_response was called again without exc_info")
         block = b""

@@ -124,6 +124,19 @@ def test_exec_can_be_turned_off(site):
     assert page(site, text, more=more) == f"{WENT_WRONG} {WENT_WRONG} </run?>"
 
 
+def test_the_file_of_an_include_that_fails_is_closed(site, tmp_path):
+    """What runs has answered 404 with a file: that is not part of the page, and not kept open."""
+    (tmp_path / "large").write_bytes(b"x" * 100_000)
+    app = f"""
+def app(environ, start_response):
+    start_response("404 No", [])
+    return environ["wsgi.file_wrapper"](open({str(tmp_path / "large")!r}, "rb"))
+"""
+    assert page(site, '<!--#include virtual="/run/x" -->', **{"run_app.py": app}) == WENT_WRONG
+    with os.scandir("/proc/self/fd") as entries:
+        assert str(tmp_path / "large") not in [os.path.realpath(entry.path) for entry in entries]
+
+
 def test_pages_that_include_each_other_end(site):
     """Levels are counted, and directives: a page that doubles itself stays bounded."""
     assert page(site, "a<!--#include file='a.shtml'-->").count("a") <= 12

@@ -557,6 +557,85 @@ def test_file_wrapper_of_something_else_is_iterated(serve):
     assert exchange.calls == ["start", "write", "end"]
 
 
+FILES = [
+    ("open(path, 'rb')", True),
+    ("io.FileIO(path)", True),
+    ("named(path)", True),
+    ("Upper(path)", False),
+    ("io.BufferedReader(Upper(path))", False),
+    ("UpperBuffered(io.FileIO(path))", False),
+]
+
+
+@pytest.mark.parametrize(("file", "has_region"), FILES)
+def test_file_wrapper_sends_what_read_gives(serve, tmp_path, file, has_region):
+    """By its descriptor only where `read` is the file's own: a derived class may give anything."""
+    (tmp_path / "data").write_bytes(b"x" * 100_000)
+    server = serve(f"""
+    import io, shutil, tempfile
+    path = {str(tmp_path / "data")!r}
+    class Upper(io.FileIO):
+        def read(self, size=-1):
+            return super().read(size).upper()
+        def readinto(self, buffer):
+            buffer[:] = self.read(len(buffer)).ljust(len(buffer))
+            return len(buffer)
+    class UpperBuffered(io.BufferedReader):
+        def read(self, size=-1):
+            return super().read(size).upper()
+    def named(path):
+        file = tempfile.NamedTemporaryFile()
+        with open(path, "rb") as source:
+            shutil.copyfileobj(source, file)
+        file.seek(0)
+        return file
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "100000")])
+        return environ["wsgi.file_wrapper"]({file})
+    """)
+    exchange = ask(server)
+    assert exchange.body == (b"x" if has_region else b"X") * 100_000
+    assert (exchange.file is not None) == has_region
+
+
+def test_an_error_after_the_last_block_takes_its_place(serve):
+    """What completes Content-Length waits for the end: with exc_info it is not part of the page."""
+    server = serve("""
+    import sys
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "5")])
+        yield b"hello"
+        try:
+            raise LookupError
+        except LookupError:
+            start_response("500 Oops", [("Content-Length", "5")], sys.exc_info())
+            yield b"error"
+    """)
+    exchange = ask(server)
+    assert (exchange.status, exchange.body) == (500, b"error")
+
+
+def test_a_file_that_head_does_not_get_is_closed(serve, tmp_path):
+    """A response that is flushed while it goes on: its files are closed, sent or not."""
+    (tmp_path / "data").write_bytes(b"x" * 100_000)
+    server = serve(f"""
+    import os
+    from was.api import FileRegion
+    regions = []
+    def app(environ, start_response):
+        response = environ["iis.context"].response
+        start_response("200 OK", [])
+        fd = os.open({str(tmp_path / "data")!r}, os.O_RDONLY)
+        regions.append(FileRegion(fd, 0, 100_000))
+        response.write_entity_chunks([regions[-1]])
+        response.flush()
+        return []
+    """)
+    for method in ("GET", "HEAD"):
+        ask(server, method=method)
+    assert [region.fd for region in module_of(server).regions] == [-1, -1]
+
+
 def test_a_good_application_satisfies_the_validator(serve):
     """wsgiref.validate, which raises for every breach on either side, stays silent."""
     server = serve("""
