@@ -20,12 +20,13 @@ _FLOCK = struct.Struct("@hhqqi0q")
 def start_ticks(pid: int) -> int:
     """When a process started, in ticks since boot; 0 when it has ended, reaped or not."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    # The name in parentheses may hold anything; after it come field 3, the state, and so on.
-    fields = text.rpartition(")")[2].split()
-    return 0 if fields[0] in "ZX" else int(fields[19])
+    # The name in parentheses may hold anything, also a title that Linux has cut within a letter;
+    # after it come field 3, the state, and so on.
+    fields = stat.rpartition(b")")[2].split()
+    return 0 if fields[0] in b"ZX" else int(fields[19])
 
 
 def boot_id() -> str:

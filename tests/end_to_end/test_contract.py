@@ -173,6 +173,15 @@ def has_default(pid: int, number: int) -> bool:
     return not any(int(mask[1], 16) & 1 << number - 1 for mask in masks)
 
 
+def test_a_pool_may_have_any_name(start_server):
+    """Also one that Linux cuts within a letter, in the name that it gives the process."""
+    pool = Pool("Pøol", STEADY["attributes"], STEADY["elements"])
+    running = start_server(simple_config("hello:application", pool=pool), place("hello.py"))
+    worker = running.workers("Pøol", count=1)[0]
+    assert get(running.port(), "/").status == 200
+    assert _title(worker).startswith("was: worker [Pøol]")
+
+
 def test_workers_ignore_sighup_and_sigint(running):
     """Ctrl-C in the terminal and a terminal that closes are the manager's affair."""
     (worker,) = running.workers()

@@ -44,10 +44,10 @@ def _forget_in_child() -> None:
 def can_dump(pid: int) -> bool:
     """Whether the process catches DUMP_SIGNAL; one that does not would die of it."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
         return False
     for line in status.splitlines():
-        if line.startswith("SigCgt:"):
+        if line.startswith(b"SigCgt:"):
             return bool(int(line.split()[1], 16) >> (DUMP_SIGNAL - 1) & 1)
     return False

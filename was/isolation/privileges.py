@@ -60,8 +60,8 @@ def _prctl(option: int, argument: int) -> int:
 
 def effective_capabilities() -> int:
     """The capabilities in force, as a bit mask."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapEff:"):
             return int(line.split()[1], 16)
     return 0
 

@@ -30,7 +30,7 @@ def _clock_s(pid: int) -> float:
 
 def _reaped_s(pid: int) -> float:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[13]) + int(fields[14])) * _TICKS_S

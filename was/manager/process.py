@@ -172,10 +172,10 @@ def reap() -> list[tuple[int, Exit]]:
 def peak_memory_kb(pid: int) -> int:
     """The most memory a living process ever had (resident, KB); 0 = not to be learnt."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
         return 0
-    return next((int(s.split()[1]) for s in text.splitlines() if s.startswith("VmHWM:")), 0)
+    return next((int(s.split()[1]) for s in status.splitlines() if s.startswith(b"VmHWM:")), 0)
 
 
 def is_stopped(pid: int) -> bool:
@@ -184,15 +184,15 @@ def is_stopped(pid: int) -> bool:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return True
-    return all(_state_letter(thread) in "TtZX" for thread in threads)
+    return all(_state_letter(thread) in b"TtZX" for thread in threads)
 
 
-def _state_letter(process: Path) -> str:
+def _state_letter(process: Path) -> bytes:
     """R, S, D, T …; X for what has gone."""
     try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return (process / "stat").read_bytes().rpartition(b")")[2].split()[0]
     except OSError:
-        return "X"
+        return b"X"
 
 
 def children_of(pid: int) -> list[int]:

@@ -20,19 +20,19 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 def cpu_us(pid: int) -> float:
     """User and system time of a process so far, in microseconds (steps of 10,000)."""
-    stat = Path(f"/proc/{pid}/stat").read_text()
-    fields = stat.rpartition(")")[2].split()
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    fields = stat.rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1_000_000 / _TICKS_PER_S
 
 
 def pss_bytes(pid: int) -> int:
     """Memory of a process with each shared page divided among its users."""
-    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), b"Pss:")
 
 
 def rss_bytes(pid: int) -> int:
     """Resident memory of a process."""
-    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
+    return _kilobytes(Path(f"/proc/{pid}/status"), b"VmRSS:")
 
 
 def descriptors(pid: int) -> dict[int, str]:
@@ -72,8 +72,8 @@ def processes_naming(text: str) -> dict[int, str]:
     return found
 
 
-def _kilobytes(file: Path, label: str) -> int:
-    for line in file.read_text().splitlines():
+def _kilobytes(file: Path, label: bytes) -> int:
+    for line in file.read_bytes().splitlines():
         if line.startswith(label):
             return int(line.split()[1]) * 1024
     return 0
