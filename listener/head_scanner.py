@@ -161,6 +161,7 @@ def scan(head: bytes, limits: Limits) -> Head:
         _explain(head, text[fields_start:], len(fields) - lines + 2, limits)
     if " \r" in text or ("\t" in text and "\t\r" in text):
         found.fields = fields = [(name, value.rstrip(" \t")) for name, value in fields]
+        found.is_plain = False  # llhttp refuses a tab after `chunked`
     _read_fields(found, fields, authority)
     return found
 

@@ -55,6 +55,8 @@ GOOD = [
      b"\r\n\r\n0\r\n\r"),
     ("extensions", head_of(CHUNKED), b'1;a;b=c;d="e f"\r\nx\r\n0;z\r\n\r\n', b"x"),
     ("trailers", head_of(CHUNKED), b"1\r\nx\r\n0\r\nX-Sum: 1\r\nY:\r\n\r\n", b"x"),
+    ("blanks after a coding", head_of(CHUNKED + b"\t "), b"1\r\nx\r\n0\r\n\r\n", b"x"),
+    ("blanks after a length", head_of(b"Content-Length: \t2\t "), b"ab", b"ab"),
     ("unknown verb", head_of(b"Content-Length: 2", line=b"BREW / HTTP/1.1"), b"ab", b"ab"),
     ("delete with body", head_of(b"Content-Length: 2", line=b"DELETE / HTTP/1.1"), b"ab", b"ab"),
     ("get with body", head_of(b"Content-Length: 2", line=b"GET / HTTP/1.1"), b"ab", b"ab"),
