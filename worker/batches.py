@@ -21,7 +21,7 @@ from was.log import log
 __all__ = ["encode_batches"]
 
 # So many items fit into a batch whatever they are: each has at most CHUNK_BYTES of body, and a
-# block of fields and a log line that together are less than that.
+# block of fields (`fields.bounded`) and a log line that together are less than that.
 FEW_ITEMS = BATCH_BYTES // (2 * CHUNK_BYTES)
 
 

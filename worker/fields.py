@@ -17,6 +17,7 @@ __all__ = [
     "HOP_BY_HOP",
     "LISTENER_FIELDS",
     "beside",
+    "bounded",
     "encode_field",
     "encode_fields",
     "read_length",
@@ -40,6 +41,10 @@ _CACHED_VALUE_LIMIT = 256
 
 # No message to the listener carries a number of more than 64 bits, and no body is as long.
 _LENGTH_DIGITS = 18
+
+# What the listener reads of one message is bounded: a worker that sends more is cut off, and with
+# it all of its requests. HTTP.SYS takes no more of a client's either.
+_BLOCK_BYTES = 65536
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -75,6 +80,13 @@ def beside(before: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list
     said = {(name.lower(), value) for name, value in fields}
     names = {name for name, _ in said} - _ADDING
     return [f for f in before if f[0].lower() not in names and (f[0].lower(), f[1]) not in said]
+
+
+def bounded(block: bytes) -> bytes:
+    """The block. Raises LocalProtocolError for more than a response can carry."""
+    if len(block) > _BLOCK_BYTES:
+        raise LocalProtocolError(f"{len(block)} bytes of fields, {_BLOCK_BYTES} is the most")
+    return block
 
 
 def encode_fields(fields: list[tuple[str, str]]) -> bytes:

@@ -16,7 +16,7 @@ from was.log import log_exception
 from was.worker.calls.nested_events import raise_within
 from was.worker.chunks import Chunk, close_files, size_of
 from was.worker.exchange import ClientGoneError
-from was.worker.fields import encode_fields
+from was.worker.fields import bounded, encode_fields
 from was.worker.interfaces.hresult import E_UNEXPECTED
 from was.worker.sendable import GOOD_REASONS, fault_of
 
@@ -295,7 +295,7 @@ def _start(
 def _end_body(context: HttpContext, response: HttpResponse, data: bytes, log: str) -> None:
     exchange = context.exchange
     if response.trailers:
-        exchange.trailers += encode_fields(response.trailers)
+        exchange.trailers = bounded(exchange.trailers + encode_fields(response.trailers))
     exchange.end(data, log, response.sub_status, context.win32_status())
 
 

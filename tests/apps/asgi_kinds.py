@@ -240,6 +240,24 @@ async def too_much(scope, receive, send):
     await body(send, b"22")
 
 
+async def huge_fields(scope, receive, send):
+    await start(send, headers=[(b"x-huge", b"x" * 3_000_000)])
+    await body(send, b"")
+
+
+async def huge_hint(scope, receive, send):
+    await send({"type": "http.response.early_hint", "links": [b"x" * 3_000_000]})
+    await start(send)
+    await body(send, b"")
+
+
+async def huge_trailers(scope, receive, send):
+    await start(send, trailers=True)
+    await body(send, b"half")
+    headers = [(b"x-huge", b"x" * 3_000_000)]
+    await send({"type": "http.response.trailers", "headers": headers})
+
+
 async def deaf_short(scope, receive, send):
     """Does not hear that its answer is short."""
     await start(send, headers=[(b"content-length", b"10")])

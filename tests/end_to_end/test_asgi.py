@@ -152,7 +152,11 @@ def test_head_has_no_body(running):
 
 
 @pytest.mark.parametrize(
-    "path", ["nothing", "only_start", "raises", "twice", "too_much", "deaf_short", "deaf_file"]
+    "path",
+    [
+        *("nothing", "only_start", "raises", "twice", "too_much", "deaf_short", "deaf_file"),
+        *("huge_fields", "huge_hint"),
+    ],
 )
 def test_wrong_use_before_the_response_is_500(running, path):
     """A clear line in the log, 500 for the client, and the worker goes on."""
@@ -166,7 +170,7 @@ def test_what_was_refused_may_be_said_otherwise(running):
     assert get(running.port(), "/second_thought").text == "no such file"
 
 
-@pytest.mark.parametrize("path", ["half", "raises_late"])
+@pytest.mark.parametrize("path", ["half", "raises_late", "huge_trailers"])
 def test_wrong_use_within_the_response_cuts_it(running, path):
     """The client sees that its response is not whole."""
     with pytest.raises(CutShortError):

@@ -20,6 +20,7 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.worker.asgi.fields import EncodedFields, encode
+from was.worker.fields import bounded
 
 __all__ = ["BODY", "FILE", "HELD", "HINT", "TABLE", "TRAILERS", "HttpCycle", "State"]
 
@@ -153,7 +154,7 @@ class HttpCycle(msgspec.Struct, eq=False):
         self.state = _EXPECT_TRAILERS if self._wants_trailers else _COMPLETE
 
     def _take_trailers(self, message: Mapping[str, Any]) -> None:
-        self.trailers += encode(message.get("headers") or ()).block
+        self.trailers = bounded(self.trailers + encode(message.get("headers") or ()).block)
         if not message.get("more_trailers", False):
             self.state = State.COMPLETE
 
@@ -171,4 +172,4 @@ def _links(message: Mapping[str, Any]) -> bytes:
         links = [(b"Link", bytes(link)) for link in message.get("links", ())]
     except TypeError:
         raise LocalProtocolError("links must be an iterable of bytes") from None
-    return encode(links).block
+    return bounded(encode(links).block)

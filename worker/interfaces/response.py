@@ -15,7 +15,14 @@ import msgspec
 from was.errors import LocalProtocolError
 from was.worker import sending
 from was.worker.chunks import Chunk, close_files, size_of
-from was.worker.fields import LISTENER_FIELDS, beside, encode_field, encode_fields, read_length
+from was.worker.fields import (
+    LISTENER_FIELDS,
+    beside,
+    bounded,
+    encode_field,
+    encode_fields,
+    read_length,
+)
 from was.worker.interfaces.header_ids import response_field
 from was.worker.interfaces.response_more import ResponseMore
 from was.worker.output_cache.policy import HttpCachePolicy
@@ -184,8 +191,8 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
             self._of_modules = tuple(self._fields)
             kept = beside(self._fields, fields)
             fields, block = [*kept, *fields], encode_fields(kept) + block
+        self._block = bounded(block)
         self._fields = fields
-        self._block = block
 
     def take_back_fields(self) -> None:
         """The handler takes its fields back; what modules have set stays."""
@@ -207,9 +214,8 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
             return b""
         block = self._block
         if block is None:
-            block = self._block = encode_fields(
-                [field for field in self._fields if field[0].lower() not in LISTENER_FIELDS]
-            )
+            own = [field for field in self._fields if field[0].lower() not in LISTENER_FIELDS]
+            block = self._block = bounded(encode_fields(own))
         return block
 
     # ── body ────────────────────────────────────────────────────────────────────────────────────

@@ -363,6 +363,26 @@ def test_bad_statuses_are_500(serve, status):
     assert (exchange.status, b"start_response" in exchange.body) == (500, True)
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("'200 OK', [('X', 70000 * 'x')]", b"70005 bytes of fields, 65536 is the most"),
+        ("'200 OK', 700 * [('X', 100 * 'x')]", b"bytes of fields, 65536 is the most"),
+        ("'200 ' + 5000 * 'x', []", b"internal server error"),
+    ],
+)
+def test_more_than_a_message_can_carry_is_500(serve, said, why):
+    """And not the end of the worker, with all of its other requests."""
+    server = serve(f"""
+    def app(environ, start_response):
+        start_response({said})
+        return []
+    """)
+    exchange = ask(server)
+    assert exchange.status == 500
+    assert why in exchange.body
+
+
 @pytest.mark.parametrize("error", ["ValueError('no')", "SystemExit(3)", "KeyboardInterrupt()"])
 def test_an_exception_is_500_and_the_worker_lives(serve, error):
     """SystemExit too is an exception of the application, not the end of the process."""
