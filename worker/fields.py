@@ -11,6 +11,7 @@ import re
 
 from was.config.listener_fields import LISTENER_FIELDS, OWNED
 from was.errors import LocalProtocolError
+from was.ipc.messages import FIELDS_BYTES
 from was.known import keep
 
 __all__ = [
@@ -41,10 +42,6 @@ _CACHED_VALUE_LIMIT = 256
 
 # No message to the listener carries a number of more than 64 bits, and no body is as long.
 _LENGTH_DIGITS = 18
-
-# What the listener reads of one message is bounded: a worker that sends more is cut off, and with
-# it all of its requests. HTTP.SYS takes no more of a client's either.
-_BLOCK_BYTES = 65536
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -83,9 +80,12 @@ def beside(before: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list
 
 
 def bounded(block: bytes) -> bytes:
-    """The block. Raises LocalProtocolError for more than a response can carry."""
-    if len(block) > _BLOCK_BYTES:
-        raise LocalProtocolError(f"{len(block)} bytes of fields, {_BLOCK_BYTES} is the most")
+    """The block. Raises LocalProtocolError for more than a response may have.
+
+    What the listener reads of one message is bounded: it takes a worker that says more for broken.
+    """
+    if len(block) > FIELDS_BYTES:
+        raise LocalProtocolError(f"{len(block)} bytes of fields, {FIELDS_BYTES} is the most")
     return block
 
 

@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["GOOD_REASONS", "fault_of"]
 
-_REASON = re.compile(r"[\t -~\x80-\xff]*")
+_REASON = re.compile(r"[\t -~\x80-\xff]{0,4096}")
 
 # Reasons that were looked at. Applications have few.
 GOOD_REASONS = {"", *(status.phrase for status in HTTPStatus)}
 _PLAIN = frozenset(range(200, 600))
 _MOST_REASONS = 1024
 _MOST_REASON_LENGTH = 64
-_LONGEST_REASON = 4096
 
 
 def fault_of(response: HttpResponse, *, may_upgrade: bool) -> str:
@@ -71,9 +70,7 @@ def _is_sub_status(value: object) -> bool:
 
 
 def _is_good(reason: object) -> bool:
-    if not isinstance(reason, str) or len(reason) > _LONGEST_REASON:
-        return False
-    if _REASON.fullmatch(reason) is None:
+    if not isinstance(reason, str) or _REASON.fullmatch(reason) is None:
         return False
     if len(GOOD_REASONS) < _MOST_REASONS and len(reason) <= _MOST_REASON_LENGTH:
         GOOD_REASONS.add(reason)

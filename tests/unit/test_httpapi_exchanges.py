@@ -124,6 +124,25 @@ def test_a_response_that_was_to_begin_is_too_late(exchange):
     )
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        HttpResponse(headers=[("X", 70_000 * "x")]),
+        HttpResponse(headers=700 * [("X", 100 * "x")]),
+        HttpResponse(reason=70_000 * "x"),
+    ],
+)
+def test_more_than_a_message_can_carry_is_a_mistake(exchange, link, response):
+    """The listener ends the connection of whoever sends it. Another answer may follow."""
+    assert (
+        error_of(exchange.respond, response, more=False, disconnect=False)
+        == ERROR_INVALID_PARAMETER
+    )
+    assert not link.said
+    exchange.respond(HttpResponse(), more=False, disconnect=False)
+    assert len(link.said) == 1
+
+
 def test_a_second_response_is_a_mistake(exchange):
     """Each request has one."""
     exchange.respond(HttpResponse(), more=False, disconnect=False)

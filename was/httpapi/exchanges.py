@@ -25,6 +25,7 @@ from was.httpapi.errors import (
 )
 from was.ipc.messages import (
     CHUNK_BYTES,
+    FIELDS_BYTES,
     RESPONSE_WINDOW_BYTES,
     AbortResponse,
     BodyPull,
@@ -46,7 +47,7 @@ PULL_BYTES = 4 * CHUNK_BYTES
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_REASON = re.compile(r"[\t -~\x80-\xff]*")
+_REASON = re.compile(r"[\t -~\x80-\xff]{0,4096}")
 _MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
 
 
@@ -177,7 +178,7 @@ class Exchange:
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
         reason = reason_of(response)
         if not _REASON.fullmatch(reason):
-            raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r}")
+            raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r:.80}")
         block, length, close = _encode(response.headers)
         close = close or bool(disconnect)
         chunks = list(response.chunks)
@@ -353,6 +354,10 @@ def _encode(headers: Sequence[Any]) -> tuple[bytes, int, bool]:
         if lower not in OWNED:
             lines.append(f"{name}: {value}\r\n")
     try:
-        return "".join(lines).encode("latin-1"), length, close
+        block = "".join(lines).encode("latin-1")
     except UnicodeEncodeError as error:
         raise HttpApiError(ERROR_INVALID_PARAMETER, f"a header is not latin-1: {error}") from None
+    if len(block) > FIELDS_BYTES:
+        detail = f"{len(block)} bytes of headers, {FIELDS_BYTES} is the most"
+        raise HttpApiError(ERROR_INVALID_PARAMETER, detail)
+    return block, length, close

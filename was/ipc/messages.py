@@ -33,6 +33,9 @@ PROTOCOL_VERSION = 1
 # The most body bytes in one message either way; MAXMSGSIZE (2 MiB) leaves room for a whole batch.
 CHUNK_BYTES = 128 * 1024
 
+# The most bytes of fields that a response may have: as many as HTTP.SYS takes of a request's.
+FIELDS_BYTES = 64 * 1024
+
 # What a worker may send of one response before the listener acknowledges (ResponseWindow), bytes.
 RESPONSE_WINDOW_BYTES = 512 * 1024
 
