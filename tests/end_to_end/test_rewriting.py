@@ -151,7 +151,7 @@ def test_an_expression_that_takes_for_ever():
         "Pool",
         {"startMode": "AlwaysRunning"},
         {
-            "requests": {"timeLimit": "00:00:01"},
+            "requests": {"timeLimit": "00:00:02"},
             "processModel": {"shutdownTimeLimit": "00:00:02"},
         },
     )

@@ -7,7 +7,7 @@ from support.pools import calm_pool
 from support.running import place, run_server, simple_config
 from support.wire import Wire
 
-SCALE = 100  # the default limit of 120 s passes in 1.2 s
+SCALE = 50  # the default limit of 120 s passes in 2.4 s
 # Neither that of a machine that is busy, nor of any other limit.
 LONGEST_S = 30
 

@@ -9,6 +9,7 @@ from harness.home import Pool
 from harness.server import wait_for
 from support.event_log import dossier_of, events, wait_event
 from support.files import replace_text
+from support.pools import PATIENT
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
@@ -17,8 +18,9 @@ DEATH_FIELDS = {"app_pool", "pid", "worker_id", "reason", "how", "peak_memory_kb
 
 
 def _pool(start_mode: str = "AlwaysRunning", **elements: dict[str, str]) -> Pool:
-    # However much faster time passes: who comes when there is no worker waits for the next one.
-    base = {"failure": NO_RAPID_FAIL, "requests": {"queueTimeLimit": "00:30:00"}}
+    # However much faster time passes: who comes when there is no worker waits for the next one, and
+    # who is held has no other limit than the one that is tried.
+    base = {"failure": NO_RAPID_FAIL, "requests": PATIENT}
     return Pool("Pool", {"startMode": start_mode}, {**base, **elements})
 
 

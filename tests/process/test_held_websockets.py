@@ -22,6 +22,7 @@ LIMIT_S = 60
 HOLD = '<webSocket hold="true" />'
 # Messages that a talk may be ahead of their answers.
 AHEAD = 50
+TALKS = 6
 # What the application sends when it is asked for something long.
 LONG = 64 * 1024 * 1024
 HANDSHAKE = (
@@ -181,7 +182,7 @@ def talks_over(client):
     return int(client.recv(LIMIT_S))
 
 
-def talk(running, stop, heard, number):
+def talk(running, stop, said, heard, number):
     """Say numbers ahead of the answers, until `stop`; then what was heard of them.
 
     Not further ahead than a machine that is slow can follow: each answer is as long as all that was
@@ -194,6 +195,7 @@ def talk(running, stop, heard, number):
         while not stop.is_set():
             client.send(f"{sent}" if sent % 10 else [f"{sent} ", long])
             sent += 1
+            said[number] = sent
             time.sleep(0.004)
             try:
                 while sent - answered > AHEAD:
@@ -202,10 +204,16 @@ def talk(running, stop, heard, number):
             except TimeoutError:
                 answered = sent  # the others died with a worker
         client.send("end")
-        said = json.loads(client.recv(LIMIT_S))
-        while said["heard"][-1] != "end":
-            said = json.loads(client.recv(LIMIT_S))
-        heard[number] = sent, said["heard"][:-1]
+        answer = json.loads(client.recv(LIMIT_S))
+        while answer["heard"][-1] != "end":
+            answer = json.loads(client.recv(LIMIT_S))
+        heard[number] = sent, answer["heard"][:-1]
+
+
+def wait_for_more(said):
+    """Each talk goes on for far more messages than a kill can cost it."""
+    before = said.copy()
+    wait_for("talks", lambda: all(now > n + 3 * AHEAD for now, n in zip(said, before, strict=True)))
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
@@ -215,24 +223,23 @@ def test_under_load(running, is_killed):
     A kill loses what the application had taken and not answered yet; how much that is, is the
     machine's affair.
     """
-    stop, heard = threading.Event(), {}
-    with ThreadPoolExecutor(6) as threads:
-        talks = [threads.submit(talk, running, stop, heard, number) for number in range(6)]
+    stop, said, heard = threading.Event(), [0] * TALKS, {}
+    with ThreadPoolExecutor(TALKS) as threads:
+        talks = [threads.submit(talk, running, stop, said, heard, n) for n in range(TALKS)]
         try:
             for _ in range(3):
-                time.sleep(0.3)
+                wait_for_more(said)
                 if is_killed:
                     os.kill(running.workers(count=1)[0], signal.SIGKILL)
                 else:
                     recycle(running)
+            wait_for_more(said)
         finally:
-            time.sleep(0.3)
             stop.set()
         for each in talks:
             each.result(2 * LIMIT_S)
     for sent, numbers in heard.values():
         assert numbers == sorted(set(numbers))
-        assert sent > 50
         assert len(numbers) > sent / 2 if is_killed else len(numbers) == sent
 
 
@@ -271,7 +278,7 @@ def test_no_worker_in_time():
         (running.folder() / "keeps_sockets.py").write_text("import time\ntime.sleep(60)\n")
         began = time.monotonic()
         os.kill(old, signal.SIGKILL)
-        assert client.ping().wait(2.5)
+        assert client.ping().wait(LIMIT_S)  # its end would not count as an answer
         other.send("x" * 1000)
         assert closed(client) == 1012
         assert time.monotonic() - began > 2.5

@@ -17,7 +17,7 @@ import pytest
 from harness.home import Pool
 from harness.server import wait_for
 from support.event_log import dossier_of, events, wait_event
-from support.pools import CALM
+from support.pools import CALM, PATIENT
 from support.running import Running, place, simple_config
 from support.wire import CutShortError, Wire, get
 
@@ -45,6 +45,7 @@ def start(
         {
             "processModel": {"idleTimeout": "00:00:00", **(process_model or {})},
             "failure": failure or UNPROTECTED,
+            "requests": PATIENT,
             **(elements or {}),
         },
     )
