@@ -1,7 +1,7 @@
 """The death of a worker: what it had is read to its end, then taken back, answered or cut.
 
 The order (DESIGN, section 5): the pidfd has fired; no more sends; read its queue until its
-connection is seen to end, at most SETTLE_S; read the scoreboard; only then take back.
+connection is seen to end, at most SETTLE_LOOKS times; read the scoreboard; only then take back.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ __all__ = ["on_death"]
 
 RESPONDING = Progress.RESPONDING
 
-SETTLE_S = 0.05
+# 50 ms, and some tenths of a second. Counted: when this process has stood still, nothing was read
+# meanwhile, and ZeroMQ's thread may have much to hand over.
+SETTLE_LOOKS = 25
 SETTLE_STEP_S = 0.002
-READ_S = 0.5
+READ_TURNS = 200
 
 
 def on_death(pool: PoolBroker, worker: Incarnation) -> None:
@@ -39,10 +41,10 @@ def on_death(pool: PoolBroker, worker: Incarnation) -> None:
     worker.out_bytes = 0
     worker.unsent.clear()
     pool.take_from_dispatch(worker)
-    _settle_later(pool, worker, pool.service.loop.time() + SETTLE_S)
+    _settle_later(pool, worker, SETTLE_LOOKS)
 
 
-def _settle_later(pool: PoolBroker, worker: Incarnation, deadline: float) -> None:
+def _settle_later(pool: PoolBroker, worker: Incarnation, looks: int) -> None:
     router = pool.router
     if router is None:
         return
@@ -51,13 +53,13 @@ def _settle_later(pool: PoolBroker, worker: Incarnation, deadline: float) -> Non
         router.read_disconnects()
         ended = router.has_disconnected(worker.source)
     router.pump()
-    if not ended and pool.service.loop.time() < deadline:
-        pool.service.loop.call_later(SETTLE_STEP_S, _settle_later, pool, worker, deadline)
+    if not ended and looks:
+        pool.service.loop.call_later(SETTLE_STEP_S, _settle_later, pool, worker, looks - 1)
         return
-    _settle_when_read(pool, worker, pool.service.loop.time() + READ_S)
+    _settle_when_read(pool, worker, READ_TURNS)
 
 
-def _settle_when_read(pool: PoolBroker, worker: Incarnation, deadline: float) -> None:
+def _settle_when_read(pool: PoolBroker, worker: Incarnation, turns: int) -> None:
     """What the connection left behind is all read first: one pump takes at most 64 messages.
 
     In turns of the loop, and not for ever: other workers may send faster than can be read.
@@ -65,10 +67,9 @@ def _settle_when_read(pool: PoolBroker, worker: Incarnation, deadline: float) ->
     router = pool.router
     if router is None:
         return
-    loop = pool.service.loop
-    if router.has_message() and loop.time() < deadline:
+    if turns and router.has_message():
         router.pump()
-        loop.call_soon(_settle_when_read, pool, worker, deadline)
+        pool.service.loop.call_soon(_settle_when_read, pool, worker, turns - 1)
         return
     _settle(pool, worker)
 

@@ -1,5 +1,11 @@
 """A listener that was not run for a while: a paused machine, a stopped process."""
 
+import asyncio
+
+import pytest
+
+from was.ipc import codec
+from was.ipc import messages as m
 from was.listener.service import EXPIRE_TICKS, SWEEP_TICKS
 
 ROUND = EXPIRE_TICKS * SWEEP_TICKS
@@ -48,3 +54,31 @@ def test_who_was_too_slow_is_found_all_the_same(make_rig):
             _look(rig)
             rig.now += pause_s
         assert client.statuses() == [408]
+
+
+@pytest.mark.parametrize("is_read_on", [False, True])
+def test_a_dead_workers_last_words_are_heard(make_rig, is_read_on):
+    """However long the listener stands still between two looks: before the end of the worker's
+    connection is seen, or after, while there is more to read."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    (request,) = worker.requests()
+    worker.start(request)
+    response = m.Response(request.id, request.attempt, 200, "OK", b"", 5, b"hello", more=False)
+    words = codec.encode(m.ToListener(1, [response]))
+    looks, time = [], rig.loop.time
+    rig.loop.time = lambda: time() + len(looks) * LONG_S
+
+    def pump():
+        looks.append("")
+        if len(looks) == 3:
+            rig.pool.hearing.on_message(worker.identity, words, -1)
+
+    rig.router.pump = pump
+    rig.router.has_message = lambda: is_read_on and len(looks) < 3
+    rig.router.has_disconnected = lambda _: is_read_on
+    worker.die()
+    while not client.statuses():
+        rig.loop.run_until_complete(asyncio.sleep(0.001))
+    assert client.statuses() == [200]
