@@ -94,7 +94,7 @@ def test_was_stop_without_a_manager_is_a_stop_all_the_same(start_server):
         wait_for("its start", lambda: "/pause" in starts.read_text())
         assert running.server.command("stop").returncode == 0
         assert slow.read().status == 200
-    assert _all_gone(running)
+    wait_for("the end of all processes", lambda: _all_gone(running))
     state = running.home / "run" / "state"
     assert [p.name for p in state.iterdir() if p.stem.partition("-")[0] in RECORDS] == []
 

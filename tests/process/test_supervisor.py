@@ -126,7 +126,7 @@ def test_a_supervisor_that_dies_while_a_manager_takes_over_is_replaced_by_one(de
     another_manager(running, manager)
     assert running.server.command("stop").returncode == 0
     assert running.server.log_text().count(" supervisor_started ") == 2
-    assert running.server.processes() == {}
+    wait_for("the end of all", lambda: not running.server.processes())
 
 
 def test_an_upgrade_renews_the_supervisor_too(detached):
@@ -149,7 +149,7 @@ def test_what_was_told_to_stop_stays_stopped(detached):
     _, supervisor = pids(running)
     assert running.server.command("stop").returncode == 0
     assert not _lives(supervisor)
-    assert running.server.processes() == {}
+    wait_for("the end of all", lambda: not running.server.processes())
     assert running.server.command("status").returncode == 3
 
 
@@ -172,7 +172,7 @@ def test_a_stop_in_the_moment_without_a_manager_ends_all(detached):
     assert running.server.status()["supervisor_pid"] == supervisor
     assert running.server.command("stop").returncode == 0
     assert not _lives(supervisor)
-    assert running.server.processes() == {}
+    wait_for("the end of all", lambda: not running.server.processes())
 
 
 def test_restart_has_a_supervisor_again(detached):

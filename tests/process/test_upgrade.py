@@ -203,7 +203,7 @@ def test_a_stop_while_the_manager_becomes_new_code(start_server):
         assert lock_holder(home.lock_file) == running.server.pid
         assert running.server.command("stop").stdout == "stopped\n"
         assert wire.read().status == 200
-    assert running.server.processes() == {}
+    wait_for("the end of all", lambda: not running.server.processes())
 
 
 def _took_over(running):
