@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -248,6 +249,16 @@ def test_a_manager_that_cannot_start_is_tried_again(detached):
     replace_text(config, text)
     wait_for("another manager", lambda: pids(running) is not None)
     assert pids(running)[1] == supervisor
+
+
+def test_a_manager_comes_back_whose_logs_have_been_removed(detached):
+    """The supervisor has nowhere to say what it does, and does it."""
+    running = detached()
+    manager, supervisor = pids(running)
+    shutil.rmtree(running.home / "logs")
+    kill(manager)
+    assert another_manager(running, manager)[1] == supervisor
+    assert get(running.port()).status == 200
 
 
 def test_in_the_foreground_there_is_none():

@@ -78,6 +78,9 @@ class _Supervisor:
             if watched is None:
                 watched = self._start()
                 since = time.monotonic()
+            if watched is None:
+                self._wait(None, self._backoff.take())
+                continue
             faults.reach("supervisor.watching")
             self._wait(watched, math.inf)
             os.close(watched)
@@ -119,12 +122,18 @@ class _Supervisor:
         environment = {**os.environ, **self._store.for_exec()}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
-    def _start(self) -> int:
+    def _start(self) -> int | None:
+        """Start a manager; its pidfd, None when the machine has no room for a process just now."""
         if not self._home.run.is_dir():  # nothing is left to be kept running
             os._exit(0)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKS)
-        self._child, pidfd = process.spawn(self._command, os.environ, 2)
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            self._child, pidfd = process.spawn(self._command, os.environ, 2)
+        except OSError as error:
+            self._note("process_not_made", process="manager", error=error)
+            return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self._note("manager_brought_back", pid=self._child)
         faults.reach("supervisor.started")
         return pidfd
@@ -139,13 +148,11 @@ class _Supervisor:
 
     def _note(self, event: str, **fields: object) -> None:
         """A line in the server's log, which may have been renamed since we last wrote."""
-        fd = os.open(
-            self._home.own_log,
-            os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
-            0o640,
-        )
-        os.dup2(fd, 2)
-        os.close(fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with contextlib.suppress(OSError):  # its folder is no more, or a disk full: the old one
+            fd = os.open(self._home.own_log, flags, 0o640)
+            os.dup2(fd, 2)
+            os.close(fd)
         log(event, **fields)
 
 
