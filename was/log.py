@@ -70,6 +70,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "recycle_started": "info",
     "recycle_completed": "info",
     "recycle_failed": "error",
+    "process_not_made": "error",
     "listener_started": "info",
     "listener_died": "error",
     "listener_stopped": "info",

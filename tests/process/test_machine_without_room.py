@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 from contextlib import contextmanager
 
 from harness.home import Pool
@@ -14,11 +15,9 @@ MOST_CRASHES = 2
 
 @contextmanager
 def _no_descriptor_left(pid):
-    """The process cannot open anything more."""
+    """The process cannot open anything more, whatever it closes; the first three are in use."""
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
-    free = next(number for number in range(limits[1]) if number not in taken)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
         yield
     finally:
@@ -42,3 +41,16 @@ def test_a_pool_that_could_not_be_started_for_want_of_room_is_when_there_is(star
         assert wire.read().status == 200
     assert get(running.port()).status == 200
     assert " pool_disabled " not in running.server.log_text()
+
+
+def test_processes_that_could_not_be_started_for_want_of_room_are_when_there_is(start_server):
+    """Listener and template die meanwhile: there are others as soon as there can be."""
+    running = start_server(simple_config("hello:application"), place("hello.py"))
+    running.allow("process_not_made", "listener_died", "state_not_written", "log_dropped")
+    status = running.server.status()
+    with _no_descriptor_left(running.server.pid):
+        for who in ("listener", "template"):
+            os.kill(status[f"{who}_pid"], signal.SIGKILL)
+            refused = f" process_not_made process={who} "
+            wait_for("a try", lambda refused=refused: refused in running.server.log_text())
+    assert get(running.port()).status == 200

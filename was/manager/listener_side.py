@@ -113,7 +113,9 @@ class ListenerSide:
         else:
             arguments = [*server.options.programs.listener, "--control", server.folder.control]
             arguments += ["--home", str(server.home.path)]
-            self.process.spawn(arguments, server.environment)
+            if not self.process.spawn(arguments, server.environment):
+                self.respawn.died(server.clock.monotonic())
+                return
         record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
         server.files.write_process("listener", self.process.pid, record)
         log("listener_started", pid=self.process.pid, epoch=self.epoch)

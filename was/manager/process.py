@@ -97,6 +97,7 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], output: int)
 
     Its standard input is /dev/null, both outputs are `output`, every other descriptor is closed
     and SIGINT ignored. Fork and exec by hand, because the pid must not be reaped behind our back.
+    Raises OSError; then there is no process.
     """
     program = arguments[0]
     pid = os.fork()
@@ -105,7 +106,11 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], output: int)
             _become(program, arguments, environment, output)
         finally:
             os._exit(127)
-    return pid, os.pidfd_open(pid)
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)  # nobody would know of it; it is reaped like every child
+        raise
 
 
 def _become(

@@ -28,7 +28,7 @@ class Respawn:
         self._backoff.reset()
 
     def died(self, now: float) -> None:
-        """It has gone; `at` says when the next one may start."""
+        """It has gone, or could not be made; `at` says when the next one may start."""
         if self._has_worked:
             self.at = now
         else:

@@ -103,7 +103,9 @@ class SupervisorSide:
         arguments += ["--manager", str(os.getpid()), "--"]
         arguments += [sys.executable, *same_command(sys.orig_argv[1:])]
         # Our own environment, not the clean one of the others: it starts the next manager.
-        self.process.spawn(arguments, os.environ)
+        if not self.process.spawn(arguments, os.environ):
+            self._respawn.died(now)
+            return
         server.files.write_process(RECORD, self.process.pid, {})
         self._tell_at = now + TELL_AGAIN_S
         log("supervisor_started", pid=self.process.pid)

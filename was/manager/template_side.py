@@ -57,7 +57,9 @@ class TemplateSide:
         arguments = [*server.options.programs.template]
         arguments += ["--control", server.folder.control, "--home", str(server.home.path)]
         arguments += ["--managerless", str(limit_s)]
-        self.process.spawn(arguments, server.environment)
+        if not self.process.spawn(arguments, server.environment):
+            self.respawn.died(server.clock.monotonic())
+            return
         server.files.write_process("template", self.process.pid, {})
         log("template_started", pid=self.process.pid)
 

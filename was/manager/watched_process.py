@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
+from was.log import log
 from was.manager import process
 from was.manager.inbox import ChildEnded
 from was.manager.server import Server
@@ -34,9 +35,18 @@ class WatchedProcess:
         """Whether there is none, noticed or not."""
         return self.pidfd < 0 or process.has_ended(self.pidfd)
 
-    def spawn(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start a program and watch it; it writes to our processes' own log."""
-        self.watch(*process.spawn(arguments, environment, self._server.output))
+    def spawn(self, arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+        """Start a program and watch it; it writes to our processes' own log.
+
+        False, which is logged, when the machine has no room for a process just now.
+        """
+        try:
+            made = process.spawn(arguments, environment, self._server.output)
+        except OSError as error:
+            log("process_not_made", process=self._who, error=error)
+            return False
+        self.watch(*made)
+        return True
 
     def watch(self, pid: int, pidfd: int) -> None:
         """Watch a process that is there; takes over its pidfd."""
