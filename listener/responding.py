@@ -133,7 +133,8 @@ def respond_further(
     connection: ClientConnection, request: ClientRequest, item: ResponseChunk, fd: int
 ) -> None:
     """More of the response; the descriptor is closed whatever becomes of it."""
-    stream, beyond = connection.stream, connection.beyond
+    stream = connection.stream
+    beyond = connection.beyond if connection.phase == UPGRADED else None
     is_held = beyond is not None and beyond.held is not None
     if fd >= 0 and (stream is None or is_held):
         os.close(fd)

@@ -335,6 +335,22 @@ def test_what_no_worker_may_say(rig, make):
     assert client.transport.sent == b""
 
 
+def test_what_is_no_websocket_is_not_read_as_one(rig):
+    """One was to be held, and came to nothing; the next body on its connection is a body."""
+    client, worker = rig.client(), rig.worker()
+    client.send(UPGRADE)
+    worker.tell(m.HoldSocket(worker.requests()[0].id, 1, b"state", "", LIMIT))
+    worker.tell(m.AbortResponse(worker.requests()[0].id, 1))
+    client.get()
+    request = worker.requests()[1]
+    worker.answer(request, b"", length=-1, more=True)
+    worker.tell(m.ResponseChunk(request.id, 1, b"hello", True))  # as a frame, "h" is a close
+    worker.tell(m.ResponseChunk(request.id, 1, b"", False))
+    assert client.statuses() == [502, 200]
+    assert client.transport.sent.endswith(b"5\r\nhello\r\n0\r\n\r\n")
+    assert client.transport.is_ended
+
+
 def test_what_is_held_late_or_in_vain(rig):
     """After the 101 it is too late; with another answer than 101 nothing is held."""
     client, worker = rig.client(), rig.worker()
