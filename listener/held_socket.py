@@ -264,7 +264,9 @@ class HeldSocket:
     def _send(self) -> None:
         request = self._request
         worker = request.worker
-        if worker is None or not self.is_attached or self.is_leaving or self.is_over:
+        if worker is None or worker.is_blocked:
+            return  # who asks and does not read is owed it: see pulled_bodies
+        if not self.is_attached or self.is_leaving or self.is_over:
             return
         post = request.pool.outbox.post
         while self._granted > 0 and self._sent < len(self._units):

@@ -61,6 +61,8 @@ def send_owed(worker: Incarnation) -> None:
     for request in list(worker.outstanding.values()):
         if request.pull_granted > 0:
             send(request)
+        elif request.is_upgraded and request.connection is not None:
+            request.connection.leave_http().pulled(0)
 
 
 def unread(request: ClientRequest) -> int:

@@ -55,7 +55,8 @@ class Upgraded:
         size = len(data)
         request = self._request
         worker = request.worker
-        if self._waiting or worker is None or size > self._granted or size > CHUNK_BYTES:
+        is_owed = self._waiting or size > self._granted or size > CHUNK_BYTES
+        if is_owed or worker is None or worker.is_blocked:
             self._waiting += data
             self._send()
             return
@@ -82,8 +83,8 @@ class Upgraded:
     def _send(self) -> None:
         request = self._request
         worker = request.worker
-        if worker is None or self._is_end_told:
-            return
+        if worker is None or worker.is_blocked or self._is_end_told:
+            return  # who asks and does not read is owed it: see pulled_bodies
         post = request.pool.outbox.post
         while self._waiting and self._granted > 0:
             size = min(self._granted, CHUNK_BYTES)

@@ -1,6 +1,7 @@
 """Who takes without giving is held back: nothing grows with what a client or a worker does."""
 
 import pytest
+from support.frames import frame
 
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
@@ -10,6 +11,7 @@ from was.listener.client_socket import READ_AHEAD
 from was.listener.slices import MANY_PIECES, SHORT_SLICE_BYTES
 from was.listener.spool import MAX_AHEAD
 
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -153,6 +155,44 @@ def test_a_worker_that_pulls_and_does_not_read_is_sent_no_more(make_rig):
     assert b"".join(chunk.data for chunk in worker.chunks()) == body
     worker.answer(request)
     assert client.statuses() == [200]
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_worker_that_pulls_a_websocket_and_does_not_read_is_sent_no_more(make_rig, is_held):
+    """What its client sends waits with the client, whatever the worker says; then it comes."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.send(UPGRADE)
+    (request,) = worker.requests()
+    worker.start(request)
+    if is_held:
+        worker.tell(m.HoldSocket(request.id, 1, b"", "", 1 << 20))
+    worker.answer(request, b"", status=101, length=-1, more=True)
+    rig.router.answer = Sent.NOT_READING
+    timers = []
+    rig.loop.call_later = lambda _delay, function, *given: timers.append((function, given))
+    message = frame(b"x" * 20_000)
+    worker.tell(m.BodyPull(request.id, 1, CHUNK_BYTES))
+    sent = taken = 0
+    for _ in range(500):
+        worker.tell(m.BodyPull(request.id, 1, CHUNK_BYTES))
+        if is_held and sum(map(len, worker.incarnation.unsent)) > (taken + 1) * len(message):
+            worker.tell(m.MessagesTaken(request.id, 1, 1))
+            taken += 1
+        if client.transport.is_reading:
+            client.send(message)
+            sent += 1
+    assert sum(map(len, worker.incarnation.unsent)) + worker.incarnation.out_bytes < 4 * READ_AHEAD
+    assert sent < 20
+    assert not worker.is_faulty
+    rig.router.answer = Sent.YES
+    function, given = timers[-1]
+    function(*given)
+    rig.turn()
+    assert b"".join(chunk.data for chunk in worker.chunks()) == message * sent
+    del rig.loop.call_later
+    client.leave()
+    worker.tell(m.AbortResponse(request.id, 1))
 
 
 def test_a_worker_that_asks_and_does_not_read_is_faulty(make_rig):
