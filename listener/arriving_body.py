@@ -246,14 +246,17 @@ class ArrivingBody:
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
 
     def _bound_stream(self) -> None:
-        """While a body streams, the client waits when the worker is more than a spool behind."""
+        """While a body streams, the client waits when the worker is more than a spool behind.
+
+        One that may be needed again is kept, and runs ahead while the pool's spools have room.
+        """
         request = self._request
         spool = request.spool
         if spool is None:
             return
         settings = request.pool.settings
         if pulled_bodies.unread(request) > max(settings.body_spool, READ_AHEAD) and (
-            settings.streaming or spool.size >= settings.max_spool
+            settings.streaming or spool.size >= settings.max_spool or request.pool.account.is_full()
         ):
             self._hold_up()
 

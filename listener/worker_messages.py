@@ -396,6 +396,7 @@ class WorkerMessages:
         assert request.connection is not None
         assert request.connection.body is not None
         request.connection.body.ask_for()
+        request.connection.body.let_on()
 
     def _pull(self, worker: Incarnation, item: BodyPull) -> None:
         request = self._owned(worker, item.id, item.attempt)

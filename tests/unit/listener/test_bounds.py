@@ -335,6 +335,34 @@ def test_when_the_spools_are_full_only_the_oldest_bodies_go_on(make_rig):
     assert [client.statuses() for client in clients] == [[200]] * 12
 
 
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_bodies_for_workers_wait_too_when_the_spools_are_full(make_rig, expect):
+    """Those that are longer than may be kept, and those that come before they were asked for."""
+    size = 900_000
+    rig = make_rig(max_spool=1 << 20 if expect else 1 << 19)
+    clients = [rig.client() for _ in range(8)]
+    for client in clients:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n" % (expect, size))
+    sent = [more(client, 0, size) for client in clients]
+    limit = rig.pool.account.limit_bytes
+    assert rig.pool.account.held_bytes <= limit + 8 * 2 * READ_AHEAD
+    worker, done = rig.worker(), 0
+    while done < len(worker.requests()):
+        request, done = worker.requests()[done], done + 1
+        if request.ask_first:
+            worker.tell(m.GivenBack([(request.id, request.attempt)]))
+        data = b""
+        while not request.ask_first and len(data) < size:
+            worker.tell(m.BodyPull(request.id, request.attempt, CHUNK_BYTES))
+            sent = [more(c, s, size) for c, s in zip(clients, sent, strict=True)]
+            data = b"".join(chunk.data for chunk in worker.chunks() if chunk.id == request.id)
+        if data:
+            assert data == BYTES[:size]
+            worker.answer(request)
+        sent = [more(c, s, size) for c, s in zip(clients, sent, strict=True)]
+    assert [client.statuses() for client in clients] == [[200]] * 8
+
+
 def test_a_body_that_waits_for_room_is_taken_out_when_its_client_leaves(make_rig):
     """And the next one goes on in its place."""
     rig = make_rig(max_spool=1 << 20)
