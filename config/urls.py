@@ -149,6 +149,10 @@ def tidy_path(path: str) -> str:
 
 
 def fold_path(path: str) -> str:
-    """A path as prefixes are compared: without case, with a slash at its end."""
-    folded = path.lower() if path.isascii() else path.casefold()
+    """A path as prefixes are compared: without case, with a slash at its end.
+
+    As the configuration compares paths: an application is not to be reached by another name than
+    what is in force for it. `casefold` takes "\u017f" for "s" and "\u00df" for "ss".
+    """
+    folded = path.lower()
     return folded if folded.endswith("/") else folded + "/"

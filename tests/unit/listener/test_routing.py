@@ -42,6 +42,17 @@ def test_the_longest_path_wins_segment_by_segment_without_case():
         assert routes.lookup("http", "a", 80, "", path) == f"http://*:80{prefix}"
 
 
+def test_no_other_name_leads_to_an_application():
+    """The configuration compares lower case: `/\u017fhop` is not what is in force for `/shop`."""
+    routes = table(*(f"http://*:80{path}" for path in ("/", "/shop/", "/strasse/", "/\u00fcber/")))
+    paths = {
+        "/SHOP/x": "/shop/", "/\u017fhop/x": "/", "/stra\u00dfe": "/", "/\ufb06rasse": "/",
+        "/\u00dcBER/x": "/\u00fcber/",
+    }  # fmt: skip
+    for path, prefix in paths.items():
+        assert routes.lookup("http", "a", 80, "", path) == f"http://*:80{prefix}", path
+
+
 def test_a_bucket_without_a_matching_path_does_not_end_the_search():
     """The first bucket with a *match* ends the search, not the first that knows the host."""
     routes = table("http://a:80/app/", "http://*:80/")
