@@ -7,11 +7,11 @@ that are there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from was.config.added_fields import field_remarks
+from was.config.callables import reference_of
 from was.config.faults import fault_at
 from was.config.level import Level, Scope
 from was.config.merge import Element, added_items
@@ -52,7 +52,6 @@ ERRORS = "system.webServer/httpErrors"
 MANAGED = "ManagedPipelineHandler"
 _RUNNING = frozenset({"CgiModule", "FastCgiModule", "IsapiModule"})  # scriptProcessor is a file
 _MODULE_MISSING = 0x8007007E
-_CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,9 @@ def _check_handler(item: Element, known: KnownModules, errors: list[ConfigError]
 def _check_callable(name: str, text: str, item: Element, errors: list[ConfigError]) -> None:
     if not text:
         wrong = "needs a scriptProcessor of the form module:callable"
-    elif not _CALLABLE.match(text) and "%" not in text:
+    elif "%" not in text and ((found := reference_of(text)) is None or not found.name):
         wrong = f"has the scriptProcessor '{text}', which is not of the form module:callable"
+        wrong += ": a factory takes literals only" if "(" in text else ""
     else:
         return
     errors.append(fault_at(item, f"Handler '{name}' {wrong}", HANDLERS))

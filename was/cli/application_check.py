@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from was.config.callables import reference_of
 from was.worker.applications.app_loader import RESERVED
 from was.worker.process.real_threads import ReplacedThreadsError, insist_on_real_threads
 
@@ -46,7 +47,7 @@ def check(spec: str, folder: str) -> tuple[str, str]:
         module = _imported(module_name, folder)
         name = name or next((n for n in DEFAULT_CALLABLES if hasattr(module, n)), _FIRST)
         spec = f"{module_name}:{name}"
-        found = _attribute(module, name.removesuffix("()"), module_name, folder)
+        found = _attribute(module, name.partition("(")[0], module_name, folder)
         application = _application(found, spec, folder)
         insist_on_real_threads()
         return f"{interface_of(application)} {spec}", ""
@@ -57,7 +58,7 @@ def check(spec: str, folder: str) -> tuple[str, str]:
 def _application(found: object, spec: str, folder: str) -> object:
     if not callable(found):
         raise _RefusedError(f"{spec} is not callable")
-    if spec.endswith("()"):
+    if "(" in spec:
         return _made(found, spec, folder)
     if not _takes(found, 2) and not _takes(found, 3):
         raise _RefusedError(
@@ -87,9 +88,6 @@ def _imported(name: str, folder: str) -> object:
 
 
 def _attribute(found: object, name: str, module_name: str, folder: str) -> object:
-    if "(" in name:
-        factory = name.partition("(")[0]
-        raise _RefusedError(f"a factory is called without arguments: '{module_name}:{factory}()'")
     for part in name.split("."):
         if not hasattr(found, part):
             other = _other_file(module_name, folder)
@@ -100,8 +98,11 @@ def _attribute(found: object, name: str, module_name: str, folder: str) -> objec
 
 def _made(factory: Callable[..., object], spec: str, folder: str) -> object:
     """What a factory makes, as the worker will have it."""
+    named = reference_of(spec)
+    if named is None:
+        raise _RefusedError(f"{spec}: a factory takes literals only, as in 'mod:make(1, a=\"b\")'")
     try:
-        made = factory()
+        made = factory(*named.arguments, **named.keywords)
     except BaseException as error:  # noqa: BLE001 the user's code may do anything, exit included
         raise _RefusedError(f"{spec} failed: {_told(error, folder)}") from None
     if not callable(made):

@@ -1,8 +1,9 @@
 """Imports the user's application, and reports a failure that a person can act on.
 
 `scriptProcessor` is "module:callable": dots in both, "module" alone means "module:application",
-"module:make_app()" calls a factory. The application's folder comes first on sys.path, so its own
-`config.py` or `worker.py` is what `import config` finds: ours are only ever was.config, was.worker.
+"module:make_app()" calls a factory, with the literals that it is given. The application's folder
+comes first on sys.path, so its own `config.py` or `worker.py` is what `import config` finds: ours
+are only ever was.config, was.worker.
 
 Modules belong to the process: of two applications of one pool that have modules of one name, the
 second would run the first one's. It is refused instead.
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 import threading
 import time
@@ -25,14 +25,13 @@ from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from typing import Any
 
+from was.config.callables import reference_of
 from was.log import log, log_exception, text_of
 
 __all__ = ["RESERVED", "ApplicationLoader", "Failure", "failure_of"]
 
 # Top-level names that are something else in every worker.
 RESERVED = frozenset({"was", "isapi", "zmq", "msgspec"})
-
-_REFERENCE = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(\))?)?")
 
 # Imports change sys.path and sys.modules, which belong to the process: one at a time.
 _import_lock = threading.RLock()
@@ -171,16 +170,15 @@ def _insist_on_reading(folder: str) -> None:
 
 
 def _resolve(reference: str, folder: str) -> Callable[..., Any]:
-    match = _REFERENCE.fullmatch(reference.strip())
-    if match is None:
+    named = reference_of(reference.strip())
+    if named is None:
         raise ValueError(f"scriptProcessor must be module:callable, not {reference!r}")
-    module_name, attribute, is_factory = match.groups()
-    found: Any = importlib.import_module(module_name)
-    _insist_on_own(module_name.partition(".")[0], folder)
-    for part in (attribute or "application").split("."):
+    found: Any = importlib.import_module(named.module)
+    _insist_on_own(named.module.partition(".")[0], folder)
+    for part in (named.name or "application").split("."):
         found = getattr(found, part)
-    if is_factory:
-        found = found()
+    if named.is_factory:
+        found = found(*named.arguments, **named.keywords)
     if not callable(found):
         raise TypeError(f"{reference} is a {type(found).__name__}, not callable")
     application: Callable[..., Any] = found

@@ -203,10 +203,11 @@ def test_the_callable_must_be_named_or_usual():
         ("", "./pkg/mod.py:app", "'./pkg/mod.py' is a file; its module is 'pkg.mod'"),
         ("", "./mod", "'./mod' is a file; its module is 'mod'"),
         ("def make(): return lambda e, s: []", "mod:make()", ""),
+        ("def make(x, *, y): return lambda e, s: [x, y]", "mod:make('a', y={'b': -1})", ""),
         (
             "def make(x): ...",
-            "mod:make(1)",
-            "a factory is called without arguments: 'mod:make()'",
+            "mod:make(open('f'))",
+            "mod:make(open('f')): a factory takes literals only, as in 'mod:make(1, a=\"b\")'",
         ),
         (
             "def make(): ...",

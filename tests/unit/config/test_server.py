@@ -321,6 +321,10 @@ def test_a_binding_that_is_none_is_an_error(home, xml):
             'modules="WsgiModule" scriptProcessor="a-b:c"',
             "which is not of the form",
         ),
+        (
+            'modules="WsgiModule" scriptProcessor="a:make(open(1))"',
+            "which is not of the form module:callable: a factory takes literals only",
+        ),
     ],
 )
 def test_a_handler_must_name_something(home, entry, message):
@@ -334,7 +338,10 @@ def test_a_handler_must_name_something(home, entry, message):
         assert "available are AnonymousAuthenticationModule" in error.message
 
 
-@pytest.mark.parametrize("text", ["shop:app", "shop.wsgi:application", "a.b:make.app", "a:make()"])
+@pytest.mark.parametrize(
+    "text",
+    ["shop:app", "shop.wsgi:application", "a.b:make.app", "a:make()", "a:make('x', y={'z': -1})"],
+)
 def test_callables_have_a_module_and_a_name(home, at, text):
     """module:callable, dotted on both sides, or a factory."""
     web = wsgi(text)

@@ -759,6 +759,14 @@ def test_two_applications_may_share_one_program(tmp_path, monkeypatch):
         assert ApplicationLoader("shared_by_three.web", folder).load()() == 1
 
 
+def test_a_factory_is_called_with_its_literals(tmp_path, monkeypatch):
+    """And what it makes is the application."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "made_of_literals.py").write_text("def make(*a, **k): return lambda: (a, k)\n")
+    loader = ApplicationLoader("made_of_literals:make('x', b={'y': -1})", str(tmp_path))
+    assert loader.load()() == (("x",), {"b": {"y": -1}})
+
+
 @pytest.mark.parametrize("framework", ["flask", "django"])
 def test_frameworks_run(tmp_path, framework):
     """A view of Flask and of Django answers."""
