@@ -5,12 +5,14 @@ Nothing of an environment is run to find that out: it may be somebody else's.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-__all__ = ["is_own", "versions_of", "why_no_server", "why_unusable"]
+__all__ = ["editable_folders", "is_own", "versions_of", "why_no_server", "why_unusable"]
 
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
 
@@ -37,6 +39,27 @@ def versions_of(environment: str, package: str) -> list[str]:
         for packages in _packages_of(environment)
         for found in packages.glob(f"{package}-*.dist-info")
     ]
+
+
+def editable_folders(environment: str) -> Iterator[str]:
+    """Where the packages lie that `pip install -e` has put there: direct_url.json (PEP 610) says it.
+
+    Root's or our own word counts, nobody else's: it opens a folder to the pool, and the pool's user
+    may be the owner of the environment.
+    """
+    for packages in _packages_of(environment):
+        for file in packages.glob("*.dist-info/direct_url.json"):
+            try:
+                if file.lstat().st_uid not in (0, os.geteuid()):
+                    continue
+                said = json.loads(file.read_bytes())
+            except (OSError, ValueError):
+                continue
+            match said:
+                case {"url": str(url), "dir_info": {"editable": True}}:
+                    yield unquote(urlsplit(url).path)
+                case _:
+                    pass
 
 
 def why_unusable(environment: str) -> str:

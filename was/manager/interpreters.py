@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from was.config.environments import is_own, versions_of, why_no_server, why_unusable
+from was.config.environments import editable_folders, is_own, versions_of, why_no_server, why_unusable
 from was.config.model import PoolPython
 
 __all__ = ["Interpreter", "InterpreterError", "choose", "variables_of"]
@@ -49,7 +49,7 @@ def choose(settings: PoolPython, search: str) -> Interpreter:
     if environment:
         if not os.path.isdir(environment):
             raise InterpreterError(f"there is no virtual environment '{environment}'")
-        folders.append(environment)
+        folders += (environment, *editable_folders(environment))
     if environment and not program and not is_own(environment):
         if versions_of(environment, "was"):
             program = os.path.join(environment, "bin", "python")
@@ -57,6 +57,8 @@ def choose(settings: PoolPython, search: str) -> Interpreter:
             raise InterpreterError(reason)
         else:
             passed_over += _passed_over(environment)
+            # What the worker starts by sys.executable, or by a script of the environment's bin.
+            folders += _folders_of(os.path.join(environment, "bin", "python"))
     if program:
         program = _found(program, search)
         if reason := why_no_server(program):

@@ -39,7 +39,33 @@ def test_an_environment_of_the_same_python_gives_its_packages(tmp_path):
     folder = environment(tmp_path / "e")
     chosen = choose(of(folder), "")
     assert (chosen.program, chosen.virtual_environment) == ("", folder)
-    assert chosen.folders == (folder,)
+    assert chosen.folders == (folder, f"{folder}/bin/python")
+
+
+def test_a_forked_worker_may_run_the_environment_s_program(tmp_path):
+    """Its sys.executable, and what `#!` of a script in bin names: a link to where that one is."""
+    interpreter = environment(tmp_path / "opt" / "python")
+    folder = environment(tmp_path / "e")
+    os.unlink(f"{folder}/bin/python")
+    os.symlink(f"{interpreter}/bin/python", f"{folder}/bin/python")
+    chosen = choose(of(folder), "")
+    assert (chosen.program, interpreter in chosen.folders) == ("", True)
+
+
+def test_what_is_installed_editable_is_readable(tmp_path):
+    """Where `pip install -e` found it, as direct_url.json says; nothing else that it may say."""
+    folder = environment(tmp_path / "e", OWN, "shop-1.0", "far-1.0", "own-1.0", "odd-1.0")
+    for name, text in {
+        "shop": '{"url": "file:///srv/my%20shop", "dir_info": {"editable": true}}',
+        "far": '{"url": "https://example.org/far.zip", "archive_info": {}}',
+        "own": '{"url": "file:///srv/own", "dir_info": {}}',
+        "odd": "no JSON",
+    }.items():
+        packages = Path(folder, "lib", OWN, "site-packages")
+        (packages / f"{name}-1.0.dist-info" / "direct_url.json").write_text(text)
+    readable = choose(of(folder), "").folders
+    assert readable == (folder, "/srv/my shop", f"{folder}/bin/python")
+
 
 
 def test_the_server_s_own_environment_adds_nothing():
