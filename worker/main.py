@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from types import ModuleType
 from typing import NoReturn
 
 from was.errors import IllFormedMessageError
@@ -35,6 +36,7 @@ _PR_SET_PDEATHSIG = 1
 def run(fork: Fork) -> NoReturn:
     """Be the worker that `fork` asks for; ends the process."""
     status = 70
+    _leave_our_program()
     set_process("worker")
     keep_output_from_failing()
     expect_last_work()
@@ -50,6 +52,16 @@ def run(fork: Fork) -> NoReturn:
         _flush()
         # Not sys.exit: what the application never ends must not hold the process.
         os._exit(status)
+
+
+def _leave_our_program() -> None:
+    """From here on the process is the application's, which reads its arguments, or what is main.
+
+    Ours would stop an ArgumentParser; and multiprocessing imports the main module in each process
+    that it spawns, where ours is missing unless the pool's environment has it.
+    """
+    sys.argv[:] = ["was"]
+    sys.modules["__main__"] = ModuleType("__main__")
 
 
 def _run(fork: Fork) -> int:

@@ -1,6 +1,7 @@
 """Says which Python runs it, and what it finds there."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,10 +13,15 @@ def application(environ, start_response):
     with open("/proc/self/status") as file:
         status = dict(line.split(":", 1) for line in file)
     child = [sys.executable, "-c", "import mark; print(mark.NAME)"]
+    spawned = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    spawned.start()
+    spawned.join()
     facts = {
         "mark": mark.NAME,
         "file": mark.__file__,
         "child": subprocess.run(child, capture_output=True, text=True, check=False).stdout.strip(),
+        "spawned": spawned.exitcode,
+        "arguments": sys.argv,
         "prefix": sys.prefix,
         "executable": sys.executable,
         "was_executed": "was.worker.executed" in sys.orig_argv,

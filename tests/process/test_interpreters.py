@@ -51,7 +51,10 @@ def ask(running: Running) -> dict[str, Any]:
 
 @pytest.mark.parametrize("below", ["sites/app/.venv", "environments/one"])
 def test_virtual_environment(start_server, below):
-    """Its packages come before the server's, `.pth` files are honoured, programs are found."""
+    """Its packages come before the server's, `.pth` files are honoured, programs are found.
+
+    Processes of `multiprocessing` begin there, though it has no `was` that they could import.
+    """
 
     def prepare(home: Path) -> None:
         place("which_python.py")(home)
@@ -65,6 +68,7 @@ def test_virtual_environment(start_server, below):
     assert facts["prefix"] == facts["variable"] == environment
     assert facts["executable"] == f"{environment}/bin/python"
     assert facts["first_program"] == f"{environment}/bin"
+    assert (facts["spawned"], facts["arguments"]) == (0, ["was"])
     assert not facts["was_executed"]
 
 
@@ -78,6 +82,7 @@ def test_an_environment_with_a_was_of_its_own(start_server):
     running = start_server(config_with(virtualEnvironment="{home}/own"), prepare)
     facts = ask(running)
     assert facts["was_executed"]
+    assert (facts["spawned"], facts["arguments"]) == (0, ["was"])
     assert facts["mark"] == facts["child"] == "of the environment"
     assert facts["prefix"] == facts["variable"] == str(running.home / "own")
     assert facts["no_new_privs"] == "1"
