@@ -42,7 +42,7 @@ def versions_of(environment: str, package: str) -> list[str]:
 
 
 def editable_folders(environment: str) -> Iterator[str]:
-    """Where the packages lie that `pip install -e` has put there: direct_url.json (PEP 610) says it.
+    """Where the packages lie that `pip install -e` knows; direct_url.json (PEP 610) says it.
 
     Root's or our own word counts, nobody else's: it opens a folder to the pool, and the pool's user
     may be the owner of the environment.

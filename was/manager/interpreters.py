@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from was.config.environments import editable_folders, is_own, versions_of, why_no_server, why_unusable
+from was.config.environments import (
+    editable_folders,
+    is_own,
+    versions_of,
+    why_no_server,
+    why_unusable,
+)
 from was.config.model import PoolPython
 
 __all__ = ["Interpreter", "InterpreterError", "choose", "variables_of"]

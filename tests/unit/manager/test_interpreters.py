@@ -67,7 +67,6 @@ def test_what_is_installed_editable_is_readable(tmp_path):
     assert readable == (folder, "/srv/my shop", f"{folder}/bin/python")
 
 
-
 def test_the_server_s_own_environment_adds_nothing():
     """Its packages are there."""
     assert choose(of(sys.prefix), "").virtual_environment == ""
