@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import site
 import sys
@@ -33,4 +34,7 @@ def use_virtual_environment(prefix: str) -> None:
     sys.prefix = sys.exec_prefix = prefix
     program = os.path.join(prefix, "bin", "python")
     if os.path.exists(program):
-        sys.executable = program  # what multiprocessing and applications start
+        if not os.path.samefile(program, sys.executable):
+            # What it spawns is given our sys.path, whose library may be of another build.
+            importlib.import_module("multiprocessing.spawn").set_executable(sys.executable)
+        sys.executable = program  # what applications start
