@@ -17,6 +17,7 @@ from support.wire import Wire, get
 from was import faults
 from was.cli.client import NoManagerError, ask
 from was.ipc.endpoints import Home
+from was.manager.state_files import StateFiles
 from was.recorded import lock_holder
 
 
@@ -104,6 +105,24 @@ def test_a_manager_that_is_killed_within_an_upgrade(start_server):
     wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
     wait_for("another worker", lambda: running.workers() not in ([], [worker]))
     wait_for("the end of the old listener", lambda: old not in running.server.processes())
+
+
+def test_a_manager_that_is_killed_before_the_new_listener_has_its_record(start_server):
+    """Then the old one is called the listener and the one before it: it is one, and replaced."""
+    running = start_server(simple_config("hello:application"), place("hello.py"))
+    assert get(running.port()).status == 200
+    (worker,) = running.workers(count=1)
+    listener = running.server.status()["listener_pid"]
+    running.server.send(signal.SIGKILL)
+    running.server.wait_exit()
+    state = running.home / "run" / "state"
+    (state / "retiring.json").write_bytes((state / "listener.json").read_bytes())
+    StateFiles(Home(running.home)).write_process("upgrade", os.getpid(), {})
+    running.server.start()
+    wait_for("the end of the upgrade", lambda: not running.server.status()["is_upgrading"])
+    assert running.server.status()["listener_pid"] != listener
+    assert get(running.port()).status == 200
+    wait_for("another worker", lambda: running.workers() not in ([], [worker]))
 
 
 def test_what_waits_in_the_old_listener_gets_a_worker_that_came_later(start_server):

@@ -122,6 +122,8 @@ class Adoption:
 
     async def _take_listeners(self) -> None:
         manager, files = self._manager, self._manager.server.files
+        if files.read("retiring").get("pid") == files.read("listener").get("pid"):
+            files.remove("retiring")  # the listener that was to follow it has no record yet
         current = await self._find(files.read("listener"), LISTENER_LIMIT_S)
         limit_s = LISTENER_LIMIT_S if current is None else RETIRING_LIMIT_S
         before = await self._find(files.read("retiring"), limit_s)
