@@ -168,6 +168,20 @@ def test_changed_settings_are_noticed(start_server):
     wait_for("another worker", lambda: running.server.workers("Pool") not in ([], [old]))
 
 
+def test_a_pool_whose_files_cannot_be_made_is_taken_over(start_server):
+    """Its workers have what they need; that another could not start ends nobody."""
+    running = start_server(simple_config("probe:application", pool=STEADY_POOL), place("probe.py"))
+    workers, listener = running.workers(count=1), running.server.status()["listener_pid"]
+    (temporary,) = (running.home / "run" / "pools").glob("*/tmp")
+    kill_manager(running)
+    temporary.rmdir()
+    temporary.touch()
+    start_again(running)
+    assert running.server.status()["listener_pid"] == listener
+    assert running.workers(count=1) == workers
+    assert get(running.port()).status == 200
+
+
 def test_without_a_listener_all_begins_anew(start_server):
     """Manager and listener killed at once: the new manager ends the workers and starts afresh."""
     running = start_server(simple_config("probe:application", pool=STEADY_POOL), place("probe.py"))

@@ -100,7 +100,7 @@ class Beginnings:
         workers = manager.adoption.workers.get(name, [])
         restore(pool, record, workers, now)
         if is_wanted:
-            manager.workers.write_config(name)
+            manager.reloading.write_config(pool)
         for owner, worker_id in manager.adoption.dead:
             if owner == name and pool.is_accepting:
                 about = {"app_pool": name, "worker_id": worker_id}

@@ -122,7 +122,7 @@ class Reloading:
         rewritten = {
             name
             for name, pool in manager.pools.items()
-            if pool.workers and name in configuration.config.app_pools and self._write_config(pool)
+            if pool.workers and name in configuration.config.app_pools and self.write_config(pool)
         }
         for name in changes.added:
             manager.beginnings.add(name, now)
@@ -170,7 +170,7 @@ class Reloading:
                 manager.performer.perform(pool, pool.wake(now, worker_id))
                 handle.peer.send(wc.ConfigurationChanged())
 
-    def _write_config(self, pool: ApplicationPool) -> bool:
+    def write_config(self, pool: ApplicationPool) -> bool:
         """Whether its workers have something new to read."""
         try:
             return self._manager.workers.write_config(pool.settings.name)
