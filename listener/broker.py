@@ -255,6 +255,8 @@ class PoolBroker:
 
     def activate(self, worker_id: int, replaces: list[int]) -> None:
         """Give the worker requests; those it replaces get none from here on, then are stopped."""
+        for old in replaces:  # whatever has become of that one: the manager counts on it
+            self.drain(old, graceful=True)
         worker = self.workers.get(worker_id)
         if worker is None or worker.is_dead or worker.is_faulty or worker.is_draining:
             return
@@ -263,8 +265,6 @@ class PoolBroker:
         if worker not in self._ready:
             self._ready.append(worker)
         self.demand.forget()
-        for old in replaces:
-            self.drain(old, graceful=True)
         self.turn()
 
     def drain(self, worker_id: int, *, graceful: bool) -> None:

@@ -126,6 +126,9 @@ class Performer:
                 for old in replaces:
                     self._mark_draining(old)
                 self._listener.activate(handle, replaces)
+                if not self._listener.is_connected:
+                    for old in replaces:
+                        self._tell_to_stop(old, drain=True)
             case Drain(worker_id):
                 self._mark_draining(worker_id)
                 if self._listener.is_connected:

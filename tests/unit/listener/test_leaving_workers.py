@@ -42,3 +42,15 @@ def test_a_bye_that_has_crossed_requests_is_believed(crossing):
     worker.die()
     other.answer(other.requests()[1])
     assert client.statuses() == [200]
+
+
+def test_one_that_was_replaced_by_a_worker_that_died_at_once_leaves_all_the_same(make_rig):
+    """The manager, which did not know, counts on it: it would be killed over its requests."""
+    rig = make_rig()
+    old, new = rig.worker(), rig.worker()
+    new.die()
+    rig.pool.activate(new.incarnation.worker_id, [old.incarnation.worker_id])
+    rig.turn()
+    assert old.inbox == [m.StopListening(True)]
+    rig.client().get()
+    assert old.requests() == []
