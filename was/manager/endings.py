@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endings"]
 
-MOST_UNCLAIMED_EXITS = 1000
-
 # A worker whose control connection has broken ends by itself, or has failed.
 LINK_LOST_LIMIT_S = 1.0
 
@@ -29,7 +27,7 @@ class Endings:
     def child_ended(self, who: str, pidfd: int, worker_id: int) -> None:
         """A pidfd fired."""
         now = self._manager.now()
-        self._manager.exits.update(process.reap())
+        self._manager.reap()
         if who == "listener":
             self._listener_ended(pidfd, now)
         elif who == "template":
@@ -47,8 +45,6 @@ class Endings:
                 handle.exit = self._manager.exits.pop(handle.pid, None)
                 status = handle.exit.status if handle.exit is not None else None
                 self._worker_ended(worker_id, process.describe_status(status), now)
-        if len(self._manager.exits) > MOST_UNCLAIMED_EXITS:
-            self._manager.exits.clear()
         self._manager.drop_empty_pools()
 
     def _worker_ended(

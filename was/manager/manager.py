@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol, assert_never
 
 from was.config.model import RecycleReason
+from was.known import keep
 from was.log import log, log_exception
 from was.manager import process
 from was.manager.adoption import Adoption
@@ -58,6 +59,8 @@ from was.manager.upgrade import Upgrade
 from was.manager.workers import WorkerSet
 
 __all__ = ["Manager"]
+
+MOST_UNCLAIMED_EXITS = 1000
 
 
 class _Timed(Protocol):
@@ -265,7 +268,12 @@ class Manager:
         elif number in SIGNALS_OF_OTHERS:
             log("signal_ignored", signal=signal.Signals(number).name)
         elif number == signal.SIGCHLD:
-            self.exits.update(process.reap())
+            self.reap()
+
+    def reap(self) -> None:
+        """Learn how children have ended: ours, and what applications leave behind."""
+        for pid, end in process.reap():
+            keep(self.exits, pid, end, MOST_UNCLAIMED_EXITS)
 
     def reopen_logs(self) -> None:
         """Have everybody go on in the files that there are now, in folders that were removed too.

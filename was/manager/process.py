@@ -225,13 +225,11 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def kill_descendants(pid: int) -> None:
-    """SIGKILL every descendant of a process."""
+    """SIGKILL every descendant of a process, but for those that have become another user."""
     for child in children_of(pid):
         kill_descendants(child)
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def describe_status(status: int | None) -> str:
