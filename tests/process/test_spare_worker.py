@@ -2,14 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from harness.home import Pool
 from harness.meter import children
-from harness.server import wait_for
+from harness.server import LIMIT_S, wait_for
 from support.running import Running, place, simple_config
 from support.wire import get
+
+from was.ipc.endpoints import Home
 
 POOL = Pool(
     "Pool",
@@ -81,3 +85,15 @@ def test_the_spare_worker_ends_with_its_template_and_with_the_manager(running):
     os.kill(running.workers(count=3)[0], signal.SIGKILL)
     running.workers(count=3)
     _spare(running)
+
+
+def test_a_template_that_is_nobodys_ends(running):
+    """As one does that a manager has started and been killed before it was noted."""
+    control = Home(running.home).find_sockets().control
+    command = [sys.executable, "-P", "-m", "was.manager.template", "--control", control]
+    done = subprocess.run(
+        [*command, "--home", str(running.home)], capture_output=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    refused = " says that it is our template, and is not"
+    assert running.server.log_text().count(refused) == 1

@@ -6,7 +6,7 @@ then the manager's child (a subreaper). The spare worker takes the next message 
 Beside each Fork travel the worker's output and the write end of a pipe that tells the manager of a
 death before the worker's first word.
 
-When the manager goes the template waits for the next one, and ends after the managerless limit.
+It ends with its manager: what it forked for the next one would not be that one's child.
 """
 
 from __future__ import annotations
@@ -33,17 +33,15 @@ from was.worker.rehearsal import rehearse
 
 __all__ = ["main"]
 
-RECONNECT_EVERY_S = 0.2
+CONNECT_LIMIT_S = 5.0
 FORK_AGAIN_S = 0.1
 LATER_S = 1.0
 LEAVE_ALONE_S = 0.05
 
 
 def main(arguments: list[str]) -> int:
-    """Serve `--control PATH [--home HOME] [--managerless SECONDS]` until nobody needs us."""
+    """Serve `--control PATH [--home HOME]` until the manager goes."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=False))
-    control = options["--control"]
-    limit_s = float(options.get("--managerless", "300"))
     setproctitle.setproctitle(f"was: template {options.get('--home', '')}".rstrip())
     set_process("template")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,12 +54,13 @@ def main(arguments: list[str]) -> int:
     rehearse()
     gc.collect()
     gc.freeze()  # the collector must not write to pages that workers share with us
-    while True:
-        end = _connect(control, limit_s)
-        if end is None:
-            return 0
-        with end.sock:
-            _serve(end, options.get("--home", ""))
+    try:
+        end = ControlSocket.connect(options["--control"], CONNECT_LIMIT_S)
+        end.send(encode(TemplateHello(os.getpid())))
+    except OSError:  # it has gone meanwhile
+        return 0
+    _serve(end, options.get("--home", ""))
+    return 0
 
 
 def _reopen(log_file: Path) -> None:
@@ -73,20 +72,6 @@ def _reopen(log_file: Path) -> None:
         fd = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         take_output(fd)
         os.close(fd)
-
-
-def _connect(control: str, limit_s: float) -> ControlSocket | None:
-    deadline = time.monotonic() + limit_s if limit_s > 0 else float("inf")
-    while True:
-        try:
-            end = ControlSocket.connect(control, 5.0)
-            end.send(encode(TemplateHello(os.getpid())))
-        except OSError:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(RECONNECT_EVERY_S)
-            continue
-        return end
 
 
 def _serve(end: ControlSocket, home: str) -> None:

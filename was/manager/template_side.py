@@ -53,10 +53,8 @@ class TemplateSide:
         server = self._server
         self.respawn.started()
         self._has_old_log = False
-        limit_s = server.clock.scaled(server.config.web_limits.managerless_limit_s)
         arguments = [*server.options.programs.template]
         arguments += ["--control", server.folder.control, "--home", str(server.home.path)]
-        arguments += ["--managerless", str(limit_s)]
         if not self.process.spawn(arguments, server.environment):
             self.respawn.died(server.clock.monotonic())
             return
