@@ -168,6 +168,20 @@ def test_changed_settings_are_noticed(start_server):
     wait_for("another worker", lambda: running.server.workers("Pool") not in ([], [old]))
 
 
+def test_a_worker_that_is_busy_when_a_manager_comes_has_as_long_as_for_a_ping(start_server):
+    """Its application lets no other thread run, as when it is pinged: it says Hello later."""
+    running = start_server(simple_config("slow:application", pool=STEADY_POOL), place("slow.py"))
+    workers = running.workers(count=1)
+    starts = running.folder() / "data" / "starts.log"
+    with Wire(running.port()) as wire:
+        wire.send_request("/held?s=8", "POST", b"")
+        wait_for("its start", lambda: "/held" in starts.read_text())
+        kill_manager(running)
+        start_again(running)
+        assert wire.read("POST").status == 200
+    assert running.workers() == workers
+
+
 def test_a_pool_whose_files_cannot_be_made_is_taken_over(start_server):
     """Its workers have what they need; that another could not start ends nobody."""
     running = start_server(simple_config("probe:application", pool=STEADY_POOL), place("probe.py"))

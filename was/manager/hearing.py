@@ -196,6 +196,9 @@ class Hearing:
             return
         if handle.is_adopted:
             self._announce(handle)
+            pool = self._manager.pool_of(handle.id)
+            if pool is not None:
+                self._manager.performer.perform(pool, pool.came_back(handle.id))
         else:
             log("worker_spawned", worker=handle.id, pid=handle.pid, app_pool=handle.pool)
         if handle.is_condemned:

@@ -369,6 +369,13 @@ class ApplicationPool:
             interval_s = self.scaled(self.settings.process_model.ping_interval_s)
             worker.ping.answered(nonce, now, interval_s)
 
+    def came_back(self, worker_id: int) -> list[Action]:
+        """It has found this manager: a ping that was due before has been sent to nobody."""
+        worker = self.workers.get(worker_id)
+        if worker is None or not worker.ping.is_waiting:
+            return []
+        return [SendPing(worker_id, worker.ping.nonce)]
+
     def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
         """A look at a worker: is it idle, is it due for replacement?"""
         worker = self.workers.get(worker_id)

@@ -40,7 +40,7 @@ REMEMBERED_DEAD = 1000
 # How many listeners may have requests in one worker: during an upgrade the old and the new one.
 LISTENERS = 2
 
-# How long a worker that was taken over may take to say Hello, seconds; it looks every second.
+# How long a worker that was taken over has at least to say Hello, seconds; it looks every second.
 RECONNECT_LIMIT_S = 4.0
 
 
@@ -196,9 +196,12 @@ class WorkerSet:
     def adopt(self, record: Mapping[str, Any], pidfd: int, scoreboard_fd: int) -> WorkerHandle:
         """Take over a worker of an earlier manager, and both descriptors.
 
-        It will connect and say Hello again; one that does not is given up.
+        It will connect and say Hello again; one that does not is given up, no sooner than one that
+        does not answer a ping.
         """
         server = self._server
+        pool = server.config.app_pools.get(record["app_pool"]) or AppPool(name=record["app_pool"])
+        limit_s = server.clock.scaled(pool.process_model.ping_response_time_s)
         handle = WorkerHandle(
             id=record["worker_id"],
             pool=record["app_pool"],
@@ -212,7 +215,7 @@ class WorkerSet:
             started_wall=record["started"],
             pid=record["pid"],
             pidfd=pidfd,
-            link_lost_at=server.clock.monotonic() + RECONNECT_LIMIT_S,
+            link_lost_at=server.clock.monotonic() + max(RECONNECT_LIMIT_S, limit_s),
             is_announced=True,
             is_adopted=True,
             reach=tuple(record.get("reach", ())),

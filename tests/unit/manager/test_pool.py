@@ -338,6 +338,18 @@ def test_an_idle_worker_is_drained_and_not_replaced():
     assert of(Spawn, pool.worker_exited(1, 2401.0, served=True, how="exit 0")) == []
 
 
+def test_a_worker_that_finds_the_next_manager_is_pinged_again():
+    """It was not there to hear the first one, whose answer is still waited for; once is enough."""
+    pool = running_pool()
+    model = pool.settings.process_model
+    assert pool.came_back(1) == []
+    (ping,) = of(SendPing, pool.tick(model.ping_interval_s))
+    assert pool.came_back(1) == [ping]
+    pool.pong(1, ping.nonce, model.ping_interval_s + 1)
+    assert pool.came_back(1) == []
+    assert pool.came_back(2) == []
+
+
 def test_stopping_refuses_and_drains():
     """A stopped pool answers Disabled, its workers finish, its state follows the last one."""
     pool = running_pool()
