@@ -101,7 +101,10 @@ class Endings:
             and not handle.is_condemned
             and not self._manager.shutdown.has_begun
         ):
-            self._manager.workers.fork(handle, pool.settings)  # it died before it forked
+            try:
+                self._manager.workers.fork(handle, pool.settings)  # it died before it forked
+            except OSError as error:
+                self.fork_failed(worker_id, str(error))
             return
         self._worker_ended(
             worker_id,
@@ -110,7 +113,7 @@ class Endings:
         )
 
     def fork_failed(self, worker_id: int, error: str) -> None:
-        """The template could not fork."""
+        """The template could not fork, or be asked to."""
         log("worker_spawn_failed", worker=worker_id, error=error)
         # The machine has no room for a process: none of the application's has been run.
         how = f"could not be forked: {error}"
