@@ -54,7 +54,7 @@ TICK_S = 0.05
 SWEEP_TICKS = 5
 EXPIRE_TICKS = 2
 # Who was not run for so long (its machine or container was paused) first reads what came meanwhile.
-AWAY_S = 1.0
+AWAY_S = 0.25
 # How long apart are the looks at what a client has taken: minBytesPerSecond is its mean over them.
 SEND_GRACE_S = 30.0
 SERVER = b"was"

@@ -12,8 +12,8 @@ from was.manager.server import Server
 
 __all__ = ["ask_for_stacks", "when_written"]
 
-# The most it is waited for; a busy machine lets a process wait some tenths of a second.
-LIMIT_S = 1.0
+# The most it is waited for; a busy machine lets a process stand still for a second.
+LIMIT_S = 2.0
 # They have no end that one could read: they are whole when nothing has come for so long.
 STEP_S = 0.1
 

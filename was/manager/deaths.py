@@ -31,7 +31,8 @@ DEATHS = frozenset({5009, 5010, 5011, 5012, 5013, 5059, 5127})
 # Of those, the ones where it is worth asking what it was doing all the time.
 HANGS = frozenset({5010, 5012, 5013})
 
-LIMIT_S = 2.0
+# Longer than a hung worker is left to write its stacks in.
+LIMIT_S = 3.0
 REMEMBERED = 100
 
 Facts = dict[str, object]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ExitError", "run_on_processes"]
 
 # The end of a connection comes before the exit code, on a busy machine long before.
-EXIT_CODE_S = 1.0
+EXIT_CODE_S = 2.0
 
 
 class ExitError(Exception):

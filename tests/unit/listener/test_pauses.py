@@ -42,6 +42,21 @@ def test_what_has_come_meanwhile_is_read_before_anybody_is_too_slow(make_rig):
     assert (waiting.statuses(), half.statuses()) == ([200], [200])
 
 
+def test_a_short_pause_is_one_too(make_rig):
+    """An answer that came in time is not too late because it was read after the limit."""
+    rig = make_rig(time_limit_s=0.4)
+    worker, waiting = rig.worker(), rig.client()
+    waiting.get()
+    (request,) = worker.requests()
+    worker.start(request)
+    _look(rig)
+    _look(rig, ROUND - 1 - rig.service._ticks % ROUND)
+    rig.now += 0.5
+    _look(rig)
+    worker.answer(request)
+    assert waiting.statuses() == [200]
+
+
 def test_who_was_too_slow_is_found_all_the_same(make_rig):
     """A round later; also where every look comes late."""
     rig = make_rig()
