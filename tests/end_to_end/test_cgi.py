@@ -366,7 +366,7 @@ def test_the_pools_time_limit_ends_a_program_and_not_the_worker():
     """A little before requests/@timeLimit the answer is 502.1, and the worker goes on."""
     config = _config().replace(
         '<failure rapidFailProtection="false" />',
-        '<failure rapidFailProtection="false" /><requests timeLimit="00:00:04" />',
+        '<failure rapidFailProtection="false" /><requests timeLimit="00:00:08" />',
     )
     assert "timeLimit" in config
     with run_server(config, _place) as running:

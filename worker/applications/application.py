@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpApplication", "HttpSite"]
 
-# Of the time limit, for what a handler waits for.
+# Of the time limit, for what a handler waits for; the rest is for a worker that stands still for a
+# second. No less than half.
 OWN_SHARE = 0.95
+REST_S = 2.0
 
 
 class HttpSite:
@@ -92,7 +94,8 @@ class HttpApplication:
 
         The listener's limit must not pass first: it costs the worker.
         """
-        return self.time_limit_s * OWN_SHARE
+        limit_s = self.time_limit_s
+        return max(limit_s / 2, min(limit_s * OWN_SHARE, limit_s - REST_S))
 
     # ── warm-up (IHttpApplication2) ─────────────────────────────────────────────────────────────
 

@@ -1,7 +1,10 @@
 """How long a program may take: in all, for its first byte, and without a word."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from was.worker.applications.application import HttpApplication
 from was.worker.gateway.patience import Patience
 
 
@@ -38,3 +41,12 @@ def test_what_the_client_takes_is_not_the_programs():
     assert patience.ends_at(has_answered=False) == 150
     assert patience.ends_at(has_answered=True) == 150
     assert patience.whole_until == 190
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "own_s"), [(110.0, 104.5), (30.0, 28.0), (4.0, 2.0), (1.0, 0.5), (0.0, 0.0)]
+)
+def test_a_worker_that_stands_still_for_a_second_passes_no_limit(limit_s, own_s):
+    """What a handler waits for has so much less time than its request."""
+    application = SimpleNamespace(time_limit_s=limit_s)
+    assert HttpApplication.own_time_limit_s.fget(application) == own_s
