@@ -38,6 +38,8 @@ __all__ = ["ArrivingBody"]
 READING = Progress.READING
 RESPONDING = Progress.RESPONDING
 
+# What came in many parts is put together now and then: each costs more than the byte it may hold.
+MOST_PARTS: Final = 64
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -180,6 +182,8 @@ class ArrivingBody:
         self._size += len(piece)
         memory.held_bytes += len(piece)
         self._parts.append(piece)
+        if len(self._parts) == MOST_PARTS:
+            self._parts = [b"".join(self._parts)]
         limit = request.pool.settings.body_spool
         if self._size > limit or self._size > CHUNK_BYTES or memory.is_full():
             # Beyond a chunk it would not travel in one message with its head.

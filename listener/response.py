@@ -32,6 +32,8 @@ __all__ = ["ResponseStream"]
 WINDOW_STEP = 64 * 1024
 # What a worker may send beyond its window: a chunk that begins within it, and one with the END.
 BEYOND_WINDOW_BYTES = 2 * CHUNK_BYTES
+# What a piece costs that waits in memory, however short it is.
+SEGMENT_BYTES = 64
 # Files are not counted against the window, and each holds a descriptor of the listener's.
 MAX_SEGMENTS_WITH_FILES = 1024
 
@@ -192,10 +194,11 @@ class ResponseStream:
     def _put(self, data: bytes) -> None:
         pool = self._request.pool
         memory = pool.account.memory
-        if self._memory_bytes + len(data) <= pool.settings.response_spool and not memory.is_full():
+        size = len(data) + SEGMENT_BYTES
+        if self._memory_bytes + size <= pool.settings.response_spool and not memory.is_full():
             self._segments.append(data)
-            self._memory_bytes += len(data)
-            memory.held_bytes += len(data)
+            self._memory_bytes += size
+            memory.held_bytes += size
             return
         spool = self._spool
         if spool is None:
@@ -288,8 +291,8 @@ class ResponseStream:
             if connection.is_paused:
                 return
             segments.popleft()
-            self._memory_bytes -= len(segment)
-            memory.held_bytes -= len(segment)
+            self._memory_bytes -= len(segment) + SEGMENT_BYTES
+            memory.held_bytes -= len(segment) + SEGMENT_BYTES
             self.sent_bytes += len(segment)
             connection.transport.write(segment)
         self._all_sent()

@@ -1,5 +1,7 @@
 """Who takes without giving is held back: nothing grows with what a client or a worker does."""
 
+import tracemalloc
+
 import pytest
 from support.frames import frame
 
@@ -306,6 +308,58 @@ def test_responses_to_many_slow_clients_go_to_files(make_rig):
             worker.tell(m.ResponseChunk(request.id, 1, BYTES[90_000:100_000], False))
     assert rig.service.spool_memory.held_bytes <= 400_000
     assert rig.pool.account.held_bytes >= 16 * 100_000 - 400_000
+
+
+def traced(act):
+    """Bytes that Python holds after this and did not hold before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        act()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_of_tiny_pieces_costs_what_is_counted(make_rig):
+    """However many segments of the network it comes in, and it is whole."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    pieces = [b"%02d" % (number % 100) for number in range(30_000)]
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60002\r\n\r\n")
+
+    def send():
+        for piece in pieces:
+            client.connection.data_received(piece)
+
+    assert traced(send) < 3 * rig.service.spool_memory.held_bytes
+    client.send(b"xy")
+    (request,) = worker.requests()
+    assert request.body == b"".join(pieces) + b"xy"
+    worker.answer(request)
+
+
+def test_a_response_of_tiny_pieces_costs_what_is_counted(make_rig):
+    """For a client that does not read; it gets all of it when it does."""
+    rig = make_rig(response_spool=1 << 24)
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    (request,) = worker.requests()
+    worker.answer(request, b"", length=100_000, more=True)
+    client.connection.pause_writing()
+    pieces = [b"%02d" % (number % 100) for number in range(50_000)]
+
+    def send():
+        for at in range(0, len(pieces), 1000):
+            items = [m.ResponseChunk(request.id, 1, p, True) for p in pieces[at : at + 1000]]
+            worker.tell(*items)
+
+    assert traced(send) < 3 * rig.service.spool_memory.held_bytes
+    worker.tell(m.ResponseChunk(request.id, 1, b"", False))
+    client.connection.resume_writing()
+    while client.connection.stream is not None:
+        rig.turn()
+    assert client.transport.sent.endswith(b"".join(pieces))
 
 
 def test_when_the_spools_are_full_only_the_oldest_bodies_go_on(make_rig):
