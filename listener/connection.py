@@ -20,7 +20,17 @@ from was.listener.endings import client_gone
 from was.listener.head import Head
 from was.listener.head_scanner import check_incomplete, find_end, scan, skip_leading
 from was.listener.own_answers import fail, refuse, turn_away
-from was.listener.phases import BODY, BUSY, CLOSED, DRAIN, DRAIN_BYTES, HEAD, LINGER, UPGRADED
+from was.listener.phases import (
+    BODY,
+    BUSY,
+    CLOSED,
+    DRAIN,
+    DRAIN_BYTES,
+    HEAD,
+    LINGER,
+    NEXT,
+    UPGRADED,
+)
 from was.listener.request import ClientRequest, Progress
 from was.listener.response import ResponseStream
 from was.listener.routing import RouteMiss
@@ -117,6 +127,8 @@ class ClientConnection(ClientSocket):
                 data = self.buffer + data
                 self.buffer = b""
             if self.is_paused:
+                # Who does not read answers is asked for no further requests: they would pile up.
+                self.phase = NEXT
                 self.read_ahead(data)
                 self.pause_reading()
             else:
@@ -133,6 +145,8 @@ class ClientConnection(ClientSocket):
             self._on_drain(data)
         elif phase == LINGER:
             self._discard(data)
+        elif phase == NEXT:
+            self.read_ahead(data)
         if len(data) >= MUCH_BYTES:
             self.stand_in_line()
 
@@ -148,10 +162,8 @@ class ClientConnection(ClientSocket):
             assert self.beyond is not None
             self.beyond.ended()
             return True
-        if phase == HEAD and self.buffer:
-            # A pipelined request may wait for this turn's end; half a head is dropped there.
-            self.loop.call_soon(self._read_pipelined)
-            return True
+        if phase == NEXT:
+            return True  # its end is met when the request has been read
         if phase == BODY and self.request is not None and self.request.progress > Progress.QUEUED:
             self.service.records.failed(self, self.request, 0, "Client_Reset")
         return False
@@ -163,10 +175,10 @@ class ClientConnection(ClientSocket):
             self.stream.advance()
             if self.beyond is not None:
                 self.beyond.answer_pings()
-        elif self.phase == HEAD:
+        elif self.phase == HEAD or self.phase == NEXT:
             self.resume_reading()
-            if self.buffer:
-                self.loop.call_soon(self._read_pipelined)
+            if self.phase == NEXT:
+                self.loop.call_soon(self._read_next)
 
     # ── a request arrives ───────────────────────────────────────────────────────────────────────
 
@@ -326,7 +338,6 @@ class ClientConnection(ClientSocket):
 
     def next_request(self) -> None:
         """Wait for one, or read the one that has come."""
-        self.phase = HEAD
         service = self.service
         site = self.site
         self.deadline = service.time() + (
@@ -335,18 +346,22 @@ class ClientConnection(ClientSocket):
         self.deadline_reason = "Timer_ConnectionIdle"
         if self.is_reading_paused and not self.is_paused:
             self.resume_reading()
-        if self.buffer:
+        if not self.buffer:
+            self.phase = HEAD
+            if self.is_eof:
+                self.transport.close()
+            return
+        self.phase = NEXT
+        if not self.is_paused:
             # Not from here: a long pipeline must not become a deep recursion, nor hold the loop.
-            self.loop.call_soon(self._read_pipelined)
-        elif self.is_eof:
-            self.transport.close()
+            self.loop.call_soon(self._read_next)
 
-    def _read_pipelined(self) -> None:
-        if self.phase != HEAD or (self.is_paused and self.buffer):
-            return  # who does not read answers is asked for no further requests: they would pile up
+    def _read_next(self) -> None:
+        if self.phase != NEXT:
+            return
+        self.phase = HEAD
         data, self.buffer = self.buffer, b""
-        if data:
-            self._on_head(data)
+        self._on_head(data)
         if self.is_eof and not self.buffer and not self.eof_received():
             self.transport.close()  # its end is met only now
 

@@ -1,6 +1,8 @@
 """The phases of a client's connection: what its next bytes are, and who is waited for.
 
     HEAD      a request is awaited
+    NEXT      one has come behind another and waits for its turn of the loop, or for the client to
+              read what it was answered
     BODY      its body arrives (arriving_body.py)
     BUSY      a worker has it, or it waits for one; what the client sends meanwhile is read ahead
     DRAIN     it was answered before its body's end, and the rest is thrown away
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BODY", "BUSY", "CLOSED", "DRAIN", "DRAIN_BYTES", "HEAD", "LINGER", "UPGRADED"]
+__all__ = ["BODY", "BUSY", "CLOSED", "DRAIN", "DRAIN_BYTES", "HEAD", "LINGER", "NEXT", "UPGRADED"]
 
 # No Enum: a phase is asked for with every segment of every client.
 HEAD: Final = 0
@@ -25,6 +27,7 @@ DRAIN: Final = 3
 LINGER: Final = 4
 CLOSED: Final = 5
 UPGRADED: Final = 6
+NEXT: Final = 7
 
 # So much of a body that nobody wants is read, so that the connection can be kept.
 DRAIN_BYTES: Final = 64 * 1024

@@ -66,6 +66,21 @@ def test_who_reads_all_answers_is_not_read_faster_than_answered(make_rig):
     assert client.statuses() == [200] * 200
 
 
+def test_pipelined_requests_are_read_one_a_turn_however_they_come(make_rig):
+    """What arrives while others wait for their turns is no reason to read more of them in each."""
+    rig = make_rig()
+    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
+    client = rig.client()
+    for _ in range(10):
+        client.connection.data_received(GET * 10)
+    for _ in range(100 - 1):
+        before = len(client.statuses())
+        rig.loop.call_soon(rig.loop.stop)
+        rig.loop.run_forever()
+        assert len(client.statuses()) == before + 1
+    assert client.statuses() == [503] * 100
+
+
 @pytest.mark.parametrize("buffered", [10, 64 * 1024 + 10])
 def test_half_a_head_behind_other_requests_is_read_to_its_end(make_rig, buffered):
     """However much was kept before: the rest of a head is what is waited for."""
