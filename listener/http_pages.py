@@ -8,16 +8,10 @@ __all__ = ["page"]
 # of IIS where they are known, in its manner where they are not.
 _PHRASES = {
     400: "Bad Request",
-    403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",
-    411: "Length Required",
-    412: "Precondition Failed",
-    413: "Request Entity Too Large",
     414: "Request URL Too Long",
     417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
@@ -26,16 +20,10 @@ _PHRASES = {
 }
 _SENTENCES = {
     400: "The request is badly formed.",
-    403: "The request is forbidden.",
     404: "The requested resource is not found.",
     408: "The request took too long to arrive.",
-    411: "The request must be chunked or have a content length.",
-    412: "A required precondition is missing.",
-    413: "The request entity is too large.",
     414: "The request URL is too long.",
     417: "The expectation of the request cannot be met.",
-    431: "The request has too many header fields.",
-    500: "The server met an internal error.",
     501: "The request needs a feature that is not implemented.",
     502: "The application ended before it had answered.",
     503: "The service is unavailable.",
