@@ -176,7 +176,7 @@ def whole_answer(number: int, data: bytes) -> tuple[bytes, int] | None:
             raise RecordError("another version, or request")
         if kind == _STDOUT:
             content.append(data[at : at + length])
-        elif kind != _END_REQUEST or length < _END.size:
+        elif kind != _END_REQUEST or length < _END.size or at + length + padding < len(data):
             raise RecordError("neither output nor the end")
         elif at + length + padding == len(data):
             output = content[0] if len(content) == 1 else b"".join(content)

@@ -47,10 +47,11 @@ def test_a_whole_answer_is_known_by_its_end():
         output(b"x", 2) + END,
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         records.encode(RecordType.END_REQUEST, 1, b""),
+        output(b"x") + END + output(b"more") + END,
     ],
 )
 def test_what_is_not_an_answer_alone_is_for_others_to_read(data):
-    """Complaints, other requests' records, other protocols, an end that is too short."""
+    """Complaints, others' records, other protocols, an end that is too short or is none."""
     with pytest.raises(RecordError):
         records.whole_answer(1, data)
 
