@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = [
 
 ROOT_HOME = Path("/etc/was")
 _META_KEY = "was.cli.home"
+# What XML 1.0 has no way to write, bytes that are no UTF-8 (as Python shows them) among it.
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -80,11 +83,10 @@ def home_path() -> Path:
 
 
 def insist_on_text(folder: Path) -> None:
-    """Raise HomeError where the path is bytes that are no UTF-8."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        raise HomeError(f"the name of a folder must be UTF-8: {str(folder)!a}") from None
+    """Raise HomeError where the path is bytes that are no UTF-8, or holds what XML cannot."""
+    if _NO_TEXT.search(str(folder)):
+        text = "the name of a folder must be UTF-8, without control characters"
+        raise HomeError(f"{text}: {str(folder)!a}")
 
 
 def find_home() -> Home:

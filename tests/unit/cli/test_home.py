@@ -25,12 +25,13 @@ def test_the_home_after_the_verb_counts():
     assert named_home("--home", "/a", "status", "--home", "/b") == "/b"
 
 
+@pytest.mark.parametrize("name", ["/nowhere/h\udce4me", "/nowhere/\x1bhome"])
 @pytest.mark.parametrize("verb", ["init", "start", "status"])
-def test_a_home_whose_name_is_no_text_is_refused(verb):
+def test_a_home_whose_name_is_no_text_is_refused(verb, name):
     """Its name is in configurations, titles and logs; `init` must not make what cannot start."""
-    result = CliRunner().invoke(cli, [verb, "--home", "/nowhere/h\udce4me"])
+    result = CliRunner().invoke(cli, [verb, "--home", name])
     assert result.exit_code == 1
-    assert "must be UTF-8: '/nowhere/h\\udce4me'" in result.stderr
+    assert f"must be UTF-8, without control characters: {name!a}" in result.stderr
 
 
 def test_the_environment_comes_next():
