@@ -11,6 +11,7 @@ import importlib
 import inspect
 import io
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -71,8 +72,11 @@ def _application(found: object, spec: str, folder: str) -> object:
 def _insist_on_a_module(name: str) -> None:
     file = name.removeprefix("./")
     if file != name or file.endswith(".py") or "/" in file:
-        module = file.removesuffix(".py").strip("/").replace("/", ".")
-        raise _RefusedError(f"{name!r} is a file; its module is {module!r}")
+        path = file.removesuffix(".py").split("/")
+        if all(part.isidentifier() for part in path):
+            raise _RefusedError(f"{name!r} is a file; its module is {'.'.join(path)!r}")
+        folder = shlex.quote("/".join(path[:-1]) or "/")
+        raise _RefusedError(f"{name!r} is a file; its module is {path[-1]!r}, --app-dir {folder}")
     top = name.partition(".")[0]
     if top in RESERVED:
         raise _RefusedError(f"{top!r} is a module of the server's: yours needs another name")

@@ -202,6 +202,8 @@ def test_the_callable_must_be_named_or_usual():
         ("", "mod.py:app", "'mod.py' is a file; its module is 'mod'"),
         ("", "./pkg/mod.py:app", "'./pkg/mod.py' is a file; its module is 'pkg.mod'"),
         ("", "./mod", "'./mod' is a file; its module is 'mod'"),
+        ("", "../mod.py:app", "'../mod.py' is a file; its module is 'mod', --app-dir .."),
+        ("", "/a b/c/mod.py", "'/a b/c/mod.py' is a file; its module is 'mod', --app-dir '/a b/c'"),
         ("def make(): return lambda e, s: []", "mod:make()", ""),
         ("def make(x, *, y): return lambda e, s: [x, y]", "mod:make('a', y={'b': -1})", ""),
         (
