@@ -62,6 +62,6 @@ class FileWrapper:
             offset: int = file.tell()
         except (OSError, ValueError):
             return None
-        if not stat.S_ISREG(status.st_mode):
-            return None
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return None  # the files of /proc say that they are empty, and are not
         return fd, offset, max(0, status.st_size - offset)

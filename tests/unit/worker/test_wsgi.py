@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
@@ -575,6 +576,16 @@ def test_file_wrapper_of_something_else_is_iterated(serve):
     exchange = ask(server)
     assert exchange.body == b"x" * 70000
     assert exchange.calls == ["start", "write", "end"]
+
+
+def test_file_wrapper_of_a_file_that_says_to_be_empty_is_iterated(serve):
+    """As those of /proc do, whatever there is to read."""
+    server = serve("""
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](open("/proc/version", "rb"))
+    """)
+    assert ask(server).body == Path("/proc/version").read_bytes()
 
 
 FILES = [
