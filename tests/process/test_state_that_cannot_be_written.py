@@ -12,6 +12,21 @@ from support.wire import get
 RECORDS = ["counters", "listener", "worker-2", "worker-3"]
 
 
+def test_an_upgrade_that_cannot_be_noted_has_failed(start_server):
+    """Whoever asked is told so, all goes on with the old code, and the next one is one."""
+    running = start_server(simple_config("hello:application"), place("hello.py"))
+    running.allow("upgrade_failed")
+    server, before = running.server, running.server.status()
+    in_the_way = running.home / "run" / "state" / ".upgrade.json.new"
+    in_the_way.mkdir()
+    failed = server.command("upgrade")
+    assert (failed.returncode, "Is a directory" in failed.stderr) == (1, True)
+    assert server.status()["template_pid"] == before["template_pid"]
+    in_the_way.rmdir()
+    assert server.command("upgrade").returncode == 0
+    assert server.status()["template_pid"] != before["template_pid"]
+
+
 def test_whoever_dies_is_replaced_and_the_records_are_made_up_for(start_server):
     """Worker and listener, at once; an upgrade is refused; then the next manager finds all."""
     config = simple_config("hello:application", pool=calm_pool())

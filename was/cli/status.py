@@ -88,6 +88,7 @@ def _from_files(home: Home, complaint: str) -> dict[str, object]:
         "is_ready": None,
         "is_stopping": None,
         "is_upgrading": None,
+        "upgrade_error": None,
         "config": UNKNOWN_CONFIG,
         "sites": None if running or pids else 0,
         "app_pools": None if running or pids else 0,

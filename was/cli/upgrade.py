@@ -49,6 +49,8 @@ def command(timeout_s: float) -> None:
                 raise AdminError("the manager has ended meanwhile; see `was status`") from None
             continue
         seen_at = time.monotonic()
+        if status.get("upgrade_error"):
+            raise AdminError(status["upgrade_error"])
         if status["is_ready"] and not status["is_upgrading"]:
             click.echo(f"upgraded to {status['version']}")
             return

@@ -32,6 +32,7 @@ def status(manager: Manager, report: ListenerReport | None) -> dict[str, Any]:
         "is_ready": manager.is_ready,
         "is_stopping": manager.shutdown.has_begun,
         "is_upgrading": manager.upgrade.is_under_way,
+        "upgrade_error": manager.upgrade.error or None,
         "config": {
             "state": "failed" if manager.reloading.errors else "ok",
             "since": utc_text(manager.reloading.since),

@@ -46,6 +46,7 @@ class Upgrade:
         self._manager = manager
         # Ours, or that of a manager that was killed within one: it stays until all is done.
         self.is_under_way = bool(manager.server.files.read(RECORD))
+        self.error = ""  # why the last one has failed
         self._exec_at: float | None = None
         self._has_recycled = False
 
@@ -59,6 +60,7 @@ class Upgrade:
         if manager.server.files.trouble:  # the new code would not find what there is
             raise AdminError(manager.server.files.trouble)
         self.is_under_way = True
+        self.error = ""
         log("upgrade_started")
         self._exec_at = manager.now() + ANSWER_DELAY_S
         # What has come is heard till then. What comes now waits until the new code listens to it.
@@ -66,21 +68,22 @@ class Upgrade:
 
     def _exec(self) -> None:
         self._exec_at = None
-        self._manager.server.files.write_process(RECORD, os.getpid(), {})
         arguments = same_command(sys.orig_argv[1:])
-        self._manager.sites.for_exec(keep=True)
-        # Nobody is to take us for dead meanwhile.
-        process.keep_lock(self._manager.server.home.lock_file, keep=True)
         try:
+            self._manager.server.files.write_now(RECORD, {"pid": os.getpid()})
+            self._manager.sites.for_exec(keep=True)
+            # Nobody is to take us for dead meanwhile.
+            process.keep_lock(self._manager.server.home.lock_file, keep=True)
             inherited = kept_sockets.for_exec(self._manager.sites.sockets())
             os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **inherited})
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self.is_under_way = False
+            self.error = f"the new code could not be started: {error}"
+            log("upgrade_failed", error=error)
             self._manager.server.files.remove(RECORD)
             self._manager.sites.for_exec(keep=False)
             process.keep_lock(self._manager.server.home.lock_file, keep=False)
-            self.is_under_way = False
-            log("upgrade_failed", error=error)
 
     def go_on(self) -> None:
         """The new manager is ready: start the new listener."""

@@ -25,6 +25,7 @@ KEYS = {
     "is_ready",
     "is_stopping",
     "is_upgrading",
+    "upgrade_error",
     "config",
     "sites",
     "app_pools",
