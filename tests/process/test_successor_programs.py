@@ -120,3 +120,12 @@ def test_changed_code_that_fails_is_shown(start_server):
     wait_for("the error", lambda: "500.30" in get(running.port()).text)
     replace_text(release, WSGI)
     pid_of(running)
+
+
+def test_what_a_failed_attempt_has_left_ends_with_its_process(start_server):
+    """Django's registry is never begun twice: what is mended there another worker can start."""
+    begun = WSGI + "import sys\nassert not hasattr(sys, 'is_begun')\nsys.is_begun = True\n"
+    running = start(start_server, begun + BROKEN)
+    assert get(running.port()).status == 500
+    replace_text(running.folder() / "release.py", begun)
+    wait_for("another worker", lambda: get(running.port()).status == 200)

@@ -10,7 +10,9 @@ second would run the first one's. It is refused instead.
 
 An application that fails keeps the worker alive. What was imported in the attempt is forgotten,
 and the next request tries again if a file has changed since: one named in the traceback, one
-imported from the folder, or anything directly in the folder.
+imported from the folder, or anything directly in the folder. What the attempt has left elsewhere
+stays, as in Django's registry, which is begun and never ended: where the next one fails in another
+way that may be why, and only another process can tell.
 """
 
 from __future__ import annotations
@@ -35,12 +37,14 @@ RESERVED = frozenset({"was", "isapi", "zmq", "msgspec"})
 
 # Imports change sys.path and sys.modules, which belong to the process: one at a time.
 _import_lock = threading.RLock()
+# A file that was changed so long before an attempt is what the attempt has read.
+_SETTLED_NS = 1_000_000_000
 
 
 class Failure:
     """Why an application did not start."""
 
-    __slots__ = ("message", "signature", "traceback")
+    __slots__ = ("is_the_process_s", "message", "signature", "traceback")
 
     def __init__(
         self, message: str, text: str, signature: dict[str, tuple[int, int] | None]
@@ -48,6 +52,7 @@ class Failure:
         self.message = message
         self.traceback = text
         self.signature = signature
+        self.is_the_process_s = False  # another process may start it: this one has failed before
 
 
 def failure_of(outcome: Callable[..., Any] | Failure) -> Failure | None:
@@ -81,6 +86,7 @@ class ApplicationLoader:
             return failure
         outcome = self._try()
         if isinstance(outcome, Failure):
+            outcome.is_the_process_s = failure is not None and failure.message != outcome.message
             self._failure = outcome
         else:
             self._application, self._failure = outcome, None
@@ -88,6 +94,7 @@ class ApplicationLoader:
 
     def _try(self) -> Callable[..., Any] | Failure:
         started = time.monotonic()
+        settled_ns = time.time_ns() - _SETTLED_NS
         before = set(sys.modules)
         # As they are before they are read: what is saved meanwhile is another attempt's.
         listed = _listed(self._folder)
@@ -101,7 +108,7 @@ class ApplicationLoader:
             log_exception(
                 "application_failed", error, application=self._reference, folder=self._folder
             )
-            return self._describe(error, before, listed, seen)
+            return self._describe(error, before, listed, seen, settled_ns)
         log(
             "application_loaded",
             application=self._reference,
@@ -116,6 +123,7 @@ class ApplicationLoader:
         before: set[str],
         listed: dict[str, None],
         seen: dict[str, tuple[int, int] | None],
+        settled_ns: int,
     ) -> Failure:
         files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
         if isinstance(error, SyntaxError) and error.filename:
@@ -133,9 +141,17 @@ class ApplicationLoader:
         for path in paths:
             if path in seen:
                 signature[path] = seen[path]
-            elif path.startswith(self._folder + os.sep):
+            elif path.startswith(self._folder + os.sep) and not _is_older(path, settled_ns):
                 signature[path] = None  # how it was is not known: the next request tries again
         return Failure(text_of(error), text, signature)
+
+
+def _is_older(path: str, than_ns: int) -> bool:
+    """Whether the file is what it has been since then: its ctime is new also after a rename."""
+    try:
+        return os.stat(path).st_ctime_ns < than_ns
+    except OSError:
+        return False
 
 
 def _is_installed(file: str) -> bool:

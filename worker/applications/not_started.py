@@ -21,4 +21,7 @@ def refuse_not_started(context: HttpContext, failure: Failure) -> RequestNotific
     status = refuse(context, 500, 30, E_FAIL, text)
     if context.response.error is not None:
         context.response.error.traceback = failure.traceback
+    if failure.is_the_process_s:
+        failure.is_the_process_s = False  # said once
+        context.application.server.report_unhealthy(f"a further attempt failed: {failure.message}")
     return status

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -758,6 +759,24 @@ def test_a_file_that_is_saved_while_it_fails_is_tried_again(tmp_path, monkeypatc
     loader = ApplicationLoader(name, str(tmp_path))
     assert isinstance(loader.load(), Failure)
     assert loader.load()() == "repaired"
+
+
+def test_a_file_that_is_older_than_the_attempt_is_not_tried_again(tmp_path, monkeypatch):
+    """Deep in a package too: a second attempt would tell of what the first one has left."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "package_of_old" / "program.py"
+    file.parent.mkdir()
+    file.write_text("import sys\nsys.attempts_of_old = 1 + getattr(sys, 'attempts_of_old', 0)\n1/0")
+    now_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 10**10)
+    loader = ApplicationLoader("package_of_old.program", str(tmp_path))
+    first = loader.load()
+    assert loader.load() is first
+    assert sys.attempts_of_old == 1
+    file.write_text("raise ValueError")
+    second = loader.load()
+    assert isinstance(second, Failure)
+    assert (first.is_the_process_s, second.is_the_process_s) == (False, True)
 
 
 def test_two_applications_may_share_one_program(tmp_path, monkeypatch):
