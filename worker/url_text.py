@@ -1,4 +1,4 @@
-"""URL paths as text in a Location or a link, and back."""
+"""URL paths as text in a Location, a link or a field, and back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import posixpath
 import re
 from urllib.parse import quote, unquote
 
-__all__ = ["quote_path", "read_url", "tidy_url"]
+__all__ = ["as_bytes", "quote_path", "read_url", "tidy_url"]
 
 _SAFE = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
 )
 _UNSAFE = re.compile(r"[^!#-;=?-\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
+
+
+def as_bytes(text: str) -> str:
+    """Text as what its bytes are in latin-1; what holds more than that is decoded, and UTF-8."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
 
 
 def tidy_url(text: str) -> str:

@@ -17,7 +17,7 @@ from was.worker.interfaces.hresult import (
     ERROR_NOT_SUPPORTED,
     HResultError,
 )
-from was.worker.url_text import read_url
+from was.worker.url_text import as_bytes, read_url
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
@@ -171,11 +171,11 @@ class HttpRequest:
         return ("; " if lower == "cookie" else ", ").join(values)
 
     def set_header(self, name: str | int, value: str, replace: bool = True) -> None:
-        """Set a field, or add to it."""
+        """Set a field, or add to it. Values are bytes in latin-1; others become their UTF-8."""
         name = request_field(name)
         if replace:
             self.delete_header(name)
-        self._context.fields = [*self._context.fields, (name, value)]
+        self._context.fields = [*self._context.fields, (name, as_bytes(value))]
 
     def delete_header(self, name: str | int) -> None:
         """Remove a field."""

@@ -16,7 +16,7 @@ from was.worker.interfaces.user import HttpUser
 from was.worker.isapi.constants import Win32
 from was.worker.isapi.errors import ServerFunctionError, invalid
 from was.worker.isapi.header_text import is_method, parse_status
-from was.worker.url_text import quote_path
+from was.worker.url_text import as_bytes, quote_path
 
 if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
@@ -97,7 +97,7 @@ class RequestHeaders(Headers):
             case "url":
                 if not value.startswith("/") or any(c in value for c in "\r\n\0 "):
                     raise invalid(f"not a URL: {value[:80]!r}")
-                self.new_url = _as_bytes(value)
+                self.new_url = as_bytes(value)
             case "method":
                 if not is_method(value):
                     raise invalid(f"not a method: {value[:80]!r}")
@@ -114,15 +114,6 @@ class RequestHeaders(Headers):
     def add(self, name: str, value: str) -> None:
         """Add a field."""
         self._context.request.set_header(_bare(name, value), value, replace=False)
-
-
-def _as_bytes(text: str) -> str:
-    """Text as what its bytes are in latin-1; more than that is a filter's in Python, and UTF-8."""
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape").decode("latin-1")
-    return text
 
 
 def _url(context: HttpContext) -> str:

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from was.known import keep
+from was.worker.url_text import as_bytes
 from was.worker.wsgi.files import FileWrapper
 from was.worker.wsgi.input import EntityReader
 
@@ -142,7 +143,7 @@ class EnvironBuilder:
                 if variable is None:
                     environ.pop(name, None)
                 else:
-                    environ[name] = variable
+                    environ[name] = as_bytes(variable)
         return environ
 
 

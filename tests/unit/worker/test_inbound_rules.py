@@ -213,6 +213,20 @@ def test_server_variables(site):
     assert served.ask("/b", "q=1", fields=fields).body == b"|/b|q=1|old|"
 
 
+@pytest.mark.parametrize("name", ["\u20ac", "\u20ac\xfc", "\udcff"])
+def test_what_is_set_may_be_of_any_path(site, name):
+    """PEP 3333: an application gets bytes, as text of latin-1; it had text it could not encode."""
+    variables = '<set name="HTTP_X_A" value="{R:1}" /><set name="MINE" value="{R:1}" />'
+    rules = (
+        '<rule name="r"><match url="^a(.*)$" /><serverVariables>'
+        f'{variables}</serverVariables><action type="None" /></rule>'
+    )
+    allowed = '<add name="HTTP_X_A" /><add name="MINE" />'
+    served = site(rules, more=f"<allowedServerVariables>{allowed}</allowedServerVariables>")
+    raw = name.encode("utf-8", "surrogateescape")
+    assert served.ask(f"/a{name}").body == b"|/a%b||%b|%b" % (raw, raw, raw)
+
+
 def test_a_variable_that_is_there_already(site):
     """replace="false" sets only what there is not."""
     rules = (
