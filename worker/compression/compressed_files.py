@@ -37,7 +37,8 @@ class CompressedFiles:
     """
 
     def __init__(self, folders: Sequence[str], limit_bytes: int) -> None:
-        self._folder, *self._others = folders
+        self._folder: str = folders[0]
+        self._others: list[str] = [*folders[1:]]
         self._limit_bytes = limit_bytes
         self._names: dict[tuple[str, str, int], str] = {}
         self._in_work: set[str] = set()
@@ -74,33 +75,39 @@ class CompressedFiles:
         try:
             return self._make(name, status, coding, source)
         except OSError as error:
-            if not self._others:
-                self._is_broken = True
-                log("compression_failed", folder=self._folder, error=str(error))
+            if not self._leave(os.path.dirname(name), str(error)):
                 return -1
-            self._use_next(str(error))
             fd = self.open(path, status, coding)
             return fd if fd >= 0 else self.make(path, status, coding, source)
         finally:
             with self._lock:
                 self._in_work.discard(name)
 
-    def _use_next(self, error: str) -> None:
-        log("compression_elsewhere", folder=self._folder, instead=self._others[0], error=error)
+    def _leave(self, folder: str, error: str) -> bool:
+        """Whether there is another folder than the one that failed."""
         with self._lock:
+            if folder != self._folder:  # another thread was there first
+                return True
+            if not self._others:
+                self._is_broken = True
+                log("compression_failed", folder=folder, error=error)
+                return False
             self._folder = self._others.pop(0)
-            self._names = {}
+            self._names = {}  # after the folder, see _name
+        log("compression_elsewhere", folder=folder, instead=self._folder, error=error)
+        return True
 
     def _name(self, path: str, status: os.stat_result, coding: Coding) -> str:
         key = (path, coding.name, coding.level)
-        stem = self._names.get(key)
+        names = self._names
+        stem = names.get(key)
         if stem is None:
             stem = os.path.join(self._folder, _digest(repr(key)))
-            keep(self._names, key, stem, _MOST_NAMES)
+            keep(names, key, stem, _MOST_NAMES)
         return f"{stem}-{status.st_mtime_ns:x}-{status.st_size:x}.{coding.name}"
 
     def _make(self, name: str, status: os.stat_result, coding: Coding, source: int) -> int:
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(name), mode=0o700, exist_ok=True)
         temporary = f"{name}.{os.getpid()}-{threading.get_ident()}"
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -120,9 +127,10 @@ class CompressedFiles:
 
     def _make_room(self, new: str) -> None:
         """Drop older forms of the same file, and what has been unused for longest."""
-        stem = os.path.basename(new).partition("-")[0]
+        folder, name = os.path.split(new)
+        stem = name.partition("-")[0]
         files: list[tuple[float, int, str]] = []
-        for entry in os.scandir(self._folder):
+        for entry in os.scandir(folder):
             with suppress(OSError):
                 own = entry.stat(follow_symlinks=False)
                 if entry.name.startswith(stem + "-") and entry.path != new:

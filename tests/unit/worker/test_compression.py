@@ -2,11 +2,13 @@
 
 import gzip
 import os
+import threading
 import zlib
 
 import pytest
 from fake_exchange import WSGI, FakeExchange, ask, make_request, make_server
 
+from was.worker.compression.compressed_files import CompressedFiles
 from was.worker.compression.cpu_gate import CpuGate
 from was.worker.compression.encoders import Coding
 
@@ -443,3 +445,34 @@ def test_the_pools_own_folder_is_used_where_the_other_cannot_be(site, tmp_path, 
     assert gzip.decompress(ask(server, path="/a.txt", fields=GZIP).body) == TEXT
     (file,) = cached(tmp_path)
     assert file.parent == tmp_path / "tmp" / "compressed" / "pool-pool"
+
+
+def test_two_that_find_the_first_folder_closed_leave_it_once(site, tmp_path, monkeypatch, capfd):
+    """The second of them took the next folder for broken: nothing was compressed any more."""
+    (tmp_path / "file").write_text("")
+    files = CompressedFiles([f"{tmp_path}/file/pool", f"{tmp_path}/good"], 0)
+    both, make_folders = threading.Barrier(2, timeout=10), os.makedirs
+
+    def make_together(name, **how):
+        if name.startswith(f"{tmp_path}/file"):
+            both.wait()
+        make_folders(name, **how)
+
+    monkeypatch.setattr(os, "makedirs", make_together)
+    made = []
+
+    def make(name):
+        with (site / name).open("rb") as file:
+            status = os.fstat(file.fileno())
+            made.append(files.make(name, status, Coding("gzip", 6, "zlib"), file.fileno()))
+
+    threads = [threading.Thread(target=make, args=(name,)) for name in ("a.txt", "a.png")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert min(made) >= 0
+    for fd in made:
+        os.close(fd)
+    said = capfd.readouterr().err
+    assert (said.count("compression_elsewhere"), said.count("compression_failed")) == (1, 0)
