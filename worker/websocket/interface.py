@@ -28,6 +28,7 @@ IIS_WEBSOCKET = "websockets"
 
 _BLOCK_BYTES = 65536
 _FOLDED_BYTES = 4096  # may be a thousand times as many
+_MOST_WAITING = 64  # frames that answer the client's, while another thread writes
 _CLOSED = 2  # of Frames, which is imported with the first WebSocket
 
 
@@ -54,6 +55,7 @@ class WebSocketContext:
         self._exchange = exchange
         self._frames = frames
         self._news = threading.Condition()
+        self._changing = threading.Lock()  # the frames: held for no wait
         self._writing = threading.Lock()  # what is written leaves in one piece
         self._rest = b""
         self._is_rest_utf8 = False
@@ -90,7 +92,7 @@ class WebSocketContext:
     def _next_message(self) -> str | bytes | None:
         frames, exchange = self._frames, self._exchange
         while True:
-            with self._writing:
+            with self._changing:
                 if frames.messages:
                     return frames.take()
                 # Nobody need answer the close of a message that was too long.
@@ -102,18 +104,19 @@ class WebSocketContext:
             try:
                 data = exchange.read_nowait(_FOLDED_BYTES if frames.unfolds else _BLOCK_BYTES)
             except ClientGoneError as error:
-                with self._writing:
+                with self._changing:
                     frames.lost()
                 raise HResultError(ERROR_OPERATION_ABORTED, str(error)) from None
             if data is None:
                 self._wait(exchange.has_news)
                 continue
-            with self._writing:
+            with self._changing:
                 if data:
                     frames.receive(data)
                 else:
                     frames.lost()
-            self._flush()
+            # The client that takes nothing may still be heard; but its pings must not pile up.
+            self._flush(waits=frames.state == _CLOSED or len(frames.out) > _MOST_WAITING)
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────
 
@@ -132,7 +135,7 @@ class WebSocketContext:
         content: str | bytes = self._decode(data, is_final) if is_utf8 else data
 
         def write() -> Fragment:
-            with self._writing:
+            with self._changing:
                 self._frames.send_fragment(content, is_final)
             self._flush()
             return _NOTHING
@@ -155,7 +158,7 @@ class WebSocketContext:
         """SendConnectionClose: begin the closing; what is read then ends with is_close."""
 
         def close() -> Fragment:
-            with self._writing:
+            with self._changing:
                 self._frames.close(code, reason)
             self._flush()
             return _NOTHING
@@ -165,19 +168,30 @@ class WebSocketContext:
         else:
             close()
 
-    def _flush(self) -> None:
-        """Write what is in `out`, in order; waits while the listener holds as much as it may."""
+    def _flush(self, waits: bool = True) -> None:
+        """Write what is in `out`, in order; waits while the listener holds as much as it may.
+
+        With `waits=False` another thread that is writing takes it along.
+        """
+        while self._writing.acquire(blocking=waits):
+            try:
+                self._write_out()
+            finally:
+                self._writing.release()
+            if not self._frames.out:  # nobody came in vain before the release
+                break
+
+    def _write_out(self) -> None:
         exchange, frames = self._exchange, self._frames
-        with self._writing:
-            while frames.out:
-                data = frames.out.popleft()
-                for at in range(0, len(data), _BLOCK_BYTES):
-                    self._wait(exchange.is_writable)
-                    try:
-                        exchange.write(data[at : at + _BLOCK_BYTES])
-                    except ClientGoneError as error:
-                        frames.out.clear()
-                        raise HResultError(ERROR_OPERATION_ABORTED, str(error)) from None
+        while frames.out:
+            data = frames.out.popleft()
+            for at in range(0, len(data), _BLOCK_BYTES):
+                self._wait(exchange.is_writable)
+                try:
+                    exchange.write(data[at : at + _BLOCK_BYTES])
+                except ClientGoneError as error:
+                    frames.out.clear()
+                    raise HResultError(ERROR_OPERATION_ABORTED, str(error)) from None
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
