@@ -286,13 +286,17 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.fixture(scope="module")
+def raising(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raising")
+    (folder / "site").mkdir()
+    (folder / "site" / "raising.py").write_text(RAISING)
+    server = make_server(folder, ASGI.format("raising:app"))
+    yield server
+    server.stop()
+
+
 @pytest.mark.parametrize("path", ["/wordless", "/itself", "/long"])
-def test_what_an_application_raises_is_500_whatever_it_is(tmp_path, path):
+def test_what_an_application_raises_is_500_whatever_it_is(raising, path):
     """An exception without words, one raised from itself, one of thousands: never an empty 200."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "raising.py").write_text(RAISING)
-    server = make_server(tmp_path, ASGI.format("raising:app"))
-    try:
-        assert ask_later(server, path=path).status == 500
-    finally:
-        server.stop()
+    assert ask_later(raising, path=path).status == 500
