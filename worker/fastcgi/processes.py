@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from was.worker.fastcgi.addresses import connect, connect_at_once
@@ -363,12 +363,14 @@ class Processes:
     def _wind_clock(self) -> None:
         """Have `tick` called when something is due. The lock is held."""
         if self._clock is None:
-            self._clock = threading.Event()
+            clock = threading.Event()
             thread = threading.Thread(
-                target=_run_clock, args=(weakref.ref(self), self._clock), daemon=True
+                target=_run_clock, args=(weakref.ref(self), clock), daemon=True
             )
             thread.name = "fastcgi-clock"
-            thread.start()
+            with suppress(RuntimeError):  # no thread is to be had: the next one winds it
+                thread.start()
+                self._clock = clock
         elif self._dying:
             self._clock.set()
 

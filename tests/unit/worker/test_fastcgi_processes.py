@@ -3,7 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 from harness.server import wait_for
@@ -53,6 +53,22 @@ def test_an_idle_process_is_ended_with_its_socket(tmp_path):
     wait_for("the end of the process", lambda: not processes._held)
     wait_for("the end of its socket", lambda: _sockets(tmp_path) == [])
     wait_for("the end of the clock", lambda: processes._clock is None)
+
+
+def test_a_clock_that_gets_no_thread_is_wound_by_the_next(tmp_path, monkeypatch):
+    """The request that gives a process back is not the one to fail; nor is the clock lost."""
+    start_thread, left = Thread.start, [True]
+
+    def start_second(thread):
+        if left and left.pop():
+            raise RuntimeError("can't start new thread")
+        start_thread(thread)
+
+    monkeypatch.setattr(Thread, "start", start_second)
+    processes = _make(tmp_path, idle_timeout=0)
+    for _ in range(2):
+        processes.release(processes.acquire(10, lambda: False), is_good=True)
+    wait_for("the end of the process", lambda: not processes._held)
 
 
 def test_a_process_is_asked_first_where_it_is_to_be(tmp_path):
