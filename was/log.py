@@ -106,6 +106,7 @@ EVENTS: dict[str, Literal["info", "warning", "error"]] = {
     "event_loop_interrupted": "warning",
     "application_failed": "error",
     "application_error": "error",
+    "child_failed": "error",
     "client_left": "info",
     "module_failed": "error",
     "module_not_loaded": "error",

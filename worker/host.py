@@ -60,6 +60,7 @@ from was.worker.process.real_threads import insist_on_real_threads
 from was.worker.process.signals import handle
 from was.worker.queue_client import QueueClient
 from was.worker.server import WorkerServer
+from was.worker.threads.application_calls import become_child
 from was.worker.threads.overdue import OverdueRequests
 from was.worker.threads.request_threads import RequestThreads
 from was.worker.threads.running_requests import describe
@@ -138,6 +139,7 @@ class WorkerHost:
 
     def _forget_in_child(self) -> None:
         # A child of the application must not speak for the worker.
+        become_child()
         self._link.forget()
         fd, self._event_fd = self._event_fd, -1
         if fd >= 0:  # else this child's parent was one already, and has other descriptors

@@ -40,6 +40,15 @@ def test_a_child_s_child_keeps_its_descriptors(running):
     assert "Traceback" not in log_of(running)
 
 
+@pytest.mark.parametrize(("what", "status"), [("left", 3), ("failed", 1), ("strayed", 1)])
+def test_a_child_that_comes_back_ends(running, what, status):
+    """With the status of a program; what it would answer is the worker's to say."""
+    assert ask(running, what) == str(status)
+    said = log_of(running)
+    assert said.count("child_failed") == (what != "left")
+    assert "Fatal Python error" not in said
+
+
 def test_what_it_has_begun_is_done_before_the_worker_ends(running):
     """Threads begun in a request, tasks of executors, then the functions of atexit."""
     ask(running, "begin_task")

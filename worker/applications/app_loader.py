@@ -10,9 +10,11 @@ second would run the first one's. It is refused instead.
 
 An application that fails keeps the worker alive. What was imported in the attempt is forgotten,
 and the next request tries again if a file has changed since: one named in the traceback, one
-imported from the folder, or anything directly in the folder. What the attempt has left elsewhere
-stays, as in Django's registry, which is begun and never ended: where the next one fails in another
-way that may be why, and only another process can tell.
+imported from the folder, anything directly in the folder or in another one of sys.path, where what
+was missing may have been installed; and after RETRY_S without a change, for what no file tells (a
+database that was not there yet). What the attempt has left elsewhere stays, as in the registry of
+Django, which is begun and never ended: where the next one fails in another way that may be why,
+and only another process can tell.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ __all__ = ["RESERVED", "ApplicationLoader", "Failure", "failure_of"]
 # Top-level names that are something else in every worker.
 RESERVED = frozenset({"was", "isapi", "zmq", "msgspec"})
 
+# Attempts without a change are so many seconds apart, or as long as one takes.
+RETRY_S = 30.0
 # Imports change sys.path and sys.modules, which belong to the process: one at a time.
 _import_lock = threading.RLock()
 # A file that was changed so long before an attempt is what the attempt has read.
@@ -54,6 +58,10 @@ class Failure:
         self.signature = signature
         self.is_the_process_s = False  # another process may start it: this one has failed before
 
+    def is_outdated(self) -> bool:
+        """Whether a file that it may have come from has changed."""
+        return self.signature != _sign(self.signature)
+
 
 def failure_of(outcome: Callable[..., Any] | Failure) -> Failure | None:
     """Why an application does not run; None where it does."""
@@ -67,6 +75,7 @@ class ApplicationLoader:
         self._reference = reference
         self._folder = folder
         self._failure: Failure | None = None
+        self._retry_at = 0.0
         self._application: Callable[..., Any] | None = None
 
     def load(self) -> Callable[..., Any] | Failure:
@@ -82,10 +91,13 @@ class ApplicationLoader:
         if self._application is not None:
             return self._application
         failure = self._failure
-        if failure is not None and failure.signature == _sign(failure.signature):
+        started = time.monotonic()
+        if failure is not None and started < self._retry_at and not failure.is_outdated():
             return failure
         outcome = self._try()
         if isinstance(outcome, Failure):
+            ended = time.monotonic()
+            self._retry_at = ended + max(RETRY_S, ended - started)
             outcome.is_the_process_s = failure is not None and failure.message != outcome.message
             self._failure = outcome
         else:
@@ -160,8 +172,8 @@ def _is_installed(file: str) -> bool:
 
 
 def _listed(folder: str) -> dict[str, None]:
-    """A folder, and the modules directly in it."""
-    listed: dict[str, None] = {folder: None}
+    """A folder, the modules directly in it, and where else modules are found."""
+    listed: dict[str, None] = {folder: None, **dict.fromkeys(sys.path)}
     try:
         with os.scandir(folder) as entries:
             listed.update((entry.path, None) for entry in entries if entry.name.endswith(".py"))

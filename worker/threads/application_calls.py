@@ -18,18 +18,26 @@ operations on a dictionary and for no lock.
 Threads that an application makes itself may call code of ours in its name. They have no mark, and
 must not touch that of the thread they work for: it may leave, and begin another request, meanwhile.
 
+A process that an application forks within such a call has no marks either: should it come back from
+the call, or ask for anything of ours, it finds that, and ends. The answer is the worker's to give.
+
 `proof` is the scoreboard's: request id and attempt.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
+
+from was.log import log_exception
 
 __all__ = [
     "RequestInterruptedError",
+    "become_child",
     "call",
     "forget",
     "inject",
@@ -54,6 +62,7 @@ class RequestInterruptedError(BaseException):
 inside: dict[int, int] = {}
 _interrupted: dict[int, int] = {}  # like `inside`; until the interrupted thread has settled
 _lock = threading.Lock()
+_is_child = False
 
 
 def interrupt(proof: int) -> bool:
@@ -82,7 +91,10 @@ def settle(proof: int) -> None:
     """For a thread whose mark is gone: clear what is pending, and raise for what was interrupted.
 
     The pending exception may be raised within this function as well as by it: it is the same one.
+    Ends a process that is no worker, but the child of one.
     """
+    if _is_child:
+        _end_child()
     with _lock:
         ident = get_ident()
         if _interrupted.get(proof) != ident:
@@ -95,6 +107,24 @@ def settle(proof: int) -> None:
 def forget(proof: int) -> None:
     """The request has ended, whatever became of its calls."""
     _interrupted.pop(proof, None)
+
+
+def become_child() -> None:
+    """In a process that code of an application has just forked: nothing of ours is for it."""
+    global _is_child
+    _is_child = True
+    inside.clear()
+
+
+def _end_child() -> NoReturn:
+    """As a program ends: with the status that sys.exit was given, 1 where anything else was raised."""
+    error = sys.exc_info()[1] or RuntimeError("a forked process has no request to answer")
+    status = 1
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        status = error.code or 0
+    else:
+        log_exception("child_failed", error)
+    os._exit(status & 0xFF)
 
 
 def call(proof: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -779,6 +779,40 @@ def test_a_file_that_is_older_than_the_attempt_is_not_tried_again(tmp_path, monk
     assert (first.is_the_process_s, second.is_the_process_s) == (False, True)
 
 
+def test_a_module_that_was_missing_may_be_installed(tmp_path, monkeypatch):
+    """Where modules are found beside the application's folder: tried again at the next request."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "packages").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "packages")])
+    (tmp_path / "site" / "in_need.py").write_text("from late_comer import application\n")
+    loader = ApplicationLoader("in_need", str(tmp_path / "site"))
+    assert isinstance(loader.load(), Failure)
+    (tmp_path / "packages" / "late_comer.py").write_text("def application(): return 'came'\n")
+    assert loader.load()() == "came"
+
+
+def test_what_no_file_tells_is_tried_again_after_a_while(tmp_path, monkeypatch):
+    """A database that was not there: no sooner than an attempt takes, and without a change."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(sys, "clock_of_the_passing", clock, raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # nor a change of the folder
+    (tmp_path / "passing.py").write_text(
+        "import sys\nclock = sys.clock_of_the_passing\nclock[0] += 100\n"
+        "if clock[0] < 250: raise ConnectionError\ndef application(): return 'there'\n"
+    )
+    loader = ApplicationLoader("passing", str(tmp_path))
+    now_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 10**10)
+    first = loader.load()
+    assert isinstance(first, Failure)
+    clock[0] = 199
+    assert loader.load() is first
+    clock[0] = 200
+    assert loader.load()() == "there"
+
+
 def test_two_applications_may_share_one_program(tmp_path, monkeypatch):
     """By one folder, by two names of it, and from a folder that has no such module."""
     monkeypatch.setattr(sys, "path", list(sys.path))
