@@ -117,7 +117,7 @@ def become_child() -> None:
 
 
 def _end_child() -> NoReturn:
-    """As a program ends: with the status that sys.exit was given, 1 where anything else was raised."""
+    """As a program ends: with the status of sys.exit, or with 1 and a traceback."""
     error = sys.exc_info()[1] or RuntimeError("a forked process has no request to answer")
     status = 1
     if isinstance(error, SystemExit) and isinstance(error.code, int | None):
