@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from was.config.urls import UrlPrefix, canonical_ip, normal_host
+
 __all__ = [
     "ADDRESSED_PROTOCOLS",
     "HEALTH_PROTOCOL",
     "InvalidBindingError",
+    "binding_prefix",
     "parse_binding_information",
 ]
 
@@ -18,7 +21,6 @@ ADDRESSED_PROTOCOLS = ("http", "https", HEALTH_PROTOCOL)
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
-_HOST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 class InvalidBindingError(ValueError):
@@ -50,6 +52,15 @@ def parse_binding_information(text: str) -> tuple[str, int, str]:
     return ip, int(port), _host(host)
 
 
+def binding_prefix(scheme: str, text: str) -> UrlPrefix:
+    """What a binding registers for the root of its site. Raises InvalidBindingError."""
+    ip, port, host = parse_binding_information(text)
+    address = canonical_ip(ip)
+    if host:
+        return UrlPrefix(scheme, host, port, "/", address)
+    return UrlPrefix(scheme, address or "*", port)
+
+
 def _ipv4(text: str) -> str:
     if not _IPV4.fullmatch(text):
         raise InvalidBindingError(f"'{text}' is not an IPv4 address or *")
@@ -67,13 +78,11 @@ def _ipv6(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    host = text.lower()
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:
-            raise InvalidBindingError(f"'{text}' is not a host name") from None
-    labels = host.removeprefix("*.")
-    if host and (not labels or len(host) > 253 or set(labels) - _HOST or ".." in labels):
-        raise InvalidBindingError(f"'{text}' is not a host name")
-    return host
+    if not text:
+        return ""
+    if text in ("*", "+"):
+        raise InvalidBindingError(f"'{text}' is not a host name; every host is an empty one")
+    try:
+        return normal_host(text)
+    except ValueError as error:
+        raise InvalidBindingError(str(error)) from None

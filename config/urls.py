@@ -122,7 +122,7 @@ def normal_host(text: str) -> str:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             raise ValueError(f"'{text}' is not a host name") from None
-    if _HOST_NAME.fullmatch(host) is None or ".." in host:
+    if _HOST_NAME.fullmatch(host) is None or ".." in host or len(host) > 253:
         raise ValueError(f"'{text}' is not a host name; a wildcard is '*.' and a domain")
     return host
 

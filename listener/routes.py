@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from was.config.bindings import binding_prefix
 from was.config.urls import UrlPrefix
 from was.ipc.listener_control import SiteRoute
-from was.listener.bindings import parse_binding
 from was.listener.routing import RoutingTable
-from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -168,11 +167,7 @@ class Routes:
         if not route.started:
             return taken
         for scheme, information in route.bindings:
-            try:
-                place = parse_binding(information, scheme).prefix()
-            except ValueError as error:
-                log("site_refused", site=route.name, binding=information, error=error)
-                continue
+            place = binding_prefix(scheme, information)
             for application in route.applications:
                 pool = pools.get(application.pool)
                 if pool is None:
