@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN
 from was.config.level import Level
 from was.config.listener_fields import LISTENER_FIELDS
 from was.config.merge import added_items
@@ -11,7 +12,6 @@ from was.config.merge import added_items
 __all__ = ["field_remarks", "why_not_sent"]
 
 _SECTION = "system.webServer/httpProtocol"
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 
@@ -19,7 +19,7 @@ def why_not_sent(name: str, value: str) -> str:
     """What keeps a field out of responses, "" if nothing does."""
     if name.lower() in LISTENER_FIELDS:
         return "the listener alone says this field"
-    if _NAME.fullmatch(name) is None:
+    if TOKEN.fullmatch(name) is None:
         return "no field of HTTP has such a name"
     return "" if _VALUE.fullmatch(value) is not None else "no field of HTTP has such a value"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+
+from was.config.addresses import parse_address
 
 __all__ = [
     "Bucket",
@@ -80,11 +81,9 @@ def canonical_ip(text: str) -> str:
     its IPv4 clients so.
     """
     try:
-        address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+        return str(parse_address(text.strip("[]")))
     except ValueError:
         return ""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
 
 
 def parse_prefix(text: str) -> UrlPrefix:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN_CHARACTER
 from was.known import keep
 from was.listener.head import Head, Limits, refusal
 from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line
@@ -27,14 +28,13 @@ from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_l
 __all__ = ["check_incomplete", "find_end", "scan", "skip_leading"]
 
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 5.6.2
 # A plain target needs no work: no escape, no empty or dot segment, no backslash.
 _PLAIN_LINE = re.compile(
     r"([A-Z]{1,32}+) ((/(?:[A-Za-z0-9_~!$&'()*+,;=:@\-][A-Za-z0-9_~!$&'()*+,;=:@\-.]*+/?+)*+)"
     r"(?:\?([!-\"$-~]*+))?+) HTTP/1\.([01])\r(?=\n)",
     re.ASCII,
 )
-_FIELD_LINES = re.compile(rf"\n({_TOKEN}++):[ \t]*+([^\r]*+)\r(?=\n)", re.ASCII)
+_FIELD_LINES = re.compile(rf"\n({TOKEN_CHARACTER}++):[ \t]*+([^\r]*+)\r(?=\n)", re.ASCII)
 _AUTHORITY = re.compile(r"([A-Za-z0-9._~\-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?+", re.ASCII)
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")  # not possessive: it may fail half-way
@@ -279,7 +279,7 @@ def _read_expectation(value: str) -> bool:
 
 # ── what is wrong with the fields ───────────────────────────────────────────────────────────────
 
-_FIELD_LINE = re.compile(rf"{_TOKEN}++:", re.ASCII)
+_FIELD_LINE = re.compile(rf"{TOKEN_CHARACTER}++:", re.ASCII)
 
 
 def _explain(head: bytes, text: str, matched: int, limits: Limits) -> None:

@@ -14,20 +14,18 @@ import sys
 from http import HTTPStatus
 from typing import NamedTuple
 
+from was.config.http_token import TOKEN_CHARACTER
 from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
 from was.known import keep
 
 __all__ = [
-    "TOKEN",
     "BlockFlags",
     "check_block",
     "http_date",
     "response_head",
     "without_empty_server",
 ]
-
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 
 
 class BlockFlags(NamedTuple):
@@ -38,7 +36,7 @@ class BlockFlags(NamedTuple):
 
 
 # A line from the LF before it to the CR at its end: as many matches as lines, or one is no field.
-_LINES = re.compile(rb"\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[^\r]*+\r(?=\n)")
+_LINES = re.compile(rb"\n(" + TOKEN_CHARACTER.encode() + rb"++):[^\r]*+\r(?=\n)")
 _EMPTY_SERVER = re.compile(rb"^Server:[ \t]*\r\n", re.IGNORECASE | re.MULTILINE)
 _CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
 _CHECKED: dict[bytes, BlockFlags] = {}

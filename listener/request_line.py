@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN_CHARACTER
 from was.listener.head import Head, Limits, refusal
 from was.listener.targets import UrlError, canonical_path
 
 __all__ = ["PLAIN_METHODS", "check_partial_line", "match_line", "read_line"]
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 5.6.2
 # What a target may hold: no blank, control character or "#". Bytes from 0x80 are accepted, as
 # HTTP.SYS does: clients send raw UTF-8.
 _TARGET = r"[!-\"$-~\x80-\xff]"
-_ANY_LINE = re.compile(rf"({_TOKEN}++) ({_TARGET}++) HTTP/([0-9])\.([0-9])\r(?=\n)", re.ASCII)
-_METHOD = re.compile(rf"{_TOKEN}{{0,255}}+", re.ASCII)
+_ANY_LINE = re.compile(
+    rf"({TOKEN_CHARACTER}++) ({_TARGET}++) HTTP/([0-9])\.([0-9])\r(?=\n)", re.ASCII
+)
+_METHOD = re.compile(rf"{TOKEN_CHARACTER}{{0,255}}+", re.ASCII)
 _VERSION = re.compile(r"HTTP/[0-9]\.[0-9]", re.ASCII)
 _ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?+://([^/?]*+)(.*+)", re.ASCII | re.DOTALL)
 

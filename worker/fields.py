@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN
 from was.config.listener_fields import LISTENER_FIELDS, OWNED
 from was.errors import LocalProtocolError
 from was.ipc.messages import FIELDS_BYTES
@@ -43,7 +44,6 @@ _CACHED_VALUE_LIMIT = 256
 # No message to the listener carries a number of more than 64 bits, and no body is as long.
 _LENGTH_DIGITS = 18
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _cache: dict[tuple[str, str], bytes] = {}
@@ -52,7 +52,7 @@ _cache: dict[tuple[str, str], bytes] = {}
 def encode_field(field: tuple[str, str]) -> bytes:
     """One line of a block. Raises LocalProtocolError for a name or value HTTP does not allow."""
     name, value = field
-    if not _NAME.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         raise LocalProtocolError(f"not a field name: {name!r}")
     if _BAD_VALUE.search(value):
         raise LocalProtocolError(f"control character in the value of {name}: {value!r}")

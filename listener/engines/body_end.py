@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
+from was.config.http_token import TOKEN_CHARACTER
 from was.errors import RemoteProtocolError
 from was.listener.head import Head, Limits
 
 __all__ = ["BodyEnd"]
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TOKEN = TOKEN_CHARACTER.encode()
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15}+)\r\n")
 # The groups are not possessive: before Python 3.11.5 one that fails half-way keeps what it took
 # (gh-106052). Nothing is tried twice all the same: each part begins with a character of its own.

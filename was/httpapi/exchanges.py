@@ -15,6 +15,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from was.config.http_token import TOKEN
 from was.config.listener_fields import OWNED
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
 from was.httpapi.errors import (
@@ -45,7 +46,6 @@ __all__ = ["Exchange"]
 
 PULL_BYTES = 4 * CHUNK_BYTES
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REASON = re.compile(r"[\t -~\x80-\xff]{0,4096}")
 _MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
@@ -340,7 +340,7 @@ def _encode(headers: Sequence[Any]) -> tuple[bytes, int, bool]:
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"a header is two texts, not {header!r}")
         name, value = header
         lower = name.lower()
-        if not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
+        if not TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a header: {name!r}: {value!r}")
         if lower == "content-length":
             is_number = value.isascii() and value.isdigit() and len(value) < 20

@@ -9,10 +9,11 @@ a failure is counted then, or after SETTLE_LIMIT_S when the listener says nothin
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+
+from was.config.addresses import parse_address
 
 __all__ = [
     "BACKOFF_WAITING_S",
@@ -41,11 +42,10 @@ def culprit(clients: AbstractSet[str]) -> str:
         return ""
     (client,) = clients
     try:
-        address = ipaddress.ip_address(client)
+        address = parse_address(client)
     except ValueError:
         return client
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return "" if mapped.is_loopback else client
+    return "" if address.is_loopback else client
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN_CHARACTER
 from was.known import keep
 
 __all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]
@@ -17,7 +18,7 @@ HEAD_LIMIT = 65536
 
 _STATUS = re.compile(r"([2-5][0-9]{2})(?:[ \t]+([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-5][0-9]{2})(?:[ \t]+(.*))?")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*?)[ \t]*")
+_FIELD = re.compile(rf"({TOKEN_CHARACTER}+)[ \t]*:[ \t]*(.*?)[ \t]*")
 _END = re.compile(rb"\r?\n(?:\r?\n)|\A\r?\n")
 
 # Programs say the same again and again: heads up to this size are read once.

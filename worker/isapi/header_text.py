@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 
+from was.config.http_token import TOKEN
 from was.worker.isapi.errors import invalid
 
 __all__ = ["is_method", "parse_header_block", "parse_status"]
 
 _STATUS = re.compile(r"\s*(?:HTTP/\d+\.\d+\s+)?(\d{3})(?:\s+(.*?))?\s*", re.DOTALL)
 _END = re.compile(r"\r?\n\r?\n")
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def is_method(text: str) -> bool:
     """Whether a request may have this method (RFC 9110, 5.6.2: a token)."""
-    return _METHOD.fullmatch(text) is not None
+    return TOKEN.fullmatch(text) is not None
 
 
 def parse_status(text: str) -> tuple[int, str]:
