@@ -1,4 +1,4 @@
-"""URL paths as text in a Location, a link or a field, and back."""
+"""URL paths as text in a Location, a link or a field, and back; the name in a Host field."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import posixpath
 import re
 from urllib.parse import quote, unquote
 
-__all__ = ["as_bytes", "quote_path", "read_url", "tidy_url"]
+__all__ = ["as_bytes", "host_name", "quote_path", "read_url", "tidy_url"]
 
 _SAFE = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=:@"
@@ -21,6 +21,12 @@ def as_bytes(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
     return text
+
+
+def host_name(host: str) -> str:
+    """A Host field without its port; the brackets of an IPv6 address stay."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and not port.endswith("]") else host
 
 
 def tidy_url(text: str) -> str:

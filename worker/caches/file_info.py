@@ -14,6 +14,7 @@ from was.worker.caches.data import CacheSpecificData
 from was.worker.caches.keys import FileKey
 from was.worker.http_dates import format_date
 from was.worker.interfaces.hresult import E_FAIL, ERROR_FILE_NOT_FOUND, HResultError
+from was.worker.static.representation import entity_tag
 
 if TYPE_CHECKING:
     from was.worker.global_modules.file_monitors import FileMonitor
@@ -63,7 +64,7 @@ class FileInfo(CacheSpecificData):
     @property
     def etag(self) -> str:
         """A strong entity tag, as StaticFileModule sends it."""
-        return f'"{self._status.st_mtime_ns:x}:{self.size:x}"'
+        return entity_tag(self._status.st_mtime_ns, self.size)
 
     @property
     def last_modified_time(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.known import keep
+from was.worker.url_text import host_name
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
@@ -120,7 +121,8 @@ def of_request(context: HttpContext) -> dict[bytes, bytes]:
 def of_fields(context: HttpContext, *, has_user: bool) -> tuple[dict[bytes, bytes], bool]:
     """What all requests with the same fields share; whether Content-Length is among them."""
     found = _fields(context, has_user=has_user)
-    found[b"SERVER_NAME"] = _name_in(found.get(b"HTTP_HOST", b""))
+    host = found.get(b"HTTP_HOST", b"").decode("latin-1")
+    found[b"SERVER_NAME"] = host_name(host).encode("latin-1")
     found.pop(b"HTTP_URL", None)  # a field cannot stand for what the server knows
     return found, found.pop(b"HTTP_CONTENT_LENGTH", None) is not None
 
@@ -143,12 +145,6 @@ def of_line(context: HttpContext, *, has_length: bool) -> dict[bytes, bytes]:
     if length > 0 or (length == 0 and has_length):
         found[b"CONTENT_LENGTH"] = b"%d" % length
     return found
-
-
-def _name_in(host: bytes) -> bytes:
-    """A Host field without the port."""
-    name, colon, port = host.rpartition(b":")
-    return name if colon and port.isdigit() and not host.endswith(b"]") else host
 
 
 def _fields(context: HttpContext, *, has_user: bool) -> dict[bytes, bytes]:

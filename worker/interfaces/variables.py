@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from was.worker.url_text import host_name
+
 if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
 
@@ -46,11 +48,8 @@ def read_variable(context: HttpContext, name: str) -> str | None:
 
 
 def _host(context: HttpContext) -> str:
-    host = context.request.get_header("Host") or context.message.local_addr
-    if host.endswith("]"):
-        return host
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    host = context.request.get_header("Host")
+    return host_name(host) if host else context.message.local_addr
 
 
 def _unmapped_user(context: HttpContext) -> str:

@@ -33,6 +33,7 @@ from was.worker.refusing import refuse, refuse_method
 from was.worker.static.document_footer import footer_of, tag_of
 from was.worker.static.representation import (
     conditions_of,
+    entity_tag,
     evaluate_conditions,
     fields_of_304,
     parse_ranges,
@@ -152,7 +153,7 @@ class StaticFile(HttpModule):
         response = context.response
         size = status.st_size
         modified = int(status.st_mtime)
-        etag = f'"{status.st_mtime_ns:x}:{size:x}"' if self._sets_etag else ""
+        etag = entity_tag(status.st_mtime_ns, size) if self._sets_etag else ""
         # RFC 9110 8.8.2.1: never later than the response, whatever the file system says.
         told = min(modified, int(time.time()))
         fields = [("Last-Modified", format_date(told)), ("Accept-Ranges", "bytes")]
@@ -189,7 +190,7 @@ class StaticFile(HttpModule):
     ) -> bool:
         """A page and its footer, whole: no part of a file, and no date that would be both's."""
         response = context.response
-        etag = f'"{status.st_mtime_ns:x}:{status.st_size:x}:{tag_of(footer)}"'
+        etag = entity_tag(status.st_mtime_ns, status.st_size, f":{tag_of(footer)}")
         fields = [("Content-Type", media_type), ("Accept-Ranges", "none"), *self._cache_fields]
         if self._sets_etag:
             fields.append(("ETag", etag))

@@ -10,6 +10,7 @@ from was.worker.http_dates import parse_date
 __all__ = [
     "MAX_RANGES",
     "conditions_of",
+    "entity_tag",
     "evaluate_conditions",
     "fields_of_304",
     "parse_ranges",
@@ -31,6 +32,11 @@ _CONDITIONAL = frozenset(
     }
 )
 _OF_A_BODY = frozenset({"content-type", "content-encoding", "content-length"})
+
+
+def entity_tag(modified_ns: int, size: int, more: str = "") -> str:
+    """The strong tag of a file, and of what else the representation is made of."""
+    return f'"{modified_ns:x}:{size:x}{more}"'
 
 
 def conditions_of(fields: list[tuple[str, str]]) -> dict[str, str]:

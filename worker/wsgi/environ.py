@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from was.known import keep
-from was.worker.url_text import as_bytes
+from was.worker.url_text import as_bytes, host_name
 from was.worker.wsgi.files import FileWrapper
 from was.worker.wsgi.input import EntityReader
 
@@ -178,9 +178,7 @@ def _key_of(name: str) -> str:
 
 
 def _host_of(host: str) -> str:
-    """The Host field without its port; brackets of an IPv6 address stay."""
-    name, colon, port = host.rpartition(":")
-    found = name if colon and not port.endswith("]") else host
+    found = host_name(host)
     if len(host) <= _NAME_LIMIT:
         keep(_hosts, host, found, _CACHE_LIMIT)
     return found

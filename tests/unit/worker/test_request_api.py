@@ -441,6 +441,23 @@ def test_the_request_s_id_and_attempt_are_server_variables(serve):
 
 
 @pytest.mark.parametrize(
+    ("host", "name"),
+    [("a.example:8080", "a.example"), ("[::2]:80", "[::2]"), ("[::2]", "[::2]"), ("", "::1")],
+)
+def test_the_server_s_name_is_the_host_without_its_port(serve, host, name):
+    """Where the client names none it is the address, which has colons of its own."""
+    seen = []
+
+    def on_begin_request(self, context, provider):
+        seen.append(context.get_server_variable("SERVER_NAME"))
+        return CONTINUE
+
+    server = serve({"Reader": {"on_begin_request": on_begin_request}})
+    ask(server, fields=[("Host", host)] if host else [], local_addr="::1")
+    assert seen == [name]
+
+
+@pytest.mark.parametrize(
     ("status", "said", "expected"), [(503, "", "5"), (503, "60", "60"), (502, "", None)]
 )
 def test_a_503_of_a_module_says_when_to_come_again(serve, status, said, expected):
