@@ -116,6 +116,7 @@ class WorkerHost:
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._files: ModuleFiles | None = None
+        self._running: list[int] = []  # what the manager has been told
         self._web_configs = WebConfigs()
         self._server.applications.web_configs = self._web_configs
         self._client = QueueClient(
@@ -186,8 +187,13 @@ class WorkerHost:
         return 0
 
     def _say_ready(self) -> None:
-        running = marks_of_running(self._server.applications)
-        self._link.send(WorkerReady(self._welcome.worker_id, running))
+        self._running = marks_of_running(self._server.applications)
+        self._link.send(WorkerReady(self._welcome.worker_id, self._running))
+
+    def _say_what_runs(self) -> None:
+        """Also what a request has started since: a successor has to run it too."""
+        if marks_of_running(self._server.applications) != self._running:
+            self._say_ready()
 
     def _connect(self, endpoint: QueueEndpoint) -> None:
         welcome = self._welcome
@@ -216,6 +222,7 @@ class WorkerHost:
                 self._drained()
             elif self._state is State.RUNNING:
                 self._look_at_web_configs()
+                self._say_what_runs()
             self._server.http.tell_file_changes()
             if not self._link.is_there:
                 self._look_for_manager()

@@ -97,6 +97,31 @@ def test_what_did_not_run_before_holds_no_recycling_up(start_server):
     assert get(running.port()).status == 500
 
 
+DATABASE = "os.path.exists(os.path.dirname(__file__) + '/database')"
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        (WSGI + f"\nassert {DATABASE}\n", "WsgiModule"),
+        (ASGI.replace("if FAILS", f"if not {DATABASE}"), "AsgiModule"),
+    ],
+    ids=["import", "startup"],
+)
+def test_what_a_request_has_started_runs_in_the_successor_too(start_server, text, module):
+    """An application whose database came after its worker is not lost to a release that fails."""
+    running = start(start_server, text, module)
+    assert get(running.port()).status == 500
+    (running.folder() / "database").touch()
+    wait_for("the application", lambda: get(running.port()).status == 200)
+    old = pid_of(running)
+    for _ in range(2):  # the second answer comes after what the worker has said before it
+        assert running.server.command("query", "wp", str(old), "GetRequests").returncode == 0
+    replace_text(running.folder() / "release.py", BROKEN)
+    assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 1
+    assert pid_of(running) == old
+
+
 def test_a_worker_that_died_is_replaced_by_what_there_is(start_server):
     """Nobody is there to stay: the error is shown, and tried again when the file is mended."""
     running = start(start_server, WSGI)

@@ -114,7 +114,8 @@ class SetEndpoints(Control, frozen=True):
 class WorkerReady(Control, frozen=True):
     """Applications loaded (or failed in a way that answers 500); it takes requests.
 
-    What runs in the worker that it replaces has not failed, unless the code has changed.
+    What runs in the worker that it replaces has not failed, unless the code has changed. Said again
+    when other programs run than it said, and to a manager that takes the worker over.
     """
 
     worker_id: int

@@ -66,7 +66,7 @@ class HttpApplication:
         self.paths: PathCalls
         # What handler modules have loaded, by scriptProcessor: outlives a change of settings.
         self.loaders: dict[str, ApplicationLoader] = {}
-        # What came of starting each with the application: None = it runs.
+        # What came of starting each, with the application or for a request: None = it runs.
         self.programs: dict[str, Failure | None] = {}
         # Modules that others have added to it, by name.
         self.resolved_modules: dict[str, ModuleRegistration] = {}

@@ -30,7 +30,8 @@ def marks_of_running(applications: Iterable[HttpApplication]) -> list[int]:
     return [
         _mark(application, reference)
         for application in applications
-        for reference, failure in application.programs.items()
+        # A copy: requests start some meanwhile.
+        for reference, failure in list(application.programs.items())
         if failure is None
     ]
 

@@ -169,6 +169,7 @@ class AsgiHandler(HttpModule):
             outcome = hosted.load()
             if isinstance(outcome, Failure):
                 return refuse_not_started(context, outcome)
+            context.application.programs[reference] = None
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = hosted
         run = self._run(context, hosted)
@@ -195,6 +196,7 @@ class AsgiHandler(HttpModule):
             refuse_not_started(context, outcome)
             run = None
         else:
+            context.application.programs[hosted.reference] = None
             run = self._run(context, hosted)
         if run is None:
             context.is_handled = True

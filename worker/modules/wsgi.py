@@ -76,6 +76,7 @@ class WsgiHandler(HttpModule):
             outcome = loader.load()
             if isinstance(outcome, Failure):
                 return refuse_not_started(context, outcome)
+            context.application.programs[reference] = None
             application = outcome
             if len(self._ready) < READY_LIMIT:
                 self._ready[plan] = application
