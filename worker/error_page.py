@@ -49,6 +49,7 @@ _MEANINGS: dict[tuple[int, int], str] = {
     (403, 3): "The access policy does not let files be written here.",
     (403, 6): "This address may not come in (ipSecurity).",
     (403, 14): "No default document is there, and directory browsing is off.",
+    (403, 18): "Rules moved it to a URL of another application pool (<clear /> inherited ones).",
     (403, 501): "Too many requests at a time come from this address (dynamicIpSecurity).",
     (403, 502): "Too many requests come from this address (dynamicIpSecurity).",
     (403, 504): "This domain may not come in (ipSecurity).",

@@ -229,7 +229,7 @@ def test_a_raw_response_is_taken_as_it_is(cgi):
         ("/says.cgi?fail", 502, "502.2"),
         ("/says.cgi?Content-Type:%20a/b%0AContent-Length:%209%0A%0Ax", 502, "502.2"),
         ("/unmarked.cgi", 500, "0x800700c1"),
-        ("/from-windows.cgi", 500, "the interpreter that its first line names is not there"),
+        ("/from-windows.cgi", 500, "is not there (a line end of Windows"),
         ("/missing", 500, "0x80070002"),
         ("/nothing.cgi", 404, "404.0"),
         ("/refused", 404, "404.2"),

@@ -282,7 +282,7 @@ def test_too_many_failures_take_the_application_off_line(fast):
         ("/unlisted", 500, "0x80070585"),
         ("/nobody", 502, "502.3"),
         ("/stranger", 502, "speaks no FastCGI"),
-        ("/absent", 500, "error 2"),
+        ("/absent", 500, "No such file"),
     ],
 )
 def test_errors_have_iis_status(fast, path, status, text):

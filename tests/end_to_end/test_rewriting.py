@@ -106,6 +106,7 @@ def test_an_application_of_another_pool(site):
     """The worker knows that the path is not its pool's: 403.18, and no byte of the file."""
     answer = get(site.port(), "/other/secret.txt")
     assert answer.status == 403
+    assert b"a URL of another application pool" in answer.body
     assert b"of another pool" not in answer.body
     assert get(site.port(), "/second/secret.txt").body == b"of another pool"
 

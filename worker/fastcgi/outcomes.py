@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,8 @@ def _exited(context: HttpContext, held: Held) -> RequestNotificationStatus:
     if status is not None:
         code = status >> 8 & 0xFF or status
     if held.program is not None and held.program.error:
-        text = f"The FastCGI process could not be started: error {held.program.error}"
+        text = f"The FastCGI process could not be started: {os.strerror(held.program.error)}"
     else:
-        text = "The FastCGI process exited unexpectedly."
+        text = "The FastCGI process exited unexpectedly; the pool's log has what it printed."
     log("program_failed", error=text, code=code, url=context.message.target[:256])
     return fail(context, 500, 0, code, text)

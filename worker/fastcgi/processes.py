@@ -250,7 +250,7 @@ class Processes:
         """Another would as well: it costs its request only one of rapidFailsPerMinute."""
         number = held.program.error if held.program is not None else 0
         self.release(held, is_good=False, is_failure=True)
-        text = f"error {number}" if number else "it exited unexpectedly"
+        text = os.strerror(number) if number else "it exited; the pool's log has what it printed"
         return NoProcessError(None, f"The FastCGI process could not be started: {text}", number)
 
     def _ask(self, held: Held) -> None:

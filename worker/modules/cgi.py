@@ -145,7 +145,10 @@ def _not_executed(context: HttpContext, number: int, file: bytes) -> RequestNoti
     """execve has failed."""
     reason = os.strerror(number)
     if number == errno.ENOENT and os.path.exists(file):
-        reason = "the interpreter that its first line names is not there"
+        reason = (
+            "the interpreter that its first line names is not there (a line end of Windows is a "
+            "part of the name)"
+        )
     text = f"The program {os.fsdecode(file)} could not be executed: {reason}"
     log_failed(context, text)
     if number in (errno.EACCES, errno.EPERM):
