@@ -247,6 +247,7 @@ class ClientConnection(ClientSocket):
             fail(self, request, 503, refusal)
             self.drain_rest(data)
             return
+        self.resume_reading()
         self.body = ArrivingBody(self, request, self._engine, self.service.spool_memory)
         self.body.begin(data)
 

@@ -96,6 +96,22 @@ def test_half_a_head_behind_other_requests_is_read_to_its_end(make_rig, buffered
     assert client.statuses() == [200, 200]
 
 
+@pytest.mark.parametrize("engine", ["h11", "llhttp"])
+def test_half_a_body_behind_other_requests_is_read_to_its_end(make_rig, engine):
+    """However much was kept before: the rest of a body is what is waited for."""
+    rig = make_rig(engine=engine)
+    worker, client = rig.worker(), rig.client()
+    body = b"x" * 2 * READ_AHEAD
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (len(body) + 1)
+    client.send(GET + post + body)
+    assert not client.transport.is_reading
+    worker.answer(worker.requests()[0])
+    assert client.transport.is_reading
+    client.send(b"x")
+    worker.answer(worker.requests()[1])
+    assert client.statuses() == [200, 200]
+
+
 def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig):
     """The client sends no more, and reads at last: it gets what it asked for."""
     rig = make_rig()
