@@ -123,14 +123,21 @@ class ArrivingBody:
         else:
             self._read(data)
 
+    @property
+    def is_in_line(self) -> bool:
+        """Whether some of what has come waits for its turn."""
+        return bool(self._slices)
+
     def _read_on(self) -> None:
         """What has come, a slice at a time."""
         connection = self._connection
         if not self._slices.read(self._read):
             connection.pause_reading()
             connection.service.turns.wait(self._read_on)
-        elif connection.body is self and not self._is_held_up:
-            connection.resume_reading()
+        elif connection.body is self:
+            if not self._is_held_up:
+                connection.resume_reading()
+            connection.meet_end()
 
     def _read(self, data: bytes) -> int:
         """Bytes of the body, in so many chunks, and perhaps its end."""

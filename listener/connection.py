@@ -162,8 +162,8 @@ class ClientConnection(ClientSocket):
             assert self.beyond is not None
             self.beyond.ended()
             return True
-        if phase == NEXT:
-            return True  # its end is met when the request has been read
+        if phase == NEXT or (self.body is not None and self.body.is_in_line):
+            return True  # its end is met when what has come has been read
         if phase == BODY and self.request is not None and self.request.progress > Progress.QUEUED:
             self.service.records.failed(self, self.request, 0, "Client_Reset")
         return False
@@ -363,8 +363,12 @@ class ClientConnection(ClientSocket):
         self.phase = HEAD
         data, self.buffer = self.buffer, b""
         self._on_head(data)
+        self.meet_end()
+
+    def meet_end(self) -> None:
+        """What has come has been read: if the client's end came with it, it is met only now."""
         if self.is_eof and not self.buffer and not self.eof_received():
-            self.transport.close()  # its end is met only now
+            self.transport.close()
 
     def drain_rest(self, data: bytes) -> None:
         """What came with the head of a request that was refused belongs to its body."""

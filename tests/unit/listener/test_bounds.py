@@ -487,6 +487,22 @@ def test_a_body_of_tiny_chunks_is_read_in_turns(make_rig, engine):
     assert client.statuses() == [200, 200]
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_end_of_a_client_comes_behind_what_waits_for_its_turn(make_rig, is_whole):
+    """It has closed its half behind many requests: it is answered, unless half a body was all."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.send(GET + CHUNKED + b"1\r\nx\r\n" * TINY + b"0\r\n\r\n" * is_whole)
+    client.end()
+    worker.answer(worker.requests()[0])
+    for _ in range(TINY * 6 // SHORT_SLICE_BYTES):
+        rig.turn()
+    assert client.transport.is_ended is not is_whole
+    if is_whole:
+        worker.answer(worker.requests()[1])
+        assert client.statuses() == [200, 200]
+
+
 def test_chunks_of_some_length_are_read_at_once(make_rig):
     """Slices grow as long as they hold few chunks."""
     rig = make_rig(body_spool=1 << 20)
