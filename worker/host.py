@@ -49,7 +49,7 @@ from was.worker.applications.module_files import ModuleFiles
 from was.worker.applications.running_programs import (
     ProgramMissingError,
     insist_on,
-    marks_of_running,
+    what_runs,
 )
 from was.worker.applications.web_configs import WebConfigs
 from was.worker.channel import Channel
@@ -116,7 +116,7 @@ class WorkerHost:
         self._overdue = OverdueRequests(self._tell_overdue)
         self._to_ask: RecycleRequested | WorkerOverdue | None = None
         self._files: ModuleFiles | None = None
-        self._running: list[int] = []  # what the manager has been told
+        self._told: tuple[list[int], dict[int, str]] = ([], {})  # what the manager knows of them
         self._web_configs = WebConfigs()
         self._server.applications.web_configs = self._web_configs
         self._client = QueueClient(
@@ -187,12 +187,12 @@ class WorkerHost:
         return 0
 
     def _say_ready(self) -> None:
-        self._running = marks_of_running(self._server.applications)
-        self._link.send(WorkerReady(self._welcome.worker_id, self._running))
+        self._told = what_runs(self._server.applications)
+        self._link.send(WorkerReady(self._welcome.worker_id, *self._told))
 
     def _say_what_runs(self) -> None:
         """Also what a request has started since: a successor has to run it too."""
-        if marks_of_running(self._server.applications) != self._running:
+        if what_runs(self._server.applications) != self._told:
             self._say_ready()
 
     def _connect(self, endpoint: QueueEndpoint) -> None:

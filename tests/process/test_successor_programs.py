@@ -112,11 +112,13 @@ def test_what_a_request_has_started_runs_in_the_successor_too(start_server, text
     """An application whose database came after its worker is not lost to a release that fails."""
     running = start(start_server, text, module)
     assert get(running.port()).status == 500
+    assert running.server.command("status", "--check").returncode == 1
     (running.folder() / "database").touch()
     wait_for("the application", lambda: get(running.port()).status == 200)
     old = pid_of(running)
     for _ in range(2):  # the second answer comes after what the worker has said before it
         assert running.server.command("query", "wp", str(old), "GetRequests").returncode == 0
+    assert running.server.command("status", "--check").returncode == 0
     replace_text(running.folder() / "release.py", BROKEN)
     assert running.server.command("recycle", "apppool", "Pool", "--wait").returncode == 1
     assert pid_of(running) == old
@@ -154,3 +156,17 @@ def test_what_a_failed_attempt_has_left_ends_with_its_process(start_server):
     assert get(running.port()).status == 500
     replace_text(running.folder() / "release.py", begun)
     wait_for("another worker", lambda: get(running.port()).status == 200)
+
+
+def test_an_application_that_is_no_more_wanted_is_no_problem(start_server):
+    """`was status` says what does not start, why, and no longer once its handler has gone."""
+    running = start(start_server, BROKEN)
+    assert get(running.port()).status == 500
+    (problem,) = running.server.status()["problems"]
+    assert problem.startswith("release:application of ")
+    assert problem.endswith(" did not start: ModuleNotFoundError: No module named 'no_such_module'")
+    none = "<handlers><clear /></handlers>"
+    (running.folder() / "web.config").write_text(
+        f"<configuration><system.webServer>{none}</system.webServer></configuration>"
+    )
+    wait_for("no problem", lambda: not running.server.status()["problems"])

@@ -120,6 +120,7 @@ class WorkerReady(Control, frozen=True):
 
     worker_id: int
     programs: list[int] = []  # marks of those that run
+    failed: dict[int, str] = {}  # marks of those that do not, and why
 
 
 class WorkerStartFailed(Control, frozen=True):

@@ -44,6 +44,7 @@ class WorkerHandle:
     # Marks of what runs in it, and of what runs in that one and is to run in it too.
     programs: list[int] = field(default_factory=list[int])
     wanted_programs: list[int] = field(default_factory=list[int])
+    failed_programs: dict[int, str] = field(default_factory=dict[int, str])  # and why
     suspension: int = 0  # number of the one that is under way; 0: none, it may not be stopped
     is_orphan: bool = False  # stopped for good; nobody manages it any more
     is_adopted: bool = False  # an earlier manager's child: how it exits is not to be learnt

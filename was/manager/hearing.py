@@ -160,10 +160,10 @@ class Hearing:
         if pool is None:
             return
         match message:
-            case wc.WorkerReady(_, programs):
+            case wc.WorkerReady(_, programs, failed):
                 handle = self._manager.workers.handles.get(worker_id)
                 if handle is not None:
-                    handle.programs = programs
+                    handle.programs, handle.failed_programs = programs, failed
                 self._manager.performer.perform(pool, pool.worker_loaded(worker_id, now))
                 self._manager.check_ready()
             case wc.WorkerStartFailed(_, detail, is_failure):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["status"]
 
+_TEXT_LIMIT = 1000  # of what a worker says
+
 
 def status(manager: Manager, report: ListenerReport | None) -> dict[str, Any]:
     """The answer to `was status`; `report` is None when the listener says nothing."""
@@ -69,7 +71,15 @@ def _problems(manager: Manager) -> list[str]:
             found.append(f"application pool '{name}' has no worker that is ready")
         elif pool.is_held_up:
             found.append(f"application pool '{name}' cannot start a worker; the log says why")
-    return [*found, *_log_problems(manager)]
+    return [*found, *_failed_programs(manager), *_log_problems(manager)]
+
+
+def _failed_programs(manager: Manager) -> list[str]:
+    """Applications that run in no worker of their pool."""
+    handles = [h for h in manager.workers.handles.values() if h.is_alive and not h.is_draining]
+    running = {(h.pool, mark) for h in handles for mark in h.programs}
+    failed = {(h.pool, mark): why for h in handles for mark, why in h.failed_programs.items()}
+    return [why[:_TEXT_LIMIT] for key, why in failed.items() if key not in running]
 
 
 def _problems_of_listener(manager: Manager, report: ListenerReport | None) -> list[str]:

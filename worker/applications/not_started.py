@@ -17,6 +17,7 @@ __all__ = ["refuse_not_started"]
 
 def refuse_not_started(context: HttpContext, failure: Failure) -> RequestNotificationStatus:
     """500.30, as where an application of ASP.NET Core fails to start."""
+    _note(context, failure)
     text = f"The application failed to start: {failure.message}"
     status = refuse(context, 500, 30, E_FAIL, text)
     if context.response.error is not None:
@@ -25,3 +26,11 @@ def refuse_not_started(context: HttpContext, failure: Failure) -> RequestNotific
         failure.is_the_process_s = False  # said once
         context.application.server.report_unhealthy(f"a further attempt failed: {failure.message}")
     return status
+
+
+def _note(context: HttpContext, failure: Failure) -> None:
+    """What it says now, unless another request has started it in this moment."""
+    programs = context.application.programs
+    reference = context.plan.script_map.script_processor if context.plan is not None else ""
+    if programs.get(reference) is not None:
+        programs[reference] = failure

@@ -1,4 +1,4 @@
-"""Which programs run in this worker, as marks that the manager passes on to its successor.
+"""Which programs run in this worker, under marks that the manager passes on to its successor.
 
 A worker that takes another one's place for its age alone must have running what runs in that one:
 else the old one stays (DESIGN, section 5). What did not run there either is no reason.
@@ -15,7 +15,9 @@ from was.errors import WasError
 if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
 
-__all__ = ["ProgramMissingError", "insist_on", "marks_of_running"]
+__all__ = ["ProgramMissingError", "insist_on", "what_runs"]
+
+_TEXT_LIMIT = 500  # of a reason
 
 
 class ProgramMissingError(WasError):
@@ -25,15 +27,23 @@ class ProgramMissingError(WasError):
     """
 
 
-def marks_of_running(applications: Iterable[HttpApplication]) -> list[int]:
-    """A mark of each program that runs."""
-    return [
-        _mark(application, reference)
-        for application in applications
+def what_runs(applications: Iterable[HttpApplication]) -> tuple[list[int], dict[int, str]]:
+    """The marks of the programs that run, and of those that do not, with the reason."""
+    running: list[int] = []
+    failed: dict[int, str] = {}
+    for application in applications:
+        wanted = {handler.script_processor for handler in application.settings.handlers.entries}
         # A copy: requests start some meanwhile.
-        for reference, failure in list(application.programs.items())
-        if failure is None
-    ]
+        for reference, failure in list(application.programs.items()):
+            if reference not in wanted:
+                continue  # of a handler that is there no more
+            mark = _mark(application, reference)
+            if failure is None:
+                running.append(mark)
+            else:
+                why = failure.message[:_TEXT_LIMIT]
+                failed[mark] = f"{_name(application, reference)} did not start: {why}"
+    return running, failed
 
 
 def insist_on(wanted: Collection[int], applications: Iterable[HttpApplication]) -> None:
@@ -43,9 +53,13 @@ def insist_on(wanted: Collection[int], applications: Iterable[HttpApplication]) 
         for reference, failure in application.programs.items():
             if failure is not None and _mark(application, reference) in marks:
                 raise ProgramMissingError(
-                    f"{reference} of {application.site.site_name}{application.path} runs in the "
-                    f"worker that is to be replaced, and fails now: {failure.message}"
+                    f"{_name(application, reference)} runs in the worker that is to be replaced, "
+                    f"and fails now: {failure.message}"
                 )
+
+
+def _name(application: HttpApplication, reference: str) -> str:
+    return f"{reference} of {application.site.site_name}{application.path}"
 
 
 def _mark(application: HttpApplication, reference: str) -> int:
