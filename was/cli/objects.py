@@ -17,7 +17,7 @@ _ALSO = {
     "application": "app",
     "virtualdirectory": "vdir",
 }
-_OF_APPCMD = re.compile(r"/[\w.]+:(.*)")
+_OF_APPCMD = re.compile(r"/([\w.]+):(.*)")
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -62,7 +62,9 @@ def name_argument(*, required: bool = True) -> Callable[[Decorated], Decorated]:
         del parameter
         found = _OF_APPCMD.fullmatch(value or "")
         if found is not None:
-            raise click.UsageError(f"'{value}' is appcmd's form; here: {found[1] or 'NAME'}", ctx)
+            is_name = found[1].lower().endswith("name")
+            here = (found[2] or "NAME") if is_name else "a NAME, or what `--json` gives"
+            raise click.UsageError(f"'{value}' is appcmd's form; here: {here}", ctx)
         return value
 
     return click.argument("name", callback=insist_on_name, required=required)

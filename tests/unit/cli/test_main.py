@@ -85,6 +85,7 @@ def test_wrong_usage_is_exit_code_2(run, arguments):
         (["list", "apppools", "/apppool.name:Shop"], "appcmd's form; here: Shop"),
         (["recycle", "apppool", "/apppool.name:Shop"], "appcmd's form; here: Shop"),
         (["stop", "site", "/site.name:S"], "appcmd's form; here: S"),
+        (["list", "apppools", "/state:Started"], "appcmd's form; here: a NAME, or what `--json`"),
     ],
 )
 def test_what_appcmd_would_do_is_said_to_be_elsewhere(run, arguments, says):
