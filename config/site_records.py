@@ -18,6 +18,7 @@ from was.config.bindings import (
 from was.config.faults import fault_at
 from was.config.merge import DUPLICATE, Element, Key, Merged, merge
 from was.config.model import Application, SectionView, Site
+from was.config.nearest import WITH_HINTS, meant
 from was.config.semantics import SITES, is_windows_path
 from was.config.typed import Typer
 from was.config.views import Viewer
@@ -170,9 +171,9 @@ def _check_application(
 ) -> None:
     path, pool = application["path"], application["applicationPool"]
     if str(pool).lower() not in pools and not application["inheritOnly"]:
-        text = (
-            f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
-        )
+        hint = meant(str(pool), pools.values()) if len(faults) < WITH_HINTS else ""
+        text = f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
+        text += hint
         faults.append(fault_at(application, text, SITES))
     if not any(v["path"] == "/" for v in application.items):
         text = f"Application '{site}{path}' has no virtual directory '/'"

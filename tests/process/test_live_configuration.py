@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -198,6 +199,25 @@ def test_what_needs_a_restart_is_said(running):
         assert f"warning: {name}: in force after the next `was restart`" in said
     _replace(_file(running), good)
     assert "was restart" not in running.server.command("reload").stderr
+
+
+def test_a_site_that_cannot_listen_is_said(running):
+    """The configuration is in force, and `was reload` says what did not come of it, each time."""
+    running.allow("site_refused")
+    file = _file(running)
+    before = file.read_text()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        _replace(file, before.replace("127.0.0.1:0:", f"127.0.0.1:{port}:"))
+        for _ in range(2):
+            result = running.server.command("reload")
+            assert result.returncode == 0
+            assert f"warning: site 'Site' cannot listen on 127.0.0.1:{port}: " in result.stderr
+    _replace(file, before)
+    result = running.server.command("reload")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_an_application_that_moves_is_run_by_another_worker(running):

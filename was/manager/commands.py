@@ -207,7 +207,7 @@ def _reload(manager: Manager, command: _Command) -> None:
     errors = manager.reloading.reload()
     if errors:
         raise _RefusedError(_FAILED, "; ".join(errors))
-    command.done({"warnings": manager.reloading.warnings})
+    command.done({"warnings": [*manager.reloading.warnings, *manager.sites.cannot_listen()]})
 
 
 def _upgrade(manager: Manager, command: _Command) -> None:

@@ -60,16 +60,20 @@ class SiteSet:
         self._listening.for_exec(keep=keep)
 
     def bind(self) -> list[str]:
-        """Bind what the started sites need; one line for each that cannot listen.
-
-        Those that only wait until the listener lets go of a socket are not among them.
-        """
+        """Bind what the started sites need; who cannot listen."""
         sites = self._server.config.sites
         for site in sites:
             self._wanted.setdefault(site.id, site.server_auto_start)
         started = [site for site in sites if self._wanted[site.id]]
         self.refused = self._listening.apply(started, self._programs.values())
         self.on_bound()
+        return self.cannot_listen()
+
+    def cannot_listen(self) -> list[str]:
+        """One line for each started site that cannot.
+
+        Those that only wait until the listener lets go of a socket are not among them.
+        """
         awaiting = self._listening.awaiting
         return [line for name, line in self.refused.items() if name not in awaiting]
 

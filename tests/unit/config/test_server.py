@@ -646,6 +646,14 @@ def test_a_site_without_its_key_is_looked_at_as_any_other(home, attributes):
     assert all(any(part in message for message in found) for part in wanted)
 
 
+def test_a_pool_whose_name_is_nearly_right_is_named(home):
+    """Who has mistyped a pool's name reads which one may have been meant."""
+    site = """<site name="S" id="1"><application path="/" applicationPool="Shp">
+        <virtualDirectory path="/" physicalPath="/tmp" /></application></site>"""
+    (found,) = messages(home.errors(pools='<add name="shop" />', sites=site))
+    assert found.endswith("'Shp', which does not exist; did you mean 'shop'?")
+
+
 def test_the_root_element_is_configuration(home):
     """Anything else is no configuration file; nor is a file that is not there."""
     for text in ("<other />", "<configuration x='1' />"):
