@@ -101,6 +101,9 @@ def pool():
     for threads in made:
         threads.stop()
         assert threads.join_leader(WAIT_S)
+        for thread in threading.enumerate():
+            if thread.name.startswith("test-"):  # it may have done its job, and not posted it yet
+                thread.join(WAIT_S)
         threads.close()
 
 
