@@ -172,8 +172,10 @@ def _check_application(
     path, pool = application["path"], application["applicationPool"]
     if str(pool).lower() not in pools and not application["inheritOnly"]:
         hint = meant(str(pool), pools.values()) if len(faults) < WITH_HINTS else ""
-        text = f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
-        text += hint
+        text = (
+            f"Application '{site}{path}' names the application pool '{pool}', which does not exist"
+            f"{hint}"
+        )
         faults.append(fault_at(application, text, SITES))
     if not any(v["path"] == "/" for v in application.items):
         text = f"Application '{site}{path}' has no virtual directory '/'"
