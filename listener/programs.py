@@ -8,11 +8,11 @@ process of a queue has gone the queue goes too.
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from was.ipc.descriptors import ControlSocket, listen_control
+from was.ipc.door import Door
 from was.ipc.program_messages import (
     ERROR_ACCESS_DENIED,
     ERROR_ALREADY_EXISTS,
@@ -46,7 +46,7 @@ class Programs:
     def __init__(self, service: ListenerService) -> None:
         self._service = service
         self.loop = service.loop
-        self._door: socket.socket | None = None
+        self._door: Door | None = None
         self._door_path = ""
         self._next_number = 0
         self._links: dict[int, ProgramLink] = {}
@@ -84,8 +84,8 @@ class Programs:
         new = f"{path}.new"
         try:
             folder.programs.mkdir(mode=0o711, exist_ok=True)
-            self._door = listen_control(path)
-            self._door.setblocking(False)
+            self._door = Door(self.loop, listen_control(path), self._come_in)
+            self._door_path = path
             with suppress(FileNotFoundError):
                 os.unlink(new)
             os.symlink(str(self.epoch), new)
@@ -93,14 +93,11 @@ class Programs:
         except OSError as error:
             log("listener_error", detail=f"door for programs: {error}")
             return
-        self._door_path = path
-        self.loop.add_reader(self._door.fileno(), self._come_in)
         self.loop.call_later(RETURN_S, self.urls.have_returned)
 
     def close_door(self) -> None:
         """Another listener takes over, or the server stops: no more programs."""
         if self._door is not None:
-            self.loop.remove_reader(self._door.fileno())
             self._door.close()
             self._door = None
             with suppress(OSError):
@@ -123,13 +120,7 @@ class Programs:
 
     # ── programs come and go ────────────────────────────────────────────────────────────────────
 
-    def _come_in(self) -> None:
-        assert self._door is not None
-        try:
-            sock, _ = self._door.accept()
-        except (BlockingIOError, OSError):
-            return
-        end = ControlSocket(sock)
+    def _come_in(self, end: ControlSocket) -> None:
         try:
             uid = end.peer()[1]
             same = sum(link.uid == uid for link in self._links.values())

@@ -17,15 +17,13 @@ from typing import Any
 from was.errors import IllFormedMessageError
 from was.ipc.codec import ToManager, decode_to_manager, encode
 from was.ipc.descriptors import ControlLink, ControlSocket
+from was.ipc.door import Door
 
 __all__ = ["ControlServer", "Peer"]
 
 # How many connections of another user may be nobody's at once. A pool that opens more takes
 # descriptors that the next worker of another one would need.
 MAX_STRANGERS = 256
-
-# So many are accepted in a turn of the loop: others knock on, perhaps faster than that can be done.
-ACCEPTED_A_TURN = 64
 
 # The longest message of who is nobody yet, or a worker. Each may send many, and it costs it nothing
 # to make one of them long.
@@ -75,38 +73,30 @@ class ControlServer:
         on_gone: Callable[[Peer], None],
     ) -> None:
         self._loop = loop
-        self._listening = listening
         self._on_message = on_message
         self._on_faulty = on_faulty
         self._on_gone = on_gone
         self._peers: set[Peer] = set()
-        listening.setblocking(False)
-        loop.add_reader(listening.fileno(), self._accept)
+        self._door = Door(loop, listening, self._come_in)
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTED_A_TURN):
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            end = ControlSocket(sock)
-            pid, uid, _gid = end.peer()
-            if uid != os.geteuid() and self._strangers(uid) >= MAX_STRANGERS:
-                end.close()
-                continue
-            peer = Peer(pid, uid)
-            peer.on_close = partial(self._peers.discard, peer)
-            peer.end_life_lines = partial(self._end_life_lines, pid)
+    def _come_in(self, end: ControlSocket) -> None:
+        pid, uid, _gid = end.peer()
+        if uid != os.geteuid() and self._strangers(uid) >= MAX_STRANGERS:
+            end.close()
+            return
+        peer = Peer(pid, uid)
+        peer.on_close = partial(self._peers.discard, peer)
+        peer.end_life_lines = partial(self._end_life_lines, pid)
 
-            def arrived(content: bytes, descriptors: list[int], peer: Peer = peer) -> None:
-                self._arrived(peer, content, descriptors)
+        def arrived(content: bytes, descriptors: list[int]) -> None:
+            self._arrived(peer, content, descriptors)
 
-            def gone(peer: Peer = peer) -> None:
-                self._peers.discard(peer)
-                self._on_gone(peer)
+        def gone() -> None:
+            self._peers.discard(peer)
+            self._on_gone(peer)
 
-            peer.link = ControlLink(self._loop, end, arrived, gone, MAX_MESSAGE_BYTES)
-            self._peers.add(peer)
+        peer.link = ControlLink(self._loop, end, arrived, gone, MAX_MESSAGE_BYTES)
+        self._peers.add(peer)
 
     def _strangers(self, uid: int) -> int:
         return sum(1 for peer in self._peers if peer.uid == uid and not peer.kind)
@@ -127,7 +117,6 @@ class ControlServer:
 
     def close(self) -> None:
         """Stop accepting and hang up on everybody."""
-        self._loop.remove_reader(self._listening.fileno())
-        self._listening.close()
+        self._door.close()
         for peer in list(self._peers):
             peer.close()
