@@ -1,7 +1,8 @@
 """The worker process from the fork on: say who one is, be told what to be, serve, leave.
 
-The template process calls `run` in the child it forked. Nothing imported here may start a thread,
-open a ZeroMQ context or make an event loop: the template imports this module before it forks.
+The process that the template forked calls `introduce`, then `run`. Nothing imported here may start
+a thread, open a ZeroMQ context or make an event loop: the template imports this module before it
+forks.
 """
 
 from __future__ import annotations
@@ -27,13 +28,23 @@ from was.worker.process.last_work import do_last_work, expect_last_work
 from was.worker.process.signals import handle, ignore
 from was.worker.process.virtual_environment import use_virtual_environment
 
-__all__ = ["run"]
+__all__ = ["introduce", "run"]
 
 WELCOME_WAIT_S = 30.0
 _PR_SET_PDEATHSIG = 1
 
 
-def run(fork: Fork) -> NoReturn:
+def introduce(fork: Fork) -> ControlSocket:
+    """Say who one is, before anything of the pool's is run: whatever hangs can be ended then.
+
+    The connection on which the manager says what to be.
+    """
+    control = ControlSocket.connect(fork.control, timeout_s=WELCOME_WAIT_S)
+    say_hello(control, fork.worker_id)
+    return control
+
+
+def run(fork: Fork, control: ControlSocket) -> NoReturn:
     """Be the worker that `fork` asks for; ends the process."""
     status = 70
     _leave_our_program()
@@ -43,7 +54,7 @@ def run(fork: Fork) -> NoReturn:
     try:
         if fork.virtual_environment:
             use_virtual_environment(fork.virtual_environment)
-        status = _run(fork)
+        status = _run(fork, control)
         if status == 0:
             do_last_work()
     except BaseException as error:  # noqa: BLE001 the last place where anything can be said
@@ -64,11 +75,9 @@ def _leave_our_program() -> None:
     sys.modules["__main__"] = ModuleType("__main__")
 
 
-def _run(fork: Fork) -> int:
+def _run(fork: Fork, control: ControlSocket) -> int:
     handle(signal.SIGINT, ignore)
     handle(signal.SIGHUP, ignore)
-    control = ControlSocket.connect(fork.control, timeout_s=WELCOME_WAIT_S)
-    say_hello(control, fork.worker_id)
     control.sock.settimeout(WELCOME_WAIT_S)
     received = control.recv()
     control.sock.settimeout(None)

@@ -157,3 +157,36 @@ def test_an_interpreter_that_cannot_be_used_is_named(start_server, python, reaso
     assert reason in wait_event(running, 5022)["detail"]
     validated = running.server.command("config", "validate")
     assert (validated.returncode, reason in validated.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("has_was", [True, False])
+def test_a_python_that_hangs_as_it_begins_is_ended(start_server, has_was):
+    """By the limit of a start, be it before a line of ours was run: no process of it is left."""
+
+    def prepare(home: Path) -> None:
+        place("which_python.py")(home)
+        packages = make_environment(home / "own", has_was=has_was) / PACKAGES
+        os.mkfifo(packages / "nobody")
+        packages.joinpath("nobody").chmod(0o644)
+        hangs = packages / "hangs.pth"
+        hangs.write_text(f"import io; io.open('{packages}/nobody')\n")
+        hangs.chmod(0o644)
+
+    def workers() -> list[str]:
+        found = running.server.processes().values()
+        return [text for text in found if "was: worker" in text or "was.worker.executed" in text]
+
+    pool = Pool(
+        "Pool",
+        {},
+        {
+            "processModel": {"startupTimeLimit": "00:00:02"},
+            "failure": {"rapidFailProtectionMaxCrashes": "1"},
+            "python": {"virtualEnvironment": "{home}/own"},
+        },
+    )
+    running = start_server(simple_config("which_python:application", pool=pool), prepare)
+    running.allow("worker_start_failed", "worker_died", "pool_disabled")
+    assert get(running.port()).status == 503
+    assert wait_event(running, 5012)["pid"]
+    wait_for("the end of the worker", lambda: not workers())

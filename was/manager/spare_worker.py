@@ -101,11 +101,12 @@ def become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
         setproctitle.setproctitle(f"was: worker [{message.pool}] {message.home}")
         set_process("worker", fd=2)
         enter(message.isolation)
+        control = worker_main.introduce(message)
         os.chdir(message.folder)
         if message.program:
-            executed.become(message)
+            executed.become(message, control)
         random.seed()
-        worker_main.run(message)
+        worker_main.run(message, control)
     except SystemExit as error:
         os._exit(error.code if isinstance(error.code, int) else 1)
     except BaseException as error:  # noqa: BLE001 the worker's last words, then it ends

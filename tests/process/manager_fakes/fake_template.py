@@ -17,13 +17,17 @@ from was.ipc.codec import decode_manager_to_worker, encode
 from was.ipc.descriptors import ControlSocket
 
 
-def run(fork: wc.Fork) -> None:
-    behaviour = os.environ.get("FAKE", "")
-    if behaviour == "crash":
+def introduce(fork: wc.Fork) -> ControlSocket:
+    if os.environ.get("FAKE", "") == "crash":
         os._exit(3)
-    signal.signal(signal.SIGTERM, lambda _n, _f: os._exit(0))
     end = ControlSocket.connect(fork.control)
     end.send(encode(wc.WorkerHello(fork.worker_id, os.getpid())), [os.pidfd_open(os.getpid())])
+    return end
+
+
+def run(fork: wc.Fork, end: ControlSocket) -> None:
+    behaviour = os.environ.get("FAKE", "")
+    signal.signal(signal.SIGTERM, lambda _n, _f: os._exit(0))
     while True:
         received = end.recv()
         if received is None:
@@ -46,7 +50,7 @@ def run(fork: wc.Fork) -> None:
 
 
 fake = types.ModuleType("was.worker.main")
-fake.run = run
+fake.introduce, fake.run = introduce, run
 sys.modules["was.worker.main"] = fake
 was.worker.main = fake
 
