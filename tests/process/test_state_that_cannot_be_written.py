@@ -9,7 +9,7 @@ from support.running import place, simple_config
 from support.wire import get
 
 # The records of what is started here, as they are called before they have their names.
-RECORDS = ["counters", "listener", "worker-2", "worker-3"]
+RECORDS = ["listener", "worker-2", "worker-3"]
 
 
 def test_an_upgrade_that_cannot_be_noted_has_failed(start_server):

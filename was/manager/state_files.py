@@ -99,6 +99,20 @@ class StateFiles:
         """A record that must be there before what it says is done. Raises OSError."""
         self._write(name, _to_bytes(record))
 
+    def write_over(self, name: str, record: Mapping[str, object]) -> None:
+        """A record that must not be lost, over the one that there is, and never shorter than it.
+
+        That takes no room on a disk that is full.
+        """
+        try:
+            fd = os.open(self._folder / f"{name}.json", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.pwrite(fd, _to_bytes(record), 0)
+            finally:
+                os.close(fd)
+        except OSError:  # there is none yet
+            self.write(name, record)
+
     def write_again(self) -> None:
         """What could not be written, as far as it can be now."""
         for name, content in list(self._unwritten.items()):
@@ -141,7 +155,11 @@ def _to_bytes(record: Mapping[str, object]) -> bytes:
 
 
 class Counters:
-    """Worker ids and listener epochs: never given twice in a home's life."""
+    """Worker ids and listener epochs: never given twice in a home's life.
+
+    Else a worker that no record tells of would be taken for a new one, and what it still has to say
+    to one listener would be heard by another.
+    """
 
     def __init__(self, files: StateFiles) -> None:
         self._files = files
@@ -165,7 +183,7 @@ class Counters:
         return self._epoch
 
     def _save(self) -> None:
-        self._files.write("counters", {"worker_id": self._worker_id, "epoch": self._epoch})
+        self._files.write_over("counters", {"worker_id": self._worker_id, "epoch": self._epoch})
 
 
 def _number(value: object) -> int:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from was.ipc.endpoints import Home
-from was.manager.state_files import StateFiles
+from was.manager.state_files import Counters, StateFiles
 
 
 @pytest.fixture
@@ -14,13 +14,13 @@ def files(tmp_path):
     return StateFiles(Home(tmp_path))
 
 
+def refuse(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.fixture
 def full(monkeypatch):
-    """Nothing more can be written."""
-
-    def refuse(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    """No file more can be made."""
     monkeypatch.setattr(os, "fchmod", refuse)
     return monkeypatch.undo
 
@@ -52,3 +52,13 @@ def test_what_must_be_written_at_once_raises(files, full):
     with pytest.raises(OSError, match="No space"):
         files.write_now("one", {})
     full()
+
+
+def test_numbers_are_not_given_twice_though_no_file_can_be_made(files, tmp_path, monkeypatch):
+    """Over the numbers of before there is always room: the next manager goes on after them."""
+    before = Counters(files)
+    assert [next(before) for _ in range(9)][-1] == 9
+    monkeypatch.setattr(os, "fchmod", refuse)
+    assert (next(before), before.next_epoch()) == (10, 1)
+    after = Counters(StateFiles(Home(tmp_path)))
+    assert (next(after), after.next_epoch(), files.trouble) == (11, 2, "")
