@@ -106,7 +106,6 @@ class WorkerSet:
         """Ask the template for the process (again, when a template died over it)."""
         server = self._server
         isolation, added, account, interpreter = server.isolation.worker(pool, server.config)
-        output = self._output_of(handle, account)
         # A sandbox cannot let in to what was not there: that will be another folder. Without one a
         # worker may read all there is, but what it has imported is of the folders that it knows.
         known = isolation.readable
@@ -114,8 +113,6 @@ class WorkerSet:
             known = list(content_of(server.config, pool.name))
         handle.reach = tuple(p for p in known if os.path.exists(p))
         handle.uid = os.geteuid() if account is None else account.uid
-        handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
-        server.loop.add_reader(handle.life_fd, self._life_ended, handle)
         message = Fork(
             handle.id,
             pool.name,
@@ -127,6 +124,13 @@ class WorkerSet:
             interpreter.program,
             interpreter.virtual_environment,
         )
+        output = self._output_of(handle, account)
+        try:
+            handle.life_fd, life_end = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(output)
+            raise
+        server.loop.add_reader(handle.life_fd, self._life_ended, handle)
         self._template.fork(message, output, life_end)
 
     def reopen_outputs(self) -> None:

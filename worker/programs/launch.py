@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from setproctitle import getproctitle
 
@@ -130,28 +130,29 @@ class _Keeper:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
-        pidfd = os.pidfd_open(os.getpid())
-        # Above the places they are to have, so that none is overwritten before it is copied.
-        high = [_above(theirs.fileno()), _above(pidfd)]
         try:
-            actions = [
-                (os.POSIX_SPAWN_DUP2, high[0], keeper.CONTROL_FD),
-                (os.POSIX_SPAWN_DUP2, high[1], keeper.WORKER_FD),
-            ]
-            self._pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", keeper.__file__, _title()],
-                os.environ,
-                file_actions=actions,
-                setsid=True,
-            )
+            with theirs, ExitStack() as opened:
+                pidfd = os.pidfd_open(os.getpid())
+                opened.callback(os.close, pidfd)
+                actions: list[tuple[int, int, int]] = []
+                for fd, place in (
+                    (theirs.fileno(), keeper.CONTROL_FD),
+                    (pidfd, keeper.WORKER_FD),
+                ):
+                    # Above both places, so that none is overwritten before it is copied.
+                    high = _above(fd)
+                    opened.callback(os.close, high)
+                    actions.append((os.POSIX_SPAWN_DUP2, high, place))
+                self._pid = os.posix_spawn(
+                    sys.executable,
+                    [sys.executable, "-I", "-S", keeper.__file__, _title()],
+                    os.environ,
+                    file_actions=actions,
+                    setsid=True,
+                )
         except OSError as error:
             ours.close()
             raise ProgramError(error.errno, f"the keeper: {error.strerror}") from error
-        finally:
-            theirs.close()
-            for fd in (pidfd, *high):
-                os.close(fd)
         return ours
 
     def _forget(self) -> None:

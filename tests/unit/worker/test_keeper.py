@@ -1,5 +1,6 @@
 """The keeper of programs, as a process: leases, ends, what it is told and tells."""
 
+import errno
 import os
 import select
 from pathlib import Path
@@ -113,3 +114,20 @@ def test_what_cannot_be_sent_is_refused():
         start_program([b"x" * 4_000_000], b"/", [], (0, 1, 2))
     start = keeper.encode_start([b"a", b"b"], b"/f", [b"X=1=2"], b"/s")
     assert keeper.decode_start(start) == ([b"a", b"b"], b"/f", {b"X": b"1=2"}, b"/s")
+
+
+def test_a_keeper_that_cannot_be_started_leaves_nothing_open(monkeypatch):
+    """However far its start came before there was no descriptor left; it is a ProgramError."""
+    places = [0]
+
+    def above(fd: int) -> int:
+        if not places:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        places.pop()
+        return os.dup(fd)
+
+    monkeypatch.setattr(launch, "_above", above)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(ProgramError, match="Too many open files"):
+        launch._Keeper().send(b"", [])
+    assert os.listdir("/proc/self/fd") == before
