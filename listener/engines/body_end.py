@@ -25,7 +25,8 @@ _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15}+)\r\n")
 # (gh-106052). Nothing is tried twice all the same: each part begins with a character of its own.
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15}+)"
-    rb"(?:;" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb"++|\"[\t !#-\[\]-~]*+\"))?)*\r\n"
+    rb"(?:;" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb"++|"
+    rb"\"(?:[\t !#-\[\]-~]|\\[\t -~])*\"))?)*\r\n"
 )
 # RFC 9110 6.5.1: none of these may be a trailer, and llhttp acts on each as in a head.
 _FRAMING_TRAILER = re.compile(

@@ -109,6 +109,8 @@ BAD_CHUNKS = [
     ("NUL in extension", b"5;\x00\r\nhello\r\n", "Number"),
     ("empty extension", b"5;\r\nhello\r\n", "Number"),
     ("open quote", b'5;a="b\r\nhello\r\n', "Number"),
+    ("escaped last quote", b'5;a="b\\"\r\nhello\r\n', "Number"),
+    ("escaped line end", b'5;a="b\\\r\n"\r\nhello\r\n', "Number"),
     ("chunk longer than its size", b"5\r\nhello!\r\n0\r\n\r\n", "BadRequest"),
     ("chunk shorter than its size", b"5\r\nhell\r\n0\r\n\r\n", "BadRequest"),
     ("LF after data", b"5\r\nhello\n0\r\n\r\n", "BadRequest"),
@@ -157,7 +159,7 @@ def test_an_unended_body_waits(engine, body):
 def chunked_bodies(draw) -> tuple[bytes, bytes]:
     """A chunked coding and the body it stands for."""
     data = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=5))
-    extension = st.sampled_from([b"", b";a", b";a=b", b';q="x y"'])
+    extension = st.sampled_from([b"", b";a", b";a=b", b';q="x y"', rb';q="\"\\;"'])
     coding = b"".join(
         draw(st.sampled_from([b"%x", b"%X", b"0%x"])) % len(piece)
         + draw(extension) + b"\r\n" + piece + b"\r\n" for piece in data
