@@ -31,10 +31,16 @@ def upgrade_head(
         raise LocalProtocolError("101 for a request that asks for no upgrade")
     flags = check_block(item.block)
     return b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %b\r\n%b%b\r\n" % (
-        head.upgrade.encode("latin-1"),
+        _agreed(head.upgrade).encode("latin-1"),
         item.block,
         standing[flags],
     )
+
+
+def _agreed(wanted: str) -> str:
+    """Of the protocols that the client names WebSocket, which a worker speaks, or its favourite."""
+    names = [name.strip() for name in wanted.split(",")]
+    return next((name for name in names if name.lower() == "websocket"), names[0])
 
 
 class Upgraded:

@@ -12,10 +12,10 @@ def rig(make_rig):
     return make_rig()
 
 
-def upgraded(rig, rest=b""):
+def upgraded(rig, rest=b"", head=UPGRADE):
     """A client and a worker that have agreed on 101."""
     client, worker = rig.client(), rig.worker()
-    client.send(UPGRADE + rest)
+    client.send(head + rest)
     (request,) = worker.requests()
     worker.start(request)
     worker.answer(request, b"", status=101, reason="Switching Protocols", length=-1, more=True)
@@ -35,6 +35,16 @@ def test_101_is_for_who_asked(rig):
     worker.answer(request, b"", status=101, length=-1, more=True)
     assert client.statuses() == [502]
     assert worker.incarnation.is_faulty
+
+
+@pytest.mark.parametrize(
+    ("wanted", "agreed"),
+    [("WebSocket, h2c", "WebSocket"), ("a/2,websocket", "websocket"), ("b, c", "b")],
+)
+def test_101_names_one_protocol(rig, wanted, agreed):
+    """The one that is spoken from then on, not all that the client would have liked."""
+    client, _, _ = upgraded(rig, head=UPGRADE.replace(b"websocket", wanted.encode()))
+    assert b"\r\nUpgrade: %b\r\n" % agreed.encode() in client.transport.sent
 
 
 def test_bytes_pass_when_they_are_asked_for(rig):
