@@ -1,4 +1,8 @@
-"""Request bodies that workers pull: as much as was asked for and has come."""
+"""Request bodies that workers pull: as much as was asked for and has come.
+
+What follows from what a worker says is not sent to one that does not read, or it could have this
+process hold more and more for it; it is owed it.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +63,8 @@ def send(request: ClientRequest) -> None:
 def send_owed(worker: Incarnation) -> None:
     """The worker reads again."""
     for request in list(worker.outstanding.values()):
+        if request.connection is not None and request.connection.stream is not None:
+            request.connection.stream.may_run()
         if request.pull_granted > 0:
             send(request)
         elif request.is_upgraded and request.connection is not None:

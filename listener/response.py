@@ -220,7 +220,9 @@ class ResponseStream:
         # it is this response's turn to run ahead, or when the client has taken everything.
         if self._unacknowledged < WINDOW_STEP or self.is_finished:
             return
-        pool = self._request.pool
+        pool, worker = self._request.pool, self._request.worker
+        if worker is not None and worker.is_blocked:
+            return  # who goes on without reading is owed it: see pulled_bodies
         if self._spool is not None and self._segments and not pool.account.may_run_ahead(self):
             return
         pool.widen_window(self._request, self._unacknowledged)
@@ -252,7 +254,7 @@ class ResponseStream:
         return self._request.id
 
     def may_run(self) -> None:
-        """Somebody left the line: perhaps it is our turn."""
+        """Somebody left the line, or the worker reads again: perhaps it is our turn."""
         self._acknowledge()
 
     def watch_pace(self) -> None:

@@ -228,6 +228,39 @@ def test_a_worker_that_pulls_a_websocket_and_does_not_read_is_sent_no_more(make_
     worker.tell(m.AbortResponse(request.id, 1))
 
 
+@pytest.mark.parametrize("reads_again", [True, False])
+def test_a_worker_that_sends_and_does_not_read_is_given_no_window(make_rig, reads_again):
+    """It may go on when it reads again; one that goes on all the same is faulty."""
+    rig = make_rig()
+    worker, client = rig.worker(), rig.client()
+    client.get()
+    (request,) = worker.requests()
+    worker.start(request)
+    rig.router.answer = Sent.NOT_READING
+    timers = []
+    rig.loop.call_later = lambda _delay, function, *given: timers.append((function, given))
+    rig.pool.outbox.post(worker.incarnation, m.CancelRequest(request.id + 1, 1))
+    rig.turn()
+    del rig.loop.call_later
+    chunk = m.ResponseChunk(request.id, 1, b"x" * CHUNK_BYTES, True)
+    worker.answer(request, b"", length=-1, more=True)
+    for _ in range(RESPONSE_WINDOW_BYTES // CHUNK_BYTES):
+        worker.tell(chunk)
+    assert len(worker.incarnation.unsent) == 1
+    assert not worker.incarnation.out
+    if reads_again:
+        rig.router.answer = Sent.YES
+        ((function, given),) = timers
+        function(*given)
+        rig.turn()
+    for _ in range(RESPONSE_WINDOW_BYTES // CHUNK_BYTES):
+        worker.tell(chunk)
+    assert worker.is_faulty is not reads_again
+    windows = [item.count for item in worker.inbox if isinstance(item, m.ResponseWindow)]
+    assert sum(windows) == (2 * RESPONSE_WINDOW_BYTES if reads_again else 0)
+    worker.die()
+
+
 def test_a_worker_that_asks_and_does_not_read_is_faulty(make_rig):
     """Each question after a connection's end is answered; the answers do not fill the memory."""
     rig = make_rig()
