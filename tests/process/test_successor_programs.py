@@ -158,6 +158,15 @@ def test_what_a_failed_attempt_has_left_ends_with_its_process(start_server):
     wait_for("another worker", lambda: get(running.port()).status == 200)
 
 
+def test_a_startup_that_failed_is_mended_by_another_process(start_server):
+    """What was imported stays so: where its startup failed, changed code is another worker's."""
+    text, module, good, bad = STARTUP_FAILS
+    running = start(start_server, text.replace(good, bad), module)
+    assert get(running.port()).status == 500
+    replace_text(running.folder() / "release.py", text)
+    wait_for("another worker", lambda: get(running.port()).status == 200)
+
+
 def test_an_application_that_is_no_more_wanted_is_no_problem(start_server):
     """`was status` says what does not start, why, and no longer once its handler has gone."""
     running = start(start_server, BROKEN)

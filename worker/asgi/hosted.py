@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from was.log import log, log_exception
 from was.worker.applications.app_loader import ApplicationLoader, Failure
+from was.worker.applications.module_files import ModuleFiles
 from was.worker.asgi.lifespan import Lifespan
 from was.worker.asgi.loop import LoopThread
 
@@ -29,8 +30,11 @@ BACKGROUND_S = 10.0
 class HostedApplication:
     """What runs for a scriptProcessor; any thread but the loop's may call `load`."""
 
-    def __init__(self, loader: ApplicationLoader, loop: LoopThread, reference: str) -> None:
+    def __init__(
+        self, loader: ApplicationLoader, loop: LoopThread, reference: str, folder: str
+    ) -> None:
         self.reference = reference
+        self._folder = folder
         self.application: Callable[..., Any] | None = None  # once it has started
         self.state: dict[str, Any] | None = None
         # Those that call it, those included whose response has ended.
@@ -44,6 +48,7 @@ class HostedApplication:
         self._lifespan: Lifespan | None = None
         self._failure: Failure | None = None
         self._failed_at = 0.0
+        self._files: ModuleFiles | None = None  # those of a startup that has failed
 
     def load(self) -> Callable[..., Any] | Failure:
         """Import it and have it start: the application, or why there is none."""
@@ -52,8 +57,12 @@ class HostedApplication:
         with self._lock:
             if self.application is not None:
                 return self.application
-            if self._failure is not None and time.monotonic() - self._failed_at < RETRY_S:
-                return self._failure
+            if self._failure is not None and self._files is not None:
+                now = time.monotonic()
+                if self._files.changed(now):  # what this process has imported stays imported
+                    self._failure.is_the_process_s = True
+                if self._failure.is_the_process_s or now - self._failed_at < RETRY_S:
+                    return self._failure
             # For what a module does with asyncio.get_event_loop() while it is imported.
             asyncio.set_event_loop(self._loop.loop)
             try:
@@ -63,6 +72,7 @@ class HostedApplication:
             if isinstance(found, Failure):
                 return found
             lifespan = Lifespan(found, self.reference)
+            files = self._files or ModuleFiles([self._folder])
             try:
                 self._loop.run(lifespan.start(self._loop))
             except Exception as error:  # noqa: BLE001 whatever it is, the application has not started
@@ -75,6 +85,7 @@ class HostedApplication:
                     log("application_failed", error=reason, application=self.reference)
                 self._failure = Failure(reason, text, {})
                 self._failed_at = time.monotonic()
+                self._files = files
                 return self._failure
             self._lifespan, self.state = lifespan, lifespan.state
             self.application, self._failure = found, None
@@ -117,7 +128,7 @@ class HostedApplications:
             loader = loaders.setdefault(
                 reference, ApplicationLoader(reference, self._application.physical_path)
             )
-            made = HostedApplication(loader, self._loop, reference)
+            made = HostedApplication(loader, self._loop, reference, self._application.physical_path)
             found = self._all.setdefault(reference, made)
         return found
 
