@@ -48,7 +48,7 @@ class Endings:
         self._manager.drop_empty_pools()
 
     def _worker_ended(
-        self, worker_id: int, how: str, now: float, *, is_machine_s: bool = False
+        self, worker_id: int, how: str, now: float, *, is_counted: bool = True
     ) -> None:
         handle = self._manager.workers.handles.get(worker_id)
         pool = self._manager.pool_of(worker_id)
@@ -70,7 +70,7 @@ class Endings:
             if worker is not None and worker.state is WorkerState.STARTING:
                 self._manager.awaited.discard(handle.pool)
             actions = pool.worker_exited(
-                worker_id, now, served=served, how=how, is_machine_s=is_machine_s
+                worker_id, now, served=served, how=how, is_counted=is_counted
             )
             self._manager.performer.perform(pool, actions)
         self._manager.workers.remove(handle)
@@ -117,7 +117,7 @@ class Endings:
         log("worker_spawn_failed", worker=worker_id, error=error)
         # The machine has no room for a process: none of the application's has been run.
         how = f"could not be forked: {error}"
-        self._worker_ended(worker_id, how, self._manager.now(), is_machine_s=True)
+        self._worker_ended(worker_id, how, self._manager.now(), is_counted=False)
 
     def fail_worker(
         self, worker_id: int, event_id: int, *, is_counted: bool = True, **fields: object

@@ -210,7 +210,7 @@ class Performer:
             log_exception("worker_spawn_failed", error, app_pool=pool.settings.name)
             is_config = isinstance(error, ConfigNotWrittenError)
             self.report(pool, 5189 if is_config else 5022, worker_id, {"detail": str(error)})
-            return self._exited(pool, worker_id, is_machine_s=error.errno in SHORTAGES)
+            return self._exited(pool, worker_id, is_counted=error.errno not in SHORTAGES)
         return ()
 
     def _kill(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
@@ -225,11 +225,11 @@ class Performer:
         return self._exited(pool, worker_id)
 
     def _exited(
-        self, pool: ApplicationPool, worker_id: int, *, is_machine_s: bool = False
+        self, pool: ApplicationPool, worker_id: int, *, is_counted: bool = True
     ) -> Sequence[Action]:
         now = self._server.clock.monotonic()
         return pool.worker_exited(
-            worker_id, now, served=False, how="was never forked", is_machine_s=is_machine_s
+            worker_id, now, served=False, how="was never forked", is_counted=is_counted
         )
 
     def _mark_draining(self, worker_id: int) -> None:

@@ -316,11 +316,11 @@ class ApplicationPool:
         return wanted and event_id in ORPHANING
 
     def worker_exited(
-        self, worker_id: int, now: float, *, served: bool, how: str, is_machine_s: bool = False
+        self, worker_id: int, now: float, *, served: bool, how: str, is_counted: bool = True
     ) -> list[Action]:
         """The process has gone; `how` is its exit status in words, "exit 0" when all went well.
 
-        `is_machine_s`: it was never there, for want of something that the machine had none of.
+        Not `is_counted`: the machine had no room for it, which says nothing of the application.
         """
         worker = self.workers.pop(worker_id, None)
         if worker is None:
@@ -332,7 +332,7 @@ class ApplicationPool:
         actions: list[Action] = []
         if before in PLACED:
             actions.append(Report(5009, worker_id, {"how": how}))
-            actions += self._lost(worker, before, now, is_counted=not is_machine_s)
+            actions += self._lost(worker, before, now, is_counted=is_counted)
         for token in self._rotations.gone(worker_id):
             actions += [RecycleSettled(token, ""), Note("recycle_completed")]
         if self.state is PoolState.STOPPING and not self.workers:
@@ -435,7 +435,7 @@ class ApplicationPool:
     # ── how ─────────────────────────────────────────────────────────────────────────────────────
 
     def _lost(
-        self, worker: Worker, before: WorkerState, now: float, *, is_counted: bool = True
+        self, worker: Worker, before: WorkerState, now: float, *, is_counted: bool
     ) -> list[Action]:
         """A worker went that nobody had asked to go: count it, decide about its place."""
         has_run = before is not WorkerState.STARTING

@@ -56,7 +56,7 @@ def test_a_start_that_the_machine_has_no_room_for_does_not_count():
     pool = pool_with_worker(is_running=False)
     now = 0.0
     for worker_id in range(1, 20):
-        pool.worker_exited(worker_id, now, served=False, how="was never forked", is_machine_s=True)
+        pool.worker_exited(worker_id, now, served=False, how="was never forked", is_counted=False)
         assert worker_id + 1 not in pool.workers
         now += BACKOFF_MOST_S
         pool.tick(now)
