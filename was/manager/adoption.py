@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ __all__ = ["Adoption"]
 # How long a living listener may be silent, seconds: it may be stopped, and looks every 0.2 s.
 LISTENER_LIMIT_S = 10.0
 RETIRING_LIMIT_S = 2.0
-END_LIMIT_MS = 2000
 
 
 @dataclass(slots=True)
@@ -186,7 +184,7 @@ class Adoption:
                     await ended.wait()
             loop.remove_reader(found.pidfd)
             found.held.close()
-        _kill_and_wait(found.pidfd)
+        process.kill_and_wait(found.pidfd)
         os.close(found.pidfd)
 
     def _take_worker(self, record: dict[str, Any]) -> None:
@@ -237,7 +235,7 @@ class Adoption:
     def _end(self, name: str) -> None:
         pidfd = open_recorded(self._manager.server.files.read(name))
         if pidfd is not None:
-            _kill_and_wait(pidfd)
+            process.kill_and_wait(pidfd)
             os.close(pidfd)
         self._manager.server.files.remove(name)
 
@@ -250,10 +248,3 @@ def _is_of_use(known: Mapping[int, tuple[lc.HeldWorker, int]], *, has_served: bo
     told = [worker for worker, _ in known.values()]
     is_needed = has_served or any(worker.is_activated or worker.is_draining for worker in told)
     return bool(told) and is_needed and not any(worker.is_faulty for worker in told)
-
-
-def _kill_and_wait(pidfd: int) -> None:
-    process.kill(pidfd)
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.poll(END_LIMIT_MS)

@@ -160,18 +160,17 @@ def read_findings(home: Home, handle: WorkerHandle) -> Findings:
 
 def _exit_facts(handle: WorkerHandle, peak_kb: int) -> Facts:
     """exit_code or signal, `how` in words; none of them of a process that lives on."""
-    peak_kb = max(peak_kb, handle.exit.peak_kb if handle.exit is not None else 0)
-    status = handle.exit.status if handle.exit is not None else None
-    exit_code: int | None = None
-    signal_name: str | None = None
-    if status is not None and os.WIFSIGNALED(status):
-        signal_name = process.describe_status(status)
-    elif status is not None:
-        exit_code = os.waitstatus_to_exitcode(status)
-    facts: Facts = {"exit_code": exit_code, "signal": signal_name}
-    if status is not None:
-        facts["how"] = process.describe_status(status)
-    return {**facts, "peak_memory_kb": peak_kb or None}
+    end = handle.exit
+    if end is None:
+        return {"exit_code": None, "signal": None, "peak_memory_kb": peak_kb or None}
+    how = process.describe_end(end)
+    is_signal = os.WIFSIGNALED(end.status)
+    return {
+        "exit_code": None if is_signal else os.waitstatus_to_exitcode(end.status),
+        "signal": how if is_signal else None,
+        "how": how,
+        "peak_memory_kb": max(peak_kb, end.peak_kb) or None,
+    }
 
 
 def _request_facts(request: InFlight) -> Facts:

@@ -43,8 +43,7 @@ class Endings:
             if handle is not None and handle.pidfd == pidfd:
                 handle.has_ended = True
                 handle.exit = self._manager.exits.pop(handle.pid, None)
-                status = handle.exit.status if handle.exit is not None else None
-                self._worker_ended(worker_id, process.describe_status(status), now)
+                self._worker_ended(worker_id, process.describe_end(handle.exit), now)
         self._manager.drop_empty_pools()
 
     def _worker_ended(
@@ -164,7 +163,7 @@ class Endings:
         log(
             "listener_stopped" if expected else "listener_died",
             pid=self._manager.listener.process.pid,
-            how=process.describe_status(end.status if end is not None else None),
+            how=process.describe_end(end),
         )
         self._manager.listener.ended(now)
         self._manager.queries.listener_gone()

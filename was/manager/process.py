@@ -28,10 +28,13 @@ __all__ = [
     "children_of",
     "command_line_environment",
     "descendants_of",
-    "describe_status",
+    "describe_end",
     "has_ended",
     "is_stopped",
+    "keep_lock",
     "kill",
+    "kill_and_wait",
+    "kill_descendants",
     "peak_memory_kb",
     "pid_of",
     "raise_descriptor_limit",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_END_LIMIT_MS = 2000
 
 # What of the manager's environment other processes see. Nothing of it can change what code runs.
 _ALLOWED = frozenset({"PATH", "LANG", "LANGUAGE", "HOME", "TZ"})
@@ -154,6 +158,14 @@ def kill(pidfd: int, number: int = signal.SIGKILL) -> None:
         signal.pidfd_send_signal(pidfd, number)
 
 
+def kill_and_wait(pidfd: int) -> None:
+    """SIGKILL a process and see it end, if that takes no longer than an end should."""
+    kill(pidfd)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(_END_LIMIT_MS)
+
+
 class Exit(NamedTuple):
     """How a child ended: wait status, and the most memory it ever had (resident, KB)."""
 
@@ -232,17 +244,17 @@ def kill_descendants(pid: int) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def describe_status(status: int | None) -> str:
-    """An exit status in words."""
-    if status is None:
+def describe_end(end: Exit | None) -> str:
+    """How a child ended, in words."""
+    if end is None:
         return "unknown"
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
+    if os.WIFSIGNALED(end.status):
+        number = os.WTERMSIG(end.status)
         try:
             return signal.Signals(number).name
         except ValueError:
             return f"signal {number}"
-    return f"exit {os.waitstatus_to_exitcode(status)}"
+    return f"exit {os.waitstatus_to_exitcode(end.status)}"
 
 
 def keep_lock(path: Path, *, keep: bool) -> None:

@@ -8,13 +8,12 @@ told to stop, and then only: a manager that fails leaves it where it is.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable, Iterable
 
 from was.log import log
-from was.manager import kept_sockets
+from was.manager import kept_sockets, process
 from was.manager.notify import GivenSocket
 from was.manager.respawn import Respawn
 from was.manager.server import Server
@@ -29,7 +28,6 @@ RECORD = "supervisor"
 STEADY_S = 1.0
 # One that has just been started opens its door after a while; one that is stopped does not read.
 TELL_AGAIN_S = 0.1
-END_LIMIT_MS = 2000
 
 
 class SupervisorSide:
@@ -72,10 +70,7 @@ class SupervisorSide:
             return []
         given = kept_sockets.take(self._server.folder.supervisor, is_needed=is_needed)
         if given is None and is_needed:
-            self.process.kill()
-            poll = select.poll()
-            poll.register(self.process.pidfd, select.POLLIN)
-            poll.poll(END_LIMIT_MS)
+            process.kill_and_wait(self.process.pidfd)
         return given or []
 
     def sockets_changed(self) -> None:

@@ -122,8 +122,7 @@ class Upgrade:
         manager = self._manager
         retiring = manager.listener.retiring
         assert retiring is not None
-        end = manager.exits.pop(retiring.process.pid, None)
-        how = process.describe_status(None if end is None else end.status)
+        how = process.describe_end(manager.exits.pop(retiring.process.pid, None))
         log("listener_stopped", pid=retiring.process.pid, how=how)
         manager.listener.retired()
         manager.hearing.endpoints_changed()
