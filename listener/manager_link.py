@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from was.errors import IllFormedMessageError
 from was.ipc import codec
-from was.ipc.descriptors import ControlLink, ControlSocket
+from was.ipc.descriptors import ControlLink, ControlSocket, in_parts
 from was.ipc.listener_control import (
     DemandStart,
     HeldEverything,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ManagerLink"]
 
 RECONNECT_S = 0.2
-SOCKETS_A_MESSAGE = 200
 
 
 class ManagerLink:
@@ -75,9 +74,7 @@ class ManagerLink:
     def _tell_what_is_held(self) -> None:
         """A new manager takes us over: what it must know, and the descriptors it lacks."""
         service = self._service
-        sockets = service.listening.held()
-        for at in range(0, len(sockets), SOCKETS_A_MESSAGE):
-            part = sockets[at : at + SOCKETS_A_MESSAGE]
+        for part, _ in in_parts(service.listening.held()):
             self.tell(HeldSockets([item for item, _ in part]), [fd for _, fd in part])
         for pool in service.pools.values():
             for worker in pool.workers.values():

@@ -18,18 +18,26 @@ import socket
 import stat
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import asyncio  # a worker has no use for it
 
-__all__ = ["ControlLink", "ControlSocket", "is_regular", "listen_control", "take_output"]
+__all__ = [
+    "ControlLink",
+    "ControlSocket",
+    "in_parts",
+    "is_regular",
+    "listen_control",
+    "take_output",
+]
 
 INLINE_BYTES = 60_000
 _Socket = socket.socket  # an application may put something else in its place (PySocks)
 MAX_DESCRIPTORS = 250
+PART_DESCRIPTORS = 200  # a memfd is one more
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 # How many messages a link holds for a peer that does not read (SIGSTOP) before it is given up. In
@@ -39,6 +47,20 @@ MAX_UNSENT = 10_000
 # What is read of one peer in a turn of the loop: so many messages, and no further one beyond this.
 MESSAGES_A_TURN = 32
 BYTES_A_TURN = 1024 * 1024
+
+_Item = TypeVar("_Item")
+
+
+def in_parts(items: Iterable[_Item]) -> Iterator[tuple[list[_Item], bool]]:
+    """What has a descriptor each, in as many messages as they need: at least one.
+
+    With each part whether further ones follow.
+    """
+    left = list(items)
+    while len(left) > PART_DESCRIPTORS:
+        yield left[:PART_DESCRIPTORS], True
+        left = left[PART_DESCRIPTORS:]
+    yield left, False
 
 
 def listen_control(path: str, mode: int = 0o666) -> socket.socket:

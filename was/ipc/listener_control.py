@@ -102,7 +102,7 @@ class ChangeSettings(Control, frozen=True):
 
 
 class SetSockets(Control, frozen=True):
-    """Accept on exactly these from now on (descriptors beside, same order; at most 200 a message).
+    """Accept on exactly these from now on (descriptors beside, same order).
 
     `more` = further sockets follow in the next message; the set is in force with the last.
     """

@@ -18,13 +18,12 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from was.ipc.descriptors import ControlSocket, listen_control
+from was.ipc.descriptors import ControlSocket, in_parts, listen_control
 from was.manager.notify import GivenSocket, is_listening_tcp
 
 __all__ = ["SocketStore", "for_exec", "keep", "take", "take_inherited"]
 
 KEEP, GIVE = b"keep", b"give"
-SOCKETS_A_MESSAGE = 200
 # How long one side waits for the other within an order: it may have been stopped.
 PATIENCE_S = 1.0
 # Where nobody else has the sockets the next manager waits longer for them: on a machine at its
@@ -141,12 +140,9 @@ def _connect(path: str) -> ControlSocket:
 
 
 def _send(end: ControlSocket, sockets: Iterable[tuple[str, int]]) -> None:
-    listed = list(sockets)
-    for at in range(0, max(1, len(listed)), SOCKETS_A_MESSAGE):
-        part = listed[at : at + SOCKETS_A_MESSAGE]
+    for part, more in in_parts(sockets):
         names = [name for name, _ in part]
-        is_last = at + SOCKETS_A_MESSAGE >= len(listed)
-        end.send(json.dumps({"names": names, "is_last": is_last}).encode(), [fd for _, fd in part])
+        end.send(json.dumps({"names": names, "is_last": not more}).encode(), [fd for _, fd in part])
 
 
 def _receive(end: ControlSocket) -> dict[str, int]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from was.ipc.descriptors import in_parts
 from was.ipc.listener_control import (
     AbandonWorker,
     ActivateWorker,
@@ -47,8 +48,6 @@ from was.manager.spare_listener import SpareListener
 from was.manager.watched_process import WatchedProcess
 
 __all__ = ["ListenerSide"]
-
-SOCKETS_A_MESSAGE = 200
 
 # How long an upgrade leaves idle connections open, for a request that may be on its way, seconds.
 IDLE_PATIENCE_S = 5.0
@@ -290,10 +289,7 @@ class ListenerSide:
 
     def set_sockets(self, sockets: Iterable[tuple[ListeningSocket, int]]) -> None:
         """All sockets there are, in as many messages as the kernel's limit asks for."""
-        everything = list(sockets)
-        for at in range(0, max(1, len(everything)), SOCKETS_A_MESSAGE):
-            part = everything[at : at + SOCKETS_A_MESSAGE]
-            more = at + SOCKETS_A_MESSAGE < len(everything)
+        for part, more in in_parts(sockets):
             self.send(SetSockets([s for s, _ in part], more), [fd for _, fd in part])
         if self._peer is not None:
             self._unanswered += 1

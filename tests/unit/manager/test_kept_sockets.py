@@ -68,7 +68,7 @@ def test_it_gives_what_it_was_told_last(path, listening):
 
 def test_more_than_a_message_holds(path, listening, monkeypatch):
     """As many messages as it takes."""
-    monkeypatch.setattr(kept_sockets, "SOCKETS_A_MESSAGE", 2)
+    monkeypatch.setattr("was.ipc.descriptors.PART_DESCRIPTORS", 2)
     store = SocketStore.open(path)
     assert keep(path, named(listening))
     store.serve()
