@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from was.config.model import CompressionType, HttpCompression
 
 __all__ = [
+    "VARY",
+    "VARY_BLOCK",
     "Chooser",
     "Clients",
     "TypeTable",
@@ -21,6 +23,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# What tells caches that others get something else; the lines as they are sent.
+VARY = [("Vary", "Accept-Encoding")]
+VARY_BLOCK = b"Vary: Accept-Encoding\r\n"
 
 # So many different field values are remembered; beyond it the memory starts anew.
 _LIMIT = 512
@@ -172,11 +178,11 @@ def coded_fields(
     return found
 
 
-def with_vary(values: Iterable[str], name: str) -> str:
-    """The value of Vary that names one field more."""
+def with_vary(values: Iterable[str]) -> str:
+    """The value of Vary that names Accept-Encoding, too."""
     named = [part.strip() for value in values for part in value.split(",") if part.strip()]
     if "*" in named:
         return "*"
-    if name.lower() not in [part.lower() for part in named]:
-        named.append(name)
+    if "accept-encoding" not in [part.lower() for part in named]:
+        named.append("Accept-Encoding")
     return ", ".join(named)

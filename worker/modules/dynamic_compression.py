@@ -18,6 +18,8 @@ from was.worker.calls.registration import (
 from was.worker.chunks import close_files, size_of
 from was.worker.compression.body_encoding import encode_body, encode_piece
 from was.worker.compression.content_coding import (
+    VARY,
+    VARY_BLOCK,
     Chooser,
     Clients,
     TypeTable,
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
     from was.worker.interfaces.response import HttpResponse
 
-_VARY = [("Vary", "Accept-Encoding")]
-_VARY_BLOCK = b"Vary: Accept-Encoding\r\n"
 # What has no body, and parts, whose coded form would be a part of something else.
 _NEVER = frozenset({204, 205, 206})
 
@@ -117,8 +117,8 @@ class DynamicCompression(HttpModule):
         if not self._types.is_compressed(media_type):
             return None
         if not varies:
-            response.add_encoded_fields(_VARY, _VARY_BLOCK)
-        elif (vary := with_vary(varies, "Accept-Encoding")) != varies[0]:
+            response.add_encoded_fields(VARY, VARY_BLOCK)
+        elif (vary := with_vary(varies)) != varies[0]:
             response.set_header("Vary", vary)
         accepted = self._clients.accepted(context.message.version, context.fields)
         if not accepted:

@@ -20,7 +20,14 @@ from was.worker.calls.registration import (
 from was.worker.children.requests import ExecuteFlag
 from was.worker.chunks import FileRegion
 from was.worker.compression.compressed_files import CompressedFiles
-from was.worker.compression.content_coding import Chooser, Clients, TypeTable, coded_fields
+from was.worker.compression.content_coding import (
+    VARY,
+    VARY_BLOCK,
+    Chooser,
+    Clients,
+    TypeTable,
+    coded_fields,
+)
 from was.worker.compression.cpu_gate import CpuGate
 from was.worker.compression.encoders import codings
 from was.worker.compression.hit_frequency import HitFrequency
@@ -35,8 +42,6 @@ if TYPE_CHECKING:
 _SMALL_BYTES = 65536
 # What says the same Vary for one request (RFC 9110, 15.3.7 and 15.4.5).
 _OF_FILES = frozenset({200, 206, 304})
-_VARY = [("Vary", "Accept-Encoding")]
-_VARY_BLOCK = b"Vary: Accept-Encoding\r\n"
 
 
 class StaticCompression(HttpModule):
@@ -75,7 +80,7 @@ class StaticCompression(HttpModule):
         if response.status not in _OF_FILES or context.exchange.started or _is_part(context):
             return CONTINUE
         # Also where it goes as it is: a cache must know that others get something else.
-        response.add_encoded_fields(_VARY, _VARY_BLOCK)
+        response.add_encoded_fields(VARY, VARY_BLOCK)
         if response.status != 200:
             return CONTINUE
         accepted = self._clients.accepted(context.message.version, context.fields)
