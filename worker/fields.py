@@ -16,8 +16,11 @@ from was.ipc.messages import FIELDS_BYTES
 from was.known import keep
 
 __all__ = [
+    "CACHED_FIELDS",
+    "CACHED_VALUE_LENGTH",
     "HOP_BY_HOP",
     "LISTENER_FIELDS",
+    "VARYING",
     "beside",
     "bounded",
     "encode_field",
@@ -36,10 +39,11 @@ HOP_BY_HOP = (OWNED - {"content-length"}) | {
 # What one part of a response says with these adds to what another has said.
 _ADDING = frozenset({"link", "set-cookie", "vary", "www-authenticate"})
 
-# Values of these differ from response to response: caching them would only turn the cache over.
-_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
-_CACHE_LIMIT = 2048
-_CACHED_VALUE_LIMIT = 256
+# For all caches of encoded fields, here and at the interfaces. Values of VARYING differ from
+# response to response: caching them would only turn the cache over.
+VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+CACHED_VALUE_LENGTH = 256
+CACHED_FIELDS = 2048
 
 # No message to the listener carries a number of more than 64 bits, and no body is as long.
 _LENGTH_DIGITS = 18
@@ -60,8 +64,8 @@ def encode_field(field: tuple[str, str]) -> bytes:
         line = f"{name}: {value}\r\n".encode("latin-1")
     except UnicodeEncodeError:
         raise LocalProtocolError(f"the value of {name} is not latin-1: {value!r}") from None
-    if len(value) <= _CACHED_VALUE_LIMIT and name.lower() not in _VARYING:
-        keep(_cache, field, line, _CACHE_LIMIT)
+    if len(value) <= CACHED_VALUE_LENGTH and name.lower() not in VARYING:
+        keep(_cache, field, line, CACHED_FIELDS)
     return line
 
 

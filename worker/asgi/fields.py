@@ -13,15 +13,18 @@ import msgspec
 
 from was.errors import LocalProtocolError
 from was.known import keep
-from was.worker.fields import encode_field, read_length
+from was.worker.fields import (
+    CACHED_FIELDS,
+    CACHED_VALUE_LENGTH,
+    VARYING,
+    encode_field,
+    read_length,
+)
 
 __all__ = ["EncodedFields", "encode"]
 
-_CACHE_LIMIT = 2048
-_CACHED_VALUE_LIMIT = 256
 _WHOLE_LIMIT = 256
 _WHOLE_BLOCK_LIMIT = 2048
-_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
 # Said by the listener, which alone knows the connection; an application may name them in vain.
 _DROPPED = frozenset(
     {"transfer-encoding", "keep-alive", "proxy-connection", "te", "upgrade", "date", "trailer"}
@@ -102,10 +105,10 @@ def _encode_one(name: object, value: object) -> _Field:
     if lower in _DROPPED:
         return pair, b""
     known = pair, encode_field(pair)
-    return known if lower in _VARYING else _keep(name, value, known)
+    return known if lower in VARYING else _keep(name, value, known)
 
 
 def _keep(name: bytes, value: bytes, field: _Field) -> _Field:
-    if len(value) <= _CACHED_VALUE_LIMIT:
-        keep(_cache, (name, value), field, _CACHE_LIMIT)
+    if len(value) <= CACHED_VALUE_LENGTH:
+        keep(_cache, (name, value), field, CACHED_FIELDS)
     return field

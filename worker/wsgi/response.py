@@ -13,7 +13,14 @@ from was.errors import LocalProtocolError
 from was.known import keep
 from was.log import log
 from was.worker.chunks import FileRegion
-from was.worker.fields import LISTENER_FIELDS, encode_field, read_length
+from was.worker.fields import (
+    CACHED_FIELDS,
+    CACHED_VALUE_LENGTH,
+    LISTENER_FIELDS,
+    VARYING,
+    encode_field,
+    read_length,
+)
 from was.worker.threads.application_calls import call, iterate, outside
 from was.worker.wsgi.files import FileWrapper
 
@@ -27,9 +34,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # Up to this size a file goes as bytes.
 _SMALL_FILE_BYTES = 65536
-_CACHE_LIMIT = 2048
-_CACHED_VALUE_LIMIT = 256
-_VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content-range"})
+_STATUSES_LIMIT = 2048
 
 # In place of a line: the connection is to be closed after the response.
 _CLOSE: Final = -1
@@ -110,8 +115,8 @@ class WsgiResponse(msgspec.Struct, eq=False):
             elif lower in LISTENER_FIELDS:
                 # PEP 3333 forbids most of them; but what streams events says keep-alive, by habit.
                 line = b""
-        if len(value) <= _CACHED_VALUE_LIMIT and lower not in _VARYING:
-            keep(_lines, field, line, _CACHE_LIMIT)
+        if len(value) <= CACHED_VALUE_LENGTH and lower not in VARYING:
+            keep(_lines, field, line, CACHED_FIELDS)
         return line
 
     def write(self, data: bytes) -> None:
@@ -258,5 +263,5 @@ def _parse_status(status: str) -> tuple[int, str]:
     reason.encode("latin-1")
     parsed = int(code), reason
     if len(status) <= 64:
-        keep(_statuses, status, parsed, _CACHE_LIMIT)
+        keep(_statuses, status, parsed, _STATUSES_LIMIT)
     return parsed
