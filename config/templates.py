@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 __all__ = [
-    "FUNCTIONS",
     "BackReference",
     "Call",
     "InvalidTemplateError",
@@ -26,8 +25,6 @@ __all__ = [
     "parse_template",
     "variables_in",
 ]
-
-FUNCTIONS = frozenset({"tolower", "urlencode", "urldecode", "htmlencode"})
 
 _REFERENCE = re.compile(r"\{(?:([RrCc]):(\d{1,3})\}|([A-Za-z_][\w.-]*)\}|([^{}:]+):)")
 _ESCAPE = re.compile(r"\\([{}])")
