@@ -17,7 +17,7 @@ from was.config.http_token import TOKEN_CHARACTER
 from was.errors import RemoteProtocolError
 from was.listener.head import Head, Limits
 
-__all__ = ["BodyEnd"]
+__all__ = ["BodyEnd", "disagreement"]
 
 _TOKEN = TOKEN_CHARACTER.encode()
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15}+)\r\n")
@@ -142,3 +142,8 @@ class BodyEnd:
 
 def _refuse(detail: str, reason: str) -> RemoteProtocolError:
     return RemoteProtocolError(detail, reason=reason)
+
+
+def disagreement() -> RemoteProtocolError:
+    """An engine has found another end than is found here."""
+    return RemoteProtocolError("the parsers disagree about the end of the body")

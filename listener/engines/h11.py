@@ -10,7 +10,7 @@ from __future__ import annotations
 import h11
 
 from was.errors import RemoteProtocolError
-from was.listener.engines.body_end import BodyEnd
+from was.listener.engines.body_end import BodyEnd, disagreement
 from was.listener.engines.framing_heads import framing_head
 from was.listener.head import Head, Limits
 
@@ -34,10 +34,10 @@ class H11Engine:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=room)
         event = self._next(head_bytes if head.is_plain else framing_head(head))
         if not isinstance(event, h11.Request):
-            raise _disagreement()
+            raise disagreement()
         is_complete = self._end.begin(head)
         if is_complete and not isinstance(self._next(None), h11.EndOfMessage):
-            raise _disagreement()
+            raise disagreement()
         return is_complete
 
     def feed(self, data: bytes) -> tuple[list[bytes], bool, bytes]:
@@ -51,7 +51,7 @@ class H11Engine:
             pieces.append(bytes(event.data))
             event = self._next(None)
         if isinstance(event, h11.EndOfMessage) is not self._end.is_complete:
-            raise _disagreement()
+            raise disagreement()
         return pieces, self._end.is_complete, data[taken:]
 
     def _next(self, data: bytes | None) -> object:
@@ -64,7 +64,3 @@ class H11Engine:
             return connection.next_event()
         except h11.RemoteProtocolError as error:
             raise RemoteProtocolError(f"h11: {error}") from None
-
-
-def _disagreement() -> RemoteProtocolError:
-    return RemoteProtocolError("the parsers disagree about the end of the body")

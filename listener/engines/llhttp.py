@@ -10,7 +10,7 @@ from __future__ import annotations
 import httptools
 
 from was.errors import RemoteProtocolError
-from was.listener.engines.body_end import BodyEnd
+from was.listener.engines.body_end import BodyEnd, disagreement
 from was.listener.engines.framing_heads import framing_head
 from was.listener.head import Head, Limits
 
@@ -54,10 +54,10 @@ class LlhttpEngine:
             raise _refusal(error) from None
         if head.content_length <= 0 and not head.chunked:
             if events.completed != before + 1:
-                raise _disagreement()
+                raise disagreement()
             return True
         if events.completed != before:
-            raise _disagreement()
+            raise disagreement()
         return self._end.begin(head)
 
     def feed(self, data: bytes) -> tuple[list[bytes], bool, bytes]:
@@ -71,7 +71,7 @@ class LlhttpEngine:
         except httptools.HttpParserError as error:
             raise _refusal(error) from None
         if events.completed - self._completed_before != end.is_complete:
-            raise _disagreement()
+            raise disagreement()
         pieces = events.pieces
         events.pieces = []
         return pieces, end.is_complete, rest
@@ -79,7 +79,3 @@ class LlhttpEngine:
 
 def _refusal(error: Exception) -> RemoteProtocolError:
     return RemoteProtocolError(f"llhttp: {error}")
-
-
-def _disagreement() -> RemoteProtocolError:
-    return RemoteProtocolError("the parsers disagree about the end of the body")
