@@ -98,7 +98,7 @@ def build_server(
     known: KnownModules,
     left_out: Iterable[Element],
     errors: list[ConfigError],
-    before: SiteRecords | None = None,
+    before: SiteRecords | None,
 ) -> tuple[ServerConfig, SiteRecords]:
     """The server's configuration, with the faults of its parts together in `errors`.
 

@@ -54,7 +54,7 @@ class LoadedServer:
         base: Foundation,
         files: tuple[Path, ...],
         secrets: Secrets,
-        past: Past | None = None,
+        past: Past | None,
     ) -> None:
         self.level = level
         self.path = files[0]

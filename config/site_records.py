@@ -53,7 +53,7 @@ class SiteRecords:
     """The records of all sites of a configuration. `pools`: their names by those in lower case."""
 
     def __init__(
-        self, sites: SectionView, pools: Mapping[str, str], before: SiteRecords | None = None
+        self, sites: SectionView, pools: Mapping[str, str], before: SiteRecords | None
     ) -> None:
         self._pools = dict(pools)
         known: Mapping[int, SiteRecord] = {}

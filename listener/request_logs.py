@@ -112,12 +112,7 @@ class RequestLogs:
     `target` is what each of them is: a log in files, or our standard output.
     """
 
-    def __init__(
-        self,
-        log_dir: Path,
-        clock: Clock,
-        target: type[LogTarget] = LogTarget,
-    ) -> None:
+    def __init__(self, log_dir: Path, clock: Clock, target: type[LogTarget]) -> None:
         self._log_dir = log_dir
         self._target = target
         self._clock = clock

@@ -33,8 +33,8 @@ def run_on_processes(
     processes: Processes,
     run: FastCgiRun,
     variables: bytes,
-    held: Held | None = None,
-    instance: Instance | None = None,
+    held: Held | None,
+    instance: Instance | None,
 ) -> EndRequest:
     """What the last process says at its end. Raises ExitError, and what `run` raises.
 

@@ -39,22 +39,22 @@ def make_thread(target: Callable[[], object], name: str) -> threading.Thread:
     return thread
 
 
-def do_last_work(limit_s: float = LIMIT_S) -> None:
+def do_last_work() -> None:
     """Let threads end and call exit functions; called by the main thread, when nothing serves."""
-    if not _is_done_within(limit_s, _end_threads):
+    if not _is_done_in_time(_end_threads):
         names = ", ".join(sorted(thread.name for thread in _threads()))
-        log("exit_cut_short", threads=names, limit_s=limit_s)
-    if not _is_done_within(limit_s, atexit._run_exitfuncs):  # pyright: ignore[reportPrivateUsage]
-        log("exit_cut_short", atexit="a function goes on", limit_s=limit_s)
+        log("exit_cut_short", threads=names, limit_s=LIMIT_S)
+    if not _is_done_in_time(atexit._run_exitfuncs):  # pyright: ignore[reportPrivateUsage]
+        log("exit_cut_short", atexit="a function goes on", limit_s=LIMIT_S)
 
 
-def _is_done_within(limit_s: float, work: Callable[[], object]) -> bool:
+def _is_done_in_time(work: Callable[[], object]) -> bool:
     thread = threading.Thread(target=work, name="last-work", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the pool has as many as it may have
         return False
-    thread.join(limit_s)
+    thread.join(LIMIT_S)
     return not thread.is_alive()
 
 

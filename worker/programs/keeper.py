@@ -41,9 +41,7 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def encode_start(
-    argv: list[bytes], folder: bytes, environment: list[bytes], file: bytes = b""
-) -> bytes:
+def encode_start(argv: list[bytes], folder: bytes, environment: list[bytes], file: bytes) -> bytes:
     """The datagram that starts a program; ValueError for a NUL in any of it."""
     parts = [b"%d" % len(argv), *argv, folder, file, *environment]
     data = b"\0".join(parts)
