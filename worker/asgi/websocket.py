@@ -90,7 +90,7 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     _holding: Holding | None = None
     _left_bytes: bytes = b""  # frames that did not go whole, of which
     _left_at: int = 0  # so many bytes have gone
-    _pongs: int = 0
+    _pongs_before: int = -1  # the last ping went; -1: none has gone
     _has_read_all: bool = True  # that has come; what comes next is told
     _slice_bytes: int = SHORT_SLICE_BYTES
     _is_in_line: bool = False  # to read the next one
@@ -414,10 +414,10 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
         frames = self._frames
         if frames is None or self.is_over or frames.state != OPEN:
             return
-        if self._pongs < 0 and frames.pongs == -1 - self._pongs:
+        if frames.pongs == self._pongs_before:
             self._begin_close(GOING_WRONG, "no pong")
             return
-        self._pongs = -1 - frames.pongs
+        self._pongs_before = frames.pongs
         frames.ping()
         self._ping_later()
         self.has_news()
