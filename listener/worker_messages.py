@@ -328,9 +328,8 @@ class WorkerMessages:
         if worker.is_attached:
             raise IllFormedMessageError("a second Hello")
         if self._pool.router is not None:
-            self._pool.router.forget_disconnect(
-                source
-            )  # of a former connection with this descriptor
+            # Of a former connection with this descriptor.
+            self._pool.router.forget_disconnect(source)
         worker.source = source
         worker.is_attached = True
         self._pool.service.manager.attached(worker.worker_id)
