@@ -4,10 +4,10 @@ Dispatch is by credit: a worker has as many rows in its scoreboard as requests i
 listener picks the row, and a row is free again only with the request's END or the worker's death.
 So at a death the scoreboard speaks truly of every request the worker still held.
 
-Its parts: `hearing` is what workers say, `outbox` what they are told, `bodies` what they pull,
-`limits` the clock, `deaths` what becomes of a dead worker's requests, `quarantine` what is known of
-requests that have been near deaths, `demand` the workers that are asked for, `elsewhere` the pools
-that others' requests go to.
+Its parts: `hearing` is what workers say, `outbox` what they are told, `quarantine` what is known of
+requests that have been near deaths, `demand` the workers that are asked for. Functions of files
+beside it do the rest: what workers pull (pulled_bodies.py), the clock (time_limits.py), what
+becomes of a dead worker's requests (worker_deaths.py), to which pools others' go (elsewhere.py).
 """
 
 from __future__ import annotations

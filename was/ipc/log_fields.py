@@ -6,7 +6,7 @@ time, outcome and counts round it:
     date time | s-sitename … cs-host | sc-status … time-taken | custom columns
     listener  | worker: `prefix`     | listener               | worker: `tail`
 
-`compose` joins prefix and tail with TAIL_MARK (two spaces: no escaped field holds a space and none
+`composer` joins prefix and tail with TAIL_MARK (two spaces: no escaped field holds a space and none
 is empty, so it cannot occur inside). Without custom columns the string is the bare prefix. Escaped
 text is printable: the listener, which trusts no worker, asks `str.isprintable` and no more.
 """
@@ -65,7 +65,7 @@ W3C_FIELDS: tuple[Column, ...] = (
     Column("time-taken", "TimeTaken", 16384, "listener"),
 )
 
-# What a caller of `compose` hands over, in this order, "" for what it does not know.
+# What who composes hands over, in this order, "" for what it does not know.
 WORKER_FIELDS: tuple[Column, ...] = tuple(c for c in W3C_FIELDS if c.filled_by == "worker")
 
 

@@ -18,8 +18,8 @@ The order of a request's messages, as the listener sees it:
     BodyChunk*   only after a BodyPull grants them; CancelRequest at any time after Request
     the message with more=False, or AbortResponse, is the END: it returns the slot's credit
 
-A descriptor announced by `file_token` crosses the side socket `Endpoints.descriptors` as
-(token, fd); whichever of the two comes first waits for the other.
+The descriptor that a `file_token` names crosses the side socket `QueueEndpoint.descriptors`, with
+(request id, token), before the message is posted: when that is here the descriptor is too.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The request stays open after the 101: its exchange carries frames both ways, under the windows of
 any body. What the client sends is read as long as little waits for the application; pings are
-answered meanwhile. Frames leave in order through `_out`; `send` waits until its own has left.
+answered meanwhile. Frames leave in order through `_write`; `send` waits until its own has left.
 
 The request ends when both sides have closed, when the client has gone, or CLOSE_WAIT_S after our
 own close. The application may go on a while, or be gone before.

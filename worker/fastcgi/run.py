@@ -65,7 +65,7 @@ def mark_begun(context: HttpContext) -> None:
 
 
 class FastCgiRun:
-    """One request; `body_sent` is kept for a repetition as long as it is short."""
+    """One request; what was sent of its body is kept for a repetition as long as it is short."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class FastCgiRun:
         return self._run(connection, conversation)
 
     def go_on(self, connection: Connection) -> EndRequest:
-        """The same for a request that `ask` has begun there."""
+        """The same for a request that a QuickRun has begun there."""
         conversation = connection.take_over(own_bell())
         if conversation.inbox:
             self._gathered_at = time.monotonic() - GATHER_S  # it was held back before

@@ -26,7 +26,7 @@ MOST_EVENTS = 64  # a turn
 
 
 class DescriptorWatch:
-    """Everything but `look` and `due` is for any thread."""
+    """Everything but `look` is for any thread."""
 
     def __init__(
         self,

@@ -14,13 +14,13 @@ request, and a lone slow one must be answered. So:
 - The last idle thread only leads: there are `threads - 1` slots, so somebody always receives body
   chunks, windows and the order to stop.
 
-Safety of the hand-over: the lead moves only (a) from a leader that marked itself `running`, by the
-monitor, under the mutex, or (b) by the leader itself. A leader that is not `running` may be inside
+Safety of the hand-over: the lead moves only (a) from a leader that marked itself "running", by the
+monitor, under the mutex, or (b) by the leader itself. A leader that is not "running" may be inside
 a channel call and is never deposed. When it comes back from running it takes the mutex, and either
 is still the leader or not. Every channel call therefore happens in the thread that holds the lead,
 with a mutex between the calls of two different leaders.
 
-An event loop may lead in place of a thread (see guest_leader.py). It counts as `running`
+An event loop may lead in place of a thread (see guest_leader.py). It counts as "running"
 whenever it is not in a channel call, whether it sleeps or is in some step of a task, and is deposed
 by the monitor when it lets something wait for GUEST_HAND_OVER_S. It asks for the lead again when it
 goes on; the thread that leads then hands it over between two turns.
