@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, place_application
+from harness.meter import is_alive
 from harness.server import wait_for
 from support.running import APPS, run_server
 from support.wire import CutShortError, Wire, get, post
@@ -69,14 +70,6 @@ def _place(home: Path) -> None:
 def cgi():
     with run_server(_config(), _place) as running:
         yield running
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def _zombies(pid: int) -> list[int]:
@@ -172,9 +165,9 @@ def test_the_end_of_the_output_is_the_end_of_the_answer(cgi):
     """Also where the program goes on working: it holds neither the client nor the thread."""
     with Wire(cgi.port()) as wire:
         pid = int(wire.request("/goes-on.cgi").text)
-        assert _is_alive(pid)
+        assert is_alive(pid)
         assert wire.request("/script.txt").status == 200
-        assert _is_alive(pid)
+        assert is_alive(pid)
 
 
 def test_a_short_answer_has_a_length(cgi):
@@ -294,9 +287,9 @@ def test_a_disconnect_ends_the_program_and_what_it_started(cgi):
         while rest.count(b"\n") < 2:  # chunk size, then the line
             rest += wire.read_some()
         pids = [int(word) for word in rest.split(b"\n")[1].split()]
-        assert all(map(_is_alive, pids))
+        assert all(map(is_alive, pids))
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    wait_for("the end of both", lambda: not any(map(_is_alive, pids)))
+    wait_for("the end of both", lambda: not any(map(is_alive, pids)))
     (worker,) = cgi.workers()
     wait_for("nothing to wait for", lambda: not _zombies(worker))
 
@@ -309,7 +302,7 @@ def test_a_disconnect_is_noticed_while_the_program_says_nothing(cgi):
         wait_for("the pids", lambda: file.exists() and len(file.read_text().split()) == 2)
         pids = [int(word) for word in file.read_text().split()]
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    wait_for("the end of both", lambda: not any(map(_is_alive, pids)))
+    wait_for("the end of both", lambda: not any(map(is_alive, pids)))
 
 
 def test_programs_end_with_their_worker():
@@ -317,7 +310,7 @@ def test_programs_end_with_their_worker():
     with run_server(_config(), _place) as running:
         port = running.port()
         daemon = int(get(port, "/background.cgi").text)
-        assert _is_alive(daemon)
+        assert is_alive(daemon)
         file = running.folder() / "data" / "pids"
         with Wire(port) as wire:
             wire.send_request("/silent.cgi?pids", "POST", b"")
@@ -326,7 +319,7 @@ def test_programs_end_with_their_worker():
             (worker,) = running.workers()
             os.kill(worker, 9)
             assert wire.read().status == 502
-        wait_for("the end of all", lambda: not any(map(_is_alive, pids)))
+        wait_for("the end of all", lambda: not any(map(is_alive, pids)))
 
 
 def test_a_killed_keeper_takes_its_programs_along_and_is_replaced():
@@ -346,7 +339,7 @@ def test_a_killed_keeper_takes_its_programs_along_and_is_replaced():
             os.kill(keeper, 9)
             assert wire.read().status == 502
         first = int(file.read_text().split()[0])
-        wait_for("the end of the program", lambda: not _is_alive(first))
+        wait_for("the end of the program", lambda: not is_alive(first))
         os.kill(int(file.read_text().split()[1]), 9)  # nobody is left to know of it
         assert get(port, "/tell.cgi").status == 200
         wait_for("nothing to wait for", lambda: not _zombies(worker))

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from harness.home import Pool
 from harness.load import Load, run_load
+from harness.meter import process_state
 from harness.server import LIMIT_S, wait_for
 from support.running import place, simple_config
 
@@ -36,13 +36,6 @@ def _chaos(running, *arguments: str) -> dict:
     result = running.server.command("chaos", *arguments, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
 
 
 def test_it_is_refused_unless_enabled(start_server):
@@ -74,7 +67,7 @@ def test_workers_die_and_no_get_fails(start_server, action):
     assert (found["done"], found["no_worker"]) == (3, 0)
     assert len(set(found["pids"])) == 3
     assert tallies[0].statuses == {200: 400}, tallies[0].summary()
-    wait_for("their end", lambda: not any(_state(pid) for pid in found["pids"]))
+    wait_for("their end", lambda: not any(process_state(pid) for pid in found["pids"]))
 
 
 def test_a_stopped_worker_goes_on(start_server):
@@ -86,7 +79,7 @@ def test_a_stopped_worker_goes_on(start_server):
 
     def watch():
         while not ended.wait(0.01):
-            seen.update(pid for pid in workers if _state(pid) == "T")
+            seen.update(pid for pid in workers if process_state(pid) == "T")
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -97,7 +90,7 @@ def test_a_stopped_worker_goes_on(start_server):
     assert sorted(found["pids"]) == sorted(workers)
     assert seen == set(workers)
     assert running.workers(count=2) == workers
-    assert [_state(pid) == "T" for pid in workers] == [False, False]
+    assert [process_state(pid) == "T" for pid in workers] == [False, False]
 
 
 def test_an_interrupted_stop_leaves_nobody_stopped(start_server):
@@ -107,12 +100,12 @@ def test_an_interrupted_stop_leaves_nobody_stopped(start_server):
     command = ["--home", str(running.home), "chaos", "stop", "--for", "60s"]
     program = [sys.executable, "-P", "-m", "was", *command]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        wait_for("a stopped worker", lambda: "T" in [_state(pid) for pid in workers])
+        wait_for("a stopped worker", lambda: "T" in [process_state(pid) for pid in workers])
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 1
     assert output.startswith("stop: ")
-    assert "T" not in [_state(pid) for pid in workers]
+    assert "T" not in [process_state(pid) for pid in workers]
 
 
 def test_a_hung_worker_is_found_out(start_server):
@@ -129,7 +122,7 @@ def test_a_hung_worker_is_found_out(start_server):
     (old,) = running.workers(count=1)
     found = _chaos(running, "hang", "--rate", "1", "--for", "1s")
     assert found["pids"] == [old]
-    wait_for("its end", lambda: not _state(old))
+    wait_for("its end", lambda: not process_state(old))
     assert running.workers(count=1) != [old]
 
 

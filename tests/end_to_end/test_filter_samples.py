@@ -3,7 +3,6 @@
 Each filter has a site of its own, all of them in one worker process.
 """
 
-import base64
 import gzip
 import hashlib
 import hmac
@@ -21,6 +20,7 @@ from harness.home import (
     wsgi_handler,
 )
 from harness.server import wait_for
+from support.credentials import basic
 from support.isapi import FILTERS, compile_extension
 from support.running import run_server
 from support.wire import Wire, get
@@ -158,11 +158,6 @@ def running():
 def ask(running, sample: str, target: str = "/page.html", **fields: str):
     """One GET of a sample's site."""
     return get(running.port(sample), target, **fields)
-
-
-def basic(name: str, password: str) -> str:
-    """A field that says who one is."""
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 def pool_log(running) -> str:

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from harness.home import Pool
+from harness.meter import process_state
 from harness.server import wait_for
 from support.event_log import dossier_of, events, wait_event
 from support.pools import CALM, PATIENT
@@ -51,14 +51,6 @@ def start(
     )
     config = simple_config("ailing:application", pool=pool, extra=extra)
     return start_server(config, place("ailing.py"), time_scale=scale)
-
-
-def process_state(pid: int) -> str:
-    """The letter that the kernel has for a process, "" when it has gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
 
 
 def kill_worker(running: Running) -> int:

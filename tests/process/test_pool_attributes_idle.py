@@ -11,7 +11,7 @@ import pytest
 from harness.home import Pool
 from harness.server import wait_for
 from support.load import under_load
-from support.pools import SCALE, calm_pool, event_ids, read_events, recycling, rewrite
+from support.pools import SCALE, calm_pool, event_ids, pid_of, read_events, recycling, rewrite
 from support.running import Running, place, simple_config
 from support.wire import Wire, get
 
@@ -30,13 +30,6 @@ def start(start_server: Start, pool: Pool, extra: str = "", **options: object) -
     """One site with the application `starts` in the pool; a minute lasts a second."""
     config = simple_config("starts:application", pool=pool, extra=extra)
     return start_server(config, place("starts.py"), **{"time_scale": SCALE, **options})
-
-
-def pid_of(running: Running, ms: int = 0) -> int:
-    """Which worker answers a request that takes so long."""
-    answer = get(running.port(), f"/?ms={ms}")
-    assert answer.status == 200
-    return int(answer.text.split()[1])
 
 
 def wait_suspended(running: Running, pid: int) -> None:

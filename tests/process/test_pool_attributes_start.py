@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from harness.home import Pool
 from harness.server import wait_for
-from support.pools import calm_pool, event_ids, rewrite
+from support.pools import calm_pool, event_ids, pid_of, rewrite
 from support.running import Running, place, simple_config
 from support.wire import get
 
@@ -20,13 +20,6 @@ def start(start_server: Start, pool: Pool, extra: str = "", app: str = "starts")
     """One site with that application in the pool."""
     config = simple_config(f"{app}:application", pool=pool, extra=extra)
     return start_server(config, place(f"{app}.py"))
-
-
-def pid_of(running: Running, ms: int = 0) -> int:
-    """Which worker answers a request that takes so long."""
-    answer = get(running.port(), f"/?ms={ms}")
-    assert answer.status == 200
-    return int(answer.text.split()[1])
 
 
 @pytest.mark.parametrize("is_protected", [True, False])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from harness.home import Pool
 from harness.killing import GARDEN, make_kill_home
+from harness.meter import is_alive
 from harness.server import WasServer, wait_for
 from support.files import replace_text
 from support.load import under_load
@@ -61,20 +62,12 @@ def another_manager(running, old):
 def kill(pid):
     """SIGKILL, and its end is seen."""
     os.kill(pid, signal.SIGKILL)
-    wait_for("its end", lambda: not _lives(pid))
+    wait_for("its end", lambda: not is_alive(pid))
 
 
 def image(pid):
     """Where the program lies that the process runs: elsewhere after each exec."""
     return Path(f"/proc/{pid}/auxv").read_bytes()
-
-
-def _lives(pid):
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def test_three_managers_are_killed_under_load_and_come_back(detached):
@@ -149,7 +142,7 @@ def test_what_was_told_to_stop_stays_stopped(detached):
     running = detached()
     _, supervisor = pids(running)
     assert running.server.command("stop").returncode == 0
-    assert not _lives(supervisor)
+    assert not is_alive(supervisor)
     wait_for("the end of all", lambda: not running.server.processes())
     assert running.server.command("status").returncode == 3
 
@@ -160,7 +153,7 @@ def test_a_signalled_manager_is_not_brought_back(detached):
     manager, supervisor = pids(running)
     os.kill(manager, signal.SIGTERM)
     wait_for("the end of all", lambda: not running.server.processes())
-    assert not _lives(supervisor)
+    assert not is_alive(supervisor)
 
 
 def test_a_stop_in_the_moment_without_a_manager_ends_all(detached):
@@ -172,7 +165,7 @@ def test_a_stop_in_the_moment_without_a_manager_ends_all(detached):
     assert running.server.status()["state"] == "managerless"
     assert running.server.status()["supervisor_pid"] == supervisor
     assert running.server.command("stop").returncode == 0
-    assert not _lives(supervisor)
+    assert not is_alive(supervisor)
     wait_for("the end of all", lambda: not running.server.processes())
 
 
@@ -182,7 +175,7 @@ def test_restart_has_a_supervisor_again(detached):
     before = pids(running)
     assert running.server.command("restart").returncode == 0
     assert not set(before) & set(pids(running))
-    assert not any(_lives(pid) for pid in before)
+    assert not any(is_alive(pid) for pid in before)
 
 
 def test_a_restart_wins_over_a_manager_that_is_just_coming(detached):

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from harness.home import Application, Pool, Site, application_host_config, make_home
+from harness.meter import process_state
 from harness.server import WasServer, wait_for
 from support.ports import is_refused
 from support.running import STEADY, place, simple_config
@@ -62,7 +63,7 @@ def test_the_watchdog_hears_a_manager_that_works(systemd, serve):
     before = beats()
     wait_for("three more beats", lambda: beats() >= before + 3)
     running.server.send(signal.SIGSTOP)
-    wait_for("it is stopped", lambda: _state(running.server.pid) == "T")
+    wait_for("it is stopped", lambda: process_state(running.server.pid) == "T")
     silent = beats()
     assert get(port).status == 200
     assert beats() == silent
@@ -126,11 +127,6 @@ def test_what_is_closed_here_is_kept_no_longer(systemd, serve):
     assert running.server.command("stop", "site", "Site").returncode == 0
     wait_for("an empty store", lambda: systemd.notices() and not systemd.store)
     wait_for("the listener's end of it", lambda: is_refused(port))
-
-
-def _state(pid: int) -> str:
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
 
 
 # ── the unit ────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from harness.home import Pool
 
 from support.files import replace_text, whole_lines
 from support.running import Running
+from support.wire import get
 
 # Durations pass this many times faster.
 SCALE = 60.0
@@ -59,3 +60,10 @@ def rewrite(running: Running, change: Callable[[str], str]) -> None:
     changed = change(text)
     assert changed != text
     replace_text(file, changed)
+
+
+def pid_of(running: Running, ms: int = 0) -> int:
+    """Of the application `starts`: which worker answers a request that takes so long."""
+    answer = get(running.port(), f"/?ms={ms}")
+    assert answer.status == 200
+    return int(answer.text.split()[1])

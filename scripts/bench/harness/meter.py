@@ -10,6 +10,8 @@ __all__ = [
     "command_line",
     "cpu_us",
     "descriptors",
+    "is_alive",
+    "process_state",
     "processes_naming",
     "pss_bytes",
     "rss_bytes",
@@ -33,6 +35,20 @@ def pss_bytes(pid: int) -> int:
 def rss_bytes(pid: int) -> int:
     """Resident memory of a process."""
     return _kilobytes(Path(f"/proc/{pid}/status"), b"VmRSS:")
+
+
+def process_state(pid: int) -> str:
+    """The letter that the kernel has for a process: Z has ended; "" when it has gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return stat.rpartition(")")[2].split()[0]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended, awaited or not."""
+    return process_state(pid) not in ("", "Z", "X")
 
 
 def descriptors(pid: int) -> dict[int, str]:
