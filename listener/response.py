@@ -202,7 +202,7 @@ class ResponseStream:
             return
         spool = self._spool
         if spool is None:
-            spool = self._spool = Spool(self._request.pool.account, 0)
+            spool = self._spool = Spool(pool.account, 0)
         offset = spool.size
         spool.append(data)
         last = self._segments[-1] if self._segments else None
@@ -300,7 +300,7 @@ class ResponseStream:
         self._all_sent()
 
     def _all_sent(self) -> None:
-        if self._spool is not None and not self._segments:
+        if self._spool is not None:
             # The file held what is with the client now.
             self._spool.close()
             self._spool = None

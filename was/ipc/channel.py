@@ -204,9 +204,8 @@ class RouterChannel:
             if self.heard is not None:
                 self.heard.add(int(frame.get(zmq.SRCFD)))
             self._on_message(identity, frame.buffer, source)
-            while (
-                frame.more
-            ):  # nobody of ours sends further frames: one who does is told apart here
+            while frame.more:
+                # Nobody of ours sends further frames: one who does is told apart here.
                 self._on_message(identity, b"", -1)
                 frame = recv(copy=False)
             if self._is_closed:

@@ -226,7 +226,7 @@ class Processes:
 
     def _start(self, instance: Instance) -> Held:
         try:
-            held = Held(instance, "") if self.remote is None else Held(instance, self.remote)
+            held = Held(instance, self.remote or "")
             if self.remote is None:
                 with self._lock:
                     self._numbers += 1
