@@ -15,7 +15,6 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from functools import partial
-from types import TracebackType
 
 from was.config.urls import UrlPrefix
 from was.httpapi.attachment import Attachment, open_queue
@@ -360,12 +359,7 @@ class RequestQueue:
     def __enter__(self) -> RequestQueue:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ── listeners come and go ───────────────────────────────────────────────────────────────────

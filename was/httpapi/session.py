@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from types import TracebackType
 
 from was.config.urls import UrlPrefix
 from was.httpapi.errors import ERROR_INVALID_PARAMETER, HttpApiError
@@ -100,10 +99,5 @@ class ServerSession:
     def __enter__(self) -> ServerSession:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
