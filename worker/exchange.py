@@ -325,12 +325,8 @@ class Exchange(msgspec.Struct, eq=False):
     def leave(self) -> None:
         """From the host, for a request past its limit: END, whatever its thread does from here."""
         if not self._is_ended:
-            # In this order: its thread may come back between any two of these lines.
-            self._is_left = self._is_ended = True
-            self.channel.outbox.append(
-                AbortResponse(self.request.id, self.request.attempt, "", 0, False)
-            )
-            self._client.ended(self.request.id)
+            self._is_left = True  # first: its thread may come back at any moment
+            self.abort("", 0)
 
     @property
     def proof(self) -> int:
