@@ -20,14 +20,13 @@ from was.config.nearest import WITH_HINTS, meant
 from was.config.parse import Node
 from was.config.schema import AttributeSchema, CollectionSchema, ElementSchema, SchemaValue
 from was.config.secret_form import read_secret
-from was.config.values import InvalidValueError, parse_value
+from was.config.values import MAX_PATH, InvalidValueError, parse_value
 from was.errors import ConfigError
 
 __all__ = ["read_level"]
 
 _TRANSPARENT = frozenset({"configProtectedData"})
 _BAD_LOCATION = frozenset('*?:\\<>"|')
-_MAX_PATH = 1024
 # The keys of items without one: never given twice, since items outlive the reading of a file.
 _SERIAL = count()
 _OF_LOCATION = ("path", "overrideMode", "allowOverride", "inheritInChildApplications")
@@ -190,8 +189,8 @@ class _Reader:
         path = text.get("path", "")
         if path == ".":
             path = ""
-        if len(path) > _MAX_PATH:
-            self.fail(node, f"The location path is longer than {_MAX_PATH} characters")
+        if len(path) > MAX_PATH:
+            self.fail(node, f"The location path is longer than {MAX_PATH} characters")
             return
         if path.startswith("/") or _BAD_LOCATION & set(path):
             self.fail(

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping
 
 from was.config.schema import AttributeSchema, ElementSchema, SchemaValue
 
-__all__ = ["InvalidValueError", "expand", "fill_defaults", "format_value", "parse_value"]
+__all__ = [
+    "MAX_PATH",
+    "InvalidValueError",
+    "expand",
+    "fill_defaults",
+    "format_value",
+    "parse_value",
+]
 
 _TIME = re.compile(r"(?:(\d{1,10})\.)?(\d{1,10}):([0-5]?\d):([0-5]?\d)(?:\.(\d{1,7}))?\Z")
 _INTEGER = re.compile(r"(-?[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16})\Z")
@@ -25,7 +32,7 @@ _INFINITE: dict[str, int | float] = {
     **{kind: high for kind, (_, high) in _RANGES.items()},
     "timeSpan": 922337203685.4775807,
 }
-_MAX_PATH = 1024
+MAX_PATH = 1024
 _POOL_NAME = frozenset('|<>&\\"/[]+=;:,?*@')
 
 
@@ -246,8 +253,8 @@ def _text_problem(kind: str, value: str) -> str:
 
 def _path_problem(kind: str, value: str) -> str:
     word = "application" if kind == "applicationPath" else "virtual directory"
-    if len(value) > _MAX_PATH:
-        return f"The {word} path must not be longer than {_MAX_PATH} characters"
+    if len(value) > MAX_PATH:
+        return f"The {word} path must not be longer than {MAX_PATH} characters"
     if not value.startswith("/") or (value != "/" and value.endswith("/")):
         return f"The {word} path must begin with '/' and must not end with '/'"
     if "/." in value and any(segment in (".", "..") for segment in value.split("/")):
