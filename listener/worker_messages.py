@@ -36,14 +36,12 @@ from was.ipc.messages import (
     WatchConnection,
 )
 from was.listener import elsewhere, pulled_bodies
-from was.listener.descriptors import NoRoomError
-from was.listener.endings import abort
 from was.listener.fate import has_started
 from was.listener.incarnation import Incarnation
 from was.listener.own_answers import fail
+from was.listener.passed_files import file_of
 from was.listener.request import ClientRequest, Progress
 from was.listener.responding import give_hints, give_up, respond, respond_further
-from was.log import log
 
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
@@ -53,8 +51,6 @@ __all__ = ["WorkerMessages"]
 # Looking a member up on its class is slow where it is done for every request.
 READING = Progress.READING
 RESPONDING = Progress.RESPONDING
-
-MAX_FILE_OFFSET = (1 << 63) - 1
 
 # A worker counts every item of a batch as 64 bytes at least. More of them take long to read.
 MAX_ITEMS = BATCH_BYTES // 64
@@ -183,7 +179,7 @@ class WorkerMessages:
         request = worker.outstanding.get(item.id)
         if request is None or request.attempt != item.attempt or request.progress is RESPONDING:
             raise IllFormedMessageError(f"request {item.id:x} is not its own, or has its response")
-        fd = self._file_of(worker, request, item) if item.file_token else -1
+        fd = file_of(self._pool, worker, request, item) if item.file_token else -1
         if not item.more:
             self._end(worker, request)
         connection = request.connection
@@ -211,7 +207,7 @@ class WorkerMessages:
             stream = connection.stream
             if stream is not None and stream.exceeds_window(len(item.data)):
                 raise IllFormedMessageError("more of a response than the window allows")
-        fd = self._file_of(worker, request, item)
+        fd = file_of(self._pool, worker, request, item) if item.file_token else -1
         if not item.more:
             self._end(worker, request)
         if request.connection is None:
@@ -258,48 +254,6 @@ class WorkerMessages:
                 request.is_parked = True
                 worker.free_slots.append(worker.reserve.pop())
         self._pool.turn()
-
-    def _file_of(
-        self, worker: Incarnation, request: ClientRequest, item: Response | ResponseChunk
-    ) -> int:
-        """The descriptor that goes with a message, -1 for none.
-
-        Where we have no room for it the request fails, as no later attempt would do better.
-        """
-        if not item.file_token:
-            return -1
-        connection = request.connection
-        try:
-            fd = self._take_file(worker, item)
-        except NoRoomError:
-            if connection is not None:
-                log("listener_error", detail="no descriptor is left for a file of a response")
-        else:
-            if connection is None or self._pool.service.room.may_hold_more(connection):
-                return fd
-            os.close(fd)
-        if connection is not None:
-            if request.progress is RESPONDING:
-                abort(connection, "no descriptor is left for its file")
-            else:
-                fail(connection, request, 503, "Connections_Refused")
-        return -1
-
-    def _take_file(self, worker: Incarnation, item: Response | ResponseChunk) -> int:
-        """The descriptor that goes with a message.
-
-        The worker passed it before it posted the message, so it is there already: nothing waits.
-        Raises NoRoomError.
-        """
-        assert self._pool.door is not None
-        fd = self._pool.door.take(worker.pid, item.id, item.file_token)
-        if fd < 0:
-            raise IllFormedMessageError(f"descriptor {item.file_token} did not come")
-        offset, length = item.file_offset, item.file_length
-        if offset < 0 or length < 0 or offset + length > MAX_FILE_OFFSET:
-            os.close(fd)
-            raise IllFormedMessageError(f"{length} bytes at {offset} of a file")
-        return fd
 
     def _drop_late(self, request: ClientRequest, item: Response | ResponseChunk, fd: int) -> None:
         """For a request whose client has gone or was answered: count, and keep the flow going."""
