@@ -28,6 +28,7 @@ from was.config.schema import CollectionSchema, ElementSchema, SchemaValue
 from was.errors import ConfigError
 
 __all__ = [
+    "DUPLICATE",
     "Directive",
     "Element",
     "Key",

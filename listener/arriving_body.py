@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from was.listener.request import ClientRequest
     from was.listener.spool import SpoolAccount, SpoolMemory
 
-__all__ = ["ArrivingBody"]
+__all__ = ["CONTINUE", "ArrivingBody"]
 
 READING = Progress.READING
 RESPONDING = Progress.RESPONDING

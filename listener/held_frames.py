@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from typing import Final
 
 __all__ = [
+    "BINARY",
+    "CLOSE",
     "GOING_WRONG",
     "NO_ROOM",
+    "PING",
     "RESTART",
+    "TEXT",
     "BadFrameError",
     "ClientFrames",
     "WorkerFrames",

@@ -13,7 +13,7 @@ from was.listener.routing import RoutingTable
 if TYPE_CHECKING:
     from was.listener.broker import PoolBroker
 
-__all__ = ["Routes", "SiteRuntime", "Target"]
+__all__ = ["FOREVER_S", "Routes", "SiteRuntime", "Target"]
 
 FOREVER_S = 1e9
 PROGRAM = -1  # owns a prefix that no site has

@@ -14,7 +14,7 @@ from was.errors import AdminError
 if TYPE_CHECKING:
     from was.ipc.endpoints import Home
 
-__all__ = ["command"]
+__all__ = ["RELOAD_TIMEOUT_S", "command"]
 
 RELOAD_TIMEOUT_S = 60.0
 

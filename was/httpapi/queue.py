@@ -46,7 +46,7 @@ from was.ipc.program_messages import (
     ShutDownQueue,
 )
 
-__all__ = ["RequestQueue"]
+__all__ = ["READ_BYTES", "RequestQueue"]
 
 RECONNECT_S = 0.1
 # So often a listener is asked for a URL again that it has refused when the queue came back.

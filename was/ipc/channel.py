@@ -34,7 +34,16 @@ from was.ipc.messages import CHUNK_BYTES
 if TYPE_CHECKING:
     import asyncio  # a worker has no use for it
 
-__all__ = ["Context", "DealerChannel", "RouterChannel", "Sent", "WorkerPoller", "rehearse_dealer"]
+__all__ = [
+    "BATCH_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "Context",
+    "DealerChannel",
+    "RouterChannel",
+    "Sent",
+    "WorkerPoller",
+    "rehearse_dealer",
+]
 
 MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 HIGH_WATER_BATCHES: Final = 256

@@ -17,7 +17,7 @@ from pathlib import Path
 from was.errors import HomeError
 from was.ipc.worker_control import QueueEndpoint
 
-__all__ = ["Home", "SocketFolder", "home_key", "pool_key", "socket_base"]
+__all__ = ["SOCKET_PATH_LIMIT", "Home", "SocketFolder", "home_key", "pool_key", "socket_base"]
 
 SOCKET_PATH_LIMIT = 107
 RUN = Path("/run/was")

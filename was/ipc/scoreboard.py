@@ -31,6 +31,13 @@ import sys
 from enum import IntEnum
 
 __all__ = [
+    "FINISHED_WORD",
+    "HEADER_WORDS",
+    "NOTE_BYTES",
+    "NOTE_WORD",
+    "ROW_WORDS",
+    "TAKEN_WORD",
+    "WITHDRAWN_WORD",
     "RequestState",
     "Row",
     "ScoreboardReader",

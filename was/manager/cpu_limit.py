@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from was.config.model import Cpu, CpuAction
 
 __all__ = [
+    "PERIOD_US",
     "CpuBudget",
     "CpuThrottle",
     "affinity_of",

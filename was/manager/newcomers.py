@@ -19,7 +19,7 @@ from was.manager.pool import ApplicationPool
 from was.manager.routes import pool_queue
 from was.manager.state_files import StateFiles
 
-__all__ = ["Newcomers", "new_since"]
+__all__ = ["IsNew", "Newcomers", "new_since"]
 
 # No pool can be called that: IIS's names begin otherwise.
 _QUEUE = "\N{MIDDLE DOT}{}"

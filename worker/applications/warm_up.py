@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from was.worker.chunks import FileRegion
     from was.worker.request_exchange import WholeRequest
 
-__all__ = ["WarmUpExchange", "interim_page", "warm_up"]
+__all__ = ["WarmUpExchange", "interim_page", "request_for", "warm_up"]
 
 SECTION = "system.webServer/applicationInitialization"
 USER_AGENT = "IIS Application Initialization Preload"

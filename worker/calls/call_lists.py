@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from was.worker.mapping import ScriptMapInfo
     from was.worker.tracing.traced_calls import TracedCalls
 
-__all__ = ["CallLists"]
+__all__ = ["CallLists", "Completer"]
 
 RQ = RequestNotification
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["parse_command", "query_words"]
+__all__ = ["Command", "parse_command", "query_words"]
 
 PLACE = "%s"
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
 
 __all__ = [
+    "MOST_REPEATED",
     "ConnectionLostError",
     "FastCgiRun",
     "FastCgiTimeoutError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from was.errors import WasError
 from was.worker.isapi.constants import Win32
 
-__all__ = ["ImageError", "ServerFunctionError"]
+__all__ = ["ImageError", "ServerFunctionError", "invalid"]
 
 
 class ServerFunctionError(WasError):

@@ -15,7 +15,7 @@ from was.ipc.scoreboard import NOTE_BYTES, NOTE_WORD
 if TYPE_CHECKING:
     from was.worker.request_exchange import RequestExchange
 
-__all__ = ["CallNote"]
+__all__ = ["CallNote", "take_away"]
 
 
 class CallNote:

@@ -34,7 +34,7 @@ from was.worker.threads.spare_threads import run_on_spare_thread
 if TYPE_CHECKING:
     from was.worker.interfaces.context import HttpContext
 
-__all__ = ["UNKNOWN_LENGTH", "ChildStatus", "Session"]
+__all__ = ["UNKNOWN_LENGTH", "ChildStatus", "Completion", "Session"]
 
 T = TypeVar("T")
 

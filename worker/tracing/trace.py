@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL_AREAS",
+    "VERBOSE",
     "WWW_GLOBAL",
     "WWW_SERVER",
     "TraceArea",

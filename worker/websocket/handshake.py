@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 
-__all__ = ["BadHandshakeError", "Handshake", "is_upgrade", "read_handshake"]
+__all__ = ["VERSION", "BadHandshakeError", "Handshake", "is_upgrade", "read_handshake"]
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = "13"
