@@ -115,9 +115,13 @@ class ListenerSide:
             if not self.process.spawn(arguments, server.environment):
                 self.respawn.died(server.clock.monotonic())
                 return
-        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
-        server.files.write_process("listener", self.process.pid, record)
+        self._record("listener")
         log("listener_started", pid=self.process.pid, epoch=self.epoch)
+
+    def _record(self, name: str) -> None:
+        """What the next manager finds it by."""
+        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
+        self._server.files.write_process(name, self.process.pid, record)
 
     def hand_over(self) -> None:
         """Start a successor on the same sockets; the present one goes on until that accepts."""
@@ -125,8 +129,7 @@ class ListenerSide:
             return
         self._peer.kind = "retiring"
         self.retiring = Retiring(self.process, self.epoch, self.half, self._peer)
-        record = {"epoch": self.epoch, "protocol": PROTOCOL_VERSION, "half": self.half}
-        self._server.files.write_process("retiring", self.process.pid, record)
+        self._record("retiring")
         self.process, self._peer = WatchedProcess(self._server, "listener"), None
         self.is_ready = False
         self.half = 1 - self.half
@@ -154,10 +157,8 @@ class ListenerSide:
 
     def retired(self) -> None:
         """The old listener has gone."""
-        old = self.retiring
-        if old is None:
-            return
-        self.retiring = None
+        old, self.retiring = self.retiring, None
+        assert old is not None
         old.process.close()
         if old.peer is not None:
             old.peer.close()
