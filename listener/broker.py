@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from was.ipc.channel import BATCH_BYTES, RouterChannel
-from was.ipc.listener_control import PoolQueue
 from was.ipc.messages import CHUNK_BYTES, CancelRequest, ResponseWindow, StopListening
+from was.ipc.served import PoolQueue
 from was.listener import elsewhere, worker_deaths
 from was.listener.demand import Demand
 from was.listener.descriptors import DescriptorDoor

@@ -33,7 +33,7 @@ from was.listener.report import make_report
 from was.log import log
 
 if TYPE_CHECKING:
-    from was.ipc.listener_control import SiteRoute
+    from was.ipc.served import SiteRoute
     from was.listener.broker import PoolBroker
     from was.listener.service import ListenerService
 

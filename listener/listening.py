@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 
-from was.ipc.listener_control import ListeningSocket
+from was.ipc.served import ListeningSocket
 from was.listener.health import HEALTH
 
 __all__ = ["LAST_ACCEPT_S", "Listening"]

@@ -17,8 +17,8 @@ from msgspec import structs
 from was.errors import WasError
 from was.ipc.channel import Sent
 from was.ipc.descriptors import is_regular
-from was.ipc.listener_control import PoolQueue
 from was.ipc.program_messages import ERROR_INVALID_PARAMETER
+from was.ipc.served import PoolQueue
 from was.listener.broker import PoolBroker
 from was.listener.descriptors import NoRoomError
 from was.listener.routes import FOREVER_S, SiteRuntime

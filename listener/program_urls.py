@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from was.config.urls import Bucket, UrlPrefix, parse_prefix
-from was.ipc.listener_control import ListeningSocket, WantSockets
+from was.ipc.listener_control import WantSockets
 from was.ipc.program_messages import (
     ERROR_ACCESS_DENIED,
     ERROR_ALREADY_EXISTS,
@@ -30,13 +30,14 @@ from was.ipc.program_messages import (
     ERROR_SHARING_VIOLATION,
     Replied,
 )
+from was.ipc.served import ListeningSocket
 from was.listener.program_queue import ProgramQueue, RefusedCallError
 from was.listener.reservations import Reservations, Who
 from was.listener.routes import Target
 from was.listener.url_adders import UrlAdders
 
 if TYPE_CHECKING:
-    from was.ipc.listener_control import UrlReservation
+    from was.ipc.served import UrlReservation
     from was.listener.broker import PoolBroker
     from was.listener.program_link import ProgramLink
     from was.listener.service import ListenerService

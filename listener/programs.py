@@ -29,7 +29,7 @@ from was.log import log
 
 if TYPE_CHECKING:
     from was.ipc.endpoints import SocketFolder
-    from was.ipc.listener_control import UrlReservation
+    from was.ipc.served import UrlReservation
     from was.listener.broker import PoolBroker
     from was.listener.service import ListenerService
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from was.clock import Clock
-from was.ipc.listener_control import LogSettings
 from was.ipc.log_fields import TAIL_MARK, W3C_FIELDS, escape, flags_of
+from was.ipc.served import LogSettings
 from was.listener.log_files import LogTarget
 from was.log import log
 

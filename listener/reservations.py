@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from was.config.urls import UrlPrefix, parse_prefix
-from was.ipc.listener_control import UrlReservation
+from was.ipc.served import UrlReservation
 
 __all__ = ["Reservations", "Who"]
 

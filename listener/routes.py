@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from was.config.bindings import binding_prefix
 from was.config.urls import UrlPrefix
-from was.ipc.listener_control import SiteRoute
+from was.ipc.served import SiteRoute
 from was.listener.routing import RoutingTable
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from was import faults
 from was.clock import SystemClock
 from was.ipc.channel import Context, RouterChannel
 from was.ipc.endpoints import SocketFolder
-from was.ipc.listener_control import ListenerReady, ListenerSettings, ListenerWelcome
+from was.ipc.listener_control import ListenerReady, ListenerWelcome
+from was.ipc.served import ListenerSettings
 from was.ipc.worker_control import QueueEndpoint
 from was.isolation.enter import enter
 from was.listener import time_limits
@@ -45,7 +46,7 @@ from was.log import log, set_process
 from was.turns import Turns
 
 if TYPE_CHECKING:
-    from was.ipc.listener_control import PoolQueue
+    from was.ipc.served import PoolQueue
     from was.listener.engines import Engine
 
 __all__ = ["ListenerService"]

@@ -18,6 +18,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.descriptors import ControlSocket
 from was.ipc.scoreboard import make_scoreboard
+from was.ipc.served import ListenerSettings, PoolQueue
 from was.listener import time_limits
 from was.listener.broker import Incarnation
 from was.listener.descriptors import MAX_ACCEPTED, MAX_KEPT, MAX_READ, NOTE
@@ -37,9 +38,9 @@ class Queue:
         service.manager.tell = self.notices.append
         service.tick = lambda: None  # the tests look for themselves
         service.welcome(
-            lc.ListenerWelcome(1, lc.ListenerSettings(str(folder), str(folder), str(folder)))
+            lc.ListenerWelcome(1, ListenerSettings(str(folder), str(folder), str(folder)))
         )
-        service.set_pools([lc.PoolQueue("Pool", True)])
+        service.set_pools([PoolQueue("Pool", True)])
         self.pool = service.pools["Pool"]
         self.endpoint = service.queue_endpoint("Pool")
         self.context = zmq.Context()

@@ -11,6 +11,7 @@ from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.scoreboard import RequestState, ScoreboardWriter, make_scoreboard
+from was.ipc.served import ListenerSettings, LogSettings, PoolQueue, PoolRoute, SiteRoute
 from was.listener import time_limits, worker_deaths
 from was.listener.connection import ClientConnection
 from was.listener.deadlines import expire
@@ -238,19 +239,15 @@ class Rig:
         service.tick = lambda: None  # however slow the machine: `pass_time` looks at the limits
         service.manager.tell = self.notices.append
         service.welcome(
-            lc.ListenerWelcome(
-                1, lc.ListenerSettings(str(folder), str(folder), str(folder), engine)
-            )
+            lc.ListenerWelcome(1, ListenerSettings(str(folder), str(folder), str(folder), engine))
         )
-        service.set_pools([lc.PoolQueue("Pool", True, **pool)])
+        service.set_pools([PoolQueue("Pool", True, **pool)])
         self.pool = service.pools["Pool"]
         self.router = self.pool.router = FakeRouter()
         self.door = self.pool.door = FakeDoor()
         service.channels.append(self.router)
-        log = lc.LogSettings(False, str(folder), "Daily", 0, False, 0)
-        self.site = lc.SiteRoute(
-            1, "Site", True, [("http", "*:80:")], [lc.PoolRoute("/", "Pool")], log
-        )
+        log = LogSettings(False, str(folder), "Daily", 0, False, 0)
+        self.site = SiteRoute(1, "Site", True, [("http", "*:80:")], [PoolRoute("/", "Pool")], log)
         service.routes.configure([self.site], service.pools, service.scaled)
         self.workers = []
         self.clients = []

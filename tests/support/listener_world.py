@@ -13,7 +13,7 @@ from collections import Counter
 
 from support.listener_cast import LIMITS, Person, Process, Router, Timers, number_of
 from support.listener_rig import SLOTS, Rig
-from was.ipc import listener_control as lc
+from was.ipc.served import PoolQueue
 
 REPEATABLE = {
     "none": set(),
@@ -84,7 +84,7 @@ class World:
         free[number % len(free)].ask(method, path, number)
 
     def set_accepting(self, accepting):
-        settings = lc.PoolQueue(
+        settings = PoolQueue(
             "Pool",
             accepting,
             "" if accepting else "AppOffline",

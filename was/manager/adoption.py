@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.scoreboard import ScoreboardReader
+from was.ipc.served import ListeningSocket
 from was.log import log
 from was.manager import process
 from was.manager.control import Peer
@@ -144,9 +145,9 @@ class Adoption:
         if held is not None and held.wanted is not None:
             manager.sites.adopt_wanted(held.wanted)
 
-    def _take_sockets(self) -> dict[lc.ListeningSocket, int]:
+    def _take_sockets(self) -> dict[ListeningSocket, int]:
         """Those that the listeners hold, one descriptor of each."""
-        sockets: dict[lc.ListeningSocket, int] = {}
+        sockets: dict[ListeningSocket, int] = {}
         for found in (self._retiring, self._listener):
             if found is not None and found.held is not None:
                 for item, fd in found.held.take_sockets():

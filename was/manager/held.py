@@ -8,6 +8,7 @@ import os
 import time
 
 from was.ipc import listener_control as lc
+from was.ipc.served import ListeningSocket
 from was.log import log
 from was.manager import process
 from was.manager.control import Peer
@@ -25,7 +26,7 @@ class Held:
     def __init__(self) -> None:
         self.peer: Peer | None = None
         self.is_draining = False
-        self.sockets: list[tuple[lc.ListeningSocket, int]] = []
+        self.sockets: list[tuple[ListeningSocket, int]] = []
         self.workers: dict[int, tuple[lc.HeldWorker, int]] = {}
         self.wanted: lc.WantSockets | None = None
         self.is_complete = False
@@ -49,7 +50,7 @@ class Held:
                 return False
         return True
 
-    def take_sockets(self) -> list[tuple[lc.ListeningSocket, int]]:
+    def take_sockets(self) -> list[tuple[ListeningSocket, int]]:
         """They are the caller's now."""
         taken, self.sockets = self.sockets, []
         return taken

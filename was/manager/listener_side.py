@@ -25,18 +25,15 @@ from was.ipc.listener_control import (
     ChangeSettings,
     DrainWorker,
     ListenerHello,
-    ListenerSettings,
     ListenerWelcome,
-    ListeningSocket,
-    PoolQueue,
     ReopenLogs,
     SetPools,
     SetRoutes,
     SetSockets,
-    SiteRoute,
     StopListener,
 )
 from was.ipc.messages import PROTOCOL_VERSION
+from was.ipc.served import ListenerSettings, ListeningSocket, PoolQueue, SiteRoute
 from was.log import log
 from was.manager.control import Peer
 from was.manager.handle import WorkerHandle

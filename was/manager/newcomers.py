@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from was.config.model import Application, ServerConfig, Site
-from was.ipc.listener_control import PoolQueue
+from was.ipc.served import PoolQueue
 from was.manager.pool import ApplicationPool
 from was.manager.routes import pool_queue
 from was.manager.state_files import StateFiles

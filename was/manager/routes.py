@@ -22,7 +22,8 @@ from was.config.model import (
     StartMode,
 )
 from was.config.semantics import is_windows_path
-from was.ipc.listener_control import (
+from was.ipc.log_fields import bits_of
+from was.ipc.served import (
     ListenerSettings,
     ListeningSocket,
     LogSettings,
@@ -31,7 +32,6 @@ from was.ipc.listener_control import (
     SiteRoute,
     UrlReservation,
 )
-from was.ipc.log_fields import bits_of
 from was.manager.pool import ApplicationPool
 from was.manager.server import Engine
 

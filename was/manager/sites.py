@@ -7,13 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from was.config.model import Site
-from was.ipc.listener_control import (
-    ExpectUrls,
-    ListeningSocket,
-    SiteRoute,
-    SocketsRefused,
-    WantSockets,
-)
+from was.ipc.listener_control import ExpectUrls, SocketsRefused, WantSockets
+from was.ipc.served import ListeningSocket, SiteRoute
 from was.log import log
 from was.manager.listener_side import ListenerSide
 from was.manager.newcomers import Newcomers

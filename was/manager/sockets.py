@@ -17,7 +17,7 @@ import socket
 from collections.abc import Iterable
 
 from was.config.model import Binding, Site
-from was.ipc.listener_control import ListeningSocket
+from was.ipc.served import ListeningSocket
 from was.manager.last_connections import refuse_connections, take_connections
 from was.manager.notify import GivenSocket, Notifier
 from was.manager.routes import SocketKey, needed_sockets, program_sockets

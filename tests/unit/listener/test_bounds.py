@@ -5,10 +5,10 @@ import tracemalloc
 import pytest
 from support.frames import frame
 
-from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.channel import Sent
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES
+from was.ipc.served import PoolQueue
 from was.listener.client_socket import READ_AHEAD
 from was.listener.slices import MANY_PIECES, SHORT_SLICE_BYTES
 from was.listener.spool import MAX_AHEAD
@@ -23,7 +23,7 @@ def test_who_does_not_read_answers_is_asked_for_no_further_requests(make_rig, ki
     rig = make_rig()
     worker, client = rig.worker(), rig.client()
     if kind == "refused":
-        rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
+        rig.service.set_pools([PoolQueue("Pool", False, "AppOffline")])
     client.connection.pause_writing()
     for _ in range(20):
         client.send(GET * 100)
@@ -69,7 +69,7 @@ def test_who_reads_all_answers_is_not_read_faster_than_answered(make_rig):
 def test_pipelined_requests_are_read_one_a_turn_however_they_come(make_rig):
     """What arrives while others wait for their turns is no reason to read more of them in each."""
     rig = make_rig()
-    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
+    rig.service.set_pools([PoolQueue("Pool", False, "AppOffline")])
     client = rig.client()
     for _ in range(10):
         client.connection.data_received(GET * 10)
@@ -115,7 +115,7 @@ def test_half_a_body_behind_other_requests_is_read_to_its_end(make_rig, engine):
 def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig):
     """The client sends no more, and reads at last: it gets what it asked for."""
     rig = make_rig()
-    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
+    rig.service.set_pools([PoolQueue("Pool", False, "AppOffline")])
     client = rig.client()
     client.connection.pause_writing()
     client.send(GET * 3)
@@ -132,7 +132,7 @@ def test_requests_behind_unread_answers_are_answered_after_a_half_close(make_rig
 def test_a_client_that_never_reads_its_answers_is_shown_out(make_rig):
     """Its connection is idle, whatever it goes on to ask."""
     rig = make_rig()
-    rig.service.set_pools([lc.PoolQueue("Pool", False, "AppOffline")])
+    rig.service.set_pools([PoolQueue("Pool", False, "AppOffline")])
     client = rig.client()
     client.send(GET)
     client.connection.pause_writing()

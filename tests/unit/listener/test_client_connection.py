@@ -8,6 +8,7 @@ import pytest
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.messages import CHUNK_BYTES
+from was.ipc.served import ListenerSettings, PoolQueue
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -19,7 +20,7 @@ def post(body, *, length=None, extra=b""):
 
 
 def stopped(rig, refusal="AppOffline"):
-    rig.service.set_pools([lc.PoolQueue("Pool", False, refusal)])
+    rig.service.set_pools([PoolQueue("Pool", False, refusal)])
 
 
 # ── answers before the body's end ───────────────────────────────────────────────────────────────
@@ -229,7 +230,7 @@ def test_a_connection_timeout_of_zero_is_none(make_rig):
     rig = make_rig()
     stopped(rig)
     rig.service.change_settings(
-        lc.ListenerSettings("", "", "", connection_timeout_s=0, header_wait_s=0, entity_body_s=0)
+        ListenerSettings("", "", "", connection_timeout_s=0, header_wait_s=0, entity_body_s=0)
     )
     client = rig.client()
     rig.pass_time(300)

@@ -6,9 +6,9 @@ import struct
 import pytest
 from support.frames import frame
 
-from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.scoreboard import TAKEN_WORD
+from was.ipc.served import PoolQueue
 from was.listener.held_frames import close_frame
 
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -205,7 +205,7 @@ def test_a_pool_that_stops(rig):
     """1012 at once, for those that wait and those that are handed over later."""
     waiting, worker, _ = held(rig)
     worker.die()
-    rig.service.set_pools([lc.PoolQueue("Pool", False)])
+    rig.service.set_pools([PoolQueue("Pool", False)])
     assert waiting.transport.sent == close_frame(1012, "service restart")
 
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from was.ipc.listener_control import ListeningSocket
+from was.ipc.served import ListeningSocket
 from was.listener.listening import Listening
 
 

@@ -8,6 +8,7 @@ from support.listener_rig import FakeDoor, FakeRouter, FakeWorker
 
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
+from was.ipc.served import PoolQueue, PoolRoute
 from was.listener import elsewhere
 
 
@@ -15,7 +16,7 @@ from was.listener import elsewhere
 def two(make_rig):
     """A rig with the applications / and /app in its pool, and a worker of another pool."""
     rig = make_rig()
-    rig.service.set_pools([lc.PoolQueue("Pool", True), lc.PoolQueue("Other", True)])
+    rig.service.set_pools([PoolQueue("Pool", True), PoolQueue("Other", True)])
     route(rig, {"/": "Pool", "/app": "Pool"})
     pool = rig.service.pools["Other"]
     pool.router, pool.door = FakeRouter(), FakeDoor()
@@ -27,7 +28,7 @@ def two(make_rig):
 
 
 def route(rig, applications):
-    routes = [lc.PoolRoute(path, pool) for path, pool in applications.items()]
+    routes = [PoolRoute(path, pool) for path, pool in applications.items()]
     rig.service.routes.configure(
         [structs.replace(rig.site, applications=routes)], rig.service.pools, rig.service.scaled
     )
@@ -97,8 +98,8 @@ def test_what_has_begun_is_not_given_back(two):
 def test_requests_wait_for_the_workers_that_know_their_application(two):
     """In a queue that stands for the pool: it asks for no worker and is known by its name."""
     rig, other = two
-    waiting = lc.PoolQueue("+Other", True, stands_for="Other")
-    rig.service.set_pools([lc.PoolQueue("Pool", True), lc.PoolQueue("Other", True), waiting])
+    waiting = PoolQueue("+Other", True, stands_for="Other")
+    rig.service.set_pools([PoolQueue("Pool", True), PoolQueue("Other", True), waiting])
     route(rig, {"/": "Pool", "/app": "+Other"})
     client, uploading = rig.client(), rig.client()
     client.get("/app/x")
@@ -108,7 +109,7 @@ def test_requests_wait_for_the_workers_that_know_their_application(two):
     assert rig.service.pools["+Other"].name == "Other"
     assert other.requests() == []
     route(rig, {"/": "Pool", "/app": "Other"})
-    rig.service.set_pools([lc.PoolQueue("Pool", True), lc.PoolQueue("Other", True)])
+    rig.service.set_pools([PoolQueue("Pool", True), PoolQueue("Other", True)])
     uploading.send(b"lf")
     rig.turn()
     for request in other.requests():

@@ -10,6 +10,7 @@ import pytest
 from was.ipc import listener_control as lc
 from was.ipc import messages as m
 from was.ipc.descriptors import ControlSocket
+from was.ipc.served import ListeningSocket
 from was.listener.commands import obey
 from was.listener.descriptors import NOTE, DescriptorDoor, NoRoomError
 from was.listener.program_queue import ProgramEnds
@@ -146,7 +147,7 @@ def test_a_program_s_file_that_is_lost_is_told_from_none(is_short):
 def test_a_command_whose_descriptors_are_lost_is_asked_for_again(make_rig):
     """Neither a worker nor a port is taken as told, and what there is stays."""
     rig = make_rig()
-    place = lc.ListeningSocket("*", 80, "http")
+    place = ListeningSocket("*", 80, "http")
     for command in (lc.AddWorker(9, "Pool", 1, b"x" * 16, 4), lc.SetSockets([place], False)):
         obey(rig.service, command, [])
     rig.turn()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from was.config.urls import parse_prefix
-from was.ipc.listener_control import LogSettings, PoolRoute, SiteRoute
+from was.ipc.served import LogSettings, PoolRoute, SiteRoute
 from was.listener.routes import Routes, SiteRuntime, Target
 
 LOG = LogSettings(False, "", "Daily", 0, False, 0)

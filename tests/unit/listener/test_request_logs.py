@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from was.config.log_settings import LogFile
-from was.ipc.listener_control import LogSettings
 from was.ipc.log_fields import W3C_FIELDS, WORKER_FIELDS, bits_of, composer, escape
+from was.ipc.served import LogSettings
 from was.listener import request_logs
 from was.listener.log_files import LogTarget, OutputTarget, period_name
 from was.listener.request_logs import RequestLogs

@@ -3,7 +3,7 @@
 import pytest
 
 from was.config.urls import parse_prefix
-from was.ipc.listener_control import UrlReservation
+from was.ipc.served import UrlReservation
 from was.listener.reservations import Reservations, Who
 
 USERS = {"alice": 1001, "bob": 1002}

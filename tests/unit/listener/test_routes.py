@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from was.ipc.listener_control import ChangeRoutes, LogSettings, PoolRoute, SetRoutes, SiteRoute
+from was.ipc.listener_control import ChangeRoutes, SetRoutes
+from was.ipc.served import LogSettings, PoolRoute, SiteRoute
 from was.listener.routes import Routes
 from was.listener.routing import RouteMiss
 from was.manager.listener_side import ListenerSide

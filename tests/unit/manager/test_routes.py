@@ -21,7 +21,8 @@ from was.config.model import (
     VirtualDirectory,
 )
 from was.ipc.endpoints import Home
-from was.ipc.listener_control import ListeningSocket, WantSockets
+from was.ipc.listener_control import WantSockets
+from was.ipc.served import ListeningSocket
 from was.manager.newcomers import Newcomers
 from was.manager.notify import GivenSocket, Notifier
 from was.manager.pool import ApplicationPool
