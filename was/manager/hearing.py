@@ -50,16 +50,8 @@ class Hearing:
         elif isinstance(message, wc.TemplateHello):
             self._greet(peer, "template", self._manager.template.welcome(peer))
             self._manager.check_ready()
-        elif isinstance(message, lc.ListenerHello) and self._manager.listener.spare.recognise(peer):
-            pass  # its time has not come
-        elif isinstance(message, lc.ListenerHello) and self._manager.listener.recognise_retiring(
-            peer
-        ):
-            pass  # its time is over
         elif isinstance(message, lc.ListenerHello):
-            self._greet(peer, "listener", self._manager.listener.welcome(peer))
-            if peer.kind == "listener":
-                self._tell_listener_all()
+            self._listener_hello(peer)
         elif peer.kind == "listener":
             self._hear_listener(message)
         elif peer.kind == "retiring":
@@ -68,6 +60,14 @@ class Hearing:
             self._manager.endings.fork_failed(message.worker_id, message.error)
         else:
             self.peer_faulty(peer, f"{type(message).__name__} from nobody we know")
+
+    def _listener_hello(self, peer: Peer) -> None:
+        listener = self._manager.listener
+        if listener.spare.recognise(peer) or listener.recognise_retiring(peer):
+            return  # its time has not come, or is over
+        self._greet(peer, "listener", listener.welcome(peer))
+        if peer.kind == "listener":
+            self._tell_listener_all()
 
     def _greet(self, peer: Peer, kind: str, is_ours: bool) -> None:
         if is_ours:
