@@ -11,6 +11,8 @@ from was.cli.home import find_home, given_home, home_option
 
 __all__ = ["command"]
 
+BY_ITSELF = " by itself; `was config show SITE/FOLDER` tells what is locked or there above it"
+
 
 @click.group("config")
 @home_option
@@ -26,7 +28,7 @@ def validate_command(ctx: click.Context, file: Path | None) -> None:
     """Report all errors, and what has no effect.
 
     Of FILE (default: the home's), each as file:line:column. What FILE says is looked at as that
-    of the home that --home names, else of the folder above its own.
+    of the home that --home names, else of the folder above its own; a web.config by itself.
     """
     from was.config.files import validate
 
@@ -37,7 +39,8 @@ def validate_command(ctx: click.Context, file: Path | None) -> None:
         click.echo(f"error: {error}", err=True)
     if report.errors:
         ctx.exit(1)
-    click.echo("valid")
+    is_part = file is not None and file.name.lower() == "web.config"
+    click.echo(f"valid{BY_ITSELF if is_part else ''}")
 
 
 command.add_command(show_command)

@@ -256,6 +256,15 @@ def test_a_candidate_is_validated_as_the_home_s(run, home, tmp_path):
     assert f"there is no folder '{tmp_path.parent}/www'" in alone.stderr
 
 
+def test_a_web_config_is_validated_by_itself(run, tmp_path):
+    """What is locked above it, or listed there already, another command tells: it is named."""
+    file = tmp_path / "web.config"
+    file.write_text("<configuration><system.webServer /></configuration>")
+    result = run("config", "validate", str(file))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("valid by itself; `was config show ")
+
+
 def test_all_errors_of_a_configuration_are_shown(run, home):
     """`config validate` reports each fault with file, line and column, and ends with 1."""
     file = home.config_file
