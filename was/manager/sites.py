@@ -57,8 +57,10 @@ class SiteSet:
     def bind(self) -> list[str]:
         """Bind what the started sites need; who cannot listen."""
         sites = self._server.config.sites
-        for site in sites:
-            self._wanted.setdefault(site.id, site.server_auto_start)
+        before = self._wanted
+        self._wanted = {site.id: before.get(site.id, site.server_auto_start) for site in sites}
+        if before.keys() - self._wanted:  # another site may get the id of one that is gone
+            self._record_wanted()
         started = [site for site in sites if self._wanted[site.id]]
         self.refused = self._listening.apply(started, self._programs.values())
         self.on_bound()
@@ -141,10 +143,13 @@ class SiteSet:
     def set_started(self, site: Site, *, started: bool) -> str:
         """Start or stop a site; the reason if it cannot listen."""
         self._wanted[site.id] = started
-        self._server.files.write("sites", {"wanted": self._wanted})
+        self._record_wanted()
         self.rebind()
         is_refused = started and site.name not in self._listening.awaiting
         return self.refused.get(site.name, "") if is_refused else ""
+
+    def _record_wanted(self) -> None:
+        self._server.files.write("sites", {"wanted": self._wanted})
 
     def is_started(self, site: Site) -> bool:
         """Whether the site is meant to answer and can."""

@@ -180,19 +180,41 @@ def test_a_socket_that_is_needed_again_is_the_same():
         sockets.close()
 
 
-def test_nothing_is_bound_once_all_is_closed(tmp_path):
-    """A stop has closed the ports: what was on its way by then opens none again."""
-    port = unused_port()
-    config = ServerConfig(home="/", app_pools={}, sites=(site(1, binding("127.0.0.1", port)),))
-    files = StateFiles(Home(tmp_path))
+def site_set(folder, *sites):
+    """As a manager has it that begins, and the listener that it tells of them."""
+    config = ServerConfig(home="/", app_pools={}, sites=sites)
+    files = StateFiles(Home(folder))
     server = SimpleNamespace(config=config, files=files, notifier=Notifier())
     listener = SimpleNamespace(set_routes=Mock(), set_sockets=Mock())
-    sites = SiteSet(server, listener, {}, Newcomers(files, {}))
+    return SiteSet(server, listener, {}, Newcomers(files, {})), server, listener
+
+
+def test_a_site_with_the_id_of_one_that_is_gone_is_a_new_one(tmp_path):
+    """It starts by itself though that one was stopped; for the next manager too."""
+    old, new = site(1), site(1)
+    sites, server, _ = site_set(tmp_path, old)
+    sites.bind()
+    sites.set_started(old, started=False)
+    assert not sites.is_started(old)
+    for configured in ((), (new,)):
+        server.config = replace(server.config, sites=configured)
+        sites.bind()
+    assert sites.is_started(new)
+    sites, _, _ = site_set(tmp_path, new)
+    sites.adopt([])
+    sites.bind()
+    assert sites.is_started(new)
+
+
+def test_nothing_is_bound_once_all_is_closed(tmp_path):
+    """A stop has closed the ports: what was on its way by then opens none again."""
+    one = site(1, binding("127.0.0.1", unused_port()))
+    sites, _, listener = site_set(tmp_path, one)
     assert sites.bind() == []
     sites.close()
     program = ListeningSocket("127.0.0.1", unused_port(), "http")
     sites.want(WantSockets([program], is_whole=True))
-    sites.set_started(config.sites[0], started=True)
+    sites.set_started(one, started=True)
     sites.publish_routes()
     assert not listener.set_routes.called
     assert not listener.set_sockets.called
