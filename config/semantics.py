@@ -20,6 +20,7 @@ from was.config.nearest import WITH_HINTS, meant
 from was.config.rewrite_checks import rewrite_remarks
 from was.config.schema import ElementSchema
 from was.config.security_checks import security_remarks
+from was.config.urls import tidy_path
 from was.errors import ConfigError
 
 __all__ = [
@@ -184,6 +185,12 @@ def warnings_of(level: Level, known: KnownModules, *, is_server: bool) -> list[s
             for item in added_items(scope.sections.get(GLOBAL_MODULES))
             if str(item.values["image"]).lower().endswith(".dll")
         )
+    found.extend(
+        f"{level.file}:{scope.line}: location '{scope.path}': no effect here, "
+        "no request has such a path"
+        for scope in level.all_scopes()
+        if tidy_path(f"/{scope.path}") != f"/{scope.path}"
+    )
     found.extend(level.remarks)
     found.extend(field_remarks(level))
     found.extend(security_remarks(level))

@@ -415,6 +415,23 @@ def test_a_location_that_no_site_has_is_reported(home, xml):
     assert "there is no site of this name" in warnings[0]
 
 
+def test_a_location_that_no_request_can_have_is_reported(home, xml):
+    """Dot segments and empty ones are gone from a path before it is looked up, in any file."""
+    tag = (
+        '<location path="%s"><system.webServer><directoryBrowse enabled="true" />'
+        "</system.webServer></location>"
+    )
+    known = ("S/.well-known/", "S/a.b", "S/a..b/")
+    unknown = ("S/../x", "S/./x", "S/x/..", "S//x")
+    tags = "\n".join(tag % path for path in (*known, *unknown))
+    file = home.web_config("www", "", tags + tag % "../x")
+    home.server(more=tags)
+    warnings = validate(home.file).warnings
+    assert [w.split("'")[1] for w in warnings] == [*unknown, *unknown, "../x"]
+    assert all("no effect here, no request has such a path" in w for w in warnings)
+    assert warnings[-1].startswith(f"{file}:")
+
+
 def test_a_location_of_a_site_that_is_refused_is_no_second_complaint(home, xml):
     """The site's own fault is said; whether all sites have their names is known without it."""
     tag = '<location path="S"><system.webServer><directoryBrowse /></system.webServer></location>'
