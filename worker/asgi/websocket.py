@@ -5,7 +5,8 @@ any body. What the client sends is read as long as little waits for the applicat
 answered meanwhile. Frames leave in order through `_write`; `send` waits until its own has left.
 
 The request ends when both sides have closed, when the client has gone, or CLOSE_WAIT_S after our
-own close. The application may go on a while, or be gone before.
+own close: LEAVE_WAIT_S where the worker is to go, or every stop would be held up by the one client
+that has silently left. The application may go on a while, or be gone before.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["SocketSettings", "WebSocketRun"]
 
 CLOSE_WAIT_S = 10.0
+LEAVE_WAIT_S = 2.0
 # So much may wait for the application, or for the client, before the client is read no more.
 HELD_BYTES = 65536
 # What has come is read in slices: short ones where they are so much work, frames above all.
@@ -164,11 +166,18 @@ class WebSocketRun(RequestRun, kw_only=True, eq=False):
     def go_away(self) -> None:
         """The worker is being replaced."""
         holding, frames = self._holding, self._frames
-        if holding is None or frames is None or frames.state != OPEN or self.is_over:
+        if self.is_over:
+            return
+        if holding is None or frames is None or frames.state != OPEN:
+            self._timers.append(self.loop.loop.call_later(LEAVE_WAIT_S, self._end_unanswered))
             self._begin_close(RESTART, "service restart")
         else:
             holding.is_leaving = True
             self.wake()
+
+    def _end_unanswered(self) -> None:
+        if self._has_left():
+            self.end()
 
     @property
     def _is_leaving(self) -> bool:

@@ -1,14 +1,20 @@
-"""WebSockets of one event loop are read one after the other, where they bring much work."""
+"""WebSockets of one event loop: read in turns where there is much; how a close is awaited."""
 
 import pytest
 from support.frames import frame
 
 from was.turns import Turns
-from was.worker.asgi.websocket import SocketSettings, WebSocketRun
+from was.worker.asgi.sockets import OpenSockets
+from was.worker.asgi.websocket import CLOSE_WAIT_S, LEAVE_WAIT_S, SocketSettings, WebSocketRun
 from was.worker.websocket.frames import Frames
 
 PING, PONG, BINARY = 9, 10, 2
 A_TURN = 512  # frames, at most
+
+
+class Timer:
+    def cancel(self):
+        pass
 
 
 class Loop:
@@ -22,6 +28,7 @@ class Loop:
 
     def call_later(self, delay_s, function):
         self.later.append((delay_s, function))
+        return Timer()
 
     def turn(self):
         due, self.soon[:] = list(self.soon), []
@@ -38,13 +45,17 @@ class Exchange:
     def __init__(self, data):
         self.data = data
         self.written = b""
+        self.has_room = True
 
     def read_nowait(self, size):
         data, self.data = self.data[:size], self.data[size:]
         return data or None
 
     def is_writable(self):
-        return True
+        return self.has_room
+
+    def ring_on_arrival(self, bell):
+        assert bell is None
 
     def write(self, data):
         self.written += data
@@ -53,6 +64,10 @@ class Exchange:
 class Context:
     def __init__(self, exchange):
         self.exchange = exchange
+        self.ends = []
+
+    def post_completion(self, count):
+        self.ends.append(count)
 
 
 def _run(loop, data):
@@ -66,7 +81,7 @@ def _run(loop, data):
         False,
         handshake=None,
         settings=settings,
-        sockets=None,
+        sockets=OpenSockets(),
         resumed=None,
     )
     run._frames = Frames([], 1 << 20)
@@ -114,3 +129,21 @@ def test_the_close_of_a_message_that_is_too_long_is_not_awaited_for_ever():
     assert run._frames.close_code == 1009
     run.has_news()
     assert [function for _, function in loop.later] == [run.end]
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_who_does_not_answer_the_close_of_a_restart_is_waited_for_less(reads):
+    """But the client that has not been sent all yet has as long as with any other close."""
+    loop = Loop()
+    run = _run(loop, b"")
+    run.exchange.has_room = reads
+    run.go_away()
+    limits = dict(sorted(loop.later))
+    assert list(limits) == [LEAVE_WAIT_S, CLOSE_WAIT_S]
+    limits[LEAVE_WAIT_S]()
+    assert run.is_over is reads
+    limits[CLOSE_WAIT_S]()
+    assert run.is_over
+    assert run.context.ends == [0]
+    run.go_away()
+    assert len(loop.later) == 2
