@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from was.ipc.listener_control import ListenerDrained
-from was.listener.listening import LAST_ACCEPT_S
+from was.listener.listening import when_last_are_read
 
 if TYPE_CHECKING:
     from was.listener.service import ListenerService
@@ -34,7 +34,7 @@ class Leaving:
         service.is_draining = True
         service.programs.close_door()
         self._patient_until = patient_until
-        service.loop.call_later(LAST_ACCEPT_S, self._stop_accepting)
+        when_last_are_read(service.loop, self._stop_accepting)
 
     def finish(self) -> None:
         """End now."""

@@ -10,15 +10,29 @@ from collections.abc import Callable, Coroutine
 from was.ipc.served import ListeningSocket
 from was.listener.health import HEALTH
 
-__all__ = ["LAST_ACCEPT_S", "Listening"]
+__all__ = ["Listening", "when_last_are_read"]
 
 BACKLOG = 4096
 # Accepting goes on this long before a socket is closed, so that no connection that waits in the
-# kernel's queue is reset.
+# kernel's queue is reset. And for some turns more: a process that has stood still meanwhile sees
+# that the time is over before it sees them, and uvloop takes one a turn.
 LAST_ACCEPT_S = 0.05
+LAST_TURNS = 1000
 
 # What a client of a binding of such a scheme becomes.
 ClientFactory = Callable[[str], Callable[[], asyncio.Protocol]]
+
+
+def when_last_are_read(loop: asyncio.AbstractEventLoop, then: Callable[[], object]) -> None:
+    """Call `then` when whoever waits in the kernel's queue has been accepted, and read."""
+    loop.call_later(LAST_ACCEPT_S, _after_turns, loop, LAST_TURNS, then)
+
+
+def _after_turns(loop: asyncio.AbstractEventLoop, turns: int, then: Callable[[], object]) -> None:
+    if turns:
+        loop.call_soon(_after_turns, loop, turns - 1, then)
+    else:
+        then()
 
 
 class Listening:
@@ -73,7 +87,9 @@ class Listening:
                 )
             leaving = [key for key in self._servers if key not in wanted]
             if leaving:
-                await asyncio.sleep(LAST_ACCEPT_S)
+                are_read = asyncio.Event()
+                when_last_are_read(self._loop, are_read.set)
+                await are_read.wait()
             self._close(leaving)
             if self._is_over:
                 self._close(list(self._servers))

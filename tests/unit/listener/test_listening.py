@@ -1,13 +1,18 @@
 """The sockets that accept: what they are changed to, and their end."""
 
 import asyncio
+import contextlib
 import os
 import socket
 
 import pytest
+import uvloop
 
 from was.ipc.served import ListeningSocket
+from was.listener import listening as module
 from was.listener.listening import Listening
+
+CLIENTS = 50
 
 
 @pytest.fixture
@@ -43,3 +48,48 @@ def test_who_stops_while_sockets_change_accepts_on_none(sockets, turns):
         assert len(listening) == 0
 
     asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def _first_uvloop():
+    """The first opens a pipe that the process keeps."""
+    uvloop.new_event_loop().close()
+
+
+@pytest.fixture(params=[asyncio, uvloop])
+def loop(request, _first_uvloop):
+    with contextlib.closing(request.param.new_event_loop()) as loop:
+        yield loop
+
+
+def test_who_waits_is_read_however_late_it_is(sockets, loop, monkeypatch):
+    """A listener that stood still sees that the time to accept is over, and then who has come."""
+    monkeypatch.setattr(module, "LAST_ACCEPT_S", 0)
+    described, sock = next(iter(sockets.items()))
+    transports, read, have_left = [], [], asyncio.Event()
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport):
+            transports.append(transport)
+
+        def data_received(self, data):
+            read.append(data)
+
+        def connection_lost(self, exc):
+            transports.pop()
+            if not transports:
+                have_left.set()
+
+    async def run():
+        listening = Listening(loop, lambda _: Client)
+        listening.collect([described], [os.dup(sock.fileno())])
+        await listening.accept()
+        with contextlib.ExitStack() as clients:
+            for _ in range(CLIENTS):
+                client = socket.create_connection(sock.getsockname())
+                clients.enter_context(client).sendall(b"GET")
+            await listening.accept()  # on none
+            assert read == [b"GET"] * CLIENTS
+        await have_left.wait()
+
+    loop.run_until_complete(run())
