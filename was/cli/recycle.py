@@ -14,7 +14,11 @@ __all__ = ["command"]
 @click.command("recycle")
 @kind_argument("apppool", others="; write `was recycle apppool {}`")
 @name_argument()
-@click.option("--wait", is_flag=True, help="Return when the new workers are ready, 1 if not.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Return when the old workers have finished and gone, 1 if no new ones became ready.",
+)
 @home_option
 def command(kind: str, name: str, wait: bool) -> None:
     """Replace a pool's workers; the old ones stay until the new ones are ready."""
