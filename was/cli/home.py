@@ -72,13 +72,15 @@ def given_home() -> Path | None:
 def home_path() -> Path:
     """The folder that the command line, the environment or the default names.
 
-    Raises HomeError for one whose name no configuration, title or log could say.
+    Raises HomeError for one whose name no configuration, title or log could say, and for a file.
     """
     given = given_home()
     if given is None:
         environment = os.environ.get("WAS_HOME")
         given = Path(environment) if environment else default_home()
     insist_on_text(given.absolute())
+    if os.path.isfile(given):
+        raise HomeError(f"{given} is a file: a home is a folder")
     return given
 
 

@@ -34,6 +34,16 @@ def test_a_home_whose_name_is_no_text_is_refused(verb, name):
     assert f"must be UTF-8, without control characters: {name!a}" in result.stderr
 
 
+@pytest.mark.parametrize("verb", [["init"], ["start"], ["status"], ["list", "sites"]])
+def test_a_file_is_no_home(verb, tmp_path):
+    """It is named, whatever is wanted of it."""
+    file = tmp_path / "file"
+    file.touch()
+    result = CliRunner().invoke(cli, [*verb, "--home", str(file)])
+    assert result.exit_code == 1
+    assert result.stderr == f"was: {file} is a file: a home is a folder\n"
+
+
 def test_the_environment_comes_next():
     """Without --home, WAS_HOME names the home."""
     assert named_home("status", WAS_HOME="/b") == "/b"
