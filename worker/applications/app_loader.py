@@ -117,6 +117,7 @@ class ApplicationLoader:
             _insist_on_reading(self._folder)
             application = _resolve(self._reference, self._folder)
         except BaseException as error:  # noqa: BLE001 SystemExit too must not end the worker
+            _leave_out_the_import(error)
             log_exception(
                 "application_failed", error, application=self._reference, folder=self._folder
             )
@@ -156,6 +157,17 @@ class ApplicationLoader:
             elif path.startswith(self._folder + os.sep) and not _is_older(path, settled_ns):
                 signature[path] = None  # how it was is not known: the next request tries again
         return Failure(text_of(error), text, signature)
+
+
+def _leave_out_the_import(error: BaseException) -> None:
+    """Let the traceback begin with the application's own code."""
+    step = error.__traceback__
+    while step is not None and (
+        (file := step.tb_frame.f_code.co_filename) in (__file__, importlib.__file__)
+        or file.startswith("<frozen importlib")
+    ):
+        step = step.tb_next
+    error.__traceback__ = step
 
 
 def _is_older(path: str, than_ns: int) -> bool:

@@ -779,6 +779,24 @@ def test_a_file_that_is_older_than_the_attempt_is_not_tried_again(tmp_path, monk
     assert (first.is_the_process_s, second.is_the_process_s) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 / 0", 'Traceback (most recent call last):\n  File "{file}", line 1, in <module>\n'),
+        ("def app(", '  File "{file}", line 1\n'),
+        ("", "AttributeError: module 'told_of' has no attribute 'app'\n"),
+    ],
+)
+def test_a_failure_is_told_from_the_application_s_first_line_on(tmp_path, monkeypatch, text, told):
+    """How the server came to import it helps nobody to mend it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "told_of.py"
+    file.write_text(text)
+    monkeypatch.delitem(sys.modules, "told_of", raising=False)
+    failure = ApplicationLoader("told_of:app", str(tmp_path)).load()
+    assert failure.traceback.startswith(told.format(file=file))
+
+
 def test_a_module_that_was_missing_may_be_installed(tmp_path, monkeypatch):
     """Where modules are found beside the application's folder: tried again at the next request."""
     (tmp_path / "site").mkdir()
