@@ -163,8 +163,9 @@ def test_a_recycling_within_an_upgrade_takes_nothing_along(start_server):
             assert first.read().status == 200
             wait_for("its begin", (data / "last.reached").exists)
             assert running.server.command("recycle", "apppool", "Pool").returncode == 0
-            wait_for("the one that was given back", (data / "waiting.reached").exists)
-            assert int((data / "waiting.reached").read_text()) != worker
+            file = data / "waiting.reached"
+            told = wait_for("what was given back", lambda: file.exists() and file.read_text())
+            assert int(told) != worker
             (data / "last.open").touch()
             assert last.read("POST").status == 200
         (data / "waiting.open").touch()
