@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from was.config.http_token import TOKEN
+from was.config.http_text import TEXT, TOKEN
 from was.config.level import Level
 from was.config.listener_fields import LISTENER_FIELDS
 from was.config.merge import added_items
@@ -12,7 +10,6 @@ from was.config.merge import added_items
 __all__ = ["field_remarks", "why_not_sent"]
 
 _SECTION = "system.webServer/httpProtocol"
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 
 def why_not_sent(name: str, value: str) -> str:
@@ -21,7 +18,7 @@ def why_not_sent(name: str, value: str) -> str:
         return "the listener alone says this field"
     if TOKEN.fullmatch(name) is None:
         return "no field of HTTP has such a name"
-    return "" if _VALUE.fullmatch(value) is not None else "no field of HTTP has such a value"
+    return "" if TEXT.fullmatch(value) is not None else "no field of HTTP has such a value"
 
 
 def field_remarks(level: Level) -> list[str]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_token import TOKEN_CHARACTER
+from was.config.http_text import TOKEN_CHARACTER
 from was.known import keep
 from was.listener.head import Head, Limits, refusal
 from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line

@@ -14,9 +14,10 @@ import sys
 from http import HTTPStatus
 from typing import NamedTuple
 
-from was.config.http_token import TOKEN_CHARACTER
+from was.config.http_text import TEXT, TOKEN_CHARACTER
 from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
+from was.ipc.messages import REASON_LENGTH
 from was.known import keep
 
 __all__ = [
@@ -100,7 +101,6 @@ def _first_bad_line(block: bytes) -> bytes:
 
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_REASON = re.compile(r"[\t -~\x80-\xff]*", re.ASCII)
 _STATUS_LINES: dict[tuple[int, str], bytes] = {}
 _STATUS_LINES_LIMIT = 512
 
@@ -143,8 +143,8 @@ def response_head(
 def _status_line(status: int, reason: str) -> bytes:
     if not 100 <= status <= 999:
         raise LocalProtocolError(f"{status} is not a status code")
-    if _REASON.fullmatch(reason) is None:
-        raise LocalProtocolError(f"a reason that cannot be sent: {reason!r}")
+    if len(reason) > REASON_LENGTH or TEXT.fullmatch(reason) is None:
+        raise LocalProtocolError(f"a reason that cannot be sent: {reason!r:.80}")
     text = reason or _REASONS.get(status, "")
     line = f"HTTP/1.1 {status} {text}\r\n".encode("latin-1")
     if len(reason) <= 64:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_token import TOKEN_CHARACTER
+from was.config.http_text import TOKEN_CHARACTER
 from was.listener.head import Head, Limits, refusal
 from was.listener.targets import UrlError, canonical_path
 

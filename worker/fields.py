@@ -7,9 +7,7 @@ and connection) are refused by `LISTENER_FIELDS`; Content-Length is taken out by
 
 from __future__ import annotations
 
-import re
-
-from was.config.http_token import TOKEN
+from was.config.http_text import CONTROL, TOKEN
 from was.config.listener_fields import LISTENER_FIELDS, OWNED
 from was.errors import LocalProtocolError
 from was.ipc.messages import FIELDS_BYTES
@@ -48,8 +46,6 @@ CACHED_FIELDS = 2048
 # No message to the listener carries a number of more than 64 bits, and no body is as long.
 _LENGTH_DIGITS = 18
 
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
 _cache: dict[tuple[str, str], bytes] = {}
 
 
@@ -58,7 +54,7 @@ def encode_field(field: tuple[str, str]) -> bytes:
     name, value = field
     if not TOKEN.fullmatch(name):
         raise LocalProtocolError(f"not a field name: {name!r}")
-    if _BAD_VALUE.search(value):
+    if CONTROL.search(value):
         raise LocalProtocolError(f"control character in the value of {name}: {value!r}")
     try:
         line = f"{name}: {value}\r\n".encode("latin-1")

@@ -6,17 +6,17 @@ mistake costs its own request only, so it is found here.
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from was.config.http_text import TEXT
+from was.ipc.messages import REASON_LENGTH
 
 if TYPE_CHECKING:
     from was.worker.chunks import FileRegion
     from was.worker.interfaces.response import HttpResponse
 
 __all__ = ["GOOD_REASONS", "fault_of"]
-
-_REASON = re.compile(r"[\t -~\x80-\xff]{0,4096}")
 
 # Reasons that were looked at. Applications have few.
 GOOD_REASONS = {"", *(status.phrase for status in HTTPStatus)}
@@ -70,7 +70,9 @@ def _is_sub_status(value: object) -> bool:
 
 
 def _is_good(reason: object) -> bool:
-    if not isinstance(reason, str) or _REASON.fullmatch(reason) is None:
+    if not isinstance(reason, str) or len(reason) > REASON_LENGTH:
+        return False
+    if TEXT.fullmatch(reason) is None:
         return False
     if len(GOOD_REASONS) < _MOST_REASONS and len(reason) <= _MOST_REASON_LENGTH:
         GOOD_REASONS.add(reason)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from was.config.http_token import TOKEN_CHARACTER
+from was.config.http_text import TOKEN_CHARACTER
 from was.errors import RemoteProtocolError
 from was.listener.head import Head, Limits
 

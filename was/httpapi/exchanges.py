@@ -6,7 +6,6 @@ The messages are those between listener and workers, in the order that `was.ipc.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import threading
 from collections import deque
@@ -15,7 +14,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from was.config.http_token import TOKEN
+from was.config.http_text import CONTROL, TEXT, TOKEN
 from was.config.listener_fields import OWNED
 from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
 from was.httpapi.errors import (
@@ -27,6 +26,7 @@ from was.httpapi.errors import (
 from was.ipc.messages import (
     CHUNK_BYTES,
     FIELDS_BYTES,
+    REASON_LENGTH,
     RESPONSE_WINDOW_BYTES,
     AbortResponse,
     BodyPull,
@@ -46,8 +46,6 @@ __all__ = ["Exchange"]
 
 PULL_BYTES = 4 * CHUNK_BYTES
 
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_REASON = re.compile(r"[\t -~\x80-\xff]{0,4096}")
 _MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
 
 
@@ -177,7 +175,7 @@ class Exchange:
         if not (is_number and 200 <= response.status <= 599):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
         reason = reason_of(response)
-        if not _REASON.fullmatch(reason):
+        if len(reason) > REASON_LENGTH or not TEXT.fullmatch(reason):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r:.80}")
         block, length, close = _encode(response.headers)
         close = close or bool(disconnect)
@@ -340,7 +338,7 @@ def _encode(headers: Sequence[Any]) -> tuple[bytes, int, bool]:
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"a header is two texts, not {header!r}")
         name, value = header
         lower = name.lower()
-        if not TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
+        if not TOKEN.fullmatch(name) or CONTROL.search(value):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a header: {name!r}: {value!r}")
         if lower == "content-length":
             is_number = value.isascii() and value.isdigit() and len(value) < 20

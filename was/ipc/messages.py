@@ -36,6 +36,9 @@ CHUNK_BYTES = 128 * 1024
 # The most bytes of fields that a response may have: as many as HTTP.SYS takes of a request's.
 FIELDS_BYTES = 64 * 1024
 
+# The most characters of its reason.
+REASON_LENGTH = 4096
+
 # What a worker may send of one response before the listener acknowledges (ResponseWindow), bytes.
 RESPONSE_WINDOW_BYTES = 512 * 1024
 

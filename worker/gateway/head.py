@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_token import TOKEN_CHARACTER
+from was.config.http_text import TOKEN_CHARACTER
 from was.known import keep
 
 __all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]

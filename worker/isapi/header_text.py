@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_token import TOKEN
+from was.config.http_text import TOKEN
 from was.worker.isapi.errors import invalid
 
 __all__ = ["is_method", "parse_header_block", "parse_status"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
+from was.ipc.messages import REASON_LENGTH
 from was.listener import headers
 from was.listener.headers import check_block, http_date, response_head
 
@@ -121,7 +122,8 @@ def test_a_client_can_read_the_head(length, chunked):
 @pytest.mark.parametrize(
     ("version", "status", "reason", "chunked"),
     [(11, 99, "", False), (11, 1000, "", False), (11, 200, "a\r\nb", False),
-     (11, 200, "a\x00", False), (11, 200, "\u0100", False), (10, 200, "", True)],
+     (11, 200, "a\x00", False), (11, 200, "\u0100", False),
+     (11, 200, "a" * (REASON_LENGTH + 1), False), (10, 200, "", True)],
 )  # fmt: skip
 def test_an_impossible_head_is_refused(version, status, reason, chunked):
     """Status, reason and coding are checked too: they come from a worker."""
