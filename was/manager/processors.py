@@ -296,7 +296,9 @@ class Processors:
             self._groups = self._find_groups()
         if self._groups is None:
             return
-        for _ in range(REMOVE_TRIES):  # the killed may need a moment to be gone
+        for name in list(self._limited):
+            self._forget(name)  # who is killed needs processor time to be gone
+        for _ in range(REMOVE_TRIES):  # and a moment
             if self._groups.remove():
                 self._server.files.remove(RECORD)
                 return

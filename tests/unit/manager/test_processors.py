@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from was.config.model import AppPool, Cpu, CpuAction, WebLimits
+from was.ipc.endpoints import pool_key
 from was.manager import processors
+from was.manager.control_groups import ControlGroups
 from was.manager.pool import ApplicationPool
 from was.manager.processors import Processors
 
@@ -33,19 +35,21 @@ class Meter:
 
 
 @pytest.fixture
-def rig(monkeypatch):
-    """make(cpu) -> (Processors, pool, performer); without control groups."""
+def rig(monkeypatch, tmp_path):
+    """make(cpu) -> (Processors, pool, performer); without control groups if not asked for."""
     monkeypatch.setattr(processors, "CpuMeter", Meter)
     monkeypatch.setattr(processors.os, "cpu_count", lambda: 2)
     Meter.used_s = 0.0
 
-    def make(cpu):
+    def make(cpu, *, control_groups=False):
         clock = SimpleNamespace(monotonic=lambda: 0.0, scaled=lambda s: s)
-        config = SimpleNamespace(web_limits=WebLimits(control_groups=False))
+        config = SimpleNamespace(web_limits=WebLimits(control_groups=control_groups))
         pool = ApplicationPool(AppPool(name="P", cpu=cpu), itertools.count(1), lambda s: s)
         pool.start(0.0)
         performer = Performer()
-        server = SimpleNamespace(clock=clock, config=config)
+        home = SimpleNamespace(path=tmp_path)
+        files = SimpleNamespace(read=lambda name: {}, write=lambda name, record: None)
+        server = SimpleNamespace(clock=clock, config=config, home=home, files=files)
         workers = SimpleNamespace(handles={})
         return Processors(server, performer, workers, {"P": pool}), pool, performer
 
@@ -104,3 +108,20 @@ def test_nothing_is_looked_at_while_the_server_ends(rig):
     found.tick(59.0)
     assert found.next_deadline() is None
     assert performer.events == []
+
+
+def test_who_is_left_in_a_group_is_not_held_when_the_server_has_ended(rig, monkeypatch, tmp_path):
+    """Hundreds of killed processes need processor time to be gone, before the group can go."""
+    found, _, _ = rig(Cpu(limit=10_000, action=CpuAction.THROTTLE), control_groups=True)
+    groups = ControlGroups(1, (tmp_path,), "was-1")
+    groups.group(pool_key("P"))
+    folder = tmp_path / f"was-1-{pool_key('P')}"
+    (folder / "cpu.stat").write_text("nr_throttled 0\n")  # what is in a folder keeps it there
+    (folder / "cpuacct.usage").write_text("0\n")
+    monkeypatch.setattr(processors, "find", lambda *a, **k: groups)
+    monkeypatch.setattr(processors, "REMOVE_TRIES", 1)
+    found.tick(0.0)
+    quota = folder / "cpu.cfs_quota_us"
+    assert int(quota.read_text()) > 0
+    found.close()
+    assert quota.read_text() == "-1"
