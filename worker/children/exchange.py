@@ -171,11 +171,7 @@ class ChildExchange(msgspec.Struct, eq=False, weakref=True):
             return
         parent.status, parent.reason = child.status, child.reason
         parent.sub_status, parent.error = child.sub_status, child.error
-        for name in {name.lower() for name, _ in child.fields} - LISTENER_FIELDS:
-            parent.delete_header(name)
-        for name, value in child.fields:
-            if name.lower() not in LISTENER_FIELDS:
-                parent.set_header(name, value, replace=False)
+        parent.override_fields([f for f in child.fields if f[0].lower() not in LISTENER_FIELDS])
         if not parent.chunks:
             parent.content_length = length
         if parent.error is not None and self.flags & ExecuteFlag.DISABLE_CUSTOM_ERROR:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntFlag
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -60,35 +61,58 @@ _PRECONDITIONS = frozenset(
 )
 _DAV = frozenset({"dav", "depth", "destination", "if", "lock-token", "overwrite", "timeout"})
 _BODY = frozenset({"content-length", "transfer-encoding"})
+_PASSES_OVER = ExecuteFlag.IGNORE_CURRENT_INTERCEPTOR | ExecuteFlag.SAME_URL
 
 
-def clone(parent: HttpContext, flags: int) -> HttpContext:
-    """A new child of `parent`, not run yet."""
-    fields: list[tuple[str, str]] = []
-    dropped = set[str]()
-    if not flags & CloneFlag.ENTITY:
-        dropped |= _BODY
+class _TakenOver(NamedTuple):
+    """What flags say. An operation on an IntFlag costs as much as ten on numbers."""
+
+    basics: bool
+    headers: bool
+    entity: bool
+    variables: bool
+    dropped: frozenset[str]
+
+
+@lru_cache(maxsize=128)  # as many as there are
+def _taken_over(flags: int) -> _TakenOver:
+    has_entity = bool(flags & CloneFlag.ENTITY)
+    dropped = frozenset[str]() if has_entity else _BODY
     if flags & CloneFlag.NO_PRECONDITION:
         dropped |= _PRECONDITIONS
     if flags & CloneFlag.NO_DAV:
         dropped |= _DAV
-    if flags & CloneFlag.HEADERS:
+    return _TakenOver(
+        basics=bool(flags & CloneFlag.BASICS),
+        headers=bool(flags & CloneFlag.HEADERS),
+        entity=has_entity,
+        variables=bool(flags & CloneFlag.SERVER_VARIABLE),
+        dropped=dropped,
+    )
+
+
+def clone(parent: HttpContext, flags: int) -> HttpContext:
+    """A new child of `parent`, not run yet."""
+    taken = _taken_over(flags)
+    fields: list[tuple[str, str]] = []
+    if taken.headers:
+        dropped = taken.dropped
         fields = [field for field in parent.fields if field[0].lower() not in dropped]
     changes: dict[str, object] = {"fields": fields, "body": b"", "pull": False}
-    if flags & CloneFlag.ENTITY:
+    if taken.entity:
         changes["pull"] = parent.message.body_length != 0  # it is read from the parent
     else:
         changes["body_length"] = 0
-    if flags & CloneFlag.BASICS:
+    if taken.basics:
         changes |= {"method": parent.method, "path": parent.path, "query": parent.query}
     else:
         changes |= {"method": "GET", "path": "/", "query": "", "target": "/"}
     request = msgspec.structs.replace(parent.message, head_number=0, **changes)
-    exchange = ChildExchange(parent, request, HttpResponse(), bool(flags & CloneFlag.ENTITY))
+    exchange = ChildExchange(parent, request, HttpResponse(), taken.entity)
     child = HttpContext.of(exchange, parent.application, parent.calls, parent.proof)
     exchange.response = child.response
     child.child = exchange
-    if flags & CloneFlag.SERVER_VARIABLE and parent.variables is not None:
+    if taken.variables and parent.variables is not None:
         child.variables = dict(parent.variables)
     if parent.children is None:
         parent.children = []
@@ -122,7 +146,7 @@ def execute(
     exchange.when_over = when_over or (lambda: parent.post_completion(0))
     if parent.child is not None:
         exchange.skipped = parent.child.skipped
-    if flags & (ExecuteFlag.IGNORE_CURRENT_INTERCEPTOR | ExecuteFlag.SAME_URL):
+    if flags & _PASSES_OVER:
         script_map = parent.script_map
         if script_map is not None:
             exchange.skipped |= {script_map.name}

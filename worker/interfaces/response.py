@@ -203,6 +203,12 @@ class HttpResponse(ResponseMore, msgspec.Struct, eq=False):
         self._fields = fields
         self._block = None
 
+    def override_fields(self, fields: list[tuple[str, str]]) -> None:
+        """Have these, which were checked before, in place of all of their names."""
+        names = {name.lower() for name, _ in fields}
+        self._fields = [field for field in self._fields if field[0].lower() not in names] + fields
+        self._block = None
+
     def add_encoded_fields(self, fields: list[tuple[str, str]], block: bytes) -> None:
         """Add fields that were checked and encoded before."""
         self._fields = self._fields + fields

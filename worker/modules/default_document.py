@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from was.worker.applications.application import HttpApplication
     from was.worker.interfaces.context import HttpContext
 
+_ALL_OF_IT = CloneFlag.BASICS | CloneFlag.HEADERS | CloneFlag.ENTITY | CloneFlag.SERVER_VARIABLE
+
 
 class DefaultDocument(ChildAnswers):
     """The default documents of one application."""
 
     def __init__(self, application: HttpApplication) -> None:
-        self._names = application.settings.default_document.files
+        files = application.settings.default_document.files
+        self._names = [name for name in files if _is_below_a_folder(name)]
 
     def on_execute_request_handler(
         self, context: HttpContext, provider: HttpContext
@@ -40,8 +43,6 @@ class DefaultDocument(ChildAnswers):
         if not context.path.endswith("/") or not context.is_directory:
             return CONTINUE
         for name in self._names:
-            if name.startswith("/") or "/../" in f"/{name}/":
-                continue
             path = context.path + name
             try:
                 mode = os.stat(context.map_path(path)).st_mode
@@ -54,11 +55,13 @@ class DefaultDocument(ChildAnswers):
         return CONTINUE
 
 
+def _is_below_a_folder(name: str) -> bool:
+    return not name.startswith("/") and "/../" not in f"/{name}/"
+
+
 def _run(context: HttpContext, path: str) -> RequestNotificationStatus:
     """The document answers as a child request: its own rights, mapping and modules."""
-    child = context.clone_context(
-        CloneFlag.BASICS | CloneFlag.HEADERS | CloneFlag.ENTITY | CloneFlag.SERVER_VARIABLE
-    )
+    child = context.clone_context(_ALL_OF_IT)
     child.request.set_url(quote_path(path), reset_query_string=False)
     return answer_by_child(context, child)
 
