@@ -11,6 +11,7 @@ from was.httpapi import (
     HttpApiError,
     HttpResponse,
 )
+from was.httpapi.attachment import Attachment
 from was.httpapi.exchanges import Exchange
 from was.ipc.messages import CHUNK_BYTES, RESPONSE_WINDOW_BYTES, AbortResponse, BodyPull, Request
 from was.ipc.scoreboard import ScoreboardWriter, make_scoreboard
@@ -62,7 +63,7 @@ def exchange(link):
     board = make_scoreboard(1)
     writer = ScoreboardWriter(board)
     os.close(board)
-    yield Exchange(link, writer, REQUEST)
+    yield Exchange(Attachment(link, writer), REQUEST)
     writer.close()
 
 

@@ -14,7 +14,7 @@ from was.httpapi import (
     RequestQueue,
     ServerSession,
 )
-from was.httpapi import queue as queue_module
+from was.httpapi import listeners as listeners_module
 from was.httpapi.attachment import Attachment
 from was.ipc.program_messages import AddUrl, RemoveUrl, SetQueue
 
@@ -30,10 +30,10 @@ class Listeners:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.refuses = set()
-        monkeypatch.setattr(queue_module, "ASK_AGAIN_S", 0.01)
-        monkeypatch.setattr(queue_module, "find_door", lambda home: None)
-        monkeypatch.setattr(queue_module, "Link", partial(Link, self))
-        monkeypatch.setattr(queue_module, "open_queue", open_queue)
+        monkeypatch.setattr(listeners_module, "ASK_AGAIN_S", 0.01)
+        monkeypatch.setattr(listeners_module, "find_door", lambda home: None)
+        monkeypatch.setattr(listeners_module, "Link", partial(Link, self))
+        monkeypatch.setattr(listeners_module, "open_queue", open_queue)
 
 
 class Link:
@@ -63,6 +63,14 @@ class Link:
 
 def open_queue(link, name, *, open_existing, share):
     return Attachment(link, SimpleNamespace(close=lambda: None))
+
+
+def is_open(queue):
+    return len(queue._listeners.attachments) == 1
+
+
+def refused_by_the_last(queue):
+    return next(iter(queue._listeners.attachments.values())).refused
 
 
 @pytest.fixture
@@ -111,7 +119,7 @@ def test_a_change_that_the_dying_listener_did_not_answer_holds_for_the_next(
     first.die()
     listeners.may_answer.set()
     caller.join(LIMIT_S)
-    wait_for("the next one", lambda: len(queue._attachments) == 1)
+    wait_for("the next one", lambda: is_open(queue))
     wanted = [] if isinstance(message, RemoveUrl) else [AddUrl(0, URL), message]
     assert listeners.links[1].said == wanted
 
@@ -119,7 +127,7 @@ def test_a_change_that_the_dying_listener_did_not_answer_holds_for_the_next(
 def next_of(listeners, queue):
     """The listener dies; the one that follows, when the queue is open there."""
     listeners.links[-1].die()
-    wait_for("the next one", lambda: len(queue._attachments) == 1)
+    wait_for("the next one", lambda: is_open(queue))
     return listeners.links[-1]
 
 
@@ -153,7 +161,7 @@ def test_what_the_next_listener_refuses_keeps_nothing_else_away(listeners, queue
     assert link.said[:3] == [AddUrl(0, URL), AddUrl(0, OTHER_URL), SetQueue(0, queue_length=5)]
     assert [URL in record.getMessage() for record in caplog.records] == [True]
     listeners.refuses = set()
-    wait_for("nothing refused", lambda: not queue._attachments[0].refused)
+    wait_for("nothing refused", lambda: not refused_by_the_last(queue))
     assert link.said[-1] == AddUrl(0, URL)
 
 
@@ -163,5 +171,5 @@ def test_a_url_that_is_refused_can_be_removed(listeners, queue):
     link = next_of(listeners, queue)
     queue.remove_url(URL)
     assert RemoveUrl(0, URL) not in link.said
-    assert not queue._attachments[0].refused
+    assert not refused_by_the_last(queue)
     assert next_of(listeners, queue).said == []

@@ -37,10 +37,10 @@ from was.ipc.messages import (
     ToListenerItem,
     WatchConnection,
 )
-from was.ipc.scoreboard import WITHDRAWN_WORD, RequestState, ScoreboardWriter
+from was.ipc.scoreboard import WITHDRAWN_WORD, RequestState
 
 if TYPE_CHECKING:
-    from was.httpapi.link import Link
+    from was.httpapi.attachment import Attachment
 
 __all__ = ["Exchange"]
 
@@ -52,12 +52,12 @@ _MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
 class Exchange:
     """A request that a program has received, and the response it owes."""
 
-    def __init__(self, link: Link, board: ScoreboardWriter, message: Request) -> None:
-        self.link = link
+    def __init__(self, attachment: Attachment, message: Request) -> None:
+        self.attachment = attachment  # that it came from
         self.message = message
         self.has_ended = False
-        self._words = board.words
-        self._row = board.row(message.slot)
+        self._words = attachment.board.words
+        self._row = attachment.board.row(message.slot)
         self._has_begun = False
         self._is_gone = False
         self._changed = threading.Condition()
@@ -297,7 +297,7 @@ class Exchange:
 
     def _say(self, items: list[ToListenerItem], descriptors: Sequence[int] = ()) -> None:
         try:
-            self.link.answer(items, descriptors)
+            self.attachment.link.answer(items, descriptors)
         except HttpApiError:
             self._is_gone = True
             self.has_ended = True

@@ -1,23 +1,19 @@
 """RequestQueue: requests for the URLs of a program, received and answered from any of its threads.
 
-A queue is open on a link to each listener there is: usually one, two while the server is being
-upgraded. When the listener dies the queue comes back with its URLs on the next one, and receives
-that wait go on waiting; the requests that were being answered are lost with their connections.
+When a listener dies, receives that wait go on waiting, for requests of the next one (see
+listeners.py); the requests that were being answered are lost with their connections.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from was.config.urls import UrlPrefix
-from was.httpapi.attachment import Attachment, open_queue
 from was.httpapi.data import Chunk, HttpRequest, HttpResponse
 from was.httpapi.disconnects import Disconnects
 from was.httpapi.errors import (
@@ -27,7 +23,7 @@ from was.httpapi.errors import (
     HttpApiError,
 )
 from was.httpapi.exchanges import Exchange
-from was.httpapi.link import Link, find_door
+from was.httpapi.listeners import Listeners
 from was.httpapi.urls import prefix_of
 from was.ipc.messages import (
     BodyChunk,
@@ -37,20 +33,10 @@ from was.ipc.messages import (
     ResponseWindow,
     ToWorker,
 )
-from was.ipc.program_messages import (
-    MOST_RECEIVES,
-    AddUrl,
-    Receive,
-    RemoveUrl,
-    SetQueue,
-    ShutDownQueue,
-)
+from was.ipc.program_messages import MOST_RECEIVES, Receive
 
 __all__ = ["READ_BYTES", "RequestQueue"]
 
-RECONNECT_S = 0.1
-# So often a listener is asked for a URL again that it has refused when the queue came back.
-ASK_AGAIN_S = 1.0
 # What one call of receive_request_entity_body gives at most, unless told.
 READ_BYTES = 65536
 
@@ -76,20 +62,15 @@ class RequestQueue:
         queue of another user), ERROR_NOT_READY (no server).
         """
         self.name = name
-        self._home = home
         self._lock = threading.RLock()
-        # Held while a listener is told what the queue has, so that no change of that is missed by
-        # one that has not been told all yet. Not held by who reads what listeners say.
-        self._telling = threading.Lock()
-        self._is_closed = False
-        self._is_shut_down = False
-        self._attachments: list[Attachment] = []
+        self._is_over = False  # no receive waits, and none begins
         self._exchanges: dict[int, Exchange] = {}
         self._receives: deque[Future[HttpRequest]] = deque()
         self._disconnects = Disconnects()
-        self._urls: dict[UrlPrefix, int] = {}
-        self._properties: dict[str, object] = {}
-        self._attach(open_existing=open_existing, share=share)
+        self._listeners = Listeners(
+            home, name, on_batch=self._heard, on_open=self._ask, on_lost=self._lost
+        )
+        self._listeners.open(open_existing=open_existing, share=share)
 
     # ── receiving ───────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +96,7 @@ class RequestQueue:
         """
         receive: Future[HttpRequest] = Future()
         with self._lock:
-            if self._is_closed or self._is_shut_down:
+            if self._is_over:
                 raise HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
             if len(self._receives) >= MOST_RECEIVES:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"{MOST_RECEIVES} receives are waiting")
@@ -132,14 +113,15 @@ class RequestQueue:
 
     def _ask(self) -> None:
         """Have every listener send as many requests as calls wait."""
-        wanted = len(self._receives)
-        for attachment in self._attachments:
-            room = MOST_RECEIVES - attachment.open - attachment.credit
-            missing = min(wanted - attachment.credit, room)
-            if missing > 0 and not attachment.link.is_closed:
-                attachment.credit += missing
-                with suppress(HttpApiError):  # it has gone: the next one is asked
-                    attachment.link.tell(Receive(missing))
+        with self._lock:
+            wanted = len(self._receives)
+            for attachment in self._listeners.attachments.values():
+                room = MOST_RECEIVES - attachment.open - attachment.credit
+                missing = min(wanted - attachment.credit, room)
+                if missing > 0 and not attachment.link.is_closed:
+                    attachment.credit += missing
+                    with suppress(HttpApiError):  # it has gone: the next one is asked
+                        attachment.link.tell(Receive(missing))
 
     def _hand_out(self, exchange: Exchange) -> None:
         """To a receive that waits; when all were given up, back to the others on the queue."""
@@ -218,7 +200,7 @@ class RequestQueue:
     def begin_wait_for_disconnect(self, request_id: int) -> Future[None]:
         """The same, as a future. The connection may well outlive the request's response."""
         exchange = self._exchange(request_id)
-        connection = exchange.link.epoch, exchange.message.connection_id
+        connection = exchange.attachment.link.epoch, exchange.message.connection_id
         wait = self._disconnects.wait(*connection)
         if not exchange.watch():
             self._disconnects.ended(*connection)
@@ -244,9 +226,7 @@ class RequestQueue:
         """Its END was said: there is room for another request."""
         if self._exchanges.pop(exchange.id, None) is None:
             return
-        for attachment in self._attachments:
-            if attachment.link is exchange.link:
-                attachment.open -= 1
+        exchange.attachment.open -= 1
         self._ask()
 
     # ── URLs and properties, for URL groups ─────────────────────────────────────────────────────
@@ -259,22 +239,11 @@ class RequestQueue:
         """
         if not 0 <= context < 1 << 64:
             raise HttpApiError(ERROR_INVALID_PARAMETER, "a URL context has 64 bits")
-        prefix = prefix_of(url)
-        with self._telling:
-            for attachment in self._open_attachments():
-                attachment.link.call(partial(AddUrl, url=url, context=context))
-                attachment.refused.discard(prefix)
-            self._urls[prefix] = context
+        self._listeners.add_url(prefix_of(url), url, context)
 
     def remove_url(self, url: str) -> None:
         """Give a URL back. Raises HttpApiError(ERROR_FILE_NOT_FOUND) for one that was not added."""
-        prefix = prefix_of(url)
-        with self._telling:
-            having = [a for a in self._open_attachments() if prefix not in a.refused]
-            self._tell_all(having, partial(RemoveUrl, url=url))
-            for attachment in self._open_attachments():
-                attachment.refused.discard(prefix)
-            self._urls.pop(prefix, None)
+        self._listeners.remove_url(prefix_of(url), url)
 
     def set_property(
         self,
@@ -303,26 +272,7 @@ class RequestQueue:
             "max_connections": max_connections,
         }
         changed = {name: value for name, value in given.items() if value is not None}
-        with self._telling:
-            self._tell_all(self._open_attachments(), partial(SetQueue, **changed))  # type: ignore[arg-type]
-            self._properties.update(changed)
-
-    def _tell_all(
-        self, attachments: list[Attachment], make: Callable[[int], RemoveUrl | SetQueue]
-    ) -> None:
-        """Several listeners; one that goes meanwhile is followed by one that is told."""
-        for attachment in attachments:
-            try:
-                attachment.link.call(make)
-            except HttpApiError as error:
-                if error.error != ERROR_OPERATION_ABORTED:
-                    raise
-
-    def _open_attachments(self) -> list[Attachment]:
-        with self._lock:
-            if self._is_closed:
-                raise HttpApiError(ERROR_OPERATION_ABORTED, "the request queue is closed")
-            return [a for a in self._attachments if not a.link.is_closed]
+        self._listeners.set_properties(changed)
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
@@ -331,30 +281,21 @@ class RequestQueue:
 
         Receives that wait fail with ERROR_OPERATION_ABORTED; what was received can be answered.
         """
-        with self._lock:
-            self._is_shut_down = True
-            receives, self._receives = self._receives, deque()
-        for attachment in self._open_attachments():
-            attachment.link.call(ShutDownQueue)
+        receives = self._receive_no_more()
+        self._listeners.shut_down()
         _abort(receives)
 
     def close(self) -> None:
         """HttpCloseRequestQueue: URLs are given back; what is unanswered goes to others, or 503."""
+        _abort(self._receive_no_more())
+        self._listeners.close()
+
+    def _receive_no_more(self) -> deque[Future[HttpRequest]]:
+        """The receives that wait, and wait in vain."""
         with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
+            self._is_over = True
             receives, self._receives = self._receives, deque()
-            attachments, self._attachments = self._attachments, []
-        _abort(receives)
-        for attachment in attachments:
-            if not attachment.link.is_closed:
-                with suppress(HttpApiError):
-                    for prefix in [p for p in self._urls if p not in attachment.refused]:
-                        attachment.link.call(partial(RemoveUrl, url=str(prefix)))
-            attachment.link.close()
-            self._disconnects.lost(attachment.link.epoch)
-            attachment.board.close()
+        return receives
 
     def __enter__(self) -> RequestQueue:
         return self
@@ -362,26 +303,7 @@ class RequestQueue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ── listeners come and go ───────────────────────────────────────────────────────────────────
-
-    def _attach(self, *, open_existing: bool, share: bool) -> None:
-        door = find_door(self._home)
-        link = Link(door, on_batch=self._heard, on_moved=self._moved, on_end=self._ended)
-        with self._telling:
-            try:
-                opened = open_queue(link, self.name, open_existing=open_existing, share=share)
-                opened.tell(self._urls, self._properties)
-            except BaseException:
-                link.close()
-                raise
-            with self._lock:
-                is_known = any(known.link.epoch == link.epoch for known in self._attachments)
-                if not (is_known or self._is_closed):
-                    self._attachments.append(opened)
-                    self._ask()
-                    return
-        link.close()
-        opened.board.close()
+    # ── what listeners say ──────────────────────────────────────────────────────────────────────
 
     def _heard(self, batch: ToWorker) -> None:
         for item in batch.items:
@@ -396,7 +318,7 @@ class RequestQueue:
                     self._tell(number, Exchange.gone)
                 case ConnectionClosed(number):
                     for exchange in list(self._exchanges.values()):
-                        known = exchange.link.epoch, exchange.message.connection_id
+                        known = exchange.attachment.link.epoch, exchange.message.connection_id
                         if known == (batch.epoch, number):
                             exchange.gone()
                     self._disconnects.ended(batch.epoch, number)
@@ -405,52 +327,28 @@ class RequestQueue:
 
     def _arrive(self, message: Request, epoch: int) -> None:
         with self._lock:
-            for attachment in self._attachments:
-                if attachment.link.epoch == epoch:
-                    attachment.credit -= 1
-                    attachment.open += 1
-                    exchange = Exchange(attachment.link, attachment.board, message)
-                    self._exchanges[message.id] = exchange
-                    self._hand_out(exchange)
-                    return
+            attachment = self._listeners.attachments.get(epoch)
+            if attachment is not None:
+                attachment.credit -= 1
+                attachment.open += 1
+                exchange = self._exchanges[message.id] = Exchange(attachment, message)
+                self._hand_out(exchange)
 
     def _tell(self, number: int, what: Callable[[Exchange], object]) -> None:
         exchange = self._exchanges.get(number)
         if exchange is not None:
             what(exchange)
 
-    def _moved(self) -> None:
-        """Another listener is there: be open at it as well."""
-        threading.Thread(target=self._come_back, name="httpapi", daemon=True).start()
-
-    def _ended(self) -> None:
-        """A listener has gone, with all that was under way there."""
+    def _lost(self, epochs: Iterable[int]) -> None:
+        """Listeners have gone, with all that was under way there."""
         with self._lock:
-            gone = [a for a in self._attachments if a.link.is_closed]
-            epochs = {a.link.epoch for a in gone}
-            self._attachments = [a for a in self._attachments if not a.link.is_closed]
-            lost = [e for e in self._exchanges.values() if e.link.is_closed]
+            lost = [e for e in self._exchanges.values() if e.attachment.link.is_closed]
             for exchange in lost:
-                self._exchanges.pop(exchange.id, None)
-            is_over = self._is_closed or bool(self._attachments) or not gone
+                del self._exchanges[exchange.id]
         for exchange in lost:
             exchange.gone()
         for epoch in epochs:
             self._disconnects.lost(epoch)
-        if not is_over:
-            self._moved()
-
-    def _come_back(self) -> None:
-        while not self._is_closed:
-            with suppress(HttpApiError, OSError):
-                self._attach(open_existing=False, share=True)
-                break
-            time.sleep(RECONNECT_S)
-        while any(attachment.refused for attachment in self._attachments):
-            time.sleep(ASK_AGAIN_S)
-            with self._telling, suppress(HttpApiError):
-                for attachment in self._open_attachments():
-                    attachment.tell_again(self._urls)
 
 
 def _abort(receives: deque[Future[HttpRequest]]) -> None:
