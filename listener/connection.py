@@ -188,7 +188,7 @@ class ClientConnection(ClientSocket):
             data = data[skip_leading(data) :]
         end = data.find(b"\n\r\n") + 3
         if end == 2:
-            end = find_end(data, 0)
+            end = find_end(data)
             if end < 0:
                 self._incomplete_head(data)
                 return

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_text import TOKEN_CHARACTER
+from was.config.http_text import HEAD_CONTROLS, TOKEN_CHARACTER, length_of
 from was.known import keep
 from was.listener.head import Head, Limits, refusal
 from was.listener.request_line import PLAIN_METHODS, check_partial_line, match_line, read_line
@@ -38,7 +38,6 @@ _FIELD_LINES = re.compile(rf"\n({TOKEN_CHARACTER}++):[ \t]*+([^\r]*+)\r(?=\n)", 
 _AUTHORITY = re.compile(r"([A-Za-z0-9._~\-]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{0,5}))?+", re.ASCII)
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")  # not possessive: it may fail half-way
-_CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
 
 # Field names that mean something here. Every other name is memorised as 0 in the spelling that
 # was sent: there are few, and the memory is bounded.
@@ -67,17 +66,16 @@ _HOSTS_LIMIT = 2048
 # ── bytes that are not yet a head ───────────────────────────────────────────────────────────────
 
 
-def find_end(buffer: bytes | bytearray, start: int) -> int:
-    """The index just past the empty line, -1 when there is none from `start` on.
+def find_end(buffer: bytes | bytearray) -> int:
+    """The index just past the empty line, -1 when there is none.
 
     An empty line that ends in bare LF is found too, so that its sender is answered (by `scan`)
     instead of waited for; one that lies before a proper end needs no search, `scan` will see it.
-    `start` may be the length seen last time less 3.
     """
-    end = buffer.find(b"\n\r\n", start)
+    end = buffer.find(b"\n\r\n")
     if end >= 0:
         return end + 3
-    end = buffer.find(b"\n\n", start)
+    end = buffer.find(b"\n\n")
     return end + 2 if end >= 0 else -1
 
 
@@ -154,7 +152,7 @@ def scan(head: bytes, limits: Limits) -> Head:
     if (
         len(fields) != lines - 2
         or not text.endswith("\r\n\r\n")
-        or len(head.translate(None, _CONTROLS)) != size
+        or len(head.translate(None, HEAD_CONTROLS)) != size
         or size > limits.max_field_length
         or lines > limits.max_fields
     ):
@@ -216,7 +214,9 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         found.fields = [("Host", authority), *rest]
 
     if length is not None:
-        found.content_length = _read_length(length)
+        found.content_length = length_of(length)
+        if found.content_length < 0:
+            raise refusal("Content-Length is not a number", "Number")
     if coding is not None:
         found.chunked = _read_coding(coding, length is not None, found.version)
     if connection:
@@ -251,13 +251,6 @@ def _read_host(value: str) -> str:
         raise refusal("the Host is not a host", "Hostname")
     host = match[1].lower()
     return keep(_hosts, value, host, _HOSTS_LIMIT)
-
-
-def _read_length(value: str) -> int:
-    # Digits only: int() would take "+1", "1_0", " 1" and digits of other scripts.
-    if not (value.isdigit() and value.isascii()) or len(value) > 18:
-        raise refusal("Content-Length is not a number", "Number")
-    return int(value)
 
 
 def _read_coding(value: str, has_length: bool, version: int) -> bool:
@@ -301,5 +294,5 @@ def _explain(head: bytes, text: str, matched: int, limits: Limits) -> None:
             raise refusal("a field continued on the next line", "Header")
         if _FIELD_LINE.match(line) is None:
             raise refusal("a line that is no header field", "Header")
-    if matched != 0 or len(head.translate(None, _CONTROLS)) != len(head):
+    if matched != 0 or len(head.translate(None, HEAD_CONTROLS)) != len(head):
         raise refusal("a control character in a header field", "Header")

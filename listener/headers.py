@@ -14,7 +14,7 @@ import sys
 from http import HTTPStatus
 from typing import NamedTuple
 
-from was.config.http_text import TEXT, TOKEN_CHARACTER
+from was.config.http_text import HEAD_CONTROLS, TEXT, TOKEN_CHARACTER
 from was.config.listener_fields import OWNED
 from was.errors import LocalProtocolError
 from was.ipc.messages import REASON_LENGTH
@@ -39,7 +39,6 @@ class BlockFlags(NamedTuple):
 # A line from the LF before it to the CR at its end: as many matches as lines, or one is no field.
 _LINES = re.compile(rb"\n(" + TOKEN_CHARACTER.encode() + rb"++):[^\r]*+\r(?=\n)")
 _EMPTY_SERVER = re.compile(rb"^Server:[ \t]*\r\n", re.IGNORECASE | re.MULTILINE)
-_CONTROLS = bytes(c for c in (*range(32), 127) if c not in b"\t\r\n")
 _CHECKED: dict[bytes, BlockFlags] = {}
 _CHECKED_LIMIT = 1024
 _CHECKED_BYTES = 512
@@ -58,7 +57,7 @@ def check_block(block: bytes) -> BlockFlags:
     names = _LINES.findall(b"\n" + block)
     if len(names) != block.count(b"\n") or (block and not block.endswith(b"\r\n")):
         raise LocalProtocolError(f"not a block of header fields: {_first_bad_line(block)!r}")
-    if len(block.translate(None, _CONTROLS)) != len(block):
+    if len(block.translate(None, HEAD_CONTROLS)) != len(block):
         raise LocalProtocolError("a control character in a header field")
     has_date = has_server = False
     for name in names:

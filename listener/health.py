@@ -76,7 +76,7 @@ class HealthConnection(asyncio.Protocol):
         data = self._data + data
         data = data[skip_leading(data) :]
         try:
-            end = find_end(data, 0)
+            end = find_end(data)
             if end < 0:
                 check_incomplete(data, self._service.limits)
                 self._data = data

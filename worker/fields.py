@@ -7,7 +7,7 @@ and connection) are refused by `LISTENER_FIELDS`; Content-Length is taken out by
 
 from __future__ import annotations
 
-from was.config.http_text import CONTROL, TOKEN
+from was.config.http_text import CONTROL, TOKEN, length_of
 from was.config.listener_fields import LISTENER_FIELDS, OWNED
 from was.errors import LocalProtocolError
 from was.ipc.messages import FIELDS_BYTES
@@ -43,9 +43,6 @@ VARYING = frozenset({"set-cookie", "etag", "last-modified", "location", "content
 CACHED_VALUE_LENGTH = 256
 CACHED_FIELDS = 2048
 
-# No message to the listener carries a number of more than 64 bits, and no body is as long.
-_LENGTH_DIGITS = 18
-
 _cache: dict[tuple[str, str], bytes] = {}
 
 
@@ -67,9 +64,10 @@ def encode_field(field: tuple[str, str]) -> bytes:
 
 def read_length(value: str | bytes) -> int:
     """What a Content-Length says. Raises LocalProtocolError where that is no length."""
-    if not (value.isascii() and value.isdigit()) or len(value) > _LENGTH_DIGITS:
+    length = length_of(value)
+    if length < 0:
         raise LocalProtocolError(f"not a Content-Length: {value!r}")
-    return int(value)
+    return length
 
 
 def beside(before: list[tuple[str, str]], fields: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ HEADS = {
 def test_a_head_is_read_in_linear_time(name):
     """Accepted or refused, half a megabyte of anything is read once."""
     head = HEADS[name] + b"\r\nHost: a\r\n\r\n"
-    find_end(head, 0)
+    find_end(head)
     for read in (scan, check_incomplete):
         try:
             read(head, WIDE)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TypeAlias
 
-__all__ = ["Chunk", "FileChunk", "HttpRequest", "HttpResponse", "reason_of"]
+__all__ = ["Chunk", "FileChunk", "HttpRequest", "HttpResponse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,3 @@ class HttpResponse:
         """A response of one text, in UTF-8."""
         headers = [("Content-Type", f"{content_type}; charset=utf-8")]
         return cls(status, "", headers, [body.encode()])
-
-
-def reason_of(response: HttpResponse) -> str:
-    """Its reason phrase, the usual one if it names none."""
-    if response.reason:
-        return response.reason
-    try:
-        return HTTPStatus(response.status).phrase
-    except ValueError:
-        return "Unknown"

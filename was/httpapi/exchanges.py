@@ -14,9 +14,9 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from was.config.http_text import CONTROL, TEXT, TOKEN
+from was.config.http_text import CONTROL, TEXT, TOKEN, length_of
 from was.config.listener_fields import OWNED
-from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse, reason_of
+from was.httpapi.data import Chunk, FileChunk, HttpRequest, HttpResponse
 from was.httpapi.errors import (
     ERROR_CONNECTION_INVALID,
     ERROR_INVALID_PARAMETER,
@@ -46,7 +46,7 @@ __all__ = ["Exchange"]
 
 PULL_BYTES = 4 * CHUNK_BYTES
 
-_MOST_BYTES = (1 << 63) - 1  # of a file, and of what a message can say
+_USUAL_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Exchange:
@@ -171,12 +171,7 @@ class Exchange:
 
     def respond(self, response: HttpResponse, *, more: bool, disconnect: bool) -> int:
         """Send status, headers and chunks; the whole response unless `more`. Bytes sent."""
-        is_number = type(response.status) is int or isinstance(response.status, HTTPStatus)
-        if not (is_number and 200 <= response.status <= 599):
-            raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
-        reason = reason_of(response)
-        if len(reason) > REASON_LENGTH or not TEXT.fullmatch(reason):
-            raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r:.80}")
+        reason = _reason_of(response)
         block, length, close = _encode(response.headers)
         close = close or bool(disconnect)
         chunks = list(response.chunks)
@@ -305,6 +300,17 @@ class Exchange:
             raise
 
 
+def _reason_of(response: HttpResponse) -> str:
+    """Its reason phrase, the usual one if it names none; refuses a status line that cannot be."""
+    is_number = type(response.status) is int or isinstance(response.status, HTTPStatus)
+    if not (is_number and 200 <= response.status <= 599):
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"{response.status} cannot be sent")
+    reason = response.reason or _USUAL_REASONS.get(response.status, "Unknown")
+    if len(reason) > REASON_LENGTH or not TEXT.fullmatch(reason):
+        raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a reason: {reason!r:.80}")
+    return reason
+
+
 def _size_of(chunk: object) -> int:
     """A chunk's bytes. What the listener would not take is refused here: there it ends the link."""
     if isinstance(chunk, bytes):
@@ -341,12 +347,11 @@ def _encode(headers: Sequence[Any]) -> tuple[bytes, int, bool]:
         if not TOKEN.fullmatch(name) or CONTROL.search(value):
             raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a header: {name!r}: {value!r}")
         if lower == "content-length":
-            is_number = value.isascii() and value.isdigit() and len(value) < 20
-            if not is_number or int(value) > _MOST_BYTES:
+            before, length = length, length_of(value)
+            if length < 0:
                 raise HttpApiError(ERROR_INVALID_PARAMETER, f"not a length: {value!r}")
-            if length not in (-1, int(value)):
-                raise HttpApiError(ERROR_INVALID_PARAMETER, f"two lengths: {length} and {value}")
-            length = int(value)
+            if before not in (-1, length):
+                raise HttpApiError(ERROR_INVALID_PARAMETER, f"two lengths: {before} and {value}")
         elif lower == "connection":
             close = close or "close" in value.lower()
         if lower not in OWNED:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 
-from was.config.http_text import TOKEN_CHARACTER
+from was.config.http_text import TEXT, TOKEN_CHARACTER, length_of
 from was.known import keep
 
 __all__ = ["HEAD_LIMIT", "Head", "HeadError", "parse_head"]
 
 HEAD_LIMIT = 65536
 
-_STATUS = re.compile(r"([2-5][0-9]{2})(?:[ \t]+([^\x00-\x08\x0a-\x1f\x7f]*))?")
+_STATUS = re.compile(rf"([2-5][0-9]{{2}})(?:[ \t]+({TEXT.pattern}))?")
 _STATUS_LINE = re.compile(r"HTTP/\d+(?:\.\d+)?[ \t]+([2-5][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rf"({TOKEN_CHARACTER}+)[ \t]*:[ \t]*(.*?)[ \t]*")
 _END = re.compile(rb"\r?\n(?:\r?\n)|\A\r?\n")
@@ -132,11 +132,12 @@ def _read_field(head: Head, line: str, text: str) -> None:
     if lower == "status" and not head.is_raw:
         _read_status(head, _STATUS.fullmatch(value), line, text)
     elif lower == "content-length":
-        if not (value.isascii() and value.isdigit()) or len(value) > 18:
+        length = length_of(value)
+        if length < 0:
             raise HeadError(f"not a Content-Length: {value[:200]!r}", text)
-        if head.content_length not in (-1, int(value)):
+        if head.content_length not in (-1, length):
             raise HeadError(f"Content-Length is {head.content_length} and {value}", text)
-        head.content_length = int(value)
+        head.content_length = length
     elif lower == "transfer-encoding":
         raise HeadError("a body with codings, which are the server's business", text)
     else:
