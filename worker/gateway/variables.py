@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from was.known import keep
 from was.worker.url_text import host_name
+from was.worker.variable_names import variable_of
 
 if TYPE_CHECKING:
     from was.ipc.messages import Request
@@ -124,7 +125,7 @@ def of_fields(context: HttpContext, *, has_user: bool) -> tuple[dict[bytes, byte
     host = found.get(b"HTTP_HOST", b"").decode("latin-1")
     found[b"SERVER_NAME"] = host_name(host).encode("latin-1")
     found.pop(b"HTTP_URL", None)  # a field cannot stand for what the server knows
-    return found, found.pop(b"HTTP_CONTENT_LENGTH", None) is not None
+    return found, found.pop(b"CONTENT_LENGTH", None) is not None
 
 
 def of_line(context: HttpContext, *, has_length: bool) -> dict[bytes, bytes]:
@@ -148,11 +149,9 @@ def of_line(context: HttpContext, *, has_length: bool) -> dict[bytes, bytes]:
 
 
 def _fields(context: HttpContext, *, has_user: bool) -> dict[bytes, bytes]:
-    """The request's fields as HTTP_*; one that comes again is joined to the first.
+    """The request's fields by their variables; one that comes again is joined to the first.
 
-    Left out: names with "_", which would share a key with those that have "-"; Proxy, which
-    programs would take for HTTP_PROXY; and the credentials of a user whom the server has checked
-    (RFC 3875, 9.2).
+    Left out: the credentials of a user whom the server has checked (RFC 3875, 9.2).
     """
     found: dict[bytes, bytes] = {}
     for name, value in context.fields:
@@ -170,13 +169,7 @@ def _fields(context: HttpContext, *, has_user: bool) -> dict[bytes, bytes]:
 
 
 def _key_of(name: str) -> bytes:
-    lower = name.lower()
-    if "_" in name or lower == "proxy":
-        key = b""
-    elif lower == "content-type":
-        key = b"CONTENT_TYPE"
-    else:
-        key = b"HTTP_" + lower.upper().replace("-", "_").encode("latin-1", "replace")
+    key = variable_of(name).encode("latin-1", "replace")
     if len(name) <= 64:
         keep(_names, name, key, _CACHE_LIMIT)
     return key

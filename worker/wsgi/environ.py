@@ -1,8 +1,7 @@
 """The WSGI environ: a template of the application, then one pass over the request's fields.
 
-Names map to HTTP_ keys through a bounded cache. Names with "_" are dropped, since `X_A` and `X-A`
-would share a key, and so is Proxy, which CGI programs would take for HTTP_PROXY. A name that comes
-again is joined with ", ", Cookie with "; ".
+Names map to HTTP_ keys through a bounded cache; some have none. A name that comes again is joined
+with ", ", Cookie with "; ".
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from was.known import keep
 from was.worker.url_text import as_bytes, host_name
+from was.worker.variable_names import variable_of
 from was.worker.wsgi.files import FileWrapper
 from was.worker.wsgi.input import EntityReader
 
@@ -84,8 +84,8 @@ class EnvironBuilder:
         if at < 0:
             at = self._prefix_length
         if not path.isascii():
-            at = len(path[:at].encode("utf-8", "surrogateescape"))
-            path = path.encode("utf-8", "surrogateescape").decode("latin-1")
+            at = len(_utf8(path[:at]))
+            path = _utf8(path)
         port = message.local_port
         path_info = path[at:] if at else path
         target = message.target
@@ -135,7 +135,7 @@ class EnvironBuilder:
             environ["wsgi.input"] = BytesIO(message.body)
         user = context.user
         if user is not None and user.remote_user_name:
-            environ["REMOTE_USER"] = _as_bytes(user.remote_user_name)
+            environ["REMOTE_USER"] = _utf8(user.remote_user_name)
             environ["AUTH_TYPE"] = user.authentication_type
         variables = context.variables
         if variables:
@@ -147,8 +147,8 @@ class EnvironBuilder:
         return environ
 
 
-def _as_bytes(text: str) -> str:
-    """UTF-8 as text of single bytes, which is what PEP 3333 calls a string."""
+def _utf8(text: str) -> str:
+    """Its UTF-8 as text of single bytes, which is what PEP 3333 calls a string."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -166,12 +166,7 @@ def _combine(environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
 
 def _key_of(name: str) -> str:
     """The key of a field, "" for one that gets none."""
-    if "_" in name or name.lower() == "proxy":
-        key = ""
-    else:
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
+    key = variable_of(name)
     if len(name) <= _NAME_LIMIT:
         keep(_keys, name, key, _CACHE_LIMIT)
     return key
