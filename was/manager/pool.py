@@ -150,7 +150,7 @@ class ApplicationPool:
         self.availability.stop(has_workers=bool(self.workers))
         return [Publish(), *self.places.empty(now)]
 
-    def shut_out(self, now: float, until: float) -> list[Action]:
+    def shut_out(self, until: float) -> list[Action]:
         """Its processor time is used up: no worker and no request till then. No failure."""
         if not self.is_accepting:
             return []

@@ -182,7 +182,7 @@ class Processors:
         if is_exceeded:
             self._performer.report(pool, 5025, 0, {"action": cpu.action.value})
             if cpu.action is CpuAction.KILL_W3WP:
-                self._performer.perform(pool, pool.shut_out(now, limited.budget.ends_at))
+                self._performer.perform(pool, pool.shut_out(limited.budget.ends_at))
 
     def _say_throttled(self, pool: ApplicationPool, limited: _Limited, now: float) -> None:
         again_s = self._server.clock.scaled(limited.cpu.reset_interval_s or THROTTLE_EVENT_S)

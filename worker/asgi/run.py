@@ -17,7 +17,11 @@ from was.worker.applications.wrong_module import explained
 from was.worker.exchange import ClientGoneError
 from was.worker.handler_errors import answer_failed
 from was.worker.notifications import CONTINUE
-from was.worker.threads.application_calls import RequestInterruptedError, forget
+from was.worker.threads.application_calls import (
+    PAST_THE_LIMIT,
+    RequestInterruptedError,
+    forget,
+)
 
 if TYPE_CHECKING:
     from was.worker.asgi.hosted import HostedApplication
@@ -171,9 +175,9 @@ class RequestRun(msgspec.Struct, eq=False):
             self.has_news()
         self.wake()
         if self.exchange.is_overdue and not self.is_over and self.task is not None:
-            self._cancel(self.task, "the time limit of the request has passed")
+            self._interrupt(self.task)
 
-    def _cancel(self, task: asyncio.Task[Any], why: str) -> None:
+    def _interrupt(self, task: asyncio.Task[Any]) -> None:
         """The application hears of it where it waits.
 
         Of a task that has not had its first step nothing ever runs, `left` neither.
@@ -181,11 +185,11 @@ class RequestRun(msgspec.Struct, eq=False):
         coroutine = task.get_coro()
         assert iscoroutine(coroutine)
         if not task.cancelling() and getcoroutinestate(coroutine) == CORO_CREATED:
-            task.add_done_callback(lambda _: self._ended_unbegun(why))
-        task.cancel(why)
+            task.add_done_callback(self._ended_unbegun)
+        task.cancel(PAST_THE_LIMIT)
 
-    def _ended_unbegun(self, why: str) -> None:
-        self.failed(asyncio.CancelledError(why))
+    def _ended_unbegun(self, _: asyncio.Task[Any]) -> None:
+        self.failed(asyncio.CancelledError(PAST_THE_LIMIT))
         self.left()
 
     def wake(self) -> None:

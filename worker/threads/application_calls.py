@@ -36,6 +36,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 from was.log import log_exception
 
 __all__ = [
+    "PAST_THE_LIMIT",
     "RequestInterruptedError",
     "become_child",
     "call",
@@ -47,6 +48,9 @@ __all__ = [
     "outside",
     "settle",
 ]
+
+# What the application is told.
+PAST_THE_LIMIT = "the time limit of the request has passed"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,7 +105,7 @@ def settle(proof: int) -> None:
             return
         inject(ident, None)
         del _interrupted[proof]
-    raise RequestInterruptedError("the time limit of the request has passed")
+    raise RequestInterruptedError(PAST_THE_LIMIT)
 
 
 def forget(proof: int) -> None:

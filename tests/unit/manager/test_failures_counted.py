@@ -76,7 +76,7 @@ def test_an_end_that_was_asked_for_does_not_count():
     stopped = pool_with_worker()
     stopped.stop(1.0)
     shut_out = pool_with_worker()
-    shut_out.shut_out(1.0, 60.0)
+    shut_out.shut_out(60.0)
     for pool in (idle, recycled, stopped, shut_out):
         pool.worker_exited(1, 140.0, served=True, how="exit 0")
         assert 1 not in pool.workers

@@ -48,7 +48,7 @@ def spawned(actions) -> list[int]:
 def test_a_pool_that_is_shut_out_has_no_worker_and_no_failure():
     """Its workers are killed, their requests not blamed, and nothing starts until the time."""
     pool = running_pool()
-    actions = pool.shut_out(10.0, 60.0)
+    actions = pool.shut_out(60.0)
     assert actions.index(Drain(1)) < actions.index(Kill(1))
     assert Publish() in actions
     assert (pool.is_accepting, pool.refusal) == (False, "AppShutdown")
@@ -63,13 +63,13 @@ def test_a_pool_that_is_shut_out_has_no_worker_and_no_failure():
 def test_a_pool_comes_back_when_its_interval_is_over():
     """OnDemand with the next request, AlwaysRunning at once."""
     pool = running_pool()
-    pool.shut_out(10.0, 60.0)
+    pool.shut_out(60.0)
     pool.worker_exited(1, 10.1, served=True, how="SIGKILL")
     assert Publish() in pool.tick(60.0)
     assert pool.is_accepting
     assert spawned(pool.demand(61.0, further=False)) == [2]
     pool = running_pool(StartMode.ALWAYS_RUNNING)
-    pool.shut_out(10.0, 60.0)
+    pool.shut_out(60.0)
     pool.worker_exited(1, 10.1, served=True, how="SIGKILL")
     assert spawned(pool.tick(60.0)) == [2]
 
@@ -77,11 +77,11 @@ def test_a_pool_comes_back_when_its_interval_is_over():
 def test_an_administrator_may_start_and_stop_a_pool_that_is_shut_out():
     """What a person says counts."""
     pool = running_pool()
-    pool.shut_out(10.0, 60.0)
+    pool.shut_out(60.0)
     pool.start(20.0)
     assert pool.is_accepting
     assert pool.availability.resume_at is None
-    pool.shut_out(30.0, 60.0)
+    pool.shut_out(60.0)
     pool.stop(31.0)
     pool.tick(61.0)
     assert (pool.is_accepting, pool.refusal) == (False, "Disabled")

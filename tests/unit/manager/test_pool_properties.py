@@ -265,7 +265,7 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
         case "manager killed":
             world.replace_manager(now)
         case "shut out":
-            world.do(pool.shut_out(now, now + index))
+            world.do(pool.shut_out(now + index))
         case "shut down":
             world.do(pool.shut_down(now, drain=True))
         case _:
