@@ -120,7 +120,7 @@ def test_orphan_worker_process(start_server, is_orphaned):
     assert running.workers(count=1) == [int(answer.text)]
     assert pool_row(running)["workers"] == 1
     if is_orphaned:
-        assert process_state(sick) == "T"
+        wait_for("an orphan that is stopped", lambda: process_state(sick) == "T")
         assert running.server.workers("Pool", "orphaned") == [sick]
         os.kill(sick, signal.SIGKILL)
     wait_for("its end", lambda: sick not in running.server.workers("Pool", ""))
