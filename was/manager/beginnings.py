@@ -81,7 +81,7 @@ class Beginnings:
             is_other = record["settings"] != fingerprint(pool.settings) or name in grown
             if is_other and not keeps:
                 renewed.add(name)
-                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now)
+                actions += pool.recycling.recycle(RecycleReason.CONFIG_CHANGE, now)
             actions += pool.tick(now)
         manager.newcomers.restore()
         manager.newcomers.take(config, beyond_reach(handles), renewed)

@@ -140,7 +140,7 @@ def _recycle(manager: Manager, command: _Command) -> None:
         token = manager.performer.new_token(
             lambda error: command.failed(error) if error else command.done()
         )
-    manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now, token))
+    manager.performer.perform(pool, pool.recycling.recycle(RecycleReason.ON_DEMAND, now, token))
     if not token:
         command.done()
 

@@ -174,7 +174,7 @@ class Hearing:
                 known = {r.value: r for r in RecycleReason}
                 why = known.get(reason, RecycleReason.ON_DEMAND)
                 self._manager.performer.perform(
-                    pool, pool.worker_asks(worker_id, why, now, detail[:MAX_TEXT])
+                    pool, pool.recycling.worker_asks(worker_id, why, now, detail[:MAX_TEXT])
                 )
             case lc.WorkerOverdue():
                 self._manager.overdue.told(worker_id, message, by_listener=False)

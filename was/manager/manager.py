@@ -262,7 +262,9 @@ class Manager:
             if self.server.options.is_command_line and not self.shutdown.has_begun:
                 # There is no configuration that anybody changes: they mean the code.
                 for pool in self.pools.values():
-                    self.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
+                    self.performer.perform(
+                        pool, pool.recycling.recycle(RecycleReason.ON_DEMAND, now)
+                    )
         elif number == signal.SIGUSR1:
             self.reopen_logs()
         elif number in SIGNALS_OF_OTHERS:

@@ -76,7 +76,9 @@ class OverdueWorkers:
                 self._close(worker_id)
         manager.performer.perform(
             pool,
-            pool.worker_asks(worker_id, RecycleReason.ISAPI_UNHEALTHY, manager.now(), detail),
+            pool.recycling.worker_asks(
+                worker_id, RecycleReason.ISAPI_UNHEALTHY, manager.now(), detail
+            ),
         )
 
     def finish(self) -> None:

@@ -21,8 +21,8 @@ from was.manager.availability import Availability
 from was.manager.health import BACKOFF_WAITING_S, Backoff, PingWatch
 from was.manager.machine import Machine
 from was.manager.record import Worker
-from was.manager.recycle import Wear, early_share
 from was.manager.states import DISPATCHING, PLACED, WorkerEvent, WorkerState, after
+from was.manager.wear import Wear, early_share
 
 __all__ = ["Places"]
 

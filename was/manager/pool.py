@@ -2,14 +2,15 @@
 
 Pure: no process, no socket, no clock. Each method is told what happened and when, changes the
 pool's own record and returns the actions that follow; the service performs them. How many workers
-there should be is in places.py, whether there should be any in availability.py.
+there should be is in places.py, whether there should be any in availability.py, which of them are
+replaced in recycling.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from was.config.model import AppPool, Failure, IdleTimeoutAction, RecycleReason
+from was.config.model import AppPool, Failure
 from was.manager.actions import (
     Action,
     AutoShutdown,
@@ -19,26 +20,20 @@ from was.manager.actions import (
     Note,
     Orphan,
     Publish,
-    RecycleSettled,
     Report,
     SendPing,
     Stop,
-    Suspend,
     Thaw,
 )
 from was.manager.availability import Availability, Refusal
-from was.manager.health import ORPHANING, PingWatch, culprit
+from was.manager.health import ORPHANING, culprit
 from was.manager.machine import Machine
 from was.manager.places import Places
 from was.manager.record import Worker
-from was.manager.recycle import EVENT_OF_REASON, WorkerSample
-from was.manager.rotations import Rotations
-from was.manager.schedule import ScheduleWatch
+from was.manager.recycling import PoolRecycling
 from was.manager.states import DISPATCHING, PLACED, PoolState, WorkerEvent, WorkerState, after
 
 __all__ = ["ApplicationPool"]
-
-STOPPING_ERROR = "the server is stopping"
 
 # So long a worker has at the server's end whose requests have all passed their limits.
 LEFT_ALONE_S = 10.0
@@ -58,10 +53,8 @@ class ApplicationPool:
         self.availability = Availability(scaled)
         self.places = Places(settings, self.availability, ids, scaled, machine or Machine())
         self.workers = self.places.workers
-        self._is_winding_down = False
         self._is_ending = False
-        self._rotations = Rotations()
-        self._schedule = ScheduleWatch()
+        self.recycling = PoolRecycling(self.places, scaled)
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────
 
@@ -166,14 +159,6 @@ class ApplicationPool:
                 actions.append(Kill(worker.id))
         return actions
 
-    def wind_down(self) -> list[Action]:
-        """The server is about to end: workers that die are replaced while requests wait, worn ones
-        are not."""
-        self._is_winding_down = True
-        for worker in self.workers.values():
-            worker.stale = ""
-        return [RecycleSettled(token, STOPPING_ERROR) for token in self._rotations.all_given_up()]
-
     def shut_down(
         self, now: float, left_alone: frozenset[int] = frozenset(), *, drain: bool
     ) -> list[Action]:
@@ -204,33 +189,6 @@ class ApplicationPool:
         if self.state is PoolState.DISABLED:
             self.availability.retry_later(now, settings.failure)
         return self.places.resize(settings, now)
-
-    def recycle(
-        self,
-        reason: RecycleReason,
-        now: float,
-        token: int = 0,
-        only: int | None = None,
-        detail: str = "",
-    ) -> list[Action]:
-        """Replace all workers, or one. RecycleSettled(token) follows, at once if there is none."""
-        if self._is_winding_down:
-            return [RecycleSettled(token, STOPPING_ERROR)] if token else []
-        targets = [w for w in self.workers.values() if w.state in PLACED and only in (None, w.id)]
-        if not targets:
-            return [RecycleSettled(token, "")] if token else []
-        self.places.generation += 1
-        if token:
-            self._rotations.begin(token, (w.id for w in targets))
-        actions: list[Action] = []
-        if reason in self.settings.recycling.log_event_on_recycle:
-            about: dict[str, object] = {"detail": detail} if detail else {}
-            actions.append(Report(EVENT_OF_REASON[reason], only or 0, about))
-        actions.append(Note("recycle_started", fields={"reason": reason.value}))
-        for worker in targets:
-            worker.stale = reason.value
-            actions += self.places.wake(worker, now)
-        return [*actions, *self.places.fill(now)]
 
     # ── what happened ───────────────────────────────────────────────────────────────────────────
 
@@ -333,8 +291,7 @@ class ApplicationPool:
         if before in PLACED:
             actions.append(Report(5009, worker_id, {"how": how}))
             actions += self._lost(worker, before, now, is_counted=is_counted)
-        for token in self._rotations.gone(worker_id):
-            actions += [RecycleSettled(token, ""), Note("recycle_completed")]
+        actions += self.recycling.gone(worker_id)
         if self.state is PoolState.STOPPING and not self.workers:
             self.availability.stop(has_workers=False)
             actions.append(Publish())
@@ -347,20 +304,6 @@ class ApplicationPool:
         self.availability.failures.settle(worker_id, culprit(clients))
         actions = self._protect(now)
         return [*actions, *self.demand(now, further=False)] if has_waiting else actions
-
-    def worker_asks(
-        self, worker_id: int, reason: RecycleReason, now: float, detail: str
-    ) -> list[Action]:
-        """A worker asks to be replaced; to ask again changes nothing."""
-        worker = self.workers.get(worker_id)
-        if worker is None or worker.stale or now < worker.wear.not_before:
-            return []
-        if (
-            reason is RecycleReason.CONFIG_CHANGE
-            and self.settings.recycling.disallow_rotation_on_config_change
-        ):
-            return []
-        return self.recycle(reason, now, only=worker_id, detail=detail)
 
     def pong(self, worker_id: int, nonce: int, now: float) -> None:
         """The worker answered a ping."""
@@ -375,45 +318,6 @@ class ApplicationPool:
         if worker is None or not worker.ping.is_waiting:
             return []
         return [SendPing(worker_id, worker.ping.nonce)]
-
-    def sample(self, worker_id: int, sample: WorkerSample, now: float) -> list[Action]:
-        """A look at a worker: is it idle, is it due for replacement?"""
-        worker = self.workers.get(worker_id)
-        if worker is None or worker.state not in DISPATCHING:
-            return []
-        if sample.finished > 0:
-            self.places.proved(worker)
-        if sample.active or sample.finished != worker.finished:
-            worker.idle_since = now
-        worker.finished = sample.finished
-        idle_s = self.scaled(self.settings.process_model.idle_timeout_s)
-        is_idle = 0 < idle_s / self.places.machine.idle_divisor <= now - worker.idle_since
-        if is_idle and not worker.stale:
-            return self._idled(worker, now, is_early=now - worker.idle_since < idle_s)
-        reason = worker.wear.due(sample, self.settings.recycling.periodic_restart, self.scaled)
-        if reason is None or now < worker.wear.not_before or self.places.is_replacing():
-            return []
-        return self.recycle(reason, now, only=worker_id)
-
-    def _idled(self, worker: Worker, now: float, *, is_early: bool) -> list[Action]:
-        model = self.settings.process_model
-        if model.idle_timeout_action is IdleTimeoutAction.SUSPEND:
-            worker.state = after(worker.state, WorkerEvent.SUSPEND)
-            # Nobody waits for the answer of one that is stopped.
-            interval_s = self.scaled(model.ping_interval_s)
-            worker.ping = PingWatch(now + interval_s, worker.ping.nonce)
-            return [Suspend(worker.id)]
-        self.places.give_up()
-        is_logged = "IdleTimeout" in model.log_event_on_process_model
-        reports = [Report(5195 if is_early else 5186, worker.id)] if is_logged else []
-        return [*reports, *self.places.drain(worker, now), *self.places.fill(now)]
-
-    def look_at_clock(self, wall: float) -> None:
-        """Has a scheduled time come? The workers that run are then due at their next sample."""
-        if self._schedule.has_come(self.settings.recycling.periodic_restart.schedule, wall):
-            for worker in self.workers.values():
-                if worker.state in DISPATCHING or worker.state is WorkerState.SUSPENDED:
-                    worker.wear.is_scheduled = True
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: limits, pings, delayed starts."""
@@ -444,20 +348,10 @@ class ApplicationPool:
         actions: list[Action] = []
         old = self.places.predecessor(worker)
         if old is not None and not has_run:
-            actions += self._give_up_rotation(old, now)
+            actions += self.recycling.give_up(old, now)
         else:
             actions += self.places.lost(worker, now, has_run=has_run)
         return [*actions, *self._protect(now), *self.places.fill(now)]
-
-    def _give_up_rotation(self, old: Worker, now: float) -> list[Action]:
-        old.stale = ""
-        # So that a worker that works is not lost to rapid-fail protection over its replacement.
-        interval_s = self.scaled(self.settings.failure.rapid_fail_protection_interval_s)
-        old.wear.not_before = now + interval_s
-        error = "the new worker did not become ready"
-        actions: list[Action] = [Report(5093, old.id), Note("recycle_failed", old.id)]
-        actions += [RecycleSettled(token, error) for token in self._rotations.given_up(old.id)]
-        return actions
 
     def _protect(self, now: float) -> list[Action]:
         """Rapid-fail protection."""
@@ -465,10 +359,7 @@ class ApplicationPool:
         if not self.availability.has_failed_too_often(now, limits):
             return []
         self.availability.disable(now, limits)
-        actions: list[Action] = [
-            RecycleSettled(token, "the pool was disabled after a series of failures")
-            for token in self._rotations.all_given_up()
-        ]
+        actions = self.recycling.give_up_all("the pool was disabled after a series of failures")
         actions += [Report(5002), Note("pool_disabled", fields=self._way_back(limits))]
         return [*actions, Publish(), AutoShutdown(), *self.places.empty(now)]
 

@@ -16,8 +16,8 @@ from was.config.model import AppPool
 from was.manager.health import PingWatch
 from was.manager.pool import ApplicationPool
 from was.manager.record import Worker
-from was.manager.recycle import Wear, early_share
 from was.manager.states import PoolState, WorkerState
+from was.manager.wear import Wear, early_share
 
 __all__ = ["AdoptedWorker", "fingerprint", "restore", "to_record"]
 

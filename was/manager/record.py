@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from was.manager.health import PingWatch
-from was.manager.recycle import Wear
 from was.manager.states import WorkerState
+from was.manager.wear import Wear
 
 __all__ = ["Worker"]
 

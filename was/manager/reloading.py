@@ -141,7 +141,7 @@ class Reloading:
                 if has_recovered:
                     manager.performer.report(pool, 5081, 0, {})
                 detail = renewed[name]
-                actions += pool.recycle(RecycleReason.CONFIG_CHANGE, now, detail=detail)
+                actions += pool.recycling.recycle(RecycleReason.CONFIG_CHANGE, now, detail=detail)
         manager.newcomers.take(configuration.config, new_since(before), renewed.keys())
         for name, actions in decided.items():
             # In one: a record of the new settings without the workers that are to be replaced for

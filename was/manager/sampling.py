@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from was.ipc import listener_control as lc
 from was.manager.memory import measure
 from was.manager.pressure import MemoryPressure, idle_divisor, used_share
-from was.manager.recycle import WorkerSample
+from was.manager.wear import WorkerSample
 
 if TYPE_CHECKING:
     from was.manager.manager import Manager
@@ -49,7 +49,7 @@ class Sampling:
         self.begin(now)
         manager.reloading.look(now)
         for pool in manager.pools.values():
-            pool.look_at_clock(manager.server.clock.wall())
+            pool.recycling.look_at_clock(manager.server.clock.wall())
         self._look_at_memory()
         manager.server.files.write_again()
         manager.queries.ask_listener(self._sampled)
@@ -85,4 +85,4 @@ class Sampling:
             virtual_kb=memory.virtual_kb,
             private_kb=memory.private_kb,
         )
-        manager.performer.perform(pool, pool.sample(handle.id, sample, now))
+        manager.performer.perform(pool, pool.recycling.sample(handle.id, sample, now))

@@ -77,7 +77,7 @@ class Shutdown:
         self._say_at = now + SILENCE_S
         self._say_that_it_ends()
         for pool in self._manager.pools.values():
-            self._manager.performer.perform(pool, pool.wind_down())
+            self._manager.performer.perform(pool, pool.recycling.wind_down())
         listener = self._manager.listener
         if not listener.is_connected and listener.retiring is None:
             self._stop_workers(now)

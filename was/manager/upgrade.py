@@ -143,7 +143,9 @@ class Upgrade:
         if self.is_under_way and not self._has_recycled and not manager.shutdown.has_begun:
             self._has_recycled = True
             for pool in manager.pools.values():
-                manager.performer.perform(pool, pool.recycle(RecycleReason.ON_DEMAND, now))
+                manager.performer.perform(
+                    pool, pool.recycling.recycle(RecycleReason.ON_DEMAND, now)
+                )
 
     def give_up(self) -> None:
         """The server ends: whoever starts next begins anew."""

@@ -7,7 +7,7 @@ import pytest
 from was.config.model import AppPool, ProcessModel, RecycleReason
 from was.manager.health import BACKOFF_MOST_S
 from was.manager.pool import ApplicationPool
-from was.manager.recycle import WorkerSample
+from was.manager.wear import WorkerSample
 
 LATER = 10.0  # when nobody waits any more for what the listener has to say of a death
 
@@ -67,10 +67,10 @@ def test_a_start_that_the_machine_has_no_room_for_does_not_count():
 def test_an_end_that_was_asked_for_does_not_count():
     """Idle, recycled, stopped by an administrator, shut out over processor time."""
     idle = pool_with_worker()
-    idle.sample(1, WorkerSample(60.0, 1, 0, 0, 0), 61.0)
-    idle.sample(1, WorkerSample(130.0, 1, 0, 0, 0), 130.0)
+    idle.recycling.sample(1, WorkerSample(60.0, 1, 0, 0, 0), 61.0)
+    idle.recycling.sample(1, WorkerSample(130.0, 1, 0, 0, 0), 130.0)
     recycled = pool_with_worker()
-    recycled.recycle(RecycleReason.ON_DEMAND, 1.0)
+    recycled.recycling.recycle(RecycleReason.ON_DEMAND, 1.0)
     recycled.worker_loaded(2, 1.0)
     recycled.worker_attached(2, 1.0)
     stopped = pool_with_worker()
@@ -86,7 +86,7 @@ def test_an_end_that_was_asked_for_does_not_count():
 def test_a_worker_that_is_killed_for_stopping_slowly_does_not_count():
     """It was to go anyway: shutdownTimeLimit says how long it may take."""
     pool = pool_with_worker()
-    pool.recycle(RecycleReason.ON_DEMAND, 1.0)
+    pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0)
     pool.worker_loaded(2, 1.0)
     pool.worker_attached(2, 1.0)
     pool.worker_failed(1, 100.0, 5013)

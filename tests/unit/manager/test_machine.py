@@ -61,4 +61,4 @@ def test_a_full_machine_replaces_its_workers_all_the_same():
     pool.demand(0.0, further=False)
     pool.worker_loaded(1, 0.0)
     pool.worker_attached(1, 0.0)
-    assert Spawn(2, 2) in pool.recycle(RecycleReason.ON_DEMAND, 1.0)
+    assert Spawn(2, 2) in pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0)

@@ -65,7 +65,7 @@ def pools():
 
 
 def recycle(pool):
-    pool.recycle(RecycleReason.CONFIG_CHANGE, 0.0)
+    pool.recycling.recycle(RecycleReason.CONFIG_CHANGE, 0.0)
 
 
 def test_who_moves_to_a_pool_at_work_waits_for_its_new_workers(files, pools):

@@ -51,7 +51,7 @@ def test_an_orphan_counts_as_a_failure_and_is_replaced_on_demand():
 def test_a_recycling_that_waits_for_an_orphan_has_ended():
     """Nobody waits for a worker that will never go."""
     pool = running_pool(orphan_worker_process=True)
-    pool.recycle(RecycleReason.ON_DEMAND, 1.0, 7)
+    pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, 7)
     pool.worker_loaded(2, 1.0)
     pool.worker_attached(2, 1.0)
     assert RecycleSettled(7, "") in pool.worker_failed(1, 100.0, 5013)

@@ -16,8 +16,8 @@ from was.manager.actions import (
     Spawn,
 )
 from was.manager.pool import ApplicationPool
-from was.manager.recycle import WorkerSample
 from was.manager.states import PoolState, WorkerState
+from was.manager.wear import WorkerSample
 
 
 def make_pool(**settings) -> ApplicationPool:
@@ -201,7 +201,7 @@ def test_starting_a_disabled_pool_forgets_its_failures():
 def test_recycling_overlaps():
     """The old worker runs until the new one takes its place; the waiter hears of its exit."""
     pool = running_pool()
-    assert of(Spawn, pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)) == [Spawn(2, 2)]
+    assert of(Spawn, pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)) == [Spawn(2, 2)]
     assert pool.workers[1].state is WorkerState.RUNNING
     actions = run_worker(pool, 2, 2.0)
     assert of(Activate, actions) == [Activate(2, (1,))]
@@ -215,7 +215,7 @@ def test_recycling_overlaps():
 def test_a_recycling_whose_new_worker_fails_leaves_the_old_one():
     """The old worker stays in dispatch, the waiter gets an error, nothing is tried again."""
     pool = running_pool()
-    pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)
+    pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)
     actions = pool.worker_failed(2, 2.0, 5059, detail="no")
     assert of(RecycleSettled, actions)[0].error
     assert 5093 in events(actions)
@@ -226,7 +226,9 @@ def test_a_recycling_whose_new_worker_fails_leaves_the_old_one():
 
 def test_a_recycling_of_an_empty_pool_is_over_at_once():
     """Nothing runs, so nothing is to be replaced."""
-    assert make_pool().recycle(RecycleReason.ON_DEMAND, 0.0, token=3) == [RecycleSettled(3, "")]
+    assert make_pool().recycling.recycle(RecycleReason.ON_DEMAND, 0.0, token=3) == [
+        RecycleSettled(3, "")
+    ]
 
 
 def test_a_web_garden_recycles_all_workers_and_never_dispatches_to_more_than_it_may():
@@ -236,7 +238,7 @@ def test_a_web_garden_recycles_all_workers_and_never_dispatches_to_more_than_it_
     run_worker(pool, 1)
     assert of(Spawn, pool.demand(0.0, further=True)) == [Spawn(2, 1)]
     run_worker(pool, 2)
-    assert len(of(Spawn, pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=1))) == 2
+    assert len(of(Spawn, pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, token=1))) == 2
     run_worker(pool, 3)
     run_worker(pool, 4)
     assert of(RecycleSettled, pool.worker_exited(1, 2.0, served=True, how="exit 0")) == []
@@ -246,7 +248,7 @@ def test_a_web_garden_recycles_all_workers_and_never_dispatches_to_more_than_it_
 def test_without_overlap_the_old_worker_goes_first():
     """disallowOverlappingRotation: drained at once, the next one starts when it has gone."""
     pool = running_pool(recycling=Recycling(disallow_overlapping_rotation=True))
-    actions = pool.recycle(RecycleReason.ON_DEMAND, 1.0)
+    actions = pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0)
     assert of(Drain, actions) == [Drain(1)]
     assert of(Spawn, actions) == []
     assert of(Spawn, pool.demand(1.5, further=False)) == []
@@ -256,7 +258,7 @@ def test_without_overlap_the_old_worker_goes_first():
 def test_a_worker_that_asked_for_it_starts_no_chain():
     """A successor is fresh: it is not replaced in its turn."""
     pool = running_pool()
-    pool.recycle(RecycleReason.REQUESTS, 1.0, only=1)
+    pool.recycling.recycle(RecycleReason.REQUESTS, 1.0, only=1)
     run_worker(pool, 2, 2.0)
     assert of(Spawn, pool.worker_exited(1, 3.0, served=True, how="exit 0")) == []
     assert pool.workers[2].stale == ""
@@ -282,10 +284,10 @@ def test_start_up_and_shutdown_limits_kill():
 def test_no_worker_is_replaced_any_more_when_the_server_is_about_to_end():
     """Only one that dies while requests wait: its successor would be killed at once."""
     pool = running_pool()
-    pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)
-    assert pool.wind_down() == [RecycleSettled(7, "the server is stopping")]
-    assert pool.worker_asks(1, RecycleReason.ON_DEMAND, 2.0, "worn out") == []
-    assert pool.recycle(RecycleReason.ON_DEMAND, 2.0, token=8) == [
+    pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, token=7)
+    assert pool.recycling.wind_down() == [RecycleSettled(7, "the server is stopping")]
+    assert pool.recycling.worker_asks(1, RecycleReason.ON_DEMAND, 2.0, "worn out") == []
+    assert pool.recycling.recycle(RecycleReason.ON_DEMAND, 2.0, token=8) == [
         RecycleSettled(8, "the server is stopping")
     ]
     pool.worker_exited(2, 2.0, served=False, how="exit 1")  # the successor of the first order
@@ -320,7 +322,7 @@ def test_a_missed_ping_replaces_and_kills():
     pool.pong(1, 1, 31.0)
     assert of(SendPing, pool.tick(61.0)) == [SendPing(1, 2)]
     pool.pong(1, 1, 62.0)
-    pool.sample(1, WorkerSample(60.0, 5, 1), 62.0)
+    pool.recycling.sample(1, WorkerSample(60.0, 5, 1), 62.0)
     actions = pool.tick(151.0)
     assert events(actions) == [5010]
     assert of(Kill, actions) == [Kill(1)]
@@ -330,9 +332,9 @@ def test_a_missed_ping_replaces_and_kills():
 def test_an_idle_worker_is_drained_and_not_replaced():
     """Event 5186 after idleTimeout without a request; a request in between starts it anew."""
     pool = running_pool()
-    assert pool.sample(1, WorkerSample(1190.0, 0, 1), 1190.0) == []
-    assert pool.sample(1, WorkerSample(1300.0, 0, 0), 1300.0) == []
-    actions = pool.sample(1, WorkerSample(2400.0, 0, 0), 2400.0)
+    assert pool.recycling.sample(1, WorkerSample(1190.0, 0, 1), 1190.0) == []
+    assert pool.recycling.sample(1, WorkerSample(1300.0, 0, 0), 1300.0) == []
+    actions = pool.recycling.sample(1, WorkerSample(2400.0, 0, 0), 2400.0)
     assert events(actions) == [5186]
     assert of(Drain, actions) == [Drain(1)]
     assert of(Spawn, pool.worker_exited(1, 2401.0, served=True, how="exit 0")) == []
@@ -400,7 +402,7 @@ def test_a_pool_whose_worker_nobody_waits_for_is_not_held_up():
 @pytest.mark.parametrize("reason", RecycleReason)
 def test_a_successor_runs_what_runs_in_the_old_worker_unless_the_code_has_changed(reason):
     """Changed configuration or code that fails is to be seen; age costs nothing that runs."""
-    spawned = of(Spawn, running_pool().recycle(reason, 1.0))
+    spawned = of(Spawn, running_pool().recycling.recycle(reason, 1.0))
     assert [a.runs_the_same for a in spawned] == [reason is not RecycleReason.CONFIG_CHANGE]
 
 
@@ -413,7 +415,7 @@ def test_a_successor_that_cannot_run_what_runs_costs_no_failure():
     """The old worker goes on, however often it is tried; rapid-fail protection takes no notice."""
     pool = running_pool(failure=Failure(rapid_fail_protection_max_crashes=1))
     for token in range(1, 4):
-        (successor,) = of(Spawn, pool.recycle(RecycleReason.ON_DEMAND, 1.0, token=token))
+        (successor,) = of(Spawn, pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0, token=token))
         actions = pool.worker_failed(successor.worker_id, 2.0, 5059, is_counted=False)
         assert [a.token for a in of(RecycleSettled, actions) if a.error] == [token]
         pool.worker_exited(successor.worker_id, 2.0, served=False, how="exit 71")
@@ -424,7 +426,7 @@ def test_a_successor_that_cannot_run_what_runs_costs_no_failure():
 def test_a_successor_without_a_predecessor_fails_like_any_other():
     """The old worker died meanwhile: a pool whose workers do not start is stopped."""
     pool = running_pool(failure=Failure(rapid_fail_protection_max_crashes=2))
-    pool.recycle(RecycleReason.ON_DEMAND, 1.0)
+    pool.recycling.recycle(RecycleReason.ON_DEMAND, 1.0)
     pool.worker_exited(1, 1.0, served=True, how="SIGKILL")
     actions = pool.worker_failed(2, 2.0, 5059, is_counted=False)
     assert 5002 in events(actions)

@@ -33,8 +33,8 @@ from was.manager.actions import (
 from was.manager.machine import Machine
 from was.manager.pool import ApplicationPool
 from was.manager.pool_record import AdoptedWorker, restore, to_record
-from was.manager.recycle import WorkerSample
 from was.manager.states import WorkerState
+from was.manager.wear import WorkerSample
 
 # How often each thing happens: what ends a pool's life is rare, what fills it is frequent.
 EVENTS = {
@@ -231,18 +231,18 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
             token = next(world.tokens)
             world.waiting.add(token)
             only = one if name == "recycle one" else None
-            world.do(pool.recycle(RecycleReason.ON_DEMAND, now, token, only))
+            world.do(pool.recycling.recycle(RecycleReason.ON_DEMAND, now, token, only))
         case "worker asks":
-            world.do(pool.worker_asks(one, RecycleReason.ISAPI_UNHEALTHY, now, ""))
+            world.do(pool.recycling.worker_asks(one, RecycleReason.ISAPI_UNHEALTHY, now, ""))
         case "scheduled":
-            pool.look_at_clock(index * 3600.0)
+            pool.recycling.look_at_clock(index * 3600.0)
         case "stop":
             world.do(pool.stop(now))
         case "start":
             world.do(pool.start(now))
         case "idle":
             finished = pool.workers[one].finished if one in pool.workers else 0
-            world.do(pool.sample(one, WorkerSample(9.0, finished, 0), now))
+            world.do(pool.recycling.sample(one, WorkerSample(9.0, finished, 0), now))
         case "suspended":
             one = world.asked.pop() if world.asked else one
             world.do(pool.worker_suspended(one, now, is_quiet=True))
@@ -253,15 +253,15 @@ def step(world: World, name: str, index: int, now: float, changed: AppPool) -> N
         case "wake":
             world.do(pool.wake(now))
         case "busy":
-            world.do(pool.sample(one, WorkerSample(9.0, index, 1), now))
+            world.do(pool.recycling.sample(one, WorkerSample(9.0, index, 1), now))
         case "worn out":
-            world.do(pool.sample(one, WorkerSample(9.0, 100, 1), now))
+            world.do(pool.recycling.sample(one, WorkerSample(9.0, 100, 1), now))
         case "pong":
             pool.pong(one, world.pings.get(one, 0), now)
         case "change":
             world.do(pool.apply(changed, now))
             if not changed.recycling.disallow_rotation_on_config_change:
-                world.do(pool.recycle(RecycleReason.CONFIG_CHANGE, now))
+                world.do(pool.recycling.recycle(RecycleReason.CONFIG_CHANGE, now))
         case "manager killed":
             world.replace_manager(now)
         case "shut out":

@@ -15,8 +15,8 @@ from was.config.model import (
     Recycling,
     ServerConfig,
 )
-from was.manager.recycle import Wear, WorkerSample, early_share
 from was.manager.reload import compare_pools, needs_recycle
+from was.manager.wear import Wear, WorkerSample, early_share
 
 
 @pytest.mark.parametrize(
