@@ -118,23 +118,9 @@ class Performer:
             case AutoShutdown():
                 self.orphans.pool_disabled(pool.settings)
             case Activate(worker_id, replaces):
-                faults.reach("manager.activating")
-                handle = self._workers.handles[worker_id]
-                if not handle.is_active:
-                    handle.is_active = True
-                    self._workers.record(handle)
-                for old in replaces:
-                    self._mark_draining(old)
-                self._listener.activate(handle, replaces)
-                if not self._listener.is_connected:
-                    for old in replaces:
-                        self._tell_to_stop(old, drain=True)
+                self._activate(worker_id, replaces)
             case Drain(worker_id):
-                self._mark_draining(worker_id)
-                if self._listener.is_connected:
-                    self._listener.drain(worker_id)
-                else:
-                    self._tell_to_stop(worker_id, drain=True)
+                self._drain(worker_id)
             case Suspend(worker_id):
                 return self._suspend(pool, worker_id)
             case Freeze(worker_id):
@@ -160,12 +146,35 @@ class Performer:
                     named["worker"] = worker_id
                 log(event, **named, **fields)
             case RecycleSettled(token, error):
-                on_settled = self._waiters.pop(token, None)
-                if on_settled is not None:
-                    on_settled(f"{error} ({self._cause})" if error and self._cause else error)
+                self._settle(token, error)
             case _:
                 assert_never(action)
         return ()
+
+    def _activate(self, worker_id: int, replaces: Sequence[int]) -> None:
+        faults.reach("manager.activating")
+        handle = self._workers.handles[worker_id]
+        if not handle.is_active:
+            handle.is_active = True
+            self._workers.record(handle)
+        for old in replaces:
+            self._mark_draining(old)
+        self._listener.activate(handle, replaces)
+        if not self._listener.is_connected:
+            for old in replaces:
+                self._tell_to_stop(old, drain=True)
+
+    def _drain(self, worker_id: int) -> None:
+        self._mark_draining(worker_id)
+        if self._listener.is_connected:
+            self._listener.drain(worker_id)
+        else:
+            self._tell_to_stop(worker_id, drain=True)
+
+    def _settle(self, token: int, error: str) -> None:
+        on_settled = self._waiters.pop(token, None)
+        if on_settled is not None:
+            on_settled(f"{error} ({self._cause})" if error and self._cause else error)
 
     def _suspend(self, pool: ApplicationPool, worker_id: int) -> Sequence[Action]:
         # A listener that is being replaced may have requests in the worker of which its successor

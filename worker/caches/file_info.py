@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 from was.worker.caches.data import CacheSpecificData
 from was.worker.caches.keys import FileKey
 from was.worker.http_dates import format_date
-from was.worker.interfaces.hresult import E_FAIL, ERROR_FILE_NOT_FOUND, HResultError
+from was.worker.interfaces.hresult import (
+    E_FAIL,
+    ERROR_ACCESS_DENIED,
+    ERROR_FILE_NOT_FOUND,
+    HResultError,
+)
 from was.worker.static.representation import entity_tag
 
 if TYPE_CHECKING:
@@ -21,8 +26,6 @@ if TYPE_CHECKING:
     from was.worker.security.tokens import HttpTokenEntry, Token
 
 __all__ = ["BUFFER_BYTES", "FileInfo", "open_file"]
-
-_ERROR_ACCESS_DENIED = 5
 
 # Files up to this size are kept in memory.
 BUFFER_BYTES = 64 * 1024
@@ -96,7 +99,7 @@ class FileInfo(CacheSpecificData):
         else:
             is_allowed = mode & stat.S_IROTH
         if not is_allowed:
-            raise HResultError(_ERROR_ACCESS_DENIED, self.file_path)
+            raise HResultError(ERROR_ACCESS_DENIED, self.file_path)
 
     def check_if_file_has_changed(self, token: Token | None = None) -> bool:
         """Whether another file, or another content, is at the path now."""
@@ -133,7 +136,7 @@ def open_file(path: str) -> FileInfo:
         # O_NONBLOCK: opening a FIFO must not wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except PermissionError as error:
-        raise HResultError(_ERROR_ACCESS_DENIED, path) from error
+        raise HResultError(ERROR_ACCESS_DENIED, path) from error
     except (OSError, ValueError) as error:
         raise HResultError(ERROR_FILE_NOT_FOUND, path) from error
     try:

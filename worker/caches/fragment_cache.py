@@ -10,13 +10,12 @@ import threading
 from was.worker.interfaces.hresult import (
     ERROR_FILE_NOT_FOUND,
     ERROR_INVALID_PARAMETER,
+    ERROR_NOT_ENOUGH_MEMORY,
     ERROR_PATH_NOT_FOUND,
     HResultError,
 )
 
 __all__ = ["MOST_BYTES", "FragmentCache"]
-
-_ERROR_NOT_ENOUGH_MEMORY = 8
 
 MOST_BYTES = 16 * 1024 * 1024
 
@@ -34,7 +33,7 @@ class FragmentCache:
         if not name:
             raise HResultError(ERROR_INVALID_PARAMETER, "a fragment has a name")
         if len(data) > MOST_BYTES:
-            raise HResultError(_ERROR_NOT_ENOUGH_MEMORY, f"more than {MOST_BYTES} bytes")
+            raise HResultError(ERROR_NOT_ENOUGH_MEMORY, f"more than {MOST_BYTES} bytes")
         with self._lock:
             self._size += len(data) - len(self._fragments.pop(name, b""))
             self._fragments[name] = bytes(data)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from was.file_watch import OVERFLOW, FolderWatch
 from was.worker.interfaces.hresult import (
     E_FAIL,
+    ERROR_ACCESS_DENIED,
     ERROR_INVALID_PARAMETER,
     ERROR_NOT_SUPPORTED,
     ERROR_PATH_NOT_FOUND,
@@ -21,8 +22,6 @@ from was.worker.interfaces.hresult import (
 from was.worker.interfaces.stored_contexts import ModuleContextContainer
 
 __all__ = ["FileMonitor", "FileMonitors"]
-
-_ERROR_ACCESS_DENIED = 5
 
 
 class FileMonitor:
@@ -154,4 +153,4 @@ def _folder_of(path: str) -> str:
 def _as_win32(error: OSError) -> int:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ERROR_PATH_NOT_FOUND
-    return _ERROR_ACCESS_DENIED if isinstance(error, PermissionError) else ERROR_NOT_SUPPORTED
+    return ERROR_ACCESS_DENIED if isinstance(error, PermissionError) else ERROR_NOT_SUPPORTED

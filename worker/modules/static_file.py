@@ -163,11 +163,8 @@ class StaticFile(HttpModule):
         conditions = conditions_of(context.fields)
         if conditions:
             outcome = evaluate_conditions(conditions, etag, modified)
-            if outcome == 304:
-                _answer_304(response, fields, conditions)
-                return False
             if outcome:
-                response.set_status(outcome)
+                _answer_condition(response, outcome, fields, conditions)
                 return False
             if context.method == "GET" and wants_range(conditions, etag, modified):
                 ranges = parse_ranges(conditions["range"], size)
@@ -197,11 +194,8 @@ class StaticFile(HttpModule):
         conditions = conditions_of(context.fields)
         matches = {n: v for n, v in conditions.items() if n in ("if-match", "if-none-match")}
         outcome = evaluate_conditions(matches, etag if self._sets_etag else "", 0)
-        if outcome == 304:
-            _answer_304(response, fields, matches)
-            return False
         if outcome:
-            response.set_status(outcome)
+            _answer_condition(response, outcome, fields, matches)
             return False
         response.set_encoded_fields(fields, encode_fields(fields))
         if context.method == "HEAD":
@@ -212,12 +206,17 @@ class StaticFile(HttpModule):
         return is_kept
 
 
-def _answer_304(
-    response: HttpResponse, fields: list[tuple[str, str]], conditions: dict[str, str]
+def _answer_condition(
+    response: HttpResponse,
+    outcome: int,
+    fields: list[tuple[str, str]],
+    conditions: dict[str, str],
 ) -> None:
-    fields = fields_of_304(fields, conditions)
-    response.set_status(304)
-    response.set_encoded_fields(fields, encode_fields(fields))
+    """304, or 412."""
+    response.set_status(outcome)
+    if outcome == 304:
+        fields = fields_of_304(fields, conditions)
+        response.set_encoded_fields(fields, encode_fields(fields))
 
 
 def _answer_ranges(

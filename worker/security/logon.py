@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from was.worker.caches.keys import CacheKey, CacheOperation, TokenKey
-from was.worker.interfaces.hresult import HResultError
+from was.worker.interfaces.hresult import ERROR_LOGON_FAILURE, HResultError
 from was.worker.security.tokens import HttpTokenEntry, password_hash, token_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["LOGON_NETWORK_CLEARTEXT", "Logon"]
 
 LOGON_NETWORK_CLEARTEXT = 8
-_ERROR_LOGON_FAILURE = 1326
 
 Operate = Callable[
     [CacheOperation, CacheKey, "CacheSpecificData | None"], "CacheSpecificData | None"
@@ -49,7 +48,7 @@ class Logon:
             known.dereference_cache_data()
         user = next((u for u in self._users() if u.enabled and u.name.lower() == name), None)
         if not is_right(user, password):
-            raise HResultError(_ERROR_LOGON_FAILURE, f"user '{user_name}'")
+            raise HResultError(ERROR_LOGON_FAILURE, f"user '{user_name}'")
         entry = HttpTokenEntry(key, token_of(user.name if user is not None else user_name))
         self._operate(CacheOperation.ADD, key, entry)
         return entry

@@ -44,7 +44,6 @@ OPEN, CLOSING, CLOSED = 0, 1, 2
 
 TOO_BIG = 1009
 ABNORMAL = 1006
-NO_STATUS = 1005
 # Fed in such steps, since a byte of a compressed message may unfold to a thousand.
 STEP_BYTES = 4096
 # What a message that waits costs, however short it is.
