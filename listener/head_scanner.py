@@ -214,8 +214,8 @@ def _read_fields(found: Head, fields: list[tuple[str, str]], authority: str | No
         found.fields = [("Host", authority), *rest]
 
     if length is not None:
-        found.content_length = length_of(length)
-        if found.content_length < 0:
+        found.content_length = size = length_of(length)
+        if size < 0:
             raise refusal("Content-Length is not a number", "Number")
     if coding is not None:
         found.chunked = _read_coding(coding, length is not None, found.version)
