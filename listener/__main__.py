@@ -12,6 +12,7 @@ from pathlib import Path
 from was import faults
 from was.listener.service import ListenerService
 from was.log import log_exception, set_process
+from was.process_title import set_title
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -34,7 +35,7 @@ def main() -> int:
         faults.arm(Path(arguments.home))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _set_title("spare listener" if arguments.spare else "listener", arguments.home)
+    set_title("spare listener" if arguments.spare else "listener", arguments.home)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -42,7 +43,7 @@ def main() -> int:
     asyncio.set_event_loop(loop)
     service = ListenerService(loop, arguments.control)
     loop.add_signal_handler(signal.SIGTERM, service.asked_to_end)
-    service.on_welcome = lambda: _set_title("listener", arguments.home)
+    service.on_welcome = lambda: set_title("listener", arguments.home)
     # What is alive now lives as long as the process: the collector need not look at it again, and
     # requests make few cycles, so it need not look often.
     gc.collect()
@@ -60,12 +61,6 @@ def main() -> int:
     finally:
         loop.close()
     return 0
-
-
-def _set_title(what: str, home: str) -> None:
-    import setproctitle
-
-    setproctitle.setproctitle(f"was: {what} {home}".rstrip())
 
 
 if __name__ == "__main__":

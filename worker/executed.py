@@ -12,13 +12,12 @@ import socket
 import sys
 from typing import NoReturn
 
-import setproctitle
-
 from was import __version__
 from was.ipc import codec
 from was.ipc.descriptors import ControlSocket
 from was.ipc.worker_control import Fork
 from was.log import log, set_process
+from was.process_title import set_title
 from was.worker import main as worker_main
 
 __all__ = ["LIFE_FD", "MODULE", "become", "main"]
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> NoReturn:
     content = os.pread(fd, os.fstat(fd).st_size, 0)
     os.close(fd)
     fork = codec.decode_manager_to_template(content)
-    setproctitle.setproctitle(f"was: worker [{fork.pool}] {fork.home}")
+    set_title("worker", f"[{fork.pool}] {fork.home}")
     worker_main.run(fork, control)
 
 

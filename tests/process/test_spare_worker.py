@@ -97,3 +97,10 @@ def test_a_template_that_is_nobodys_ends(running):
     assert (done.returncode, done.stderr) == (0, b"")
     refused = " says that it is our template, and is not"
     assert running.server.log_text().count(refused) == 1
+
+
+def test_no_program_has_a_name_with_a_blank(running):
+    """Python would find several threads where there is one, and warn of each os.fork()."""
+    _spare(running)
+    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in running.server.processes()}
+    assert names == {"was-manager", "was-listener", "was-template", "was-spare", "was-worker"}

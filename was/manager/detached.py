@@ -23,14 +23,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import setproctitle
-
 from was import faults
 from was.ipc.endpoints import Home
 from was.log import log, set_process
 from was.manager import process
 from was.manager.health import Backoff
 from was.manager.kept_sockets import SocketStore
+from was.process_title import set_title
 from was.recorded import lock_holder, open_lock_holder
 
 __all__ = ["main"]
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> NoReturn:
     """Keep a manager running until told to end."""
     options = dict(zip(arguments[:4:2], arguments[1:4:2], strict=True))
     home = Home(Path(options["--home"]))
-    setproctitle.setproctitle(f"was: supervisor {home.path}")
+    set_title("supervisor", home.path)
     set_process("supervisor", fd=2)
     faults.arm(home.path)
     for number in (signal.SIGINT, signal.SIGUSR1):

@@ -11,8 +11,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-import setproctitle
-
 from was import faults
 from was.clock import SystemClock, time_scale
 from was.errors import ConfigErrors, HomeError
@@ -36,6 +34,7 @@ from was.manager.manager import Manager
 from was.manager.notify import Notifier, take_sockets
 from was.manager.server import Configuration, Options, Server
 from was.manager.state_files import Counters, StateFiles, write_atomically
+from was.process_title import set_title
 
 __all__ = ["run_manager"]
 
@@ -67,7 +66,7 @@ def run_manager(
         return tell.failed([_reason(error)])
     output, reopen = _open_output(home, is_foreground=not options.is_detached)
     set_process("manager", fd=output)
-    setproctitle.setproctitle(f"was: manager {home.path}")
+    set_title("manager", home.path)
     try:
         scale = time_scale(home.path)
         faults.arm(home.path)

@@ -16,8 +16,6 @@ import select
 import signal
 from typing import NoReturn
 
-import setproctitle
-
 import was.worker.main as worker_main
 from was.errors import IllFormedMessageError
 from was.ipc.channel import rehearse_dealer
@@ -26,6 +24,7 @@ from was.ipc.descriptors import ControlSocket
 from was.ipc.worker_control import Fork
 from was.isolation.enter import enter
 from was.log import log_exception, set_process
+from was.process_title import set_title
 from was.worker import executed
 from was.worker.rehearsal import rehearse
 
@@ -38,7 +37,7 @@ def be_spare(end: ControlSocket, is_used: int, home: str) -> NoReturn:
     Ends with the manager.
     """
     try:
-        setproctitle.setproctitle(f"was: spare worker {home}".rstrip())
+        set_title("spare worker", home)
         if not has_come(end):
             # Its pages become our own now rather than when a worker is waited for.
             rehearse()
@@ -98,7 +97,7 @@ def become_worker(message: Fork, descriptors: list[int]) -> NoReturn:
         _take_descriptors(descriptors)
         os.environ.clear()
         os.environ.update(message.environment)
-        setproctitle.setproctitle(f"was: worker [{message.pool}] {message.home}")
+        set_title("worker", f"[{message.pool}] {message.home}")
         set_process("worker", fd=2)
         enter(message.isolation)
         control = worker_main.introduce(message)

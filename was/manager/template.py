@@ -20,8 +20,6 @@ import sys
 import time
 from pathlib import Path
 
-import setproctitle
-
 from was import faults
 from was.ipc.codec import encode
 from was.ipc.descriptors import ControlSocket, take_output
@@ -29,6 +27,7 @@ from was.ipc.endpoints import Home
 from was.ipc.worker_control import ForkFailed, TemplateHello
 from was.log import log_exception, set_process
 from was.manager.spare_worker import be_spare, become_worker, has_come, is_there, receive_order
+from was.process_title import set_title
 from was.worker.rehearsal import rehearse
 
 __all__ = ["main"]
@@ -42,7 +41,7 @@ LEAVE_ALONE_S = 0.05
 def main(arguments: list[str]) -> int:
     """Serve `--control PATH [--home HOME]` until the manager goes."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=False))
-    setproctitle.setproctitle(f"was: template {options.get('--home', '')}".rstrip())
+    set_title("template", options.get("--home", ""))
     set_process("template")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
