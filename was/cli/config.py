@@ -29,6 +29,8 @@ def validate_command(ctx: click.Context, file: Path | None) -> None:
 
     Of FILE (default: the home's), each as file:line:column. What FILE says is looked at as that
     of the home that --home names, else of the folder above its own; a web.config by itself.
+    With the home's, the web.config files of all virtual directories are read; those of folders
+    further down are only read when a request comes for them: name one as FILE.
     """
     from was.config.files import validate
 
