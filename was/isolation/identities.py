@@ -8,10 +8,10 @@ a while finds its files again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-__all__ = ["IdRange", "NoIdLeftError", "choose_id"]
+__all__ = ["IdRange", "NoIdLeftError", "choose_id", "first_unmapped"]
 
 
 class NoIdLeftError(OSError):
@@ -24,6 +24,13 @@ class IdRange:
 
     first: int
     count: int
+
+
+def first_unmapped(id_map: str, ids: Iterable[int]) -> int | None:
+    """The first of these ids that a user namespace with this map has not (user_namespaces(7))."""
+    lines = [[int(number) for number in line.split()] for line in id_map.splitlines()]
+    held = [range(first, first + count) for first, _, count in lines]
+    return next((number for number in ids if not any(number in part for part in held)), None)
 
 
 def choose_id(

@@ -10,17 +10,19 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 import was
-from was.config.model import AppPool, IdentityType, ServerConfig, Site
+from was.config.model import AppPool, Identities, IdentityType, ServerConfig, Site
 from was.config.semantics import is_windows_path
 from was.ipc.endpoints import Home, SocketFolder
 from was.ipc.worker_control import Isolation
 from was.isolation import landlock, privileges, view
+from was.isolation.identities import first_unmapped
 from was.log import log
 from was.manager.accounts import Account, Accounts, IdentityError
 from was.manager.folders import give_folder, hide_from_others, let_others_pass
@@ -67,6 +69,8 @@ class Isolations:
 
     def open(self, config: ServerConfig) -> None:
         """Give folders their owners and modes; say once what is off. Raises OSError."""
+        if not self._facts.cannot_switch:
+            self._facts = replace(self._facts, cannot_switch=self._missing_id(config.identities))
         home = self._home
         hide_from_others(home.config_file.parent)
         hide_from_others(home.state)
@@ -84,6 +88,16 @@ class Isolations:
         off = self._all_off(config)
         if off:
             log("isolation_reduced", off="; ".join(off))
+
+    def _missing_id(self, wanted: Identities) -> str:
+        """Which id a container whose root is nobody outside does not have, in words; "" = none."""
+        last = wanted.first_id + wanted.count - 1
+        ids = [wanted.first_id, last, *self._accounts.given().values()]
+        for kind in ("user", "group"):
+            number = first_unmapped(_id_map(kind), ids)
+            if number is not None:
+                return f"this user namespace has no {kind} {number}: identities/@firstId, @count"
+        return ""
 
     def open_logs(self, config: ServerConfig, *, all_sites: bool = False) -> None:
         """The folders that the listener writes request logs to; those of known sites are there.
@@ -330,6 +344,10 @@ def machine_facts() -> Facts:
     programs = tuple(_programs())
     reason = _why_not(programs)
     return Facts(os.geteuid(), reason, landlock.abi(), programs)
+
+
+def _id_map(kind: str) -> str:
+    return Path(f"/proc/self/{kind[0]}id_map").read_text()
 
 
 def _why_not(programs: tuple[str, ...]) -> str:

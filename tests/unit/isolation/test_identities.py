@@ -2,7 +2,7 @@
 
 import pytest
 
-from was.isolation.identities import IdRange, NoIdLeftError, choose_id
+from was.isolation.identities import IdRange, NoIdLeftError, choose_id, first_unmapped
 
 RANGE = IdRange(1000, 8)
 
@@ -35,3 +35,16 @@ def test_what_the_machine_has_given_to_somebody_is_not_taken():
     """A user or group of the machine keeps its number."""
     own = choose_id("shop", "/srv", RANGE, (), _free)
     assert choose_id("shop", "/srv", RANGE, (), lambda number: number == own) != own
+
+
+@pytest.mark.parametrize(
+    ("id_map", "first"),
+    [
+        ("         0          0 4294967295\n", None),
+        ("         0       1000          1\n", 1),
+        ("         0       1000          1\n         1     100000      65536\n", 480_000),
+    ],
+)
+def test_a_user_namespace_has_only_what_its_map_says(id_map, first):
+    """That of the machine has all; one of rootless containers 65,537; one of `unshare -r` root."""
+    assert first_unmapped(id_map, (0, 1, 65_536, 480_000)) == first
