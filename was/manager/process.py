@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import resource
@@ -30,6 +31,7 @@ __all__ = [
     "descendants_of",
     "describe_end",
     "has_ended",
+    "insist_on_system_calls",
     "is_stopped",
     "keep_lock",
     "kill",
@@ -54,6 +56,28 @@ _ALLOWED_IN_TESTS = frozenset(
 _OF_SYSTEMD = frozenset(
     {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 )
+
+
+def insist_on_system_calls() -> None:
+    """Raise HomeError where one is refused without which nobody could be watched or told anything.
+
+    Old kernels lack them, and old container runtimes refuse what they do not know.
+    """
+    name = "memfd_create"
+    try:
+        os.close(os.memfd_create("was"))
+        name = "pidfd_open"
+        ours = os.pidfd_open(os.getpid())
+        try:
+            name = "pidfd_send_signal"
+            signal.pidfd_send_signal(ours, 0)
+        finally:
+            os.close(ours)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        where = f"this kernel, or a container's filter of system calls, has no {name}"
+        raise HomeError(f"{where}: Linux 5.3 or later is needed") from None
 
 
 def become_subreaper() -> None:

@@ -61,6 +61,7 @@ def run_manager(
     given = [*take_sockets(os.environ), *take_inherited()]
     tell = _Teller(is_foreground=not options.is_detached, notify_fd=detach_notify_fd)
     try:
+        process.insist_on_system_calls()
         lock = _lock(home)
     except (HomeError, OSError) as error:
         return tell.failed([_reason(error)])

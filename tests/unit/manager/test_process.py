@@ -1,8 +1,13 @@
 """Processes as the manager ends them, and learns of their end."""
 
+import errno
 import os
+import signal
 from types import SimpleNamespace
 
+import pytest
+
+from was.errors import HomeError
 from was.manager import process
 from was.manager.manager import MOST_UNCLAIMED_EXITS, Manager
 
@@ -30,3 +35,22 @@ def test_what_applications_leave_behind_does_not_fill_the_memory(monkeypatch):
         Manager.reap(manager)
         assert pid in manager.exits
     assert len(manager.exits) <= MOST_UNCLAIMED_EXITS
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(os, "memfd_create"), (os, "pidfd_open"), (signal, "pidfd_send_signal")],
+)
+def test_a_kernel_that_lacks_a_call_is_named_before_anything_is_begun(
+    monkeypatch, module, name, number
+):
+    """Without it no process could be watched: starting would be tried for ever."""
+    process.insist_on_system_calls()
+
+    def refuse(*_args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, name, refuse)
+    with pytest.raises(HomeError, match=f"has no {name}: Linux 5.3"):
+        process.insist_on_system_calls()
