@@ -6,6 +6,7 @@ import pytest
 
 from was.config.model import AppPool, Identities, ServerConfig
 from was.ipc.endpoints import Home, SocketFolder
+from was.isolation.identities import first_unmapped
 from was.manager import isolation
 from was.manager.isolation import Isolations
 from was.manager.pool_isolation import Facts
@@ -54,3 +55,13 @@ def test_pools_have_ids_of_their_own_where_the_range_is_there(opened, capfd):
     assert account is not None
     assert 1000 <= account.uid < 61_000
     assert "identities of pools" not in capfd.readouterr().err
+
+
+def test_a_kernel_without_user_namespaces_has_all_ids(monkeypatch):
+    """It has no map either."""
+
+    def read_text(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(isolation.Path, "read_text", read_text)
+    assert first_unmapped(isolation._id_map("user"), (0, 480_000, 524_287)) is None
